@@ -1,0 +1,67 @@
+"""Everything that can go wrong and is not a bug of ours: one family, one exit code per kind."""
+
+
+class PcnError(Exception):
+    """A problem a person can act on.
+
+    Args:
+        message: what was found, with names and numbers.
+        hint: the command or change that helps; empty when there is none.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class RecipeError(PcnError):
+    """The recipe or a flag cannot be followed."""
+
+    exit_code = 2
+
+
+class DataError(PcnError):
+    """The photos cannot be used as they are."""
+
+    exit_code = 3
+
+
+class ModelError(PcnError):
+    """A model file was refused, is damaged or does not fit."""
+
+    exit_code = 4
+
+
+class DownloadError(PcnError):
+    """A download failed; trying again may help."""
+
+    exit_code = 5
+
+
+class ResourceError(PcnError):
+    """Disk, memory, permission or device is missing."""
+
+    exit_code = 6
+
+
+class DivergedError(PcnError):
+    """Training produced numbers that are not finite."""
+
+    exit_code = 7
+
+
+class RunError(PcnError):
+    """A run folder is missing, in use, or belongs to something else."""
+
+    exit_code = 8
+
+
+class StoppedError(PcnError):
+    """Somebody asked us to stop; the work so far is saved. The signal decides the exit code."""
+
+    def __init__(self, message: str, hint: str = "", *, signal_number: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,123 @@
+"""Writes that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
+
+import csv
+import errno
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pcn_cli.errors import ResourceError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, replacing what was there in one step."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put `text` at `path` as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Put `value` at `path` as JSON.
+
+    Raises:
+        ValueError: a number is not finite; JSON has no word for it.
+    """
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Put a table at `path`; cells that a spreadsheet would run as a formula are disarmed."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([disarm_cell(cell) for cell in header])
+    writer.writerows([disarm_cell(cell) for cell in row] for row in rows)
+    # File names may hold bytes that are no text: they go out as they came in.
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table written by `write_csv`, with the cells as they were given."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file)
+        header = [rearm_cell(cell) for cell in next(rows, [])]
+        return [dict(zip(header, map(rearm_cell, row), strict=True)) for row in rows]
+
+
+def disarm_cell(cell: Any) -> Any:  # noqa: ANN401 - a cell may be text or a number
+    """`cell` with an apostrophe before a character that makes spreadsheets see a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_STARTS else cell
+
+
+def rearm_cell(cell: str) -> str:
+    """The text that `disarm_cell` was given."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA_STARTS else cell
+
+
+# The apostrophe itself is among them, so that every cell comes back as it was.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def write_with(path: Path, write: Callable[[Path], None]) -> None:
+    """Put at `path` what `write` makes of a temporary path with the same suffix (for libraries that save by name)."""
+    with replacing(path) as part:
+        write(part)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved there when the block ends well and removed when it does not.
+
+    Raises:
+        ResourceError: disk full, read-only or no permission.
+    """
+    part = path.with_name(f".{uuid4().hex[:12]}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        sync_file(part)
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk holds `path`."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the disk holds the names in `path`; Windows cannot and needs not."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def explain_os_error(error: OSError, path: Path) -> ResourceError:
+    """The words for an operating system error met while writing `path`."""
+    if error.errno == errno.ENOSPC:
+        return ResourceError(
+            f"the disk is full: cannot write {path}", "free some space, then run the same command again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ResourceError(f"not allowed to write {path}", "choose another place with --output FOLDER")
+    return ResourceError(f"cannot write {path}: {error.strerror or error}", "choose another place with --output FOLDER")

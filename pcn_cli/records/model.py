@@ -1,0 +1,35 @@
+"""What a model folder says about itself beside its weights."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pcn_cli.records.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchGrid:
+    """Where the patches of a network lie: patch (r, c) is centred at (offset + c * stride, offset + r * stride).
+
+    Units are pixels of the network's input in continuous coordinates (the first pixel's centre is 0.5).
+    """
+
+    stride: float = 16.0
+    offset: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The facts of a model: enough to build the same network again and to read its outputs.
+
+    `architecture` and `model_args` are timm's words; `classes` are in the order of the logits; probabilities are
+    softmax(logits / temperature).
+    """
+
+    architecture: str
+    model_args: dict[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    patch_grid: PatchGrid = PatchGrid()
+    temperature: float = 1.0
+    card: str = ""
+    licence: str = ""

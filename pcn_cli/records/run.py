@@ -1,0 +1,28 @@
+"""run.json: what a run is, how far it came and what it left behind."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """One finished stage: its seconds and the sha256 of each file it wrote, by path below the run."""
+
+    seconds: float
+    artifacts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The state of a run folder."""
+
+    status: Literal["running", "stopped", "failed", "finished"]
+    created: str  # ISO 8601, UTC
+    photos: str
+    card: str
+    argv: tuple[str, ...]
+    versions: dict[str, str]
+    device: str
+    fingerprint: str = ""  # of the data: sha256 over the split's rows
+    stages: dict[str, StageRecord] = field(default_factory=dict)
+    kept: str = ""  # "probe" or "tuned": which of the two the model folder holds

@@ -1,0 +1,34 @@
+"""Fixtures for all tests: real files beside the project, small drawn photos, no network."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photos, weights and golden outputs beside the project."""
+    if not SHARED.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{SHARED} is missing")
+        pytest.skip(f"needs the real photos and weights of {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Three classes of 12 small photos each: noise tinted red, green or blue."""
+    rng = np.random.default_rng(0)
+    for channel, label in enumerate(("blue", "green", "red")):
+        folder = tmp_path / "photos" / label
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 120, (40 + number, 56, 3), dtype=np.uint8)
+            pixels[..., 2 - channel] += 100
+            Image.fromarray(pixels).save(folder / f"{number:02}.jpg", quality=90)
+    return tmp_path / "photos"
