@@ -1,1 +1,1 @@
-
+"""What talks to people."""
