@@ -1,138 +1,136 @@
 """The recipe: one field is one line and one sentence; the sentence is what `pcn recipes show` and the README print.
 
-A field that is None is chosen automatically (`recipe/choose.py`), and the choice is written into the run with its reason.
+A field that is None is chosen automatically (`recipe/choose.py`), and the run keeps the choice with its reason.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pcn_cli.recipe.duration import parse_duration
+
+
+def _checked_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+Ratio = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+PartShare = Annotated[float, Field(gt=0, lt=0.5)]
+Side = Annotated[int, Field(ge=32, le=2048)]
+ThumbnailSide = Annotated[int, Field(ge=64, le=1024)]
+Workers = Annotated[int, Field(ge=0, le=64)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Duration = Annotated[str, AfterValidator(_checked_duration)]
+Fit = Literal["crop", "pad", "squash"]
+Tune = Literal["probe", "pooling", "all"]
+Monitor = Literal["log_loss", "macro_f1"]
+Precision = Literal["float32", "bfloat16"]
+Level = Literal["none", "light", "medium", "strong"]
+Look = Literal["spotlight", "heat", "contour"]
+
+
+def _field(default: Any, sentence: str) -> Any:  # noqa: ANN401 - stands where any field's default stands
+    return Field(default, description=sentence)
 
 
 class Section(BaseModel):
     """A section of the recipe: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSection(Section):
     """Which photos, and how they become the network's input."""
 
-    labels: str | None = Field(
-        None, description="A CSV with file,label[,split][,group]; otherwise the folders name the classes."
-    )
-    fit: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo fits the square input.")
-    size: Annotated[int, Field(ge=32, le=2048)] | None = Field(
-        None, description="Side of the input in pixels; otherwise the model's own."
-    )
-    crop_pct: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="Share of the resized shorter side that `fit: crop` keeps."
-    )
-    max_unreadable: Share = Field(0.05, description="Share of unreadable files above which training is refused.")
+    labels: str | None = _field(None, "A CSV with file,label[,split][,group]; otherwise the folders name the classes.")
+    fit: Fit = _field("crop", "How a photo fits the square input.")
+    size: Side | None = _field(None, "Side of the input in pixels; otherwise the model's own.")
+    crop_pct: Ratio | None = _field(None, "Share of the resized shorter side that `fit: crop` keeps.")
+    max_unreadable: Share = _field(0.05, "Share of unreadable files above which training is refused.")
 
 
 class SplitSection(Section):
     """Which photos train, which select, which are only ever measured."""
 
-    val: Annotated[float, Field(gt=0, lt=0.5)] | None = Field(None, description="Share of the photos for validation.")
-    test: Annotated[float, Field(gt=0, lt=0.5)] | None = Field(None, description="Share of the photos for the test.")
+    val: PartShare | None = _field(None, "Share of the photos for validation.")
+    test: PartShare | None = _field(None, "Share of the photos for the test.")
 
 
 class ModelSection(Section):
     """Which network."""
 
-    name: str = Field("s60", description="A card, `timm:NAME`, `timm:local-dir:FOLDER`, a run or a model folder.")
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="Stochastic depth of the trunk while training."
-    )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="Dropout in the pooling block while training."
-    )
+    name: str = _field("s60", "A card, `timm:NAME`, `timm:local-dir:FOLDER`, a run or a model folder.")
+    drop_path: Rate = _field(0.0, "Stochastic depth of the trunk while it is tuned.")
+    dropout: Rate = _field(0.0, "Dropout in the pooling block while training.")
 
 
 class TrainSection(Section):
     """How the network learns."""
 
-    tune: Literal["probe", "pooling", "all"] | None = Field(
-        None, description="What learns: the pooling on cached tokens, with the norms, or everything."
-    )
-    epochs: Count | None = Field(None, description="Passes over the training photos when tuning.")
-    probe_epochs: Count = Field(40, description="Passes over the cached tokens of the probe.")
-    lr: Positive | None = Field(None, description="Learning rate of the head at batch 64; it is scaled by √(batch/64).")
-    probe_lr: Positive = Field(1e-3, description="Learning rate of the probe at batch 64.")
-    batch_size: Count | None = Field(None, description="Photos per optimizer step.")
-    micro_batch: Count | None = Field(None, description="Photos per forward pass; the gradients add up to batch_size.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        0.05, description="AdamW's weight decay, never on one-dimensional tensors or class tokens."
-    )
-    clip_grad: Positive = Field(1.0, description="Largest norm of the gradient.")
-    warmup: Share = Field(0.1, description="Share of the steps in which the rate rises.")
-    trunk_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.03, description="Rate of the stem over the rate of the head (layer decay from end to end)."
-    )
-    ema: bool = Field(True, description="Average the weights over training; the average is what is evaluated.")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Label smoothing of the loss.")
-    mixup: Annotated[float, Field(ge=0)] | None = Field(None, description="Mixup alpha.")
-    cutmix: Annotated[float, Field(ge=0)] = Field(0.0, description="CutMix alpha.")
-    patience: Count | None = Field(
-        None, description="Epochs without a better validation loss after which training stops."
-    )
-    precision: Literal["float32", "bfloat16"] | None = Field(
-        None, description="Arithmetic of the forward pass while tuning."
-    )
-    grad_checkpointing: bool = Field(False, description="Save memory by computing activations twice.")
-    time: str | None = Field(
-        None, description="Time limit for tuning, such as 20m or 2h; the schedule is planned to end in it."
-    )
-    device: str | None = Field(None, description="cuda, cuda:1, mps or cpu.")
-    workers: Annotated[int, Field(ge=0, le=64)] | None = Field(None, description="Processes that load photos.")
-    checkpoint_minutes: Positive = Field(
-        5.0, description="Longest time between two checkpoints, which also come at the end of each epoch."
-    )
-    keep_checkpoints: bool = Field(False, description="Keep the checkpoints of a finished run.")
+    tune: Tune | None = _field(None, "What learns: the pooling on cached tokens, with the norms, or everything.")
+    epochs: Count | None = _field(None, "Passes over the training photos when tuning.")
+    probe_epochs: Count = _field(40, "Passes over the cached tokens of the probe.")
+    lr: Positive | None = _field(None, "Learning rate of the head at batch 64; it is scaled by √(batch/64).")
+    probe_lr: Positive = _field(1e-3, "Learning rate of the probe at batch 64; it is scaled by √(batch/64).")
+    batch_size: Count | None = _field(None, "Photos per optimizer step.")
+    micro_batch: Count | None = _field(None, "Photos per forward pass; the gradients add up to batch_size.")
+    weight_decay: NotNegative = _field(0.05, "AdamW's weight decay; none on one-dimensional tensors and class tokens.")
+    clip_grad: Positive = _field(1.0, "Largest norm of the gradient.")
+    warmup: Share = _field(0.1, "Share of the steps in which the rate rises.")
+    trunk_ratio: Ratio = _field(0.03, "Rate of the stem over the rate of the head (layer decay from end to end).")
+    ema: bool = _field(True, "Average the weights over training; the average is what is evaluated.")
+    label_smoothing: Rate = _field(0.1, "Label smoothing of the loss.")
+    mixup: NotNegative | None = _field(None, "Mixup alpha.")
+    cutmix: NotNegative = _field(0.0, "CutMix alpha.")
+    monitor: Monitor | None = _field(None, "The validation figure that picks the best epoch.")
+    patience: Count | None = _field(None, "Epochs without a better validation figure after which tuning stops.")
+    precision: Precision | None = _field(None, "Arithmetic of the forward pass while tuning.")
+    grad_checkpointing: bool = _field(False, "Save memory by computing activations twice.")
+    time: Duration | None = _field(None, "Time limit for tuning, such as 20m or 2h; the schedule ends within it.")
+    device: str | None = _field(None, "cuda, cuda:1, mps or cpu.")
+    workers: Workers | None = _field(None, "Processes that load photos; 0 loads them in the main process.")
+    checkpoint_minutes: Positive = _field(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
+    keep_checkpoints: bool = _field(False, "Keep the checkpoints of a finished run.")
 
 
 class AugmentSection(Section):
     """How training photos are varied."""
 
-    level: Literal["none", "light", "medium", "strong"] | None = Field(
-        None, description="light: crop, flip; medium: wider crop, colour, erasing; strong: random operations as well."
-    )
-    flip: bool = Field(True, description="Mirror left and right; switch off when sides or digits matter.")
+    level: Level | None = _field(None, "light: crop, flip; medium: and colour, erasing; strong: and random operations.")
+    flip: bool = _field(True, "Mirror left and right; switch off when sides or digits matter.")
 
 
 class EvaluateSection(Section):
     """What is measured."""
 
-    top_k: Count = Field(5, description="Also measure top-k accuracy, where there are more classes than k.")
-    batch_size: Count = Field(32, description="Photos per forward pass in evaluation and prediction.")
+    top_k: Count = _field(5, "Also measure top-k accuracy, where there are more classes than k.")
+    batch_size: Count = _field(32, "Photos per forward pass in evaluation and prediction.")
 
 
 class ExplainSection(Section):
     """What is drawn."""
 
-    look: Literal["spotlight", "heat", "contour"] = Field("spotlight", description="How overlays are drawn.")
-    overlays: Annotated[int, Field(ge=0)] = Field(
-        500, description="Largest number of overlay pictures written into the run, most uncertain first."
-    )
+    look: Look = _field("spotlight", "How overlays are drawn.")
+    overlays: Annotated[int, Field(ge=0)] = _field(500, "Most overlay pictures written into the run, uncertain first.")
 
 
 class ReportSection(Section):
     """What the report shows."""
 
-    title: str | None = Field(None, description="Heading of the report; otherwise the run's name.")
-    thumbnail: Annotated[int, Field(ge=64, le=1024)] = Field(
-        384, description="Longer side of the report's pictures in pixels."
-    )
+    title: str | None = _field(None, "Heading of the report; otherwise the run's name.")
+    thumbnail: ThumbnailSide = _field(384, "Longer side of the report's pictures in pixels.")
 
 
 class Recipe(Section):
     """Everything that is wanted of a run."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="Seed of every random choice.")
+    seed: Seed = _field(0, "Seed of every random choice.")
     data: DataSection = DataSection()
     split: SplitSection = SplitSection()
     model: ModelSection = ModelSection()

@@ -1,0 +1,220 @@
+"""What the recipe leaves open, chosen from facts about the photos, the machine and the model; one sentence for each.
+
+Pure functions: the same recipe and facts give the same choices. A value of the user always stands; one
+that could not be noticed in the chosen mode is refused (`effects.py`). Choices without a meaning in that mode (such as
+epochs of a probe) stay None, so that the recipe written into a run can be used again.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pcn_cli.recipe.duration import parse_duration as parse_duration
+from pcn_cli.recipe.effects import ONLY_TUNING, refuse, without_effect
+from pcn_cli.recipe.fields import read_value, with_values
+from pcn_cli.recipe.load import LoadedRecipe
+from pcn_cli.recipe.schema import Level, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the choices are made from.
+
+    `imbalance` is the photos of the largest class over those of the smallest, `device` the device that will be used,
+    `memory_gb` what is free on it, `activation_mb` what one photo of 224 × 224 pixels keeps for the backward pass in
+    float32, `seconds_per_photo` a measured training step, where there is one.
+    """
+
+    train_photos: int
+    classes: int
+    imbalance: float = 1.0
+    device: str = "cpu"
+    native_bf16: bool = False
+    cores: int = 1
+    memory_gb: float = 8.0
+    input_size: int = 224
+    crop_pct: float = 0.875
+    activation_mb: float = 138.0
+    seconds_per_photo: float | None = None
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether the device is more than the processor."""
+        return self.device.partition(":")[0] != "cpu"
+
+
+class _Plan(NamedTuple):
+    """Starting values for up to `photos` to train on; `lr` is the head's at batch 64."""
+
+    photos: float
+    epochs: int
+    lr: float
+    level: Level
+    mixup: float
+
+
+PLANS = (
+    _Plan(199, 60, 1e-3, "light", 0.0),
+    _Plan(1_999, 40, 3e-4, "light", 0.0),
+    _Plan(19_999, 20, 3e-4, "medium", 0.0),
+    _Plan(99_999, 12, 5e-4, "strong", 0.1),
+    _Plan(float("inf"), 10, 5e-4, "strong", 0.1),
+)
+
+_FLOAT32_TO_BFLOAT16 = 0.58  # saved activations, measured on S60: 80 of 138 MB
+_CHECKPOINTED = 0.054  # the same with checkpointing every 8 blocks: 7.5 of 138 MB
+_SPARE_MEMORY = 0.3  # for weights, optimizer and fragments
+
+
+def choose_split(
+    loaded: LoadedRecipe, photos: int, *, own_parts: Collection[str] = ()
+) -> tuple[Recipe, dict[str, str]]:
+    """The recipe with the shares of validation and test, which must be known before the training photos are counted.
+
+    Args:
+        loaded: the recipe asked for.
+        photos: all readable photos.
+        own_parts: the parts (train, val, test) that the photos come with; they are never changed.
+
+    Raises:
+        RecipeError: a share is given for a part that the photos come with.
+    """
+    refused = [f"split.{part}" for part in ("val", "test") if part in own_parts and f"split.{part}" in loaded.given]
+    refuse([f"{loaded.origins[key]}: has no effect: the photos come with a {key[6:]} part" for key in refused])
+    share, size = (0.15, "under") if photos < 5_000 else (0.10, "from")
+    choices = _Choices(loaded)
+    for part in ("val", "test"):
+        if part not in own_parts:
+            choices.add(f"split.{part}", share, f"{photos:,} photos, {size} 5,000")
+    return choices.recipe, choices.reasons
+
+
+def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
+    """The recipe with everything chosen that it left open, and one sentence for each choice by dotted key.
+
+    Raises:
+        RecipeError: values of the user that would have no effect or contradict each other; all in one message.
+    """
+    choices = _Choices(loaded)
+    _choose_input(choices, facts)
+    _choose_machine(choices, facts)
+    _choose_tune(choices, facts)
+    refuse(without_effect(loaded, choices.recipe, classes=facts.classes))
+    choices.add("train.monitor", *_monitor(facts))
+    if choices.recipe.train.tune == "probe":
+        _choose_probe(choices, facts)
+    else:
+        _choose_tuning(choices, facts)
+    return choices.recipe, choices.reasons
+
+
+class _Choices:
+    """A recipe on its way to completeness."""
+
+    def __init__(self, loaded: LoadedRecipe) -> None:
+        self.recipe = loaded.recipe
+        self.reasons: dict[str, str] = {}
+
+    def add(self, key: str, value: Any, reason: str) -> None:  # noqa: ANN401 - fields have many types
+        """Set `key` where the user left it open."""
+        if read_value(self.recipe, key) is None:
+            self.recipe = with_values(self.recipe, {key: value})
+            self.reasons[key] = reason
+
+
+def _choose_input(choices: _Choices, facts: Facts) -> None:
+    choices.add("data.size", facts.input_size, "the model's own")
+    if choices.recipe.data.fit == "crop":
+        choices.add("data.crop_pct", facts.crop_pct, "the model's own")
+
+
+def _choose_machine(choices: _Choices, facts: Facts) -> None:
+    choices.add("train.device", facts.device, "the best device here" if facts.accelerated else "no accelerator")
+    if facts.accelerated:
+        workers, reason = min(16, max(1, facts.cores - 1)), f"{facts.cores} cores, one left for the main process"
+    elif facts.cores <= 2:
+        workers, reason = 0, f"{facts.cores} cores, which the network needs itself"
+    else:
+        workers, reason = (
+            min(4, max(1, facts.cores // 4)),
+            f"a quarter of {facts.cores} cores; the network needs the rest",
+        )
+    choices.add("train.workers", workers, reason)
+
+
+def _choose_tune(choices: _Choices, facts: Facts) -> None:
+    few = facts.train_photos <= PLANS[0].photos
+    photos = f"{facts.train_photos:,} photos to train on"
+    if not facts.accelerated and choices.recipe.train.time is None:
+        reason = "no accelerator: the probe is about 75 times sooner; --tune all tunes everything"
+        choices.add("train.tune", "probe", reason)
+    elif few:
+        choices.add(
+            "train.tune", "pooling", f"{photos} are too few to tune everything; --tune all does it all the same"
+        )
+    else:
+        choices.add("train.tune", "all", f"{photos} are enough; the tuned model is kept only if it beats the probe")
+
+
+def _monitor(facts: Facts) -> tuple[str, str]:
+    ratio = f"the largest class has {facts.imbalance:.1f} times the photos of the smallest"
+    return ("macro_f1", ratio) if facts.imbalance >= 3 else ("log_loss", f"{ratio}, less than 3")
+
+
+def _choose_probe(choices: _Choices, facts: Facts) -> None:
+    batch_size = _batch_size(facts.train_photos, most=64)
+    choices.add("train.batch_size", batch_size, f"{facts.train_photos:,} photos to train on")
+    choices.add("train.mixup", 0.0, _NOT_IN_PROBE)
+    choices.add("augment.level", "none", _NOT_IN_PROBE)
+    for key, neutral in ONLY_TUNING.items():
+        if neutral is None and key != "train.time":
+            choices.add(key, None, _NOT_IN_PROBE)
+
+
+_NOT_IN_PROBE = "not used: the probe computes every photo's tokens once"
+
+
+def _choose_tuning(choices: _Choices, facts: Facts) -> None:
+    plan = next(plan for plan in PLANS if facts.train_photos <= plan.photos)
+    photos = f"{facts.train_photos:,} photos to train on"
+    choices.add("train.epochs", *_epochs(choices.recipe, facts, plan))
+    choices.add("train.lr", plan.lr, photos)
+    choices.add("train.mixup", plan.mixup, photos)
+    choices.add("augment.level", plan.level, photos)
+    choices.add(
+        "train.patience", max(5, round((choices.recipe.train.epochs or 1) / 4)), "a quarter of the epochs, at least 5"
+    )
+    precision = ("bfloat16", "native on this device") if facts.native_bf16 else ("float32", "no native bfloat16 here")
+    choices.add("train.precision", *precision)
+    micro_batch = choices.recipe.train.micro_batch or 1
+    wanted = _batch_size(facts.train_photos, most=64 if facts.accelerated else 32)
+    whole = -(-wanted // micro_batch) * micro_batch
+    choices.add("train.batch_size", whole, photos if facts.accelerated else f"{photos}, without an accelerator")
+    choices.add("train.micro_batch", *_micro_batch(choices.recipe, facts))
+
+
+def _batch_size(photos: int, *, most: int) -> int:
+    """The largest power of two from 8 to `most` that leaves at least eight steps to an epoch."""
+    return max((size for size in (8, 16, 32, 64) if size <= most and size * 8 <= photos), default=8)
+
+
+def _epochs(recipe: Recipe, facts: Facts, plan: _Plan) -> tuple[int, str]:
+    """The epochs of the plan, or as many as end within the time limit."""
+    photos = f"{facts.train_photos:,} photos to train on"
+    if recipe.train.time is None or not facts.seconds_per_photo:
+        return plan.epochs, photos
+    fitting = int(0.85 * parse_duration(recipe.train.time) / (facts.train_photos * facts.seconds_per_photo))
+    if fitting >= plan.epochs:
+        return plan.epochs, photos
+    return max(1, fitting), f"what fits in {recipe.train.time} at {facts.seconds_per_photo:.2g} s per photo"
+
+
+def _micro_batch(recipe: Recipe, facts: Facts) -> tuple[int, str]:
+    """The largest divisor of the batch whose activations fit into the free memory."""
+    batch_size, side = recipe.train.batch_size or 1, recipe.data.size or facts.input_size
+    per_photo = facts.activation_mb / 1024 * (side / 224) ** 2
+    per_photo *= _FLOAT32_TO_BFLOAT16 if recipe.train.precision == "bfloat16" else 1
+    per_photo *= _CHECKPOINTED if recipe.train.grad_checkpointing else 1
+    limit = facts.memory_gb * (1 - _SPARE_MEMORY) / per_photo
+    size = max((n for n in range(1, batch_size + 1) if batch_size % n == 0 and n <= limit), default=1)
+    return size, f"needs about {size * per_photo:.1f} of {facts.memory_gb:.1f} GB"

@@ -1,0 +1,57 @@
+"""YAML without guesses: every plain scalar is text, only the empty value, `~` and `null` are None; keys never repeat.
+
+The schema gives the types. That removes the traps of YAML 1.1, where `no` is False, `12:30` is 750 and `3e-4` is text.
+"""
+
+from typing import Any
+
+import yaml
+
+
+class PlainYamlError(ValueError):
+    """The text is no YAML, or not a mapping of names to values."""
+
+
+def read_plain_yaml(text: str) -> dict[str, Any]:
+    """The mapping that `text` holds; empty where it holds only comments.
+
+    Raises:
+        PlainYamlError: no YAML, a key twice, or not a mapping; with the line.
+    """
+    try:
+        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.YAMLError as error:
+        raise PlainYamlError(" ".join(str(error).replace('"<unicode string>", ', "").split())) from error
+    except RecursionError as error:
+        raise PlainYamlError("it is nested too deeply") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise PlainYamlError(f"expected sections with keys, found {type(content).__name__}")
+    return content
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """The safe loader with one implicit type left: null."""
+
+
+_NULL = "tag:yaml.org,2002:null"
+_PlainLoader.yaml_implicit_resolvers = {
+    start: [(tag, pattern) for tag, pattern in resolvers if tag == _NULL]
+    for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _construct_mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is no name", key_node.start_mark)
+        if key in mapping:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", key_node.start_mark)
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
