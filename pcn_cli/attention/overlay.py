@@ -1,0 +1,141 @@
+"""A map painted on the original upright picture: interpolate the values, then scale, then colour.
+
+The scale is fixed (log2 of the lift, clear at ≤ 1×, full at 8× or at what a whole report needs), so that two pictures
+can be compared; a map that is nearly even leaves hardly a mark, which is what it has to say.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from pcn_cli.attention.geometry import DISPLAY_SIDE, PhotoMap, display_size, map_to_photo, mass_threshold
+from pcn_cli.attention.maps import FULL_LIFT, lift_strength
+from pcn_cli.attention.palettes import Palette, color_of
+from pcn_cli.records.model import PatchGrid
+from pcn_cli.records.preprocessing import Placement
+
+Look = Literal["spotlight", "heat", "contour"]
+LOOKS: tuple[Look, ...] = get_args(Look)
+Pixels = NDArray[np.float32]  # (H, W, 3) in 0 … 255
+
+
+def draw_overlay(
+    photo: Image.Image,
+    lift: NDArray[np.floating],
+    *,
+    patch_grid: PatchGrid,
+    placement: Placement,
+    look: Look = "spotlight",
+    full: float = FULL_LIFT,
+    longest: int = DISPLAY_SIDE,
+    smooth: bool = True,
+    palette: Palette = "inferno",
+) -> Image.Image:
+    """The photo with its map, as an RGB picture of `display_size`; what the network never saw is dimmed and hatched.
+
+    Args:
+        photo: the upright picture, of the size that the placement tells.
+        lift: (h, w), n times an even spread.
+        patch_grid: where the patches lie on the network's input.
+        placement: where that input lies on the photo.
+        look: spotlight (the attended keeps its colours), heat, or contour (lines around 50 and 80 % of the mass).
+        full: the lift drawn in full strength; `maps.full_lift` gives a whole report's.
+        longest: longer side of the result in pixels; photos are never enlarged.
+        smooth: bilinear between patch centres, otherwise the true patches.
+        palette: of heat.
+
+    Raises:
+        ValueError: the photo has another size than the placement says, or the look is unknown.
+    """
+    if photo.size != (placement.width, placement.height):
+        raise ValueError(f"the photo is {photo.size}, its placement {(placement.width, placement.height)}")
+    size = display_size(placement, longest=longest)
+    shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    pixels = np.asarray(shown, dtype=np.float32)
+    laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement, size=size, smooth=smooth)
+    if look == "spotlight":
+        painted = _paint_spotlight(pixels, lift_strength(laid.values, full=full))
+    elif look == "heat":
+        painted = _paint_heat(pixels, lift_strength(laid.values, full=full), palette)
+    elif look == "contour":
+        masses = (0.8, 0.5)
+        levels = [
+            mass_threshold(lift, mass, patch_grid=patch_grid, placement=placement, smooth=smooth) for mass in masses
+        ]
+        painted = _paint_contours(pixels, laid, levels, smooth=smooth)
+    else:
+        raise ValueError(f"there is no look {look!r}; there are {', '.join(LOOKS)}")
+    painted = _hatch(painted, pixels, laid.seen)
+    return Image.fromarray(np.clip(painted + 0.5, 0, 255).astype(np.uint8))
+
+
+def _paint_spotlight(pixels: Pixels, strength: NDArray[np.floating]) -> Pixels:
+    """Attended parts as they are, the rest darker and nearly without colour."""
+    return _mix(_dim(pixels, brightness=0.4, color=0.3), pixels, _ease(strength))
+
+
+def _paint_heat(pixels: Pixels, strength: NDArray[np.floating], palette: Palette) -> Pixels:
+    """The colour scale over a muted picture, the more opaque the higher the lift."""
+    muted = _dim(pixels, brightness=0.8, color=0.35)
+    return _mix(muted, color_of(0.25 + 0.75 * strength, palette), 0.82 * _ease(strength))
+
+
+def _paint_contours(pixels: Pixels, laid: PhotoMap, levels: list[float], *, smooth: bool) -> Pixels:
+    """White lines around the given levels, the last one strongest, each with a dark rim that shows on any ground."""
+    side = max(pixels.shape[:2])
+    width = max(1.5, side / 280)
+    painted = pixels
+    for number, level in enumerate(levels, start=1):
+        own = width * number / len(levels)
+        rim = _line(laid.values, level, own + max(1.5, width), smooth=smooth) * laid.seen
+        painted = _mix(painted, np.full_like(pixels, 12.0), 0.55 * rim)
+        painted = _mix(painted, np.full_like(pixels, 255.0), _line(laid.values, level, own, smooth=smooth) * laid.seen)
+    return painted
+
+
+def _line(values: NDArray[np.floating], level: float, width: float, *, smooth: bool) -> NDArray[np.floating]:
+    """How much of each pixel a line of `width` pixels around the parts above `level` covers, 0 … 1."""
+    if not smooth:
+        # Patches have straight edges: wherever the answer changes within half the width.
+        above = Image.fromarray((values >= level).astype(np.uint8))
+        reach = 2 * max(1, round(width / 2)) + 1
+        highest, lowest = above.filter(ImageFilter.MaxFilter(reach)), above.filter(ImageFilter.MinFilter(reach))
+        return np.asarray(highest, dtype=np.float32) - np.asarray(lowest, dtype=np.float32)
+    down, across = np.gradient(values)
+    slope = np.hypot(down, across)
+    # Distance to the line = difference over slope; a plateau has no line, whatever its height.
+    flat = slope <= 1e-6 * max(1e-30, float(np.abs(values).max()))
+    distance = np.abs(values - level) / np.where(flat, 1.0, slope)
+    return np.asarray(np.where(flat, 0.0, np.clip(width / 2 + 0.5 - distance, 0, 1)))
+
+
+def _hatch(painted: Pixels, pixels: Pixels, seen: NDArray[np.bool_]) -> Pixels:
+    """What the network never saw: darker, grey, with fine diagonal lines."""
+    if seen.all():
+        return painted
+    height, width = seen.shape
+    step = max(6.0, max(height, width) / 80)
+    phase = (np.arange(height)[:, None] + np.arange(width)[None, :]) % step
+    line = np.clip(step / 8 + 0.5 - np.abs(phase - step / 2), 0, 1)
+    unseen = _mix(_dim(pixels, brightness=0.34, color=0.0), np.full_like(pixels, 190.0), 0.35 * line)
+    return np.where(seen[..., None], painted, unseen)
+
+
+def _dim(pixels: Pixels, *, brightness: float, color: float) -> Pixels:
+    """The picture with `brightness` times its light and `color` times its colour."""
+    grey = (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]
+    dimmed: Pixels = (grey + (pixels - grey) * color) * brightness
+    return dimmed
+
+
+def _mix(under: Pixels, over: Pixels, alpha: NDArray[np.floating]) -> Pixels:
+    """`over` laid on `under`, as opaque as `alpha` (H, W) says."""
+    mixed: Pixels = under + (over - under) * np.asarray(alpha, dtype=np.float32)[..., None]
+    return mixed
+
+
+def _ease(strength: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The same order with soft shoulders, so that no edge shows where the scale begins."""
+    return np.asarray(strength * (2 - strength))
