@@ -126,8 +126,7 @@ def _hatch(painted: Pixels, pixels: Pixels, seen: NDArray[np.bool_]) -> Pixels:
 def _dim(pixels: Pixels, *, brightness: float, color: float) -> Pixels:
     """The picture with `brightness` times its light and `color` times its colour."""
     grey = (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]
-    dimmed: Pixels = (grey + (pixels - grey) * color) * brightness
-    return dimmed
+    return np.asarray((grey + (pixels - grey) * color) * brightness, dtype=np.float32)
 
 
 def _mix(under: Pixels, over: Pixels, alpha: NDArray[np.floating]) -> Pixels:
