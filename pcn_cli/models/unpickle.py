@@ -1,0 +1,125 @@
+"""The one function a `.pth` enters through. A pickle can run code; this one is only ever read as data.
+
+The layouts are those that facebookresearch/deit and timm write: {"model": …}, {"state_dict": …}, {"model_ema": …}, each
+with or without "module." before every name, or the tensors themselves.
+"""
+
+import argparse
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pcn_cli.errors import ModelError
+
+LAYOUTS = ("model", "state_dict", "model_ema")
+_PICKLE_BYTES = 16 * 2**20
+_MEMBERS = 50_000
+
+
+def read_pth(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth` by their published names: float32, dense, finite.
+
+    Raises:
+        ModelError: it is no PyTorch zip archive, is damaged, holds more than data, or its tensors are not as said.
+    """
+    stored = _check_archive(path)
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        # Hostile bytes can raise anything; all of it means "refused".
+        said = str(error).strip().splitlines()
+        raise ModelError(f"{path.name} is refused: {said[0] if said else type(error).__name__}") from error
+    tensors = _without_prefix(_find_tensors(content, path))
+    for name, tensor in tensors.items():
+        _check_storage(name, tensor, path)
+    if (total := sum(tensor.nbytes for tensor in tensors.values())) > stored:
+        raise ModelError(f"{path.name} is refused: its tensors add up to {total:,} bytes, the file stores {stored:,}")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(f"{path.name} is refused: {name} has numbers that are not finite")
+    return tensors
+
+
+def _check_archive(path: Path) -> int:
+    """Bytes stored in the archive, once its members are known to be uncompressed, apart and undamaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check_members(members, path)
+            # torch.load does not look at the checksums that torch.save has written.
+            if damaged := archive.testzip():
+                raise ModelError(f"{path.name} is damaged: the checksum of {damaged} is wrong")
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path.name} is no PyTorch weight file: {error}") from error
+    return sum(member.file_size for member in members)
+
+
+def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
+    names = [member.filename for member in members]
+    end, problem = 0, ""
+    if len(names) > _MEMBERS or len(set(names)) != len(names):
+        problem = f"it has {len(names)} members, some of the same name or too many"
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if (
+            member.compress_type != zipfile.ZIP_STORED
+            or member.file_size != member.compress_size
+            or member.flag_bits & 1
+        ):
+            problem = f"{member.filename} is compressed or encrypted"
+        elif member.header_offset < end:
+            problem = f"{member.filename} overlaps another member"
+        elif member.filename.endswith(".pkl") and member.file_size > _PICKLE_BYTES:
+            problem = f"{member.filename} is too large"
+        end = member.header_offset + 30 + member.compress_size
+    if end > path.stat().st_size:
+        problem = f"its members end at byte {end:,} of {path.stat().st_size:,}"
+    if sum(name.endswith("/data.pkl") for name in names) != 1:
+        problem = "it has no data.pkl"
+    if problem:
+        raise ModelError(f"{path.name} is no PyTorch weight file: {problem}")
+
+
+def _find_tensors(content: Any, path: Path) -> Mapping[str, Tensor]:  # noqa: ANN401 - whatever the file holds
+    if isinstance(content, Mapping):
+        for candidate in (*(content.get(layout) for layout in LAYOUTS), content):
+            if isinstance(candidate, Mapping) and candidate and _all_tensors(candidate):
+                return candidate
+        found = f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
+    else:
+        found = type(content).__name__
+    raise ModelError(f"{path.name} holds {found}; expected tensors by name, or one of {', '.join(LAYOUTS)} with them")
+
+
+def _all_tensors(candidate: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in candidate.items())
+
+
+def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    wrapped = all(name.startswith("module.") for name in tensors)
+    return {name.removeprefix("module.") if wrapped else name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def _check_storage(name: str, tensor: Tensor, path: Path) -> None:
+    problem = ""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or not _is_dense(tensor):
+        problem = "is not stored densely"
+    elif tensor.dtype != torch.float32:
+        problem = f"is {str(tensor.dtype).removeprefix('torch.')}, expected float32"
+    if problem:
+        raise ModelError(f"{path.name} is refused: {name} {problem}")
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether every number has a place of its own and no place is left over, in any order of the axes."""
+    expected = 1
+    for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if length != 1:
+            if stride != expected:
+                return False
+            expected *= length
+    return True
