@@ -1,5 +1,7 @@
 """Everything that can go wrong and is not a bug of ours: one family, one exit code per kind."""
 
+from signal import SIGINT
+
 
 class PcnError(Exception):
     """A problem a person can act on.
@@ -62,6 +64,6 @@ class RunError(PcnError):
 class StoppedError(PcnError):
     """Somebody asked us to stop; the work so far is saved. The signal decides the exit code."""
 
-    def __init__(self, message: str, hint: str = "", *, signal_number: int) -> None:
+    def __init__(self, message: str, hint: str = "", *, signal_number: int = SIGINT) -> None:
         super().__init__(message, hint)
-        self.exit_code = 128 + signal_number
+        self.exit_code = 128 + int(signal_number)

@@ -5,8 +5,9 @@ import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,12 +27,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Put `value` at `path` as JSON.
+    """Put `value` at `path` as JSON in UTF-8.
 
     Raises:
         ValueError: a number is not finite; JSON has no word for it.
     """
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # A file name's undecodable bytes stand in the text as lone surrogates; their escape is JSON's own.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -45,11 +48,21 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a table written by `write_csv`, with the cells as they were given."""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    """The rows of a table written by `write_csv`, with the cells as they were given; empty lines are passed over.
+
+    Raises:
+        ValueError: a row has more or fewer cells than the header; the message names its line.
+    """
+    # Spreadsheets put a byte order mark in front when they save.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
         header = [rearm_cell(cell) for cell in next(rows, [])]
-        return [dict(zip(header, map(rearm_cell, row), strict=True)) for row in rows]
+        table = []
+        for row in filter(None, rows):
+            if len(row) != len(header):
+                raise ValueError(f"{path}, line {rows.line_num}: expected {len(header)} cells, found {len(row)}")
+            table.append(dict(zip(header, map(rearm_cell, row), strict=True)))
+        return table
 
 
 def disarm_cell(cell: Any) -> Any:  # noqa: ANN401 - a cell may be text or a number
@@ -87,14 +100,17 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        if error.errno is None:  # a library's own complaint, such as Pillow's of a mode it cannot save
+            raise
         raise explain_os_error(error, path) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            part.unlink(missing_ok=True)
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the disk holds `path`."""
-    descriptor = os.open(path, os.O_RDWR)
+    """Wait until the disk holds `path`, which may be read-only where the system allows that (Windows does not)."""
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -102,22 +118,34 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the disk holds the names in `path`; Windows cannot and needs not."""
+    """Wait until the disk holds the names in `path`; Windows and some network disks cannot and need not."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
 
 
 def explain_os_error(error: OSError, path: Path) -> ResourceError:
     """The words for an operating system error met while writing `path`."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(
-            f"the disk is full: cannot write {path}", "free some space, then run the same command again"
+            f"the disk is full: cannot write {path}{_free_space(path)}",
+            "free some space, then run the same command again",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ResourceError(f"not allowed to write {path}", "choose another place with --output FOLDER")
     return ResourceError(f"cannot write {path}: {error.strerror or error}", "choose another place with --output FOLDER")
+
+
+def _free_space(path: Path) -> str:
+    """How much room is left where `path` should be, in words; nothing where the system does not say."""
+    try:
+        return f" ({shutil.disk_usage(path.parent).free / 1e6:,.1f} MB free)"
+    except OSError:
+        return ""

@@ -3,31 +3,45 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pcn_cli.errors import RunError
+from pcn_cli.files.atomic import explain_os_error, write_text
 
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one writer until the block ends.
+    """Hold `folder` for one writer until the block ends; the system frees the lock of a process that dies.
 
     Raises:
         RunError: another process holds it; the message names its pid and host.
+        ResourceError: nothing may be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / ".lock"), folder / ".lock-owner"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        held_by = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-        raise RunError(f"{folder} is in use by {held_by}", "wait for it to end, or choose another --output") from error
+        raise RunError(
+            f"{folder} is in use by {_holder(owner)}", "wait for it to end, or choose another --output"
+        ) from error
+    except OSError as error:
+        raise explain_os_error(error, folder) from error
     try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _holder(owner: Path) -> str:
+    """Who says to hold the lock; the holder may be gone by the time we look."""
+    try:
+        return owner.read_text(encoding="utf-8") or "another process"
+    except FileNotFoundError:
+        return "another process"

@@ -98,29 +98,35 @@ def dump_recipe(recipe: Recipe, reasons: Mapping[str, str]) -> str:
 def _from_file(name_or_path: str | None, problems: list[str]) -> list[_Setting]:
     if name_or_path is None:
         return []
-    path = _recipe_path(name_or_path)
+    path, shown = _recipe_path(name_or_path)
     try:
         content = read_plain_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}", "`pcn recipes list`") from error
+        raise RecipeError(
+            f"cannot read the recipe {shown}: {error.strerror or error}",
+            "list the recipes that come with pcn with `pcn recipes list`",
+        ) from error
     except (PlainYamlError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: {error}", "a recipe is YAML: sections with `key: value` lines in them") from error
+        raise RecipeError(f"{shown}: {error}", "a recipe is YAML: sections with `key: value` lines in them") from error
     sections, found = recipe_sections(), []
     for name, value in content.items():
         if name not in sections:
-            found.append(_Setting(f"{path}: {name}", name, value, in_file=True))
+            found.append(_Setting(f"{shown}: {name}", name, value, in_file=True))
         elif isinstance(value, dict):
             keys = {f"{name}.{key}": inner for key, inner in value.items()}
-            found += [_Setting(f"{path}: {key}", key, inner, in_file=True) for key, inner in keys.items()]
+            found += [_Setting(f"{shown}: {key}", key, inner, in_file=True) for key, inner in keys.items()]
         elif value is not None:
-            problems.append(f"{path}: {name}: is a section and should hold `key: value` lines, found {value!r}")
+            problems.append(f"{shown}: {name}: is a section and should hold `key: value` lines, found {value!r}")
     return found
 
 
-def _recipe_path(name_or_path: str) -> Path:
+def _recipe_path(name_or_path: str) -> tuple[Path, str]:
+    """Where the recipe lies, and what messages call it."""
     path = Path(name_or_path)
-    is_path = path.suffix.lower() in (".yaml", ".yml") or path.name != name_or_path
-    return path if is_path else find_recipe(name_or_path).path
+    if path.suffix.lower() in (".yaml", ".yml") or path.name != name_or_path:
+        return path, name_or_path
+    entry = find_recipe(name_or_path)
+    return entry.path, f"recipes/{entry.path.name}"
 
 
 def _from_settings(settings: Sequence[str], problems: list[str]) -> list[_Setting]:

@@ -23,6 +23,9 @@ class ModelConfig:
 
     `architecture` and `model_args` are timm's words; `classes` are in the order of the logits; probabilities are
     softmax(logits / temperature).
+
+    Raises:
+        ValueError: a class stands twice, or the temperature is not positive.
     """
 
     architecture: str
@@ -33,3 +36,9 @@ class ModelConfig:
     temperature: float = 1.0
     card: str = ""
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class stands twice in the model's list")
+        if self.temperature <= 0:
+            raise ValueError(f"the temperature should be positive, found {self.temperature}")

@@ -12,8 +12,8 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 class Photo:
     """One readable photo.
 
-    `file` is the POSIX path below the photos folder, `width` and `height` are of the upright picture in pixels, `sha256`
-    is of the file's bytes, `split` and `group` are the user's own where a folder or a table names them.
+    `file` is the POSIX path below the photos folder, `width` and `height` are of the upright picture in pixels,
+    `sha256` is of the file's bytes, `split` and `group` are the user's own where a folder or a table names them.
     """
 
     file: str

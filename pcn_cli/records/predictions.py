@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 class AttentionNumbers:
     """What one pooling map says, in numbers (definitions: attention/maps.py).
 
-    All are shares in [0, 1] except `effective_patches` (1 … N), `border_share` (1 = an even share) and the two places in
-    pixels of the original upright picture.
+    All are shares in [0, 1] except `effective_patches` (1 … N), `border_share` (1 = an even share) and the two places
+    in pixels of the original upright picture.
     """
 
     image_share: float

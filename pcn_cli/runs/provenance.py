@@ -1,0 +1,38 @@
+"""What made a run: versions, machine, command."""
+
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pcn_cli import __version__
+
+_LIBRARIES = ("torch", "torchvision", "timm", "albumentations", "scikit-learn", "numpy", "pillow", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """The versions of everything that can change a number."""
+    found = {"pcn": __version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def command_line() -> tuple[str, ...]:
+    """The words that started this process, the program by its name alone."""
+    return (Path(sys.argv[0]).name, *sys.argv[1:])
+
+
+def shown_command(words: tuple[str, ...]) -> str:
+    """The words as a line to type."""
+    return shlex.join(words)
+
+
+def now() -> str:
+    """The present time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,115 @@
+"""run.json, read and written: a stage counts as finished only after its files exist and are hashed."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pcn_cli.errors import PcnError, RunError, StoppedError
+from pcn_cli.files.atomic import write_json
+from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.names import refuse_inside
+from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.run import RunRecord, StageRecord
+from pcn_cli.runs.provenance import command_line, now, versions
+from pcn_cli.runs.rundir import RunDir
+
+
+def read_record(run: RunDir) -> RunRecord:
+    """What run.json says.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return from_plain(RunRecord, json.loads(run.record.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        message = f"{run.root} is not a run folder: it has no run.json"
+        raise RunError(message, "list the runs with `pcn runs`") from error
+    except ValueError as error:
+        raise RunError(f"{run.record} is damaged: {error}", "start a new run with `pcn finetune PHOTOS`") from error
+
+
+def write_record(run: RunDir, record: RunRecord) -> None:
+    """Put `record` into the run folder."""
+    write_json(run.record, to_plain(record))
+
+
+def update_record(run: RunDir, **changes: Any) -> RunRecord:  # noqa: ANN401 - fields of RunRecord
+    """The record with `changes`, as now stored."""
+    record = replace(read_record(run), **changes)
+    write_record(run, record)
+    return record
+
+
+@contextmanager
+def start_run(run: RunDir, *, photos: Path, card: str, device: str) -> Iterator[None]:
+    """Make the run's folder and hold it until the block ends.
+
+    Raises:
+        RunError: there is something else at that place, or another process holds it.
+    """
+    if run.root.exists() and any(child.name != ".lock" for child in run.root.iterdir()):
+        raise RunError(f"{run.root} is there already", "choose another --output, or go on with --resume")
+    refuse_inside(run.root, photos)
+    with hold_folder(run.root):
+        record = RunRecord(
+            status="running",
+            created=now(),
+            photos=str(photos.resolve()),
+            card=card,
+            argv=command_line(),
+            versions=versions(),
+            device=device,
+        )
+        write_record(run, record)
+        yield
+
+
+@contextmanager
+def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iterator[None]:
+    """Record stage `name` as finished with its seconds and the hashes of its files, once the block ended well."""
+    started = time.monotonic()
+    yield
+    seconds = round(time.monotonic() - started, 2)
+    hashes = {path.relative_to(run.root).as_posix(): sha256_of(path) for path in _files(artifacts)}
+    stages = {**read_record(run).stages, name: StageRecord(seconds=seconds, artifacts=hashes)}
+    update_record(run, stages=stages)
+
+
+@contextmanager
+def recording_outcome(run: RunDir) -> Iterator[None]:
+    """Write into run.json how the block ended: finished, stopped or failed."""
+    try:
+        yield
+    except (StoppedError, KeyboardInterrupt):
+        update_record(run, status="stopped")
+        raise
+    except PcnError:
+        update_record(run, status="failed")
+        raise
+    else:
+        update_record(run, status="finished")
+
+
+def require(run: RunDir, path: Path, command: str) -> Path:
+    """`path`, which an earlier stage made.
+
+    Raises:
+        RunError: it is not there; the hint is the `command` that makes it.
+    """
+    if not path.exists():
+        raise RunError(f"{run.root} has no {path.relative_to(run.root)}", command)
+    return path
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(child for child in path.rglob("*") if child.is_file())
+        elif path.exists():
+            yield path
