@@ -101,7 +101,7 @@ def read_published(path: Path, card: Card | None) -> tuple[dict[str, Tensor], Ar
 
 
 def store(path: Path, card: Card | None, *, cache: Path, key: str, sha256: str, origin: Origin) -> Stored:
-    """The weights of the `.pth` at `path` (whose hash is `sha256`), converted into the cache; the record is written last.
+    """The weights of the `.pth` at `path` (whose hash is `sha256`), converted into the cache, its record last.
 
     Raises:
         ModelError: as `read_published`; the cache is as it was. ResourceError: not writable.

@@ -15,7 +15,7 @@ from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.parts import Origin, Part, elect_writer
 from pcn_cli.models.download import Patience, UnreachableError, Wanted, download
 from pcn_cli.models.store import Stored, open_stored, read_record, record_path, store, weights_cache, weights_path
-from pcn_cli.models.zoo import CARDS, Card
+from pcn_cli.models.zoo import Card
 from pcn_cli.records.weights import WeightRecord
 
 __all__ = ["Fetched", "Verified", "fetch_weights", "get_weights", "import_weights", "verify_weights", "weights_cache"]
@@ -116,11 +116,6 @@ def import_weights(path: Path, *, cache: Path, card: Card | None = None) -> Fetc
         if stored := open_stored(cache, key):
             return Fetched(path=stored.path, record=stored.record)
         return _convert(path, card, cache, key, digest, Origin(url=str(path.resolve())))
-
-
-def card_of_file(path: Path) -> Card | None:
-    """The card whose published file has this name."""
-    return next((card for card in CARDS if card.file and card.file == path.name), None)
 
 
 def verify_weights(card: Card, cache: Path) -> Verified:

@@ -91,6 +91,11 @@ def find_card(name: str) -> Card:
     raise ModelError(f"there is no model called {name!r}; near: {', '.join(near)}", "pcn models list")
 
 
+def card_of_file(file_name: str) -> Card | None:
+    """The card whose published file has this name."""
+    return next((card for card in CARDS if card.file and card.file == file_name), None)
+
+
 def _published(name: str, file: str, top1: float, *, size: str, tag: str, **facts: object) -> Card:
     embed_dim, depth = _SIZES[size]
     architecture = f"patchconvnet_{size}" + ("_multi" if facts.get("class_tokens") else "")

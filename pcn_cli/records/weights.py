@@ -8,8 +8,8 @@ class WeightRecord:
     """Where stored weights came from and what they must hash to.
 
     `source` is a url or a file's path, `source_sha256` and `source_bytes` are of the `.pth` as it arrived,
-    `weights_sha256` is of the safetensors beside this record. `etag` and `modified` are the server's words, to ask later
-    whether the file is still the same.
+    `weights_sha256` is of the safetensors beside this record. `etag` and `modified` are the server's words, to ask
+    later whether the file is still the same.
     """
 
     card: str  # full name; empty for a file imported without a card

@@ -1,0 +1,149 @@
+"""`pcn models`: the published weights, and those in the cache."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.options import Json, Mirror, Offline, examples
+
+models = typer.Typer(no_args_is_help=True, help="List, get, import and verify pretrained weights.")
+
+Name = Annotated[str, typer.Argument(help="Short or full name, as in `pcn models list`.", metavar="NAME")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give `app` the commands."""
+    app.add_typer(models, name="models", epilog=examples("pcn models list", "pcn models get s60"))
+
+
+@models.command("list", epilog=examples("pcn models list", "pcn models list --json"))
+def list_models(json: Json = False) -> None:
+    """List the models, with their size, input and published accuracy."""
+    from pcn_cli.stages.models import list_models as list_cards
+
+    cards = list_cards()
+    if json:
+        print_json(cards)
+        return
+    table = new_table("name", "full name", "input#", "parameters#", "top-1#", "download#", "")
+    for card in cards:
+        table.add_row(
+            f"[bold]{card['name']}[/bold]",
+            card["full_name"],
+            str(card["input_size"]),
+            f"{card['parameters'] / 1e6:.1f} M",
+            f"{card['top1']:.1f}" if card["top1"] else "",
+            f"{card['minimum_bytes'] / 1e6:,.0f} MB" if card["url"] else "none",
+            card["note"],
+        )
+    out.print(table)
+
+
+@models.command("info", epilog=examples("pcn models info s60", "pcn models info s60 --json"))
+def info(name: Name, json: Json = False) -> None:
+    """Show what is known of a model, and whether its weights are here."""
+    from pcn_cli.stages.models import describe_model
+
+    card = describe_model(name)
+    if json:
+        print_json(card)
+        return
+    table = new_table("", "")
+    table.show_header = False
+    for label, value in _facts(card):
+        table.add_row(f"[bold]{label}[/bold]", safe(value))
+    out.print(table)
+
+
+@models.command(
+    "get",
+    epilog=examples(
+        "pcn models get s60",
+        "pcn models get s60 --mirror https://weights.example.org/deit",
+        "pcn models get s60 --offline",
+    ),
+)
+def get(name: Name, offline: Offline = False, mirror: Mirror = None, json: Json = False) -> None:
+    """Download weights, verify them and keep them as safetensors; prints where they are.
+
+    What is here already is compared with what the server has; a file with another hash is refused.
+    """
+    from pcn_cli.stages.models import get_model
+
+    with LiveListener() as listener:
+        got = get_model(name, offline=offline, mirror=mirror, listener=listener)
+    _show(got, json=json)
+
+
+@models.command("import", epilog=examples("pcn models import s60_224_21k.pth", "pcn models import ./trained.pth s60"))
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="A .pth in one of the published layouts.", metavar="FILE")],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="The model it is; otherwise told by the file's name, if it is a published one.", metavar="[NAME]"
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Convert a local weight file to safetensors in the cache; prints where it is."""
+    from pcn_cli.stages.models import import_model
+
+    _show(import_model(file, name), json=json)
+
+
+@models.command("verify", epilog=examples("pcn models verify", "pcn models verify s60 --json"))
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Models; all in the cache when none is given.", metavar="[NAME…]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check that stored weights still have the hashes that were recorded; exits 4 where one has not."""
+    from pcn_cli.stages.models import refuse_damaged, verify_models
+
+    checks = verify_models(names or [])
+    if json:
+        print_json(checks)
+    elif checks:
+        table = new_table("name", "state", "sha256", "file")
+        for check in checks:
+            table.add_row(check["name"], check["state"], check["found"][:16], safe(check["path"]))
+        out.print(table)
+    else:
+        say("there are no weights in the cache yet; get some with `pcn models get s60`")
+    refuse_damaged(checks)
+
+
+def _show(got: dict[str, Any], *, json: bool) -> None:
+    if got["note"]:
+        say(safe(got["note"]))
+    if json:
+        print_json(got)
+    else:
+        out.print(safe(got["path"]), soft_wrap=True)
+
+
+def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
+    side, cache = card["input_size"], card["cache"]
+    top1 = f"{card['top1']:.1f} % of ImageNet-1k, as published" if card["top1"] else "not published"
+    facts = [
+        ("name", ", ".join([card["name"], *card["aliases"]])),
+        ("full name", card["full_name"]),
+        ("network", f"width {card['embed_dim']}, depth {card['depth']}, {card['parameters']:,} parameters"),
+        ("classes", f"{card['num_classes']:,}" + (", one class token each" if card["class_tokens"] else "")),
+        ("input", f"{side} × {side}, crop {card['crop_pct']}, {card['interpolation']}"),
+        ("mean, std", f"{card['mean']}, {card['std']}"),
+        ("top-1", top1),
+        ("from", card["url"] or "no weights"),
+        ("bytes", f"at least {card['minimum_bytes']:,}" if card["url"] else ""),
+        ("sha256", (card["sha256"] or "not published; recorded at first use") if card["url"] else ""),
+        ("in the cache", f"{cache['state']}: {cache['path']}" if card["url"] else ""),
+        ("licence", card["licence"]),
+        ("paper", card["paper"]),
+        ("note", card["note"]),
+    ]
+    return [(label, value) for label, value in facts if value]
