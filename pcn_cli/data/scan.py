@@ -1,0 +1,124 @@
+"""What is in a folder of photos: every file once, as a photo, as unreadable, or as passed over, with the reason.
+
+Labels come from a table, from train/val/test folders with class folders inside, or from class folders.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pcn_cli.data.content import promises_image
+from pcn_cli.data.decode_worker import FileFacts
+from pcn_cli.data.decoding import inspect_files
+from pcn_cli.data.labels import find_table
+from pcn_cli.data.layouts import Candidate, Sorted, refuse_case_clashes, sort_by_folders, sort_by_table
+from pcn_cli.data.walk import walk_folder
+from pcn_cli.errors import DataError
+from pcn_cli.records.photos import Ignored, Photo, Scan, Unreadable
+
+
+def scan_photos(
+    folder: Path,
+    *,
+    labels: Path | None = None,
+    workers: int | None = None,
+    on_photo: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Everything in `folder`, each candidate decoded once; the folder is only read.
+
+    Args:
+        folder: class folders (`oak/…`, nested ones are named by path), split folders (`train/oak/…`), or photos with a
+            table `labels.csv` or `split.csv`.
+        labels: a table that wins over folders; its paths are relative to it.
+        workers: decoding processes; None chooses, 0 decodes in this process.
+        on_photo: called with (done, total) after every decoded file; an exception it raises ends the scan.
+
+    Raises:
+        DataError: no such folder, a malformed table, or class names that differ only by case.
+    """
+    root = folder.absolute()
+    entries = walk_folder(root)
+    table = find_table(root, labels)
+    plan = sort_by_table(root, entries, table.absolute()) if table else sort_by_folders(entries)
+    refuse_case_clashes(candidate.label for candidate in plan.candidates)
+    facts = _decode_candidates(root, plan.candidates, workers=workers, on_photo=on_photo)
+    return _make_scan(root, plan, facts)
+
+
+def check_scan(scan: Scan, *, max_unreadable: float) -> None:
+    """Return nothing where the photos can be learned from.
+
+    Raises:
+        DataError: no photos, one class only, or a larger share than `max_unreadable` of the files is unreadable.
+    """
+    candidates = len(scan.photos) + len(scan.unreadable)
+    if not scan.photos:
+        raise DataError(f"no photos in {scan.root}{_count_the_rest(scan)}", _LAYOUT_HINT)
+    if len(scan.unreadable) > max_unreadable * candidates:
+        reasons = Counter(unreadable.reason for unreadable in scan.unreadable).most_common(3)
+        words = "; ".join(f"{count} × {reason}" for reason, count in reasons)
+        share = len(scan.unreadable) / candidates
+        raise DataError(
+            f"{len(scan.unreadable)} of {candidates} files are unreadable ({share:.1%}, allowed {max_unreadable:.1%}):"
+            f" {words}",
+            f"pcn inspect {scan.root} lists them; repair or remove them, or raise --set data.max_unreadable=…",
+        )
+    if len(scan.classes) < 2:
+        name = next(iter(scan.classes))
+        raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", _LAYOUT_HINT)
+
+
+_LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
+
+
+def _count_the_rest(scan: Scan) -> str:
+    reasons = Counter([*(u.reason for u in scan.unreadable), *(i.reason for i in scan.ignored)]).most_common(3)
+    return ": " + "; ".join(f"{count} × {reason}" for reason, count in reasons) if reasons else ", it is empty"
+
+
+def _decode_candidates(
+    root: Path,
+    candidates: Sequence[Candidate],
+    *,
+    workers: int | None,
+    on_photo: Callable[[int, int], None] | None,
+) -> dict[str, FileFacts]:
+    """The facts of every candidate, by file."""
+    facts = {}
+    paths = [root / candidate.file for candidate in candidates]
+    for position, found in inspect_files(paths, workers=workers):
+        facts[candidates[position].file] = found
+        if on_photo:
+            on_photo(len(facts), len(paths))
+    return facts
+
+
+def _make_scan(root: Path, plan: Sorted, facts: dict[str, FileFacts]) -> Scan:
+    photos: list[Photo] = []
+    unreadable, ignored = list(plan.unreadable), list(plan.ignored)
+    for candidate in plan.candidates:
+        found = facts[candidate.file]
+        if not found.reason:
+            photos.append(
+                Photo(
+                    file=candidate.file,
+                    label=candidate.label,
+                    width=found.width,
+                    height=found.height,
+                    sha256=found.sha256,
+                    split=candidate.split,
+                    group=candidate.group,
+                )
+            )
+        # A listed file was meant to be a photo; in a class folder the name or the content must say so.
+        elif found.is_image or candidate.listed or promises_image(candidate.file):
+            unreadable.append(Unreadable(file=candidate.file, reason=found.reason))
+        else:
+            ignored.append(Ignored(file=candidate.file, reason=f"not a photo: {found.reason}"))
+    return Scan(
+        root=str(root),
+        layout=plan.layout,
+        photos=tuple(sorted(photos, key=lambda photo: photo.file)),
+        unreadable=tuple(sorted(unreadable, key=lambda item: item.file)),
+        ignored=tuple(sorted(ignored, key=lambda item: item.file)),
+    )
