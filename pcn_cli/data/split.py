@@ -1,0 +1,177 @@
+"""Who trains, who selects, who is only ever measured: a stratified split that keeps equal photos and groups together.
+
+The order within a class comes from hashes of the seed and the photos' content, so it depends neither on file names nor
+on the other classes, and a photo added later moves few others.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import read_csv, write_csv
+from pcn_cli.files.hashing import sha256_of
+from pcn_cli.records.photos import PARTS, Part, Photo, Scan, SplitRow
+
+_COLUMNS = ("file", "label", "split", "group", "sha256")
+
+
+def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[SplitRow, ...]:
+    """Each photo with its part, ordered by file.
+
+    Exact duplicates and groups are never divided. Every class with two units (photos, or sets of photos that belong
+    together) has one outside the training part, every class with three is in all parts, and one unit is trained on.
+
+    Where a folder or a table already names parts, they stay as they are. Photos without a part train; a part that
+    nobody names is taken from the photos that train, unless they belong together with a photo of another part.
+
+    Args:
+        scan: what was found.
+        seed: another seed gives another split.
+        val: share of the photos for validation.
+        test: share of the photos for the test.
+
+    Raises:
+        DataError: the user's own parts leave nothing to train on.
+    """
+    given: dict[str, Part] = {photo.file: photo.split for photo in scan.photos if photo.split}
+    shares: dict[Part, float] = {"val": val, "test": test}
+    units = [unit for unit in _find_units(scan.photos) if not any(given.get(p.file, "train") != "train" for p in unit)]
+    # Shares are of all photos, also where only some of them are free to move.
+    scale = len(scan.photos) / max(sum(map(len, units)), 1)
+    open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given.values()}
+    parts = _assign(units, open_parts, seed=seed)
+    rows = tuple(
+        SplitRow(
+            file=photo.file,
+            label=photo.label,
+            split=parts.get(photo.file) or given.get(photo.file, "train"),
+            sha256=photo.sha256,
+            group=photo.group or "",
+        )
+        for photo in sorted(scan.photos, key=lambda photo: photo.file)
+    )
+    if rows and not any(row.split == "train" for row in rows):
+        raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
+    return rows
+
+
+def write_split(path: Path, rows: Sequence[SplitRow]) -> None:
+    """Put the split at `path` as CSV."""
+    write_csv(path, _COLUMNS, ((row.file, row.label, row.split, row.group, row.sha256) for row in rows))
+
+
+def read_split(path: Path) -> tuple[SplitRow, ...]:
+    """The rows that `write_split` was given.
+
+    Raises:
+        DataError: the file is missing or is no such table.
+    """
+    try:
+        return tuple(_read_row(cells) for cells in read_csv(path))
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is no split of ours: {error}", "pcn finetune PHOTOS makes a new one") from error
+
+
+def check_split(rows: Iterable[SplitRow], root: Path) -> list[str]:
+    """A line for each file below `root` that is missing or is not the photo it was when it was split."""
+    problems = []
+    for row in rows:
+        try:
+            if sha256_of(root / row.file) != row.sha256:
+                problems.append(f"{row.file}: changed since the split")
+        except FileNotFoundError:
+            problems.append(f"{row.file}: missing")
+        except OSError as error:
+            problems.append(f"{row.file}: cannot be read ({error.strerror})")
+    return problems
+
+
+def fingerprint(rows: Iterable[SplitRow]) -> str:
+    """The SHA-256 of the split: equal for equal photos, labels and parts, whatever the order of the rows."""
+    facts = sorted([row.file, row.label, row.split, row.group, row.sha256] for row in rows)
+    return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()
+
+
+def _read_row(cells: dict[str, str]) -> SplitRow:
+    part = next((part for part in PARTS if part == cells["split"]), None)
+    if part is None:
+        raise ValueError(f"split is {cells['split']!r}")
+    return SplitRow(file=cells["file"], label=cells["label"], split=part, sha256=cells["sha256"], group=cells["group"])
+
+
+def _find_units(photos: Iterable[Photo]) -> list[list[Photo]]:
+    """Photos in sets that must stay together: equal bytes, equal group, and whatever these chain to."""
+    unit_of: dict[tuple[str, str], list[Photo]] = {}
+    units: dict[int, list[Photo]] = {}
+    for photo in photos:
+        keys = [("photo", photo.sha256), *([("group", photo.group)] if photo.group else [])]
+        merged = [photo]
+        for unit in {id(unit): unit for unit in map(unit_of.get, keys) if unit is not None}.values():
+            merged += unit
+            del units[id(unit)]
+        units[id(merged)] = merged
+        for member in merged:
+            unit_of["photo", member.sha256] = merged
+            if member.group:
+                unit_of["group", member.group] = merged
+    return list(units.values())
+
+
+@dataclass
+class _Quota:
+    """How many photos one part still wants, summed over classes so that rounding does not add up."""
+
+    share: float
+    wanted: float = 0.0
+    taken: int = 0
+
+
+def _assign(units: Iterable[list[Photo]], shares: dict[Part, float], *, seed: int) -> dict[str, Part]:
+    """The part of each photo that leaves the training part, by file."""
+    by_class: defaultdict[str, list[list[Photo]]] = defaultdict(list)
+    for unit in units:
+        label, _ = min(Counter(photo.label for photo in unit).items(), key=lambda item: (-item[1], item[0]))
+        by_class[label].append(unit)
+    quotas = {part: _Quota(share) for part, share in shares.items()}
+    chosen: dict[str, Part] = {}
+    for label in sorted(by_class):
+        members = sorted(by_class[label], key=lambda unit: _draw(unit, seed))
+        for part, unit in _share_out(members, quotas):
+            chosen.update({photo.file: part for photo in unit})
+            quotas[part].taken += len(unit)
+    return chosen
+
+
+def _share_out(units: list[list[Photo]], quotas: dict[Part, _Quota]) -> list[tuple[Part, list[Photo]]]:
+    """The units of one class that leave the training part; one always stays."""
+    photos = sum(map(len, units))
+    for quota in quotas.values():
+        quota.wanted += quota.share * photos
+    waiting, leaving = list(units), []
+    # The part that is furthest behind chooses first: a class with two units gives its second to that one.
+    for turn, (part, quota) in enumerate(sorted(quotas.items(), key=lambda item: item[1].taken - item[1].wanted)):
+        size = 0
+        kept = len(quotas) - turn  # one unit for each later part and for training
+        # Rounding may reach over to other classes, by one photo at most; an own share is never skipped.
+        exact = quota.share * photos
+        target = min(max(round(quota.wanted) - quota.taken, int(exact)), int(exact) + 1)
+        for unit in list(waiting):
+            if len(waiting) > kept and size < target and size + len(unit) / 2 <= target:
+                waiting.remove(unit)
+                leaving.append((part, unit))
+                size += len(unit)
+        if not size and len(waiting) > 1 and quota.share > 0:
+            smallest = min(waiting, key=len)
+            waiting.remove(smallest)
+            leaving.append((part, smallest))
+    return leaving
+
+
+def _draw(unit: Iterable[Photo], seed: int) -> str:
+    """A number in the lot: the same for the same content and seed."""
+    content = min(photo.sha256 for photo in unit)
+    return hashlib.sha256(f"{seed}:{content}".encode("ascii")).hexdigest()
