@@ -183,7 +183,9 @@ _PLAIN_WORDS = {
 def _unknown_key(key: str, known: Mapping[str, RecipeField]) -> str:
     """What to say of a key that does not exist: the nearest one, by its whole name or by its last part."""
     near = get_close_matches(key, known, n=1, cutoff=0.75)
-    last_parts = {candidate.rpartition(".")[2]: candidate for candidate in known}
+    last_parts = {
+        candidate.rpartition(".")[2]: candidate for candidate in reversed([*known])
+    }  # the first of a name wins
     near = near or [last_parts[part] for part in get_close_matches(key.rpartition(".")[2], last_parts, n=1)]
     return "unknown key" + (f"; the nearest known one is {near[0]}" if near else "")
 

@@ -20,8 +20,11 @@ def read_plain_yaml(text: str) -> dict[str, Any]:
     """
     try:
         content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise PlainYamlError(f"{line}{error.problem}") from error
     except yaml.YAMLError as error:
-        raise PlainYamlError(" ".join(str(error).replace('"<unicode string>", ', "").split())) from error
+        raise PlainYamlError(" ".join(str(error).split())) from error
     except RecursionError as error:
         raise PlainYamlError("it is nested too deeply") from error
     if content is None:

@@ -1,0 +1,202 @@
+"""Draw a small set of photos to try pcn with: four kinds of things lying somewhere on a busy ground.
+
+    python examples/draw_shapes.py shapes --per-class 40 --seed 0
+
+makes shapes/cross, shapes/leaf, shapes/ring and shapes/star with JPEG files in them, and beside the folder a boxes.csv
+(file,label,xmin,ymin,xmax,ymax,width,height) that says where the thing is in each. The same seed gives the same photos.
+"""
+
+import argparse
+import colorsys
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+HUES = {"cross": (205, 245), "leaf": (85, 140), "ring": (32, 52), "star": (-18, 14)}  # degrees, lowest and highest
+GROUNDS = ((112, 98, 82), (128, 126, 120), (150, 134, 104), (92, 98, 88), (118, 86, 70), (88, 90, 100))
+SMOOTHER = 3  # things are drawn this many times larger, then reduced
+
+
+def main() -> None:
+    """Draw what the command line asks for and say where it is."""
+    parser = argparse.ArgumentParser(description="Draw a small set of photos to try pcn with.")
+    parser.add_argument("folder", type=Path, help="where the class folders go")
+    parser.add_argument("--per-class", type=int, default=40, help="photos of each kind (default: 40)")
+    parser.add_argument("--seed", type=int, default=0, help="another number gives other photos (default: 0)")
+    arguments = parser.parse_args()
+    draw_photos(arguments.folder, per_class=arguments.per_class, seed=arguments.seed)
+    print(f"{arguments.per_class * len(HUES)} photos of {', '.join(HUES)} in {arguments.folder}")
+
+
+def draw_photos(folder: Path, *, per_class: int, seed: int) -> Path:
+    """The path of boxes.csv, beside `folder`, which then holds the photos."""
+    boxes = folder.resolve().parent / "boxes.csv"
+    rows = []
+    for place, label in enumerate(HUES):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(per_class):
+            photo, box = draw_photo(label, np.random.default_rng([seed, place, number]))
+            file = f"{label}/{label}_{number:03}.jpg"
+            photo.save(folder / file, quality=88)
+            rows.append([file, label, *box, *photo.size])
+    with boxes.open("w", encoding="utf-8", newline="") as file_of_boxes:
+        writer = csv.writer(file_of_boxes, lineterminator="\n")
+        writer.writerow(["file", "label", "xmin", "ymin", "xmax", "ymax", "width", "height"])
+        writer.writerows(rows)
+    return boxes
+
+
+def draw_photo(label: str, rng: np.random.Generator) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """A photo of one thing, and the box around it in pixels: left, top, right, bottom."""
+    width, height = [(320, 240), (240, 320), (288, 288)][rng.integers(3)]
+    photo = draw_ground(width, height, rng)
+    thing = draw_thing(label, int(min(width, height) * rng.uniform(0.34, 0.62)), rng)
+    left, top = (place_within(whole, part, rng) for whole, part in zip(photo.size, thing.size, strict=True))
+    photo = cast_shadow(photo, thing.getchannel("A"), left, top, rng)
+    photo.paste(thing, (left, top), thing)
+    return develop(photo, rng), (left, top, left + thing.width, top + thing.height)
+
+
+def place_within(whole: int, part: int, rng: np.random.Generator) -> int:
+    """Where the thing begins along one side: anywhere around the middle, so that a square crop keeps most of it."""
+    return int(np.clip(whole / 2 + rng.uniform(-90, 90) - part / 2, 4, whole - part - 4))
+
+
+def draw_ground(width: int, height: int, rng: np.random.Generator) -> Image.Image:
+    """Stones, twigs and stains on a rough ground, none of them in a strong colour."""
+    colour = np.array(GROUNDS[rng.integers(len(GROUNDS))]) * rng.uniform(0.75, 1.2)
+    rough = noise(width, height, (3, 9, 27, 81), rng)
+    pixels = colour * (0.62 + 0.76 * rough[..., None])
+    ground = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(ground)
+    for _ in range(rng.integers(25, 60)):
+        tone = tuple(int(c) for c in np.clip(colour * rng.uniform(0.4, 1.6) + rng.normal(0, 10, 3), 0, 255))
+        x, y, size = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(3, 22)
+        if rng.random() < 0.5:
+            draw.polygon(stone(x, y, size, rng), fill=tone)
+        else:
+            angle = rng.uniform(0, math.tau)
+            end = (x + 3 * size * math.cos(angle), y + 3 * size * math.sin(angle))
+            draw.line([(x, y), end], fill=tone, width=int(rng.integers(1, 4)))
+    return ground.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 1.4)))
+
+
+def stone(x: float, y: float, size: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """The corners of an uneven stone around (x, y)."""
+    angles = np.linspace(0, math.tau, 9, endpoint=False)
+    radii = size * rng.uniform(0.6, 1.0, 9)
+    return [(x + r * math.cos(a), y + 0.7 * r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
+
+
+def draw_thing(label: str, size: int, rng: np.random.Generator) -> Image.Image:
+    """The thing alone, turned and lit at random, on a transparent square cut close around it."""
+    side = size * SMOOTHER
+    shape, marks = Image.new("L", (side, side)), Image.new("L", (side, side))
+    OUTLINES[label](ImageDraw.Draw(shape), ImageDraw.Draw(marks), side / 2, rng)
+    turn = rng.uniform(0, 360)
+    squeeze = (side, int(side * rng.uniform(0.72, 1.0)))
+    shape, marks = (layer.rotate(turn, Image.Resampling.BICUBIC).resize(squeeze) for layer in (shape, marks))
+    box = shape.getbbox() or (0, 0, side, side)
+    final = (max(8, (box[2] - box[0]) // SMOOTHER), max(8, (box[3] - box[1]) // SMOOTHER))
+    shape, marks = (layer.crop(box).resize(final, Image.Resampling.LANCZOS) for layer in (shape, marks))
+    hue = rng.uniform(*HUES[label]) / 360 % 1
+    colour = np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.62, 0.95), rng.uniform(0.62, 0.95))) * 255
+    light = lighting(shape, rng) * (1 - 0.4 * np.asarray(marks)[..., None] / 255)
+    thing = Image.fromarray(np.clip(colour * light, 0, 255).astype(np.uint8)).convert("RGBA")
+    thing.putalpha(shape)
+    return thing
+
+
+def lighting(shape: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    """How bright each pixel of the thing is: light from one side, a rounded edge, a rough skin."""
+    width, height = shape.size
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    angle = rng.uniform(0, math.tau)
+    side = 0.18 * (x * math.cos(angle) + y * math.sin(angle))
+    edge = np.asarray(shape.filter(ImageFilter.GaussianBlur(max(2, width / 18)))) / 255
+    skin = 0.3 * (noise(width, height, (5, 15), rng) - 0.5)
+    return (0.55 + 0.5 * edge + side + skin)[..., None]
+
+
+def cast_shadow(photo: Image.Image, shape: Image.Image, left: int, top: int, rng: np.random.Generator) -> Image.Image:
+    """`photo` darkened where the thing keeps the light away."""
+    shadow = Image.new("L", photo.size)
+    shadow.paste(shape, (left + int(rng.integers(-6, 7)), top + int(rng.integers(3, 9))))
+    shadow = shadow.filter(ImageFilter.GaussianBlur(5)).point([value * 0.6 for value in range(256)])
+    return ImageChops.multiply(photo, ImageChops.invert(shadow).convert("RGB"))
+
+
+def develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """`photo` as a camera would give it: exposure, a tint of the light, darker corners, grain."""
+    width, height = photo.size
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    corners = 1 - 0.16 * (x**2 + y**2)
+    tint = rng.uniform(0.93, 1.07, 3) * rng.uniform(0.8, 1.2)
+    pixels = np.asarray(photo) * corners[..., None] * tint + rng.normal(0, 5, (height, width, 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def noise(width: int, height: int, cells: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """(height, width) values around 0.5: soft random hills of several sizes, `cells` across."""
+    layers = []
+    for count in cells:
+        hills = Image.fromarray(rng.random((count, count), dtype=np.float32))
+        layers.append(np.asarray(hills.resize((width, height), Image.Resampling.BICUBIC)))
+    return np.mean(layers, axis=0)
+
+
+def outline_cross(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
+    """Two bars."""
+    arm, reach = r * rng.uniform(0.2, 0.28), r * 0.95
+    for draw, thickness in ((shape, arm), (marks, arm * 0.15)):
+        draw.rectangle([r - thickness, r - reach, r + thickness, r + reach], fill=255)
+        draw.rectangle([r - reach, r - thickness, r + reach, r + thickness], fill=255)
+
+
+def outline_leaf(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
+    """A pointed oval with veins and a stalk."""
+    broad = rng.uniform(0.42, 0.58)
+    along = np.linspace(-0.85, 0.85, 40)
+    across = broad * np.cos(along / 0.85 * math.pi / 2) ** 0.8
+    right = [(r + r * a, r + r * t) for t, a in zip(along, across, strict=True)]
+    left = [(r - r * a, r + r * t) for t, a in zip(along[::-1], across[::-1], strict=True)]
+    shape.polygon(right + left, fill=255)
+    stroke = max(2, int(r * 0.03))
+    shape.line([(r, r * 1.8), (r, r * 1.97)], fill=255, width=stroke * 2)
+    marks.line([(r, r * 0.15), (r, r * 1.97)], fill=255, width=stroke)
+    for start in np.linspace(-0.55, 0.5, 6):
+        for side in (-1, 1):
+            tip = (r + side * r * broad * 0.7, r + r * (start - 0.25))
+            marks.line([(r, r + r * start), tip], fill=255, width=max(1, stroke // 2))
+
+
+def outline_ring(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
+    """A round band with a hole."""
+    hole, outer = r * rng.uniform(0.45, 0.62), r * 0.95
+    shape.ellipse([r - outer, r - outer, r + outer, r + outer], fill=255)
+    shape.ellipse([r - hole, r - hole, r + hole, r + hole], fill=0)
+    middle = (hole + outer) / 2
+    marks.ellipse([r - middle, r - middle, r + middle, r + middle], outline=160, width=max(2, int(r * 0.04)))
+
+
+def outline_star(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
+    """Five arms like a starfish's, with a line along each."""
+    waist = rng.uniform(0.36, 0.46)
+    corners, tips = [], []
+    for point in range(10):
+        angle = math.tau * point / 10 + rng.normal(0, 0.03)
+        radius = r * (0.95 if point % 2 == 0 else waist)
+        corners.append((r + radius * math.sin(angle), r - radius * math.cos(angle)))
+        tips += [corners[-1]] if point % 2 == 0 else []
+    shape.polygon(corners, fill=255)
+    for tip in tips:
+        marks.line([(r, r), (r + 0.8 * (tip[0] - r), r + 0.8 * (tip[1] - r))], fill=150, width=max(2, int(r * 0.04)))
+
+
+OUTLINES = {"cross": outline_cross, "leaf": outline_leaf, "ring": outline_ring, "star": outline_star}
+
+if __name__ == "__main__":
+    main()

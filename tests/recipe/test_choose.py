@@ -1,0 +1,234 @@
+from dataclasses import replace
+
+import pytest
+
+from pcn_cli.errors import RecipeError
+from pcn_cli.recipe.choose import Facts, choose, choose_split
+from pcn_cli.recipe.fields import read_value, recipe_fields
+from pcn_cli.recipe.load import dump_recipe, load_recipe
+from pcn_cli.recipe.schema import Recipe
+
+GPU = Facts(train_photos=1000, classes=7, device="cuda", native_bf16=True, cores=16, memory_gb=16)
+CPU = Facts(train_photos=1000, classes=7, cores=2)
+LEGITIMATELY_OPEN = {"data.labels", "report.title", "train.time", "split.val", "split.test"}
+TUNING_ONLY = {"train.epochs", "train.lr", "train.micro_batch", "train.patience", "train.precision"}
+
+
+def chosen(facts: Facts, *settings: str) -> Recipe:
+    return choose(load_recipe(None, settings=settings), facts)[0]
+
+
+def problems_of(facts: Facts, *settings: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        choose(load_recipe(None, settings=settings), facts)
+    return caught.value.message.splitlines()
+
+
+def test_tuning_leaves_nothing_open_and_gives_a_reason_for_each_choice() -> None:
+    recipe, reasons = choose(load_recipe(None), GPU)
+    still_open = {key for key in recipe_fields() if read_value(recipe, key) is None}
+    assert still_open == LEGITIMATELY_OPEN
+    was_open = {key for key in recipe_fields() if read_value(Recipe(), key) is None}
+    assert set(reasons) == was_open - LEGITIMATELY_OPEN
+    assert all(reason and "\n" not in reason for reason in reasons.values())
+
+
+def test_a_probe_leaves_open_what_only_tuning_uses() -> None:
+    recipe, reasons = choose(load_recipe(None), CPU)
+    assert {key for key in recipe_fields() if read_value(recipe, key) is None} == LEGITIMATELY_OPEN | TUNING_ONLY
+    assert all(reasons[key].startswith("not used") for key in TUNING_ONLY)
+    assert (recipe.augment.level, recipe.train.mixup) == ("none", 0.0)
+
+
+def test_without_an_accelerator_the_probe_is_the_default_and_says_why() -> None:
+    recipe, reasons = choose(load_recipe(None), CPU)
+    assert recipe.train.tune == "probe"
+    assert reasons["train.tune"] == "no accelerator: the probe is about 75 times sooner; --tune all tunes everything"
+
+
+@pytest.mark.parametrize(
+    ("photos", "tune", "epochs", "lr", "level", "mixup"),
+    [
+        (5, "pooling", 60, 1e-3, "light", 0.0),
+        (199, "pooling", 60, 1e-3, "light", 0.0),
+        (200, "all", 40, 3e-4, "light", 0.0),
+        (1_999, "all", 40, 3e-4, "light", 0.0),
+        (2_000, "all", 20, 3e-4, "medium", 0.0),
+        (20_000, "all", 12, 5e-4, "strong", 0.1),
+        (100_000, "all", 10, 5e-4, "strong", 0.1),
+    ],
+)
+def test_the_plan_follows_the_number_of_photos(photos, tune, epochs, lr, level, mixup) -> None:
+    recipe = chosen(replace(GPU, train_photos=photos))
+    found = (recipe.train.tune, recipe.train.epochs, recipe.train.lr, recipe.augment.level, recipe.train.mixup)
+    assert found == (tune, epochs, lr, level, mixup)
+
+
+def test_the_users_values_always_stand() -> None:
+    settings = [
+        "train.tune=all",
+        "train.epochs=3",
+        "train.lr=0.1",
+        "train.batch_size=6",
+        "train.workers=5",
+        "data.size=96",
+    ]
+    loaded = load_recipe(None, settings=[*settings, "train.device=cpu", "augment.level=strong", "train.mixup=0.7"])
+    recipe, reasons = choose(loaded, CPU)
+    for key in loaded.given:
+        assert read_value(recipe, key) == read_value(loaded.recipe, key), key
+        assert key not in reasons, key
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.epochs=3",
+        "train.lr=1e-3",
+        "train.patience=3",
+        "train.grad_checkpointing=true",
+        "train.trunk_ratio=0.1",
+        "train.micro_batch=4",
+        "train.mixup=0.2",
+        "train.cutmix=1",
+        "train.precision=float32",
+        "train.time=20m",
+        "model.drop_path=0.1",
+        "augment.level=light",
+        "augment.flip=false",
+    ],
+)
+def test_a_value_that_a_probe_would_not_notice_is_refused(setting: str) -> None:
+    assert problems_of(GPU, "train.tune=probe", setting) == [
+        f"--set {setting}: has no effect with train.tune=probe; add --tune all, or leave it out"
+    ]
+
+
+@pytest.mark.parametrize(
+    "setting", ["train.mixup=0", "augment.level=none", "train.grad_checkpointing=false", "model.dropout=0.1"]
+)
+def test_a_value_that_agrees_with_the_probe_is_welcome(setting: str) -> None:
+    assert chosen(GPU, "train.tune=probe", setting).train.tune == "probe"
+
+
+def test_a_value_for_tuning_is_refused_where_the_probe_was_chosen_by_itself() -> None:
+    assert problems_of(CPU, "train.epochs=3") == [
+        "--set train.epochs=3: has no effect with train.tune=probe; add --tune all, or leave it out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data.fit=pad", "data.crop_pct=0.9"], "--set data.crop_pct=0.9: has no effect with data.fit=pad"),
+        (["evaluate.top_k=7"], "--set evaluate.top_k=7: has no effect with 7 classes"),
+        (
+            ["augment.level=none", "augment.flip=false"],
+            "--set augment.flip=false: has no effect with augment.level=none",
+        ),
+        (
+            ["train.batch_size=10", "train.micro_batch=4"],
+            "--set train.micro_batch=4: should divide train.batch_size (10)",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(settings: list[str], message: str) -> None:
+    assert problems_of(GPU, *settings) == [message]
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_recipe() -> None:
+    found = problems_of(CPU, "augment.flip=false", "train.epochs=3", "evaluate.top_k=50")
+    assert [line.split("=")[0] for line in found] == [
+        "--set train.epochs",
+        "--set augment.flip",
+        "--set evaluate.top_k",
+    ]
+
+
+def test_the_crop_share_stays_open_where_nothing_is_cropped() -> None:
+    recipe, reasons = choose(load_recipe(None, settings=["data.fit=squash"]), GPU)
+    assert recipe.data.crop_pct is None
+    assert "data.crop_pct" not in reasons
+
+
+def test_a_time_limit_without_an_accelerator_is_spent_on_tuning() -> None:
+    assert chosen(CPU, "train.time=20m").train.tune == "all"
+
+
+def test_a_time_limit_shortens_the_schedule_to_what_fits() -> None:
+    facts = replace(CPU, seconds_per_photo=0.1)
+    recipe, reasons = choose(load_recipe(None, settings=["train.time=20m"]), facts)
+    assert recipe.train.epochs == 10  # 0.85 · 1200 s / (1000 · 0.1 s)
+    assert reasons["train.epochs"] == "what fits in 20m at 0.1 s per photo"
+    assert chosen(facts, "train.time=10h").train.epochs == 40
+    assert chosen(facts, "train.time=1s").train.epochs == 1
+
+
+@pytest.mark.parametrize(("photos", "batch_size"), [(3, 8), (64, 8), (128, 16), (500, 32), (512, 64), (10_000, 64)])
+def test_the_batch_leaves_eight_steps_to_an_epoch(photos: int, batch_size: int) -> None:
+    assert chosen(replace(GPU, train_photos=photos)).train.batch_size == batch_size
+
+
+def test_a_batch_fits_around_the_micro_batch_that_was_asked_for() -> None:
+    recipe = chosen(GPU, "train.micro_batch=24")
+    assert (recipe.train.batch_size, recipe.train.micro_batch) == (72, 24)
+
+
+@pytest.mark.parametrize(
+    ("memory_gb", "settings", "micro_batch"),
+    [
+        (16, [], 64),
+        (4, [], 32),
+        (0.5, [], 4),
+        (0.01, [], 1),
+        (0.5, ["train.grad_checkpointing=true"], 64),
+        (4, ["data.size=448"], 8),
+    ],
+)
+def test_the_micro_batch_fits_into_memory(memory_gb: float, settings: list[str], micro_batch: int) -> None:
+    recipe, reasons = choose(load_recipe(None, settings=settings), replace(GPU, memory_gb=memory_gb))
+    assert recipe.train.micro_batch == micro_batch
+    assert f"of {memory_gb:.1f} GB" in reasons["train.micro_batch"]
+
+
+def test_uneven_classes_are_watched_by_macro_f1() -> None:
+    assert chosen(replace(GPU, imbalance=2.9)).train.monitor == "log_loss"
+    assert chosen(replace(GPU, imbalance=3.0)).train.monitor == "macro_f1"
+
+
+def test_bfloat16_is_used_where_it_is_native() -> None:
+    assert chosen(GPU).train.precision == "bfloat16"
+    assert chosen(replace(GPU, native_bf16=False)).train.precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("facts", "workers"), [(GPU, 15), (CPU, 0), (replace(CPU, cores=16), 4), (replace(GPU, cores=1), 1)]
+)
+def test_workers_leave_the_network_its_cores(facts: Facts, workers: int) -> None:
+    assert chosen(facts).train.workers == workers
+
+
+@pytest.mark.parametrize(("photos", "share"), [(10, 0.15), (4_999, 0.15), (5_000, 0.10)])
+def test_the_split_follows_the_number_of_photos(photos: int, share: float) -> None:
+    recipe, reasons = choose_split(load_recipe(None), photos)
+    assert (recipe.split.val, recipe.split.test) == (share, share)
+    assert set(reasons) == {"split.val", "split.test"}
+
+
+def test_the_users_own_parts_are_never_sized() -> None:
+    recipe, reasons = choose_split(load_recipe(None, settings=["split.val=0.2"]), 100, own_parts=("train", "test"))
+    assert (recipe.split.val, recipe.split.test, reasons) == (0.2, None, {})
+    with pytest.raises(RecipeError, match=r"--set split.test=0.2: has no effect: the photos come with a test part"):
+        choose_split(load_recipe(None, settings=["split.test=0.2"]), 100, own_parts=("test",))
+
+
+@pytest.mark.parametrize("facts", [GPU, CPU, replace(GPU, imbalance=9.0, train_photos=50_000)])
+@pytest.mark.parametrize("settings", [[], ["data.fit=pad"], ["train.time=20m", "train.tune=all"]])
+def test_the_recipe_of_a_run_repeats_it(tmp_path, facts: Facts, settings: list[str]) -> None:
+    loaded = load_recipe(None, settings=settings)
+    split, split_reasons = choose_split(loaded, 1500)
+    recipe, reasons = choose(replace(loaded, recipe=split), facts)
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe, split_reasons | reasons), encoding="utf-8")
+    again = load_recipe(str(tmp_path / "recipe.yaml"))
+    assert again.recipe == recipe
+    assert choose(again, facts)[0] == recipe
