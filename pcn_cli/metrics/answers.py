@@ -20,7 +20,6 @@ class Answers:
     seed: int
     labels: Sequence[str]
     train_labels: Sequence[str] | None
-    logistic: NDArray[np.floating] | None  # (n, K), of the logistic regression on frozen features
 
     @property
     def measured(self) -> NDArray[np.int64]:
@@ -36,16 +35,15 @@ def collect_answers(
     top_k: int = 5,
     seed: int = 0,
     train_labels: Sequence[str] | None = None,
-    logistic: NDArray[np.floating] | None = None,
 ) -> Answers:
     """The checked inputs of `table.measure`, with its arguments and errors."""
     targets = _to_targets(labels, {name: i for i, name in enumerate(classes)})
-    for scores in (probabilities, logistic):
-        if scores is not None and (scores.shape != (len(labels), len(classes)) or not np.isfinite(scores).all()):
-            raise ValueError(
-                f"expected finite probabilities of shape {(len(labels), len(classes))}, found shape {scores.shape}"
-            )
+    expected = (len(labels), len(classes))
+    if probabilities.shape != expected:
+        raise ValueError(f"expected probabilities of shape {expected}, found {probabilities.shape}")
     exact = np.asarray(probabilities, dtype=np.float64)
+    if not np.isfinite(exact).all() or (exact < 0).any() or (exact.sum(axis=1) <= 0).any():
+        raise ValueError("probabilities must be finite and ≥ 0, with a sum above 0")
     predicted = exact.argmax(axis=1)
     return Answers(
         targets=targets,
@@ -56,7 +54,6 @@ def collect_answers(
         seed=seed,
         labels=labels,
         train_labels=train_labels,
-        logistic=logistic,
     )
 
 

@@ -42,7 +42,6 @@ def measure(
     top_k: int = 5,
     seed: int = 0,
     train_labels: Sequence[str] | None = None,
-    logistic: NDArray[np.floating] | None = None,
 ) -> dict[str, Metric]:
     """Every metric that can be measured, by key, in display order.
 
@@ -53,14 +52,11 @@ def measure(
         top_k: k of the top-k accuracy; left out unless 1 < k < K.
         seed: of the bootstrap.
         train_labels: of the training part, for the majority baseline.
-        logistic: (n, K) probabilities of the logistic regression, for its baseline.
 
     Raises:
         ValueError: no photos, a label that is no class, or probabilities that are not finite or do not fit.
     """
-    answers = collect_answers(
-        labels, probabilities, classes, top_k=top_k, seed=seed, train_labels=train_labels, logistic=logistic
-    )
+    answers = collect_answers(labels, probabilities, classes, top_k=top_k, seed=seed, train_labels=train_labels)
     measured = ((row.key.format(k=top_k), row.compute(answers)) for row in METRICS)
     return {key: metric for key, metric in measured if metric is not None}
 
@@ -152,13 +148,6 @@ def _baseline_majority(answers: Answers) -> Metric | None:
     return baseline(answers.train_labels, answers.labels) if answers.train_labels else None
 
 
-def _baseline_logistic(answers: Answers) -> Metric | None:
-    if answers.logistic is None:
-        return None
-    right = int(accuracy_score(answers.targets, answers.logistic.argmax(axis=1), normalize=False))
-    return _proportion(right, len(answers.targets), "accuracy of a logistic regression on frozen features")
-
-
 METRICS: tuple[MetricRow, ...] = (
     MetricRow(key="accuracy", title="Accuracy", better="higher", compute=_accuracy),
     MetricRow(key="balanced_accuracy", title="Balanced accuracy", better="higher", compute=_balanced_accuracy),
@@ -166,7 +155,6 @@ METRICS: tuple[MetricRow, ...] = (
     MetricRow(key="log_loss", title="Log-loss", better="lower", compute=_log_loss),
     MetricRow(key="top_{k}_accuracy", title="Top-{k} accuracy", better="higher", compute=_top_k_accuracy),
     MetricRow(key="baseline_majority", title="Most frequent class", better="higher", compute=_baseline_majority),
-    MetricRow(key="baseline_logistic", title="Logistic regression", better="higher", compute=_baseline_logistic),
 )
 
 

@@ -1,0 +1,206 @@
+"""Static charts for the run folder: PNG and SVG, the same bytes for the same numbers, one accent colour.
+
+Drawn on matplotlib's Figure without pyplot's global state. Class names are shown as they are: `$` is no formula,
+control and invisible characters are replaced, long names are cut in the middle.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from pcn_cli.files.atomic import write_with
+from pcn_cli.metrics.lettering import FONTS, show_name
+from pcn_cli.records.metrics import ClassRow
+from pcn_cli.records.training import EpochRow
+
+ACCENT = "#0f6e6e"
+MOST_NAMED = 120  # classes beyond which names and numbers are too small to read
+INK, QUIET, FAINT = "#22292f", "#7b868f", "#e3e7ea"
+SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#cfe3e2", "#5fa3a1", ACCENT, "#0a4b4c"])
+_STYLE = {
+    "svg.hashsalt": "pcn",  # ids inside an SVG do not change from run to run
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": FAINT,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "text.parse_math": False,  # a class called $x^2$ is not a formula
+}
+
+
+def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: Path) -> tuple[Path, Path]:
+    """The confusion matrix as `<stem>.png` and `<stem>.svg`: shade = share of the true class, number = photos.
+
+    Args:
+        matrix: (K, K) counts, rows are the true classes.
+        classes: the K names.
+        stem: where to, without suffix.
+
+    Returns:
+        The two paths.
+    """
+    count = len(classes)
+    named = count <= MOST_NAMED
+    names = [show_name(name, longest=28) for name in classes] if named else [""] * count
+    cell = float(np.clip(9 / count, 0.17, 0.85)) if named else 14 / count  # inches
+    letters = max(map(len, names))
+    turned = 0.08 * letters > cell
+    width, height = (count * cell + 0.8 + 0.085 * letters * beside for beside in (True, turned))
+    with _style():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots()
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        # The square root shows one mistake in fifty, which an even scale leaves white.
+        colors = {"norm": PowerNorm(0.5, vmin=0, vmax=1)}
+        ConfusionMatrixDisplay(shares, display_labels=names).plot(
+            ax=axes, include_values=False, colorbar=False, cmap=SHADES, im_kw=colors
+        )
+        axes.tick_params(length=0, labelsize=float(np.clip(26 * cell, 5.5, 10)), labelcolor=INK)
+        axes.set_xticks(range(count) if named else [], names if named else [], rotation=90 if turned else 0)
+        axes.set_yticks(range(count) if named else [], names if named else [])
+        axes.spines[:].set_visible(False)
+        if named:
+            _draw_cells(axes, matrix, shares, size=min(10.0, 34 * cell))
+        axes.set_xlabel("predicted", labelpad=8)
+        axes.set_ylabel("true", labelpad=8)
+        return _save(figure, stem)
+
+
+def draw_history(rows: Sequence[EpochRow], *, stem: Path) -> tuple[Path, Path]:
+    """The training curves, loss beside accuracy, as `<stem>.png` and `<stem>.svg`; a line parts probe and tuning."""
+    with _style():
+        figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+        loss, quality = figure.subplots(1, 2)
+        _draw_curves(loss, rows, {"training": [r.train_loss for r in rows], "validation": [r.val_loss for r in rows]})
+        loss.set_title("Loss")
+        scores = {"macro-F1": [r.val_macro_f1 for r in rows], "accuracy": [r.val_accuracy for r in rows]}
+        _draw_curves(quality, rows, scores)
+        quality.set_title("Validation")
+        quality.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        return _save(figure, stem)
+
+
+def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]:
+    """F1, precision and recall of the (at most 120) weakest classes, as `<stem>.png` and `<stem>.svg`."""
+    ordered = sorted(rows, key=lambda row: (row.f1 is None, row.f1 or 0, row.label))[:MOST_NAMED]
+    height = float(np.clip(14 / len(ordered), 0.19, 0.36))  # inches per class
+    with _style():
+        figure = Figure(figsize=(7.2, height * len(ordered) + 1.1), layout="constrained")
+        axes = figure.subplots()
+        places = [float(place) for place in range(len(ordered))]
+        axes.barh(places, [row.f1 or 0 for row in ordered], height=0.62, color="#cfe3e2", label="F1")
+        for name, color in (("precision", "white"), ("recall", ACCENT)):
+            shares = [getattr(row, name) for row in ordered]
+            known = [(share, place) for share, place in zip(shares, places, strict=True) if share is not None]
+            x, y = zip(*known, strict=True) if known else ((), ())
+            axes.scatter(x, y, s=26, color=color, edgecolor=ACCENT, linewidth=1.2, zorder=3, clip_on=False, label=name)
+        notes = [str(row.support) if row.f1 is not None else "not measured" for row in ordered]
+        for place, note in zip(places, notes, strict=True):
+            axes.text(1.035, place, note, va="center", fontsize=8.5, color=QUIET)
+        axes.text(1.035, -0.95, "photos", va="center", fontsize=8.5, color=QUIET)
+        axes.set_yticks(places, [show_name(row.label, longest=30) for row in ordered], color=INK)
+        axes.tick_params(axis="y", length=0, labelsize=10 if height > 0.25 else 8)
+        axes.set(xlim=(0, 1.02), ylim=(len(ordered) - 0.4, -0.6))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9, handletextpad=0.4)
+        return _save(figure, stem)
+
+
+def _draw_cells(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64], *, size: float) -> None:
+    """Lines between the cells, and the numbers of those that hold photos."""
+    borders = np.arange(len(matrix) + 1) - 0.5
+    axes.set_xticks(borders, minor=True)
+    axes.set_yticks(borders, minor=True)
+    axes.grid(which="minor", color=FAINT, linewidth=0.6)
+    axes.tick_params(which="minor", length=0)
+    longest = len(str(matrix.max()))
+    for row, column in np.argwhere(matrix):
+        axes.text(
+            column,
+            row,
+            str(matrix[row, column]),
+            ha="center",
+            va="center",
+            fontsize=min(size, size * 4 / longest),
+            color="white" if shares[row, column] > 0.3 else INK,
+        )
+
+
+def _draw_curves(axes: Axes, rows: Sequence[EpochRow], curves: dict[str, list[float]]) -> None:
+    """The curves over the epochs, the last one in the accent colour, each named at its end."""
+    epochs = np.arange(1, len(rows) + 1)
+    ends = []
+    for number, (name, values) in enumerate(curves.items(), start=1):
+        color, width = (ACCENT, 2.0) if number == len(curves) else (QUIET, 1.4)
+        for phase in dict.fromkeys(row.phase for row in rows):
+            own = np.array([row.phase == phase for row in rows])
+            axes.plot(epochs[own], np.array(values)[own], color=color, linewidth=width, marker="o", markersize=2.5)
+        known = [value for value in values if np.isfinite(value)]
+        if known:
+            ends.append((known[-1], name, color))
+    _name_ends(axes, ends, last=len(rows))
+    for position in range(1, len(rows)):
+        if rows[position].phase != rows[position - 1].phase:
+            axes.axvline(position + 0.5, color=QUIET, linewidth=0.8, linestyle=(0, (2, 3)))
+    _name_phases(axes, rows)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.set_xlim(0.5, len(rows) + 0.5)
+    axes.set_xlabel("epoch")
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def _name_ends(axes: Axes, ends: list[tuple[float, str, str]], *, last: int) -> None:
+    """Names to the right of the curves' ends, moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    room, lowest = (high - low) * 0.075, -np.inf
+    for value, name, color in sorted(ends):
+        lowest = max(value, lowest + room)
+        axes.annotate(
+            name, (last, lowest), xytext=(8, 0), textcoords="offset points", va="center", color=color, fontsize=9
+        )
+
+
+def _name_phases(axes: Axes, rows: Sequence[EpochRow]) -> None:
+    """The name of each phase above its part of the epochs, where there is more than one."""
+    phases = list(dict.fromkeys(row.phase for row in rows))
+    if len(phases) < 2:
+        return
+    for phase in phases:
+        first = next(i for i, row in enumerate(rows) if row.phase == phase)
+        axes.annotate(phase, (first + 0.62, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8.5, color=QUIET)
+
+
+def _style() -> AbstractContextManager[None]:
+    """Our letters and lines, for as long as a figure is drawn."""
+    return mpl.rc_context({**_STYLE, "font.family": list(FONTS)})
+
+
+def _save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Two files without date or program name, so that the same numbers give the same bytes."""
+    png, svg = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg"))
+    write_with(png, lambda part: figure.savefig(part, dpi=160, metadata={"Software": None}))
+    write_with(svg, lambda part: figure.savefig(part, metadata={"Date": None, "Creator": None}))
+    return png, svg

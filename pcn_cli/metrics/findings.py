@@ -1,0 +1,114 @@
+"""What a person should know before trusting the numbers: CHECKS has one function per finding, in order of gravity."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.photos import Unreadable
+
+FEW_TEST_PHOTOS = 5
+IMBALANCE = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the checks look at; `train_counts` is the number of training photos of each class."""
+
+    metrics: Mapping[str, Metric]
+    per_class: Sequence[ClassRow]
+    train_counts: Mapping[str, int]
+    unreadable: Sequence[Unreadable] = ()
+    candidates: Sequence[Candidate] = ()
+
+
+def findings(facts: Facts) -> tuple[Finding, ...]:
+    """Every finding that the facts support, warnings before notes."""
+    found = [finding for check in CHECKS if (finding := check(facts)) is not None]
+    return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+
+
+def _not_above_baseline(facts: Facts) -> Finding | None:
+    accuracy, majority = facts.metrics.get("accuracy"), facts.metrics.get("baseline_majority")
+    if accuracy is None or majority is None or accuracy.ci_low is None or accuracy.ci_low > majority.value:
+        return None
+    interval = f"{_percent(accuracy.ci_low)} to {_percent(accuracy.ci_high or accuracy.value)}"
+    return Finding(
+        severity="warning",
+        title="Not shown to be better than always guessing the most frequent class",
+        evidence=f"The 95 % interval of the accuracy, {interval} on {accuracy.n} photos, reaches down to the baseline"
+        f" of {_percent(majority.value)}.",
+        remedy="Add photos, or check that the labels can be told from the pictures.",
+    )
+
+
+def _few_test_photos(facts: Facts) -> Finding | None:
+    few = [row for row in facts.per_class if row.support < FEW_TEST_PHOTOS]
+    if not few:
+        return None
+    return Finding(
+        severity="warning",
+        title=f"{_count(len(few), 'class', 'classes')} with fewer than {FEW_TEST_PHOTOS} test photos",
+        evidence=f"{_list([f'{row.label} ({row.support})' for row in few])}: their numbers say little.",
+        remedy="Add photos of these classes, or measure on more of them with --set split.test=0.3.",
+    )
+
+
+def _unreadable(facts: Facts) -> Finding | None:
+    if not facts.unreadable:
+        return None
+    return Finding(
+        severity="warning",
+        title=f"{_count(len(facts.unreadable), 'file', 'files')} could not be read",
+        evidence=f"Left out: {_list([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
+        remedy="All are listed in unreadable.csv; replace or remove them.",
+    )
+
+
+def _imbalance(facts: Facts) -> Finding | None:
+    counts = {name: count for name, count in facts.train_counts.items() if count}
+    if len(counts) < 2:
+        return None
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    ratio = counts[most] / counts[least]
+    if ratio < IMBALANCE:
+        return None
+    return Finding(
+        severity="note",
+        title=f"The largest class has {ratio:.1f} times the photos of the smallest",
+        evidence=f"Training photos: {most} {counts[most]}, {least} {counts[least]}.",
+        remedy="Judge by balanced accuracy and macro-F1 rather than accuracy, and add photos of the small classes.",
+    )
+
+
+def _tuning_did_not_help(facts: Facts) -> Finding | None:
+    losses = {candidate.name: candidate.val_log_loss for candidate in facts.candidates}
+    if not {"probe", "tuned"} <= losses.keys() or losses["tuned"] < losses["probe"]:
+        return None
+    return Finding(
+        severity="note",
+        title="Tuning did not beat the probe, so the probe was kept",
+        evidence=f"Validation log-loss: probe {losses['probe']:.4f}, tuned {losses['tuned']:.4f}.",
+        remedy="Try more --epochs or a lower --lr; with few photos the probe is often the better model.",
+    )
+
+
+CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
+    _not_above_baseline,
+    _few_test_photos,
+    _unreadable,
+    _imbalance,
+    _tuning_did_not_help,
+)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _list(names: Sequence[str], *, longest: int = 8) -> str:
+    more = [f"and {len(names) - longest} more"] if len(names) > longest else []
+    return ", ".join([*names[:longest], *more])

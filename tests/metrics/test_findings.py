@@ -1,0 +1,89 @@
+from typing import Any
+
+from pcn_cli.metrics.findings import CHECKS, Facts, findings
+from pcn_cli.records.metrics import Candidate, ClassRow, Metric
+from pcn_cli.records.photos import Unreadable
+
+
+def metric(value: float, low: float | None = None, high: float | None = None) -> Metric:
+    return Metric(value=value, n=50, method="", ci_low=low, ci_high=high)
+
+
+def row(label: str, support: int) -> ClassRow:
+    return ClassRow(label=label, precision=1.0, recall=1.0, f1=1.0, support=support)
+
+
+def facts(**changed: Any) -> Facts:
+    """A healthy run, but for what is changed."""
+    healthy: dict[str, Any] = {
+        "metrics": {"accuracy": metric(0.9, 0.8, 0.95), "baseline_majority": metric(0.4)},
+        "per_class": [row("daisy", 20), row("roses", 30)],
+        "train_counts": {"daisy": 100, "roses": 120},
+        "candidates": [Candidate(name="probe", val_log_loss=0.5), Candidate(name="tuned", val_log_loss=0.4)],
+    }
+    return Facts(**(healthy | changed))
+
+
+def test_a_healthy_run_has_no_findings() -> None:
+    assert findings(facts()) == ()
+
+
+def test_an_interval_that_reaches_the_baseline_is_a_warning() -> None:
+    metrics = {"accuracy": metric(0.5, 0.38, 0.62), "baseline_majority": metric(0.4)}
+
+    (found,) = findings(facts(metrics=metrics))
+
+    assert found.severity == "warning"
+    assert found.evidence == (
+        "The 95 % interval of the accuracy, 38.0 % to 62.0 % on 50 photos, reaches down to the baseline of 40.0 %."
+    )
+
+
+def test_classes_with_few_test_photos_are_named() -> None:
+    (found,) = findings(facts(per_class=[row("daisy", 4), row("roses", 5), row("tulips", 0)]))
+
+    assert found.title == "2 classes with fewer than 5 test photos"
+    assert found.evidence == "daisy (4), tulips (0): their numbers say little."
+
+
+def test_unreadable_files_are_named_with_their_reason() -> None:
+    (found,) = findings(facts(unreadable=[Unreadable(file=f"{i}.jpg", reason="truncated") for i in range(10)]))
+
+    assert found.title == "10 files could not be read"
+    assert found.evidence.startswith("Left out: 0.jpg (truncated), ")
+    assert found.evidence.endswith("7.jpg (truncated), and 2 more.")
+
+
+def test_imbalance_starts_at_three_to_one() -> None:
+    assert findings(facts(train_counts={"daisy": 100, "roses": 299})) == ()
+
+    (found,) = findings(facts(train_counts={"daisy": 100, "roses": 300, "never seen": 0}))
+
+    assert found.title == "The largest class has 3.0 times the photos of the smallest"
+    assert found.evidence == "Training photos: roses 300, daisy 100."
+
+
+def test_tuning_that_did_not_help_is_told_with_both_losses() -> None:
+    candidates = [Candidate(name="probe", val_log_loss=0.4), Candidate(name="tuned", val_log_loss=0.4)]
+
+    (found,) = findings(facts(candidates=candidates))
+
+    assert found.severity == "note"
+    assert found.evidence == "Validation log-loss: probe 0.4000, tuned 0.4000."
+    assert findings(facts(candidates=candidates[:1])) == ()
+
+
+def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
+    found = findings(
+        facts(
+            metrics={"accuracy": metric(0.5, 0.3, 0.6), "baseline_majority": metric(0.4)},
+            per_class=[row("daisy", 1)],
+            train_counts={"daisy": 1, "roses": 9},
+            unreadable=[Unreadable(file="a.jpg", reason="empty")],
+            candidates=[Candidate(name="probe", val_log_loss=0.1), Candidate(name="tuned", val_log_loss=0.2)],
+        )
+    )
+
+    assert len(found) == len(CHECKS)
+    assert [one.severity for one in found] == ["warning"] * 3 + ["note"] * 2
+    assert all(one.remedy for one in found)
