@@ -1,6 +1,7 @@
 """Fixtures for all tests: real files beside the project, small drawn photos, no network."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,21 @@ import pytest
 from PIL import Image
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+def _forbid_network(event: str, arguments: tuple[object, ...]) -> None:
+    """Fails whatever test tries to leave this machine: pcn opens no socket but for weights that were named."""
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+        if isinstance(address, tuple) and address[0] not in LOCAL:
+            raise AssertionError(f"{event} to {address}")
+    elif event == "socket.getaddrinfo" and arguments[0] not in (*LOCAL, None):
+        raise AssertionError(f"looking up {arguments[0]}")
+
+
+sys.addaudithook(_forbid_network)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The only speaker: data goes to stdout, everything else to stderr, and no text of a file can steer the terminal."""
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -9,16 +10,32 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-out = Console(highlight=False)
-console = Console(stderr=True, highlight=False)
+CLOSED_PIPE = 141
+
+
+class _PipedConsole(Console):
+    """A console that leaves with the shell's code for a closed pipe when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        leave_closed_pipe()
+
+
+def leave_closed_pipe() -> None:
+    """Exit quietly; the reader of our output has gone away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(CLOSED_PIPE)
+
+
+out = _PipedConsole(highlight=False)
+console = _PipedConsole(stderr=True, highlight=False)
 
 
 @dataclass
 class Verbosity:
-    """How much is said: `quiet` leaves only errors and data, `debug` adds the log and tracebacks."""
+    """How much is said: `quiet` leaves only errors and data, `debug` adds tracebacks."""
 
     quiet: bool = False
     debug: bool = False
@@ -29,8 +46,7 @@ verbosity = Verbosity()
 
 def safe(text: object) -> str:
     """`text` for the terminal: control and direction characters made visible, rich markup switched off."""
-    shown = "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _STEERING else c for c in str(text))
-    return escape(shown)
+    return escape("".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _STEERING else c for c in str(text)))
 
 
 # Control, format (bidi and zero width), surrogate, private, line and paragraph separators.
@@ -45,25 +61,40 @@ def say(text: str) -> None:
 
 def print_json(value: object) -> None:
     """`value` on stdout as JSON for a machine."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_closed_pipe()
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:
     """An empty table in the one look; columns whose name ends in # hold numbers."""
-    table = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
+    table = Table(title=title, box=None, header_style="bold", title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", no_wrap=False)
+        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
     return table
 
 
 @contextmanager
-def progress(title: str, *, unit: str = "") -> Iterator[Callable[[int, int | None], None]]:
+def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar while the block runs; the yielded function takes how much is done, of how much (None: unknown)."""
-    if verbosity.quiet or not console.is_terminal:
-        yield lambda _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
-        task = bars.add_task(safe(title), total=None)
+    with new_bars() as bars:
+        task = bars.add_task(safe(title), total=None, note="")
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def new_bars() -> Progress:
+    """Progress bars in the one look; they vanish when done, and where there is no terminal they never show."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+        disable=verbosity.quiet or not console.is_terminal,
+    )

@@ -1,6 +1,6 @@
 """Numbers that say where they come from."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,21 @@ class ClassRow:
     f1: float | None
     support: int
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_cells(cls, cells: dict[str, str]) -> "ClassRow":
+        """The row that `cells` gave, by column name."""
+        rates = {name: float(cells[name]) if cells[name] else None for name in ("precision", "recall", "f1")}
+        return cls(label=cells["label"], support=int(cells["support"]), **rates)
+
+    def cells(self) -> tuple[str | float | int, ...]:
+        """The row for a table; what is not known is empty."""
+        return tuple("" if value is None else value for value in astuple(self))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -33,3 +48,16 @@ class Finding:
     title: str
     evidence: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One of the models that were compared: "probe", "tuned" or "logistic regression".
+
+    `val_log_loss` decided which is kept; `accuracy` is of the test part and was measured after the choice.
+    """
+
+    name: str
+    val_log_loss: float
+    accuracy: Metric | None = None
+    kept: bool = False

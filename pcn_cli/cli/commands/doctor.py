@@ -1,0 +1,27 @@
+"""`pcn doctor`: is everything there that pcn needs?"""
+
+import typer
+
+from pcn_cli.cli.console import new_table, out, print_json, safe
+from pcn_cli.cli.options import Json, examples
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give `app` the command."""
+    app.command("doctor", epilog=examples("pcn doctor", "pcn doctor --json"))(doctor)
+
+
+def doctor(json: Json = False) -> None:
+    """Check the installation: versions, devices, memory, caches, and packages that get in the way."""
+    from pcn_cli.stages.doctor import examine
+
+    checks = examine()
+    if json:
+        print_json([{"name": check.name, "ok": check.ok, "found": check.found} for check in checks])
+    else:
+        table = new_table("", "check", "found")
+        for check in checks:
+            table.add_row("[green]ok[/green]" if check.ok else "[red]bad[/red]", safe(check.name), safe(check.found))
+        out.print(table)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)

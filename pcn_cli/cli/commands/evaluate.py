@@ -1,0 +1,42 @@
+"""`pcn evaluate`: measure a run again, or on other labelled photos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pcn_cli.cli.console import print_json, safe, say
+from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.options import Device, Json, Labels, Run, examples
+from pcn_cli.cli.summary import show_metrics
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give `app` the command."""
+    app.command(
+        "evaluate", epilog=examples("pcn evaluate", "pcn evaluate runs/my_images-s60-1 --images ./other_photos")
+    )(evaluate)
+
+
+def evaluate(
+    run: Run = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Measure on this labelled folder instead, into a run of its own.", metavar="PHOTOS")
+    ] = None,
+    labels: Labels = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")
+    ] = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Measure the test part of a run again, with its maps; or measure its model on other labelled photos."""
+    from pcn_cli.stages.evaluate import evaluate as evaluate_run
+
+    with LiveListener() as listener:
+        measured = evaluate_run(run, images=images, labels=labels, output=output, device=device, listener=listener)
+    if json:
+        print_json(measured.plain())
+    else:
+        show_metrics(measured)
+        say(f"run: {safe(measured.run.root)}")

@@ -1,0 +1,55 @@
+"""`pcn recipes`: list, show and check the settings of a training."""
+
+from typing import Annotated
+
+import typer
+
+from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.options import Json, examples
+
+recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a training.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give `app` the commands."""
+    app.add_typer(recipes, name="recipes", epilog=examples("pcn recipes list"))
+
+
+@recipes.command("list", epilog=examples("pcn recipes list"))
+def list_recipes(json: Json = False) -> None:
+    """List the recipes that come with pcn."""
+    from pcn_cli.recipe.shelf import list_recipes as shelf
+
+    entries = shelf()
+    if json:
+        print_json([{"name": entry.name, "description": entry.description} for entry in entries])
+        return
+    table = new_table("recipe", "for")
+    for entry in entries:
+        table.add_row(safe(entry.name), safe(entry.description))
+    out.print(table)
+
+
+@recipes.command("show", epilog=examples("pcn recipes show", "pcn recipes show careful > mine.yaml"))
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")] = "default",
+) -> None:
+    """Print a recipe with every field and what it means; the output is a recipe again."""
+    from pcn_cli.recipe.load import load_recipe
+    from pcn_cli.recipe.show import explained_yaml
+
+    out.print(explained_yaml(load_recipe(name).recipe), markup=False, soft_wrap=True, end="")
+
+
+@recipes.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))
+def check(
+    name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE")
+    ] = None,
+) -> None:
+    """Check a recipe: every problem at once, each with its place."""
+    from pcn_cli.recipe.load import load_recipe
+
+    loaded = load_recipe(name, settings=settings or ())
+    say(f"{safe(name)} is a good recipe; it sets {len(loaded.given)} of its own fields")

@@ -1,0 +1,38 @@
+"""`pcn report`: the latest run as pages to look at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pcn_cli.cli.console import out, print_json, safe
+from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.options import Device, Json, Run, examples
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give `app` the command."""
+    app.command("report", epilog=examples("pcn report", "pcn report --images ./new_photos"))(report)
+
+
+def report(
+    run: Run = None,
+    images: Annotated[
+        Path | None, typer.Option(help="First predict these new photos, into a run of their own.", metavar="DIR")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; needs --images.", metavar="DEVICE")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the report of a run: one folder, opened from disk, without a network."""
+    from pcn_cli.stages.report import report as write_report
+
+    with LiveListener() as listener:
+        page = write_report(run, images=images, output=output, device=device, listener=listener)
+    if json:
+        print_json({"report": str(page)})
+    else:
+        out.print(f"report: {safe(page)}", soft_wrap=True)
+    if open_page:
+        typer.launch(page.resolve().as_uri())

@@ -1,0 +1,86 @@
+"""Doctor: is everything there that pcn needs?"""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+import psutil
+import torch
+from packaging.requirements import Requirement
+
+from pcn_cli.models.weights import weights_cache
+from pcn_cli.runs.rundir import RUNS
+from pcn_cli.stages.runs import folder_bytes
+from pcn_cli.training.device import choose_device, has_native_bf16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at, and whether it is as it should be."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def examine() -> list[Check]:
+    """Every check, in display order."""
+    return [
+        Check(name="python", ok=sys.version_info >= (3, 11), found=sys.version.split()[0]),
+        *_packages(),
+        Check(
+            name="albumentationsx",
+            ok=not _installed("albumentationsx"),
+            found="installed: it replaces albumentations under another licence (AGPL); `pip uninstall albumentationsx`"
+            if _installed("albumentationsx")
+            else "not installed, as it should be",
+        ),
+        _device(),
+        _memory(),
+        _disk(),
+        _folder("weights cache", weights_cache()),
+        _folder("runs", RUNS),
+    ]
+
+
+def _packages() -> Iterator[Check]:
+    for line in distribution("pcn-cli").requires or ():
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        found = version(requirement.name) if _installed(requirement.name) else "not installed"
+        fits = found != "not installed" and requirement.specifier.contains(found, prereleases=True)
+        yield Check(name=requirement.name, ok=fits, found=f"{found} (needs {requirement.specifier})")
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _device() -> Check:
+    device = choose_device(None)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    bf16 = "native bfloat16" if has_native_bf16(device) else "no native bfloat16"
+    return Check(name="device", ok=True, found=f"{name}, {torch.get_num_threads()} threads, {bf16}")
+
+
+def _memory() -> Check:
+    free = psutil.virtual_memory().available / 2**30
+    return Check(name="memory", ok=free >= 2, found=f"{free:.1f} GiB free")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    return Check(name="disk", ok=free >= 2, found=f"{free:.1f} GiB free here")
+
+
+def _folder(name: str, folder: Path) -> Check:
+    size = folder_bytes(folder) / 2**20 if folder.is_dir() else 0.0
+    return Check(name=name, ok=True, found=f"{folder} takes {size:,.0f} MiB")

@@ -1,0 +1,112 @@
+"""Predict: labels, probabilities and overlays for photos that nobody has labelled."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pcn_cli.attention.overlay import Look
+from pcn_cli.data.gather import gather_images
+from pcn_cli.files.atomic import write_with
+from pcn_cli.files.names import free_path, refuse_inside, safe_name
+from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.load_model import Fetcher, open_model
+from pcn_cli.stages.overlays import save_overlay
+from pcn_cli.stages.scoring import Scored, score_photos
+from pcn_cli.training.device import choose_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """One label with its probability."""
+
+    label: str
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the model says of one file; `error` tells why there is no label."""
+
+    file: str
+    label: str | None = None
+    confidence: float | None = None
+    top: tuple[Guess, ...] = ()
+    error: str | None = None
+
+
+def predict(
+    images: str | Path | Sequence[str | Path],
+    *,
+    model: str | Path | None = None,
+    top: int = 5,
+    overlay: str | Path | None = None,
+    look: Look = "spotlight",
+    sort_into: str | Path | None = None,
+    batch_size: int = 32,
+    workers: int = 0,
+    device: str | None = None,
+    offline: bool = False,
+    listener: Listener | None = None,
+) -> list[dict[str, Any]]:
+    """One answer per image, in the order given: `{"file", "label", "confidence", "top": [{"label", "p"}], "error"}`.
+
+    Args:
+        images: files, folders (searched for images) and globs.
+        model: a run, a model folder, a weight file or a card; the latest run when None.
+        top: how many labels to name.
+        overlay: a folder for pictures that show where the network looked, one per photo, as `<name>.png`.
+        look: how they are drawn.
+        sort_into: a folder that gets a copy of each photo, in a sub-folder named by its label.
+        batch_size: photos per forward pass.
+        workers: processes that load photos.
+        device: cuda, mps or cpu; chosen when None.
+        offline: never download.
+        listener: hears how far it is.
+    """
+    listener = listener or Listener()
+    sources = [Path(source) for source in ([images] if isinstance(images, str | Path) else images)]
+    for target in (overlay, sort_into):
+        for folder in sources:
+            if target is not None and folder.is_dir():
+                refuse_inside(Path(target), folder)
+    paths = gather_images([str(source) for source in sources])
+    network, config = open_model(model, fetch=Fetcher(offline=offline, listener=listener))
+    answers = [Answer(file=str(path)) for path in paths]
+    taken: set[Path] = set()
+
+    def keep_reason(index: int, reason: str) -> None:
+        answers[index] = Answer(file=str(paths[index]), error=reason)
+
+    scored = score_photos(
+        network,
+        config,
+        root=Path(),
+        files=[str(path) for path in paths],
+        device=choose_device(device),
+        batch_size=batch_size,
+        workers=workers,
+        on_unreadable=keep_reason,
+    )
+    for done, one in enumerate(scored, start=1):
+        path, label = paths[one.index], one.prediction.predicted
+        if overlay is not None:
+            target = free_path(Path(overlay), f"{path.stem}.png", taken)
+            save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
+        if sort_into is not None:
+            copy = free_path(Path(sort_into) / safe_name(label), path.name, taken)
+            write_with(copy, lambda part, path=path: shutil.copyfile(path, part))
+        answers[one.index] = _answer(one, config.classes, top=top)
+        listener.on_progress("predicting", done, len(paths))
+    return [asdict(answer) for answer in answers]
+
+
+def _answer(one: Scored, classes: Sequence[str], *, top: int) -> Answer:
+    ranked = sorted(zip(one.prediction.probabilities, classes, strict=True), key=lambda pair: (-pair[0], pair[1]))
+    return Answer(
+        file=one.prediction.file,
+        label=one.prediction.predicted,
+        confidence=one.prediction.confidence,
+        top=tuple(Guess(label=label, p=p) for p, label in ranked[:top]),
+    )

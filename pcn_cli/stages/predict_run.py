@@ -1,0 +1,52 @@
+"""New images predicted into a run folder of their own, for a report."""
+
+from pathlib import Path
+
+from pcn_cli.data.gather import gather_images
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import write_csv, write_text
+from pcn_cli.runs.rundir import RunDir, new_run_dir
+from pcn_cli.runs.state import recording_outcome, recording_stage, require, start_run
+from pcn_cli.stages.evaluate import write_scored
+from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.load_model import Fetcher, open_model
+from pcn_cli.stages.overlays import draw_overlays
+from pcn_cli.stages.recipe_file import read_recipe
+from pcn_cli.stages.scoring import score_photos
+from pcn_cli.training.device import choose_device
+
+
+def predict_into_run(
+    source: RunDir, images: Path, *, output: str | Path | None, device: str | None, listener: Listener
+) -> RunDir:
+    """A run folder with what the model of the run `source` says of `images`."""
+    recipe = read_recipe(source.recipe)
+    require(source, source.model, f"finish it with `pcn finetune --resume {source.root}`")
+    root = (images if images.is_dir() else images.parent).resolve()
+    files = [path.resolve().relative_to(root).as_posix() for path in gather_images([str(images)])]
+    network, config = open_model(source.model, fetch=Fetcher(offline=True))
+    used = choose_device(device or recipe.train.device)
+    run = RunDir(Path(output)) if output else new_run_dir(root.name, f"{source.root.name}-predicted")
+    with start_run(run, photos=root, card=config.card, device=str(used)), recording_outcome(run):
+        write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
+        with recording_stage(run, "predict", (run.predictions, run.predictions_jsonl, run.attention, run.unreadable)):
+            unreadable: list[tuple[str, str]] = []
+            scored = []
+            for one in score_photos(
+                network,
+                config,
+                root=root,
+                files=files,
+                device=used,
+                batch_size=recipe.evaluate.batch_size,
+                workers=recipe.train.workers or 0,
+                on_unreadable=lambda index, reason: unreadable.append((files[index], reason)),
+            ):
+                scored.append(one)
+                listener.on_progress("predicting", len(scored) + len(unreadable), len(files))
+            if not scored:
+                raise DataError(f"none of the {len(files)} files in {images} could be read", f"pcn inspect {images}")
+            write_scored(run, scored, config)
+            write_csv(run.unreadable, ("file", "reason"), unreadable)
+            draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, listener=listener)
+    return run

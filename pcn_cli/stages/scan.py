@@ -1,0 +1,37 @@
+"""Scan: what is in the folder."""
+
+from pathlib import Path
+from typing import Any
+
+from pcn_cli.data.scan import check_scan, scan_photos
+from pcn_cli.files.atomic import write_csv, write_json
+from pcn_cli.records.codec import to_plain
+from pcn_cli.records.photos import Scan
+from pcn_cli.recipe.schema import DataSection
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages.listener import Listener
+
+
+def inspect(photos: Path, *, labels: Path | None = None, listener: Listener | None = None) -> Scan:
+    """What `photos` holds, every file decoded once; nothing is written."""
+    listener = listener or Listener()
+    return scan_photos(
+        photos, labels=labels, on_photo=lambda done, total: listener.on_progress("looking at photos", done, total)
+    )
+
+
+def write_scan(run: RunDir, scan: Scan) -> tuple[Path, Path]:
+    """The files that hold `scan` in the run."""
+    write_json(run.scan, as_plain(scan))
+    write_csv(run.unreadable, ("file", "reason"), [(found.file, found.reason) for found in scan.unreadable])
+    return run.scan, run.unreadable
+
+
+def as_plain(scan: Scan) -> dict[str, Any]:
+    """The scan as `pcn inspect --json` prints it and scan.json holds it."""
+    return {"classes": scan.classes, **to_plain(scan)}
+
+
+def check(scan: Scan, *, max_unreadable: float = DataSection().max_unreadable) -> None:
+    """Nothing, if the scan is fit for training; otherwise DataError says why."""
+    check_scan(scan, max_unreadable=max_unreadable)

@@ -1,0 +1,81 @@
+"""The one pass that gives scores and maps, used by evaluation and prediction alike."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
+from pcn_cli.data.loaders import PhotoBatches
+from pcn_cli.data.open_image import read_size
+from pcn_cli.data.preprocessing import place_input
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.predictions import Prediction
+from pcn_cli.records.preprocessing import Placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay."""
+
+    index: int
+    prediction: Prediction
+    look: np.ndarray
+    placement: Placement
+
+
+def score_photos(
+    model: nn.Module,
+    config: ModelConfig,
+    *,
+    root: Path,
+    files: Sequence[str],
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    on_unreadable: Callable[[int, str], None] | None = None,
+    should_stop: Callable[[], None] | None = None,
+) -> Iterator[Scored]:
+    """Each photo's scores and map, in the order of `files`; photos that cannot be opened go to `on_unreadable`."""
+    photos = PhotoBatches(
+        root,
+        files,
+        [0] * len(files),
+        batch_size=batch_size,
+        preprocessing=config.preprocessing,
+        augmentation=None,
+        seed=0,
+        workers=workers,
+        shuffle=False,
+        on_unreadable=on_unreadable,
+    )
+    model = model.to(device, memory_format=torch.channels_last).eval()
+    for batch in photos.batches():
+        if should_stop:
+            should_stop()
+        with torch.inference_mode():
+            attended = model.attend(batch.images.to(device, memory_format=torch.channels_last))
+        probabilities = torch.softmax(attended.logits.double() / config.temperature, dim=1).cpu().numpy()
+        best = probabilities.argmax(axis=1)
+        weights = choose_weights(attended.weights.float().cpu().numpy(), best)
+        looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
+        for row, index in enumerate(batch.indices.tolist()):
+            width, height = read_size(root / files[index])
+            placement = place_input(config.preprocessing, width, height)
+            yield Scored(
+                index=index,
+                look=looks[row],
+                placement=placement,
+                prediction=Prediction(
+                    file=files[index],
+                    predicted=config.classes[best[row]],
+                    confidence=float(probabilities[row, best[row]]),
+                    probabilities=tuple(probabilities[row].tolist()),
+                    attention=attention_numbers(
+                        looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
+                    ),
+                ),
+            )

@@ -1,0 +1,300 @@
+"""Train: the probe on cached tokens, then tuning; the better of the two by validation log-loss becomes the model."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from torch import Tensor, nn
+
+from pcn_cli.data.augment import Augmentation
+from pcn_cli.data.loaders import PhotoBatches
+from pcn_cli.data.split import fingerprint, read_split
+from pcn_cli.files.atomic import write_with
+from pcn_cli.metrics.table import measure
+from pcn_cli.models.build import start_model
+from pcn_cli.models.folder import save_model_folder
+from pcn_cli.recipe.duration import parse_duration
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.metrics import Candidate, Metric
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import Part, SplitRow
+from pcn_cli.records.training import EpochRow
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import read_record, recording_stage, update_record
+from pcn_cli.stages.candidates_file import read_candidates, write_candidates
+from pcn_cli.stages.history_file import read_history, write_history
+from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.load_model import Fetcher, model_source
+from pcn_cli.training.device import choose_device
+from pcn_cli.training.fit import fit
+from pcn_cli.training.plan import FitPlan, FitResult, Validation
+from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
+from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.tokens import cache_tokens
+
+PROBE_PHOTOS = 20_000  # above this many the probe learns from a sample
+PROBE_SAMPLE = 10_000
+
+State = dict[str, Tensor]
+Probabilities = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the parts of training share."""
+
+    run: RunDir
+    recipe: Recipe
+    rows: tuple[SplitRow, ...]
+    root: Path
+    classes: tuple[str, ...]
+    config: ModelConfig
+    device: torch.device
+    listener: Listener
+    stop: StopRequest
+
+    def part(self, name: Part) -> list[SplitRow]:
+        """The rows of a part, in the order of the split."""
+        return [row for row in self.rows if row.split == name]
+
+    def batches(
+        self, rows: Sequence[SplitRow], *, batch_size: int, augmentation: Augmentation | None = None
+    ) -> PhotoBatches:
+        """The photos of `rows` in batches: shuffled and varied for training, in order otherwise."""
+        return PhotoBatches(
+            self.root,
+            [row.file for row in rows],
+            [self.classes.index(row.label) for row in rows],
+            batch_size=batch_size,
+            preprocessing=self.config.preprocessing,
+            augmentation=augmentation,
+            seed=self.recipe.seed,
+            workers=self.recipe.train.workers or 0,
+            shuffle=augmentation is not None,
+        )
+
+    def accuracy(self, part: Part, probabilities: Probabilities) -> Metric:
+        """The accuracy of `probabilities` on the photos of a part."""
+        return measure([row.label for row in self.part(part)], probabilities, self.classes)["accuracy"]
+
+
+def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener) -> None:
+    """Train as the recipe says and put the better model into the run; the caller holds the run."""
+    rows = read_split(run.split)
+    classes = tuple(sorted({row.label for row in rows}))
+    model, config = start_model(
+        model_source(recipe.model.name),
+        classes,
+        fetch=fetch,
+        size=recipe.data.size,
+        fit=recipe.data.fit,
+        crop_pct=recipe.data.crop_pct,
+        drop_path=recipe.model.drop_path,
+        dropout=recipe.model.dropout,
+        seed=recipe.seed,
+    )
+    with recording_stage(run, "train", (run.model, run.history, run.candidates)), StopRequest() as stop:
+        work = Work(
+            run=run,
+            recipe=recipe,
+            rows=rows,
+            root=Path(read_record(run).photos),
+            classes=classes,
+            config=config,
+            device=choose_device(recipe.train.device),
+            listener=listener,
+            stop=stop,
+        )
+        kept, state = _train(model, work)
+        model.load_state_dict(state)
+        save_model_folder(run.model, model, config)
+        update_record(run, kept=kept)
+
+
+def _train(model: nn.Module, work: Work) -> tuple[str, State]:
+    """Which model is kept, "probe" or "tuned", and its weights."""
+    probe_state = _probe(model, work)
+    candidates = {candidate.name: candidate for candidate in read_candidates(work.run)}
+    kept, state = "probe", probe_state
+    if work.recipe.train.tune != "probe":
+        model.load_state_dict(probe_state)
+        tuned = _tune(model, work)
+        if tuned.best.log_loss < candidates["probe"].val_log_loss:
+            kept, state = "tuned", tuned.best_state
+        model.load_state_dict(tuned.best_state)
+        batches = work.batches(work.part("test"), batch_size=work.recipe.evaluate.batch_size)
+        accuracy = work.accuracy("test", _probabilities(model, batches, work))
+        candidates["tuned"] = Candidate(name="tuned", val_log_loss=tuned.best.log_loss, accuracy=accuracy)
+    order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
+    write_candidates(work.run, [replace(candidate, kept=candidate.name == kept) for candidate in order])
+    return kept, state
+
+
+def _probe(model: nn.Module, work: Work) -> State:
+    """The weights of the probe; they and the candidates it gives are kept, so that a resumed run has them already."""
+    done = work.run.checkpoints / "probe.safetensors"
+    if done.is_file() and work.run.candidates.is_file():
+        return load_file(done)
+    train = work.recipe.train
+    work.run.checkpoints.mkdir(parents=True, exist_ok=True)
+    caches = {}
+    sample = _probe_sample(work)
+    for part, rows in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
+        title = f"computing tokens ({part})"
+        caches[part] = cache_tokens(
+            model,
+            work.batches(rows, batch_size=work.recipe.evaluate.batch_size),
+            device=work.device,
+            folder=work.run.checkpoints,
+            on_batch=lambda done, total, title=title: work.listener.on_progress(title, done, total),
+            stop=work.stop,
+        )
+    with caches["train"] as train_tokens, caches["val"] as val_tokens, caches["test"] as test_tokens:
+        baseline = logistic_baseline(
+            train_tokens.mean_features(),
+            train_tokens.targets,
+            val_features=val_tokens.mean_features(),
+            val_targets=val_tokens.targets,
+            features=np.concatenate([val_tokens.mean_features(), test_tokens.mean_features()]),
+            classes=len(work.classes),
+        )
+        plan = replace(
+            _fit_plan(work), phase="probe", tune="probe", epochs=train.probe_epochs, lr=train.probe_lr, time_limit=None
+        )
+        history = _History(work, epochs=plan.epochs)
+        result = fit_probe(
+            model,
+            train_tokens,
+            val_tokens,
+            _judge,
+            plan=plan,
+            device=work.device,
+            checkpoints=work.run.probe,
+            resume=True,
+            on_epoch=history.add,
+            on_note=work.listener.on_note,
+            stop=work.stop,
+        )
+        model.load_state_dict(result.best_state)
+        test_probabilities = token_probabilities(model, test_tokens, device=work.device)
+    guessed, guessed_test = np.split(baseline.probabilities, [len(val_tokens)])
+    write_with(done, lambda part: save_file(result.best_state, part))
+    candidates = (
+        Candidate(
+            name="probe", val_log_loss=result.best.log_loss, accuracy=work.accuracy("test", test_probabilities)
+        ),
+        Candidate(
+            name="logistic regression",
+            val_log_loss=_judge(val_tokens.targets, guessed).log_loss,
+            accuracy=work.accuracy("test", guessed_test),
+        ),
+    )
+    write_candidates(work.run, candidates)
+    shutil.rmtree(work.run.probe, ignore_errors=True)
+    return result.best_state
+
+
+def _probe_sample(work: Work) -> list[SplitRow]:
+    """The training rows that the probe learns from: all, or a drawn sample of many."""
+    rows = work.part("train")
+    if len(rows) <= PROBE_PHOTOS:
+        return rows
+    chosen = np.random.default_rng(work.recipe.seed).permutation(len(rows))[:PROBE_SAMPLE]
+    return [rows[index] for index in sorted(chosen)]
+
+
+def _tune(model: nn.Module, work: Work) -> FitResult:
+    """The tuned weights, from the checkpoints on where there are any."""
+    plan = _fit_plan(work)
+    augmentation = Augmentation(
+        level=work.recipe.augment.level or "light",
+        flip=work.recipe.augment.flip,
+        preprocessing=work.config.preprocessing,
+        seed=work.recipe.seed,
+    )
+    val_rows = work.part("val")
+    val_batches = work.batches(val_rows, batch_size=work.recipe.evaluate.batch_size)
+    val_targets = np.array([work.classes.index(row.label) for row in val_rows])
+    return fit(
+        model,
+        work.batches(work.part("train"), batch_size=plan.batch_size, augmentation=augmentation),
+        lambda judged: _judge(val_targets, _probabilities(judged, val_batches, work)),
+        plan=plan,
+        device=work.device,
+        checkpoints=work.run.checkpoints,
+        resume=True,
+        on_step=work.listener.on_step,
+        on_epoch=_History(work, epochs=plan.epochs).add,
+        on_note=work.listener.on_note,
+        stop=work.stop,
+    )
+
+
+def _fit_plan(work: Work) -> FitPlan:
+    train = work.recipe.train
+    batch_size = train.batch_size or 32
+    return FitPlan(
+        phase="tune",
+        tune=train.tune or "all",
+        classes=work.classes,
+        fingerprint=fingerprint(work.rows),
+        epochs=train.epochs or 1,
+        batch_size=batch_size,
+        micro_batch=train.micro_batch or batch_size,
+        lr=train.lr or train.probe_lr,
+        weight_decay=train.weight_decay,
+        clip_grad=train.clip_grad,
+        warmup=train.warmup,
+        trunk_ratio=train.trunk_ratio,
+        ema=train.ema,
+        label_smoothing=train.label_smoothing,
+        mixup=train.mixup or 0.0,
+        cutmix=train.cutmix,
+        patience=train.patience,
+        monitor=train.monitor or "log_loss",
+        precision=train.precision or "float32",
+        grad_checkpointing=train.grad_checkpointing,
+        time_limit=parse_duration(train.time) if train.time else None,
+        checkpoint_minutes=train.checkpoint_minutes,
+        seed=work.recipe.seed,
+    )
+
+
+class _History:
+    """history.csv while it grows: rows of before a stop stay, an epoch that is done again replaces its row."""
+
+    def __init__(self, work: Work, *, epochs: int) -> None:
+        self._path, self._listener, self._epochs = work.run.history, work.listener, epochs
+        self._rows = {(row.phase, row.epoch): row for row in read_history(work.run.history)}
+
+    def add(self, row: EpochRow) -> None:
+        """Keep `row` on the disk and tell of it."""
+        self._rows[row.phase, row.epoch] = row
+        write_history(self._path, list(self._rows.values()))
+        self._listener.on_epoch(row, self._epochs)
+
+
+def _judge(targets: NDArray[np.int64], probabilities: Probabilities) -> Validation:
+    predicted = probabilities.argmax(axis=1)
+    return Validation(
+        log_loss=float(log_loss(targets, probabilities, labels=np.arange(probabilities.shape[1]))),
+        accuracy=float(accuracy_score(targets, predicted)),
+        macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
+    )
+
+
+@torch.inference_mode()
+def _probabilities(model: nn.Module, batches: PhotoBatches, work: Work) -> Probabilities:
+    """(N, K) float64, in the order of the batches."""
+    pieces = []
+    for batch in batches.batches():
+        work.stop.check("stopped while measuring")
+        images = batch.images.to(work.device, memory_format=torch.channels_last)
+        pieces.append(model(images).double().softmax(dim=1).cpu().numpy())
+    return np.concatenate(pieces)
