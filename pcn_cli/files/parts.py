@@ -1,6 +1,7 @@
 """Files that arrive piece by piece: what came so far survives a crash, and one process at a time writes it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -52,8 +53,15 @@ class Part:
 
     def discard(self) -> None:
         """Forget all of it."""
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
+        with _explained(self.path):
+            self.path.unlink(missing_ok=True)
+            self.note.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Bytes that its disk can still take."""
+        with _explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return shutil.disk_usage(self.path.parent).free
 
     @contextmanager
     def appending(self) -> Iterator[Callable[[bytes], None]]:

@@ -81,7 +81,8 @@ def judge_status(
     if error.code == 304 and known:
         return None
     if error.code == 416 and have:
-        if origin and error.headers.get("Content-Range", "") == f"bytes */{have}":
+        whole = error.headers.get("Content-Range", "") == f"bytes */{have}"
+        if origin and whole and origin.size in (0, have):
             return replace(origin, size=have)
         part.discard()
         raise TryAgainError(f"416 for bytes {have}-; starting anew")

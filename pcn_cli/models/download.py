@@ -3,7 +3,6 @@
 A `.part` that is complete is what comes back; hashing it, reading it and moving it are for the caller.
 """
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -124,8 +123,7 @@ def _check_room(wanted: Wanted, part: Part, size: int, have: int) -> None:
             f"{wanted.url} weighs {size:,} bytes, expected {wanted.least:,} to {wanted.most:,}", OTHER_PLACE
         )
     needed = (size or wanted.least) - have + wanted.beside
-    part.path.parent.mkdir(parents=True, exist_ok=True)
-    if (free := shutil.disk_usage(part.path.parent).free) < needed:
+    if (free := part.free_bytes()) < needed:
         raise ResourceError(
             f"the disk is full: {needed:,} bytes are needed in {part.path.parent}, {free:,} are free",
             "free some space, or choose another place with PCN_CACHE=FOLDER",
@@ -153,10 +151,12 @@ def _receive(
             done, fresh = done + len(chunk), fresh + len(chunk)
             on_bytes(done, total or max(wanted.least, done))
             if done > (total or wanted.most):
-                part.discard()
-                raise DownloadError(f"{wanted.url}: more than the {total or wanted.most:,} bytes expected", OTHER_PLACE)
+                break
             if patience.clock() - since >= patience.window:
                 if fresh < patience.floor:
                     raise TryAgainError(f"stalled: {fresh:,} bytes in {patience.window:.0f} s")
                 since, fresh = patience.clock(), 0
+    if done > (total or wanted.most):
+        part.discard()
+        raise DownloadError(f"{wanted.url}: more than the {total or wanted.most:,} bytes expected", OTHER_PLACE)
     return done

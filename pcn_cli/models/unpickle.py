@@ -5,6 +5,7 @@ with or without "module." before every name, or the tensors themselves.
 """
 
 import argparse
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     """
     stored = _check_archive(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings(action="ignore"):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         # Hostile bytes can raise anything; all of it means "refused".
