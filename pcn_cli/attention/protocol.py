@@ -1,10 +1,11 @@
 """What the maps need of a network; PatchConvNet and every augmented timm backbone satisfy it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 
+@runtime_checkable
 class Attended(Protocol):
     """One pass with the inside of the pooling laid open."""
 
@@ -29,6 +30,7 @@ class Attended(Protocol):
         ...
 
 
+@runtime_checkable
 class Attends(Protocol):
     """A network whose pooling can be looked into."""
 

@@ -1,48 +1,33 @@
-import io
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pcn_cli.attention.geometry import display_size, map_to_photo, mass_threshold, patch_centers, seen_mask
 from pcn_cli.attention.maps import attention_numbers
+from pcn_cli.data.open_image import open_photo
+from pcn_cli.data.preprocessing import place_input, preprocess
 from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.preprocessing import Fit, Placement, Preprocessing
 
 SIZE = 224
 SHAPES = {"portrait": (600, 800), "landscape": (800, 600), "square": (700, 700)}
-FITS = ("crop", "pad", "squash")
+FITS = get_args(Fit)
 
 
-def place(width: int, height: int, fit: str) -> Placement:
-    """The reference placement of an input of 224 × 224."""
-    if fit == "squash":
-        box = (0.0, 0.0, float(width), float(height))
-    else:
-        side = 0.875 * min(width, height) if fit == "crop" else max(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-    return Placement(width=width, height=height, input_width=SIZE, input_height=SIZE, box=box)
+def place(width: int, height: int, fit: Fit) -> Placement:
+    return place_input(Preprocessing(height=SIZE, width=SIZE, fit=fit), width, height)
 
 
-def look_at_bright(
-    photo: Image.Image, placement: Placement, patch_grid: PatchGrid, grid: tuple[int, int]
-) -> np.ndarray:
+def look_at_bright(inputs: np.ndarray, patch_grid: PatchGrid) -> np.ndarray:
     """The map of a network that looks at brightness: each patch weighs its surroundings by a tent of one stride."""
-    left, top, right, bottom = placement.box
-    to_photo = ((right - left) / SIZE, 0, left, 0, (bottom - top) / SIZE, top)
-    seen = photo.convert("L").transform((SIZE, SIZE), Image.Transform.AFFINE, to_photo, Image.Resampling.BILINEAR)
-    pixels = np.asarray(seen, dtype=np.float64)
+    bright = np.maximum(0, inputs.mean(axis=0) - 1).astype(np.float64)  # black and the padding's mean colour are dark
     centers = np.arange(SIZE) + 0.5
-    tents = [
-        np.maximum(
-            0,
-            1
-            - np.abs(centers[None] - patch_grid.offset - patch_grid.stride * np.arange(n)[:, None]) / patch_grid.stride,
-        )
-        for n in grid
-    ]
-    look = tents[0] @ pixels @ tents[1].T
+    patches = patch_grid.offset + patch_grid.stride * np.arange((SIZE - patch_grid.offset) // patch_grid.stride + 1)
+    tents = np.maximum(0, 1 - np.abs(centers - patches[:, None]) / patch_grid.stride)
+    look = tents @ bright @ tents.T
     return look / look.sum()
 
 
@@ -50,16 +35,18 @@ def look_at_bright(
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("patch_grid", [PatchGrid(), PatchGrid(stride=32, offset=16)], ids=["stem", "cell centre"])
-def test_a_bright_square_comes_back_where_it_was(patch_grid: PatchGrid, orientation: int, shape: str, fit: str) -> None:
+def test_a_bright_square_comes_back_where_it_was(
+    tmp_path: Path, patch_grid: PatchGrid, orientation: int, shape: str, fit: Fit
+) -> None:
     width, height = SHAPES[shape]
-    stored_size = (height, width) if orientation >= 5 else (width, height)
     upright = Image.new("RGB", (width, height))
     upright.paste((255, 255, 255), (250, 290, 310, 350))
-    photo = open_upright(store(upright, orientation, stored_size))
-    placement = place(width, height, fit)
-    grid = (int((SIZE - patch_grid.offset) // patch_grid.stride) + 1,) * 2
+    store(upright, orientation, tmp_path / "photo.png")
+    preprocessing = Preprocessing(height=SIZE, width=SIZE, fit=fit)
 
-    look = look_at_bright(photo, placement, patch_grid, grid)
+    photo = open_photo(tmp_path / "photo.png")
+    placement = place_input(preprocessing, *photo.size)
+    look = look_at_bright(preprocess(photo, preprocessing), patch_grid)
     numbers = attention_numbers(look, 1.0, patch_grid=patch_grid, placement=placement)
     laid = map_to_photo(look, patch_grid=patch_grid, placement=placement, size=(width, height)).values
     y, x = np.mgrid[:height, :width] + 0.5
@@ -69,7 +56,7 @@ def test_a_bright_square_comes_back_where_it_was(patch_grid: PatchGrid, orientat
     assert ((laid * x).sum() / laid.sum(), (laid * y).sum() / laid.sum()) == pytest.approx((280, 320), abs=1)
 
 
-def store(upright: Image.Image, orientation: int, size: tuple[int, int]) -> bytes:
+def store(upright: Image.Image, orientation: int, path: Path) -> None:
     """The picture as a camera held another way stores it: turned pixels and a tag that turns them back."""
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -80,17 +67,9 @@ def store(upright: Image.Image, orientation: int, size: tuple[int, int]) -> byte
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }.get(orientation)
-    stored = upright if turn is None else upright.transpose(turn)
-    assert stored.size == size
     exif = Image.Exif()
     exif[0x0112] = orientation
-    buffer = io.BytesIO()
-    stored.save(buffer, "PNG", exif=exif)
-    return buffer.getvalue()
-
-
-def open_upright(content: bytes) -> Image.Image:
-    return ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
+    (upright if turn is None else upright.transpose(turn)).save(path, exif=exif)
 
 
 def test_the_stem_is_centred_half_a_pixel_into_its_first_patch() -> None:
@@ -144,14 +123,15 @@ def test_any_grid_fits_any_picture() -> None:
 
 
 def test_a_crop_leaves_the_outside_unseen() -> None:
-    seen = seen_mask(place(800, 600, "crop"), size=(800, 600))  # the box is (137.5, 37.5, 662.5, 562.5)
+    cropped = Placement(width=800, height=600, input_width=224, input_height=224, box=(137.5, 37.5, 662.5, 562.5))
+    seen = seen_mask(cropped, size=(800, 600))
 
     assert seen[300].nonzero()[0][[0, -1]].tolist() == [137, 662]
     assert seen[:, 400].nonzero()[0][[0, -1]].tolist() == [37, 562]
 
 
 @pytest.mark.parametrize("fit", ["pad", "squash"])
-def test_padding_and_squashing_see_everything(fit: str) -> None:
+def test_padding_and_squashing_see_everything(fit: Fit) -> None:
     assert seen_mask(place(800, 600, fit)).all()
 
 
