@@ -164,5 +164,10 @@ def set_latest(run: RunDir, *, runs: Path = RUNS) -> None:
 
 
 def list_runs(runs: Path = RUNS) -> list[RunDir]:
-    """All run folders, by name."""
-    return [RunDir(record.parent) for record in sorted(runs.glob("*/run.json"))]
+    """All run folders by name, their numbers in order."""
+    return sorted((RunDir(record.parent) for record in runs.glob("*/run.json")), key=_name_and_number)
+
+
+def _name_and_number(run: RunDir) -> tuple[str, int]:
+    name, _, number = run.root.name.rpartition("-")
+    return (name, int(number)) if number.isdecimal() else (run.root.name, 0)
