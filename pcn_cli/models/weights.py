@@ -164,12 +164,13 @@ def _download(
     try:
         digest = sha256_of(part.path)
         _refuse_other(card, cache, digest, url)
-        if stored:
-            return Fetched(path=stored.path, record=stored.record, downloaded=True)
-        fetched = _convert(part.path, card, cache, card.full_name, digest, origin or Origin(url=url))
-        return replace(fetched, downloaded=True)
-    finally:
-        part.discard()
+        held = Fetched(path=stored.path, record=stored.record) if stored else None
+        fetched = held or _convert(part.path, card, cache, card.full_name, digest, origin or Origin(url=url))
+    except ModelError:
+        part.discard()  # what was refused once would be refused again; after any other trouble it is still good
+        raise
+    part.discard()
+    return replace(fetched, downloaded=True)
 
 
 def _known(stored: Stored | None, url: str) -> Origin | None:

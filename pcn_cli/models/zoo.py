@@ -160,6 +160,6 @@ CARDS: tuple[Card, ...] = (
         depth=16,
         input_size=128,
         paper="",
-        note="small enough for any machine; untrained: it has no weights yet and starts from random numbers",
+        note="untrained: it has no weights yet",
     ),
 )

@@ -216,7 +216,7 @@ def test_a_server_that_drips_is_left(serve, part, patience) -> None:
 
     server = serve(BODY)
     slow = replace(patience, clock=pass_time, window=5.0, floor=10**9, tries=2)
-    with pytest.raises(DownloadError, match="stalled: .* bytes in 5 s"):
+    with pytest.raises(DownloadError, match=r"stalled: .* bytes in 5 s"):
         download(wanted(server.url), part, patience=slow)
 
 

@@ -79,7 +79,7 @@ def test_a_plain_pickle_is_refused_unread(tmp_path: Path) -> None:
 def test_other_bytes_are_no_weight_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "w.pth"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="w.pth is no PyTorch weight file"):
+    with pytest.raises(ModelError, match=r"w.pth is no PyTorch weight file"):
         read_pth(path)
 
 
@@ -100,7 +100,7 @@ def test_an_archive_without_a_pickle_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("photos/cat.jpg", b"x")
-    with pytest.raises(ModelError, match="it has no data.pkl"):
+    with pytest.raises(ModelError, match=r"it has no data.pkl"):
         read_pth(path)
 
 
@@ -120,7 +120,7 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="damaged: the checksum of .* is wrong"):
+    with pytest.raises(ModelError, match=r"damaged: the checksum of .* is wrong"):
         read_pth(path)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pcn_cli.errors import DownloadError, ModelError, RecipeError
+from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
 from pcn_cli.models.published import from_published, published_shapes, to_published
 from pcn_cli.models.store import weights_cache, weights_path
 from pcn_cli.models.weights import Fetched, fetch_weights, get_weights, import_weights, verify_weights
@@ -272,6 +272,20 @@ def test_one_process_downloads_and_the_others_wait_for_it(serve, tiny_card, cach
     assert len(server.asked) == 1
 
 
+def test_a_whole_download_survives_a_conversion_that_could_not_be_written(serve, get, tiny_pth, monkeypatch) -> None:
+    server = serve(tiny_pth.read_bytes())
+
+    def full(*_: object) -> None:
+        raise ResourceError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pcn_cli.models.store.write_with", full)
+        with pytest.raises(ResourceError):
+            get(mirror=server.url)
+    assert get(mirror=server.url).path.is_file()
+    assert len(server.asked) == 1
+
+
 def test_a_card_without_weights_says_so(cache) -> None:
     for name in ("l60", "nano"):
         with pytest.raises(ModelError, match=f"there are no weights of {name}"):
@@ -305,7 +319,7 @@ def test_a_file_without_a_card_is_kept_under_its_hash(tiny_pth, tiny_tensors, ca
 
 
 def test_a_missing_file_is_named(tmp_path, cache) -> None:
-    with pytest.raises(ModelError, match="there is no file .*gone.pth"):
+    with pytest.raises(ModelError, match=r"there is no file .*gone.pth"):
         import_weights(tmp_path / "gone.pth", cache=cache)
 
 

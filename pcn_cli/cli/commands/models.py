@@ -28,11 +28,10 @@ def list_models(json: Json = False) -> None:
     if json:
         print_json(cards)
         return
-    table = new_table("name", "full name", "input#", "parameters#", "top-1#", "download#", "")
+    table = new_table("name", "input#", "parameters#", "top-1#", "download#", "")
     for card in cards:
         table.add_row(
             f"[bold]{card['name']}[/bold]",
-            card["full_name"],
             str(card["input_size"]),
             f"{card['parameters'] / 1e6:.1f} M",
             f"{card['top1']:.1f}" if card["top1"] else "",
