@@ -1,0 +1,199 @@
+"""The moving parts of a fit: network, optimizer, schedule, averaged weights, randomness; how one step is made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pcn_cli.errors import ResourceError, RunError
+from pcn_cli.training.checkpoint import Progress, TrainState
+from pcn_cli.training.device import is_out_of_memory
+from pcn_cli.training.objective import Objective
+from pcn_cli.training.optim import (
+    average_decay,
+    choose_trainable,
+    make_average,
+    make_optimizer,
+    make_schedule,
+    set_training_mode,
+)
+from pcn_cli.training.plan import FitPlan
+from pcn_cli.training.protocols import Batch, Network
+from pcn_cli.training.random_stream import RandomStream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one step gave; with `bad_photos` (indices into the training files) nothing was learned from it."""
+
+    loss: float
+    bad_photos: tuple[int, ...] = ()
+
+
+class Learner:
+    """A network that learns by steps.
+
+    Args:
+        model: changed in place; moved to `device` in channels-last memory.
+    """
+
+    def __init__(self, model: nn.Module, *, plan: FitPlan, device: torch.device, progress: Progress) -> None:
+        self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.plan, self.device = plan, device
+        chosen = set(choose_trainable(model, plan.tune))
+        self._names = {id(p): name for name, p in model.named_parameters() if name in chosen}
+        self._parameters = [p for p in model.parameters() if id(p) in self._names]
+        cast("Network", model).set_grad_checkpointing(plan.grad_checkpointing)
+        self.optimizer = make_optimizer(
+            model,
+            lr=plan.lr,
+            weight_decay=plan.weight_decay,
+            trunk_ratio=1.0 if plan.tune == "probe" else plan.trunk_ratio,
+        )
+        self.average = make_average(model, steps=progress.total_steps) if plan.ema else None
+        self._objective = Objective(
+            classes=len(plan.classes), label_smoothing=plan.label_smoothing, mixup=plan.mixup, cutmix=plan.cutmix
+        )
+        self._stream = RandomStream(plan.seed, device)
+        self._fresh_norms = progress.fresh_norms
+        self.lay_schedule(progress)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that validation looks at: the averaged one where there is one, in evaluation mode."""
+        judged: nn.Module = self.model if self.average is None else self.average.module
+        return judged.eval()
+
+    @property
+    def lr(self) -> float:
+        """The head's learning rate in the step just made."""
+        return float(max(group["lr"] for group in self.optimizer.param_groups))
+
+    def lay_schedule(self, progress: Progress) -> None:
+        """Lay warm-up and cosine over all steps of `progress`, at its share of the planned rate."""
+        lr = self.plan.lr * (self.plan.batch_size / 64) ** 0.5 * progress.lr_factor
+        steps = progress.total_steps
+        self._schedule = make_schedule(self.optimizer, lr=lr, steps=steps, warmup=self.plan.warmup)
+        self._schedule.step_update(progress.step)  # the rate of the step just made, which an epoch's row may still show
+        if self.average is not None:
+            self.average.decay = average_decay(steps)
+
+    def take_step(self, batch: Batch, *, progress: Progress, on_note: Callable[[str], None]) -> Step:
+        """One optimizer step on a batch, or none where its numbers are not finite.
+
+        Runs out of memory: halves `progress.micro_batch` and does the same step again, with the same randomness.
+
+        Raises:
+            ResourceError: memory ran out with a single photo.
+        """
+        before = self._stream.states
+        while True:
+            try:
+                self._schedule.step_update(progress.step + 1)
+                return self._try_step(batch, micro_batch=progress.micro_batch, step=progress.step + 1)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if progress.micro_batch == 1:
+                    raise ResourceError(
+                        "one photo alone does not fit into memory", "use a smaller --size or the recipe low-memory"
+                    ) from error
+            # Outside the except block: there the exception would keep the failed step's activations alive.
+            self._stream.states = before
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.device.type != "cpu":
+                torch.get_device_module(self.device).empty_cache()
+            progress.micro_batch = (min(progress.micro_batch, len(batch.targets)) + 1) // 2
+            on_note(
+                f"out of memory: going on with {progress.micro_batch} photos at once, {len(batch.targets)} per step"
+            )
+
+    def _try_step(self, batch: Batch, *, micro_batch: int, step: int) -> Step:
+        set_training_mode(self.model, learn_statistics=self._fresh_norms)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._stream.running():
+            loss, outputs = self._accumulate(batch, micro_batch)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.plan.clip_grad)
+        if not bool(torch.isfinite(loss + norm)):
+            self.optimizer.zero_grad(set_to_none=True)
+            rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,); all photos share the blame where no output tells
+            blamed = batch.indices[rows] if rows.any() else batch.indices
+            return Step(loss=float(loss), bad_photos=tuple(blamed.tolist()))
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model, step=step)
+        return Step(loss=float(loss))
+
+    def _accumulate(self, batch: Batch, micro_batch: int) -> tuple[Tensor, Tensor]:
+        """The batch's mean loss, with its gradient in the parameters, and its logits (B, K)."""
+        images = batch.images.to(self.device, non_blocking=True)
+        images, targets = self._objective.mix(images, batch.targets.to(self.device, non_blocking=True))
+        total, outputs = torch.zeros((), device=self.device), []
+        for some, wanted in zip(torch.split(images, micro_batch), torch.split(targets, micro_batch), strict=True):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
+                logits = self.model(some.contiguous(memory_format=torch.channels_last))
+            # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
+            loss = self._objective(logits, wanted) * (len(some) / len(images))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+            outputs.append(logits.detach())
+        return total, torch.cat(outputs)
+
+    def capture(self, progress: Progress, best: dict[str, Tensor]) -> TrainState:
+        """Copies of everything that must survive."""
+        names = self._names
+        optimizer = {
+            f"{key}.{names[id(parameter)]}": copied(value)
+            for parameter, values in self.optimizer.state.items()
+            for key, value in values.items()
+        }
+        return TrainState(
+            progress=replace(progress),
+            random=self._stream.to_text(),
+            model=copy_state(self.model),
+            ema=copy_state(self.average.module) if self.average is not None else {},
+            optimizer=optimizer,
+            best=best,
+        )
+
+    def restore(self, state: TrainState) -> None:
+        """Be what `capture` saw.
+
+        Raises:
+            RunError: the state is of another network.
+        """
+        try:
+            self.model.load_state_dict(state.model)
+            if self.average is not None:
+                self.average.module.load_state_dict(state.ema)
+        except RuntimeError as error:
+            raise RunError("the checkpoint is of another network", "start a new run") from error
+        self.optimizer.state.clear()
+        for key, value in state.optimizer.items():
+            kind, name = key.split(".", 1)
+            parameter = self.model.get_parameter(name)
+            # The optimizer's fused kernel walks memory: its state lies in memory as the parameter does (channels-last).
+            like = torch.empty_like(parameter) if value.dim() else value.to(self.device)
+            self.optimizer.state[parameter][kind] = like.copy_(value)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._stream.from_text(state.random)
+        self._fresh_norms = state.progress.fresh_norms
+        self.lay_schedule(state.progress)
+
+    def release(self) -> None:
+        """Give the network back for evaluation: no gradients kept, no checkpointed activations."""
+        self.optimizer.zero_grad(set_to_none=True)
+        cast("Network", self.model).set_grad_checkpointing(False)
+        self.model.eval()
+
+
+def copy_state(model: nn.Module) -> dict[str, Tensor]:
+    """The network's tensors as contiguous copies on the CPU."""
+    return {name: copied(tensor) for name, tensor in model.state_dict().items()}
+
+
+def copied(tensor: Tensor) -> Tensor:
+    """A contiguous copy on the CPU."""
+    return tensor.detach().to("cpu", copy=True).contiguous()

@@ -1,0 +1,206 @@
+"""The probe: the trunk stays as it is, the pooling and its head learn from cached tokens; beside it the plain baseline.
+
+The probe is an ordinary `fit` whose batches are tokens and whose network is what stands behind them, so averaging,
+early stopping, checkpoints and exact resume are the same. Only the token cache is computed again after a kill.
+"""
+
+import copy
+import logging
+import time
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from pcn_cli.errors import DataError
+from pcn_cli.records.training import EpochRow
+from pcn_cli.training.fit import OnStep, fit
+from pcn_cli.training.plan import FitPlan, FitResult, Validation
+from pcn_cli.training.protocols import Network
+from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.tokens import TokenBatches, TokenCache
+
+logger = logging.getLogger(__name__)
+STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C that the baseline tries
+
+
+def fit_probe(
+    model: nn.Module,
+    train_tokens: TokenCache,
+    val_tokens: TokenCache,
+    score: Callable[[np.ndarray, np.ndarray], Validation],
+    *,
+    plan: FitPlan,
+    device: torch.device,
+    checkpoints: Path | None = None,
+    resume: bool = False,
+    on_step: OnStep | None = None,
+    on_epoch: Callable[[EpochRow], None] | None = None,
+    on_note: Callable[[str], None] = logger.warning,
+    stop: StopRequest | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> FitResult:
+    """The best pooling and head on frozen tokens, as a state of the whole network.
+
+    Args:
+        score: makes a Validation of labels (N,) and probabilities (N, K).
+        plan: its `tune` and `phase` are taken as "probe".
+    The other arguments and the errors are those of `fit`.
+    """
+    plan = replace(plan, tune="probe", phase="probe")
+    head = BehindTokens(model)
+    batches = TokenBatches(train_tokens, batch_size=plan.batch_size, seed=plan.seed)
+
+    def validate(judged: nn.Module) -> Validation:
+        return score(val_tokens.targets, token_probabilities(judged, val_tokens, device=device))
+
+    result = fit(
+        head,
+        batches,
+        validate,
+        plan=plan,
+        device=device,
+        checkpoints=checkpoints,
+        resume=resume,
+        on_step=on_step,
+        on_epoch=on_epoch,
+        on_note=on_note,
+        stop=stop,
+        clock=clock,
+    )
+    trunk = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    return replace(result, best_state=trunk | result.best_state)
+
+
+@torch.inference_mode()
+def token_probabilities(
+    model: nn.Module, cache: TokenCache, *, device: torch.device, batch_size: int = 128
+) -> np.ndarray:
+    """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode."""
+    network = cast("Network", model.eval())
+    rows = np.arange(len(cache))
+    pieces = [
+        network.forward_head(cache.read(rows[first : first + batch_size]).to(device))
+        .double()
+        .softmax(dim=1)
+        .cpu()
+        .numpy()
+        for first in range(0, len(rows), batch_size)
+    ]
+    return np.concatenate(pieces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What logistic regression makes of some photos: probabilities (N, K) float64, and the C that was chosen."""
+
+    probabilities: np.ndarray
+    strength: float
+
+
+def logistic_baseline(
+    train_features: np.ndarray,
+    train_targets: np.ndarray,
+    *,
+    val_features: np.ndarray,
+    val_targets: np.ndarray,
+    features: np.ndarray,
+    classes: int,
+) -> Baseline:
+    """The probabilities that a logistic regression on standardised features (N, C) gives to `features`.
+
+    C is the one of `STRENGTHS` with the smallest validation log-loss. Classes without a training photo get
+    probability 0.
+
+    Raises:
+        DataError: there are no training photos.
+    """
+    present = np.unique(train_targets)
+    if len(present) == 0:
+        raise DataError("there is no photo to train on")
+    if len(present) == 1:
+        return Baseline(probabilities=_spread(np.ones((len(features), 1)), present, classes), strength=STRENGTHS[0])
+    best: tuple[float, float, np.ndarray] | None = None
+    for strength in STRENGTHS:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that is nearly converged is one
+            model.fit(train_features, train_targets)
+        guess = _spread(model.predict_proba(val_features), present, classes)
+        loss = float(log_loss(val_targets, _off_zero(guess), labels=np.arange(classes)))
+        if best is None or loss < best[0]:
+            best = (loss, strength, _spread(model.predict_proba(features), present, classes))
+    assert best is not None  # noqa: S101 - STRENGTHS is not empty
+    return Baseline(probabilities=best[2], strength=best[1])
+
+
+class BehindTokens(nn.Module):
+    """What stands behind the tokens of a network, as a network of its own; the trunk is neither saved nor copied.
+
+    Its state holds the tensors with the network's pooling prefixes, under the names that they have in the network.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.network = model
+        self._prefixes = cast("Network", model).pooling_prefixes
+
+    @property
+    def pooling_prefixes(self) -> tuple[str, ...]:
+        """The network's own, as they are called here."""
+        return tuple(f"network.{prefix}" for prefix in self._prefixes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits (B, K) of tokens (B, C, h, w)."""
+        return self.forward_head(tokens)
+
+    def forward_head(self, tokens: Tensor) -> Tensor:
+        """The same as calling it."""
+        return cast("Network", self.network).forward_head(tokens)
+
+    def no_weight_decay(self) -> Collection[str]:
+        """The network's own, as they are called here."""
+        return {f"network.{name}" for name in cast("Network", self.network).no_weight_decay()}
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Nothing: there are no trunk activations to save."""
+
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401 - torch's
+        """The tensors behind the tokens."""
+        return {name: t for name, t in self.network.state_dict().items() if name.startswith(self._prefixes)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:  # noqa: ANN401 - torch's
+        """Take over the tensors behind the tokens."""
+        if set(state_dict) != set(self.state_dict()):
+            raise RuntimeError("the state is not of this network's pooling and head")
+        return self.network.load_state_dict(state_dict, strict=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        trunk = {
+            id(tensor): tensor
+            for name, tensor in self.network.state_dict(keep_vars=True).items()
+            if not name.startswith(self._prefixes)
+        }
+        return type(self)(copy.deepcopy(self.network, memo | trunk))
+
+
+def _spread(probabilities: np.ndarray, present: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities (N, present) in the columns of all classes (N, K)."""
+    wide = np.zeros((len(probabilities), classes))
+    wide[:, present] = probabilities
+    return wide
+
+
+def _off_zero(probabilities: np.ndarray) -> np.ndarray:
+    safe = np.clip(probabilities, 1e-7, None)
+    return np.asarray(safe / safe.sum(axis=1, keepdims=True))

@@ -1,0 +1,101 @@
+"""The randomness of training (drop-path, dropout, mixup) as a stream of its own.
+
+Loaders and validation draw from the process's generators too, and how often they do depends on workers and on where a
+run was resumed. Training therefore swaps its own states in for each step and out again, and a checkpoint holds
+exactly those.
+"""
+
+import base64
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomState:
+    """The states of all generators as text: base64 of bytes, and JSON. `device` is empty on a CPU."""
+
+    torch: str
+    device: str
+    numpy: str
+    python: str
+
+
+class RandomStream:
+    """Random states that advance only inside `running`."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        outside = self._read()
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - timm's Mixup draws from numpy's global generator
+        random.seed(seed)
+        self.states = self._read()
+        self._write(outside)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The process's generators continue this stream until the block ends, then are as they were."""
+        outside = self._read()
+        self._write(self.states)
+        try:
+            yield
+        finally:
+            self.states = self._read()
+            self._write(outside)
+
+    def to_text(self) -> RandomState:
+        """The stream's place, for a checkpoint."""
+        torch_state, device_state, numpy_state, python_state = self.states
+        key = numpy_state["state"]["key"].astype("<u4").tobytes()
+        rest = {"pos": numpy_state["state"]["pos"], "gauss": [numpy_state["has_gauss"], numpy_state["gauss"]]}
+        return RandomState(
+            torch=_encode(torch_state.numpy().tobytes()),
+            device="" if device_state is None else _encode(device_state.numpy().tobytes()),
+            numpy=json.dumps({"key": _encode(key), **rest}),
+            python=json.dumps(python_state),
+        )
+
+    def from_text(self, text: RandomState) -> None:
+        """Go on where a stream stood when `to_text` was called."""
+        numpy_state, (version, numbers, gauss) = json.loads(text.numpy), json.loads(text.python)
+        has_gauss, numpy_gauss = numpy_state["gauss"]
+        key = np.frombuffer(base64.b64decode(numpy_state["key"]), dtype="<u4").astype(np.uint32)
+        self.states = (
+            _tensor(text.torch),
+            _tensor(text.device) if text.device and self._device.type != "cpu" else self.states[1],
+            {
+                "bit_generator": "MT19937",
+                "state": {"key": key, "pos": numpy_state["pos"]},
+                "has_gauss": has_gauss,
+                "gauss": numpy_gauss,
+            },
+            (version, tuple(numbers), gauss),
+        )
+
+    def _read(self) -> tuple[torch.Tensor, torch.Tensor | None, Any, Any]:
+        on_device = None
+        if self._device.type != "cpu":
+            on_device = torch.get_device_module(self._device).get_rng_state()
+        return torch.get_rng_state(), on_device, np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+
+    def _write(self, states: tuple[torch.Tensor, torch.Tensor | None, Any, Any]) -> None:
+        torch.set_rng_state(states[0])
+        if states[1] is not None:
+            torch.get_device_module(self._device).set_rng_state(states[1])
+        np.random.set_state(states[2])  # noqa: NPY002 - as above
+        random.setstate(states[3])
+
+
+def _encode(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _tensor(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

@@ -1,0 +1,185 @@
+"""The trunk's tokens of every photo, computed once and kept as float16 in a scratch file: what the probe learns from.
+
+The scratch file is deleted with the cache; it is the one thing here that is written without `files`, being worthless
+after a kill. It never lies in the photos folder.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pcn_cli.errors import DataError, ResourceError
+from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.training.protocols import Batches, Network
+from pcn_cli.training.stop import StopRequest
+
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+class TokenCache:
+    """Tokens of N photos; close it, or use it as a context, to remove its file.
+
+    Attributes:
+        tokens: (N, views, h, w, C) float16, memory-mapped; view 0 is the photo, view 1 its mirror image where there
+            is one.
+        targets: (N,) int64, in the order of the batches.
+        indices: (N,) int64, the photos' places in their list.
+    """
+
+    def __init__(self, *, tokens: np.ndarray, targets: np.ndarray, indices: np.ndarray, scratch: Path) -> None:
+        self.tokens, self.targets, self.indices = tokens, targets, indices
+        self._scratch = scratch
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the file; the tokens are gone."""
+        self.tokens = self.tokens[:0]
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
+        """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
+        taken = torch.from_numpy(np.ascontiguousarray(self.tokens[rows, views]))  # (B, h, w, C) float16
+        return taken.float().permute(0, 3, 1, 2)
+
+    def mean_features(self) -> np.ndarray:
+        """The photos' tokens averaged over the grid, (N, C) float32."""
+        pieces = [
+            self.read(rows).mean(dim=(2, 3)).numpy()
+            for rows in np.array_split(np.arange(len(self)), len(self) // 256 + 1)
+        ]
+        return np.concatenate(pieces)
+
+
+def cache_tokens(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    device: torch.device,
+    folder: Path | None = None,
+    flip: bool = False,
+    bfloat16: bool = False,
+    on_batch: Callable[[int, int], None] | None = None,
+    stop: StopRequest | None = None,
+) -> TokenCache:
+    """The tokens of all photos of one epoch of `batches`, computed in evaluation mode without gradients.
+
+    Args:
+        folder: where the scratch file lies; the system's temporary folder by default.
+        flip: keep the mirrored photos' tokens as well.
+        bfloat16: run the trunk in bfloat16 autocast; tokens then carry its rounding.
+        on_batch: called with batches done and batches in all.
+
+    Raises:
+        DataError: there is no photo.
+        ResourceError: the scratch file does not fit on the disk.
+        StoppedError: `stop` asked for it; nothing stays on the disk.
+    """
+    if len(batches) == 0:
+        raise DataError("there is no photo to compute tokens of")
+    model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
+    store = np.empty(0, dtype=np.float16)
+    targets, indices, filled = [], [], 0
+    try:
+        for number, batch in enumerate(batches.batches(0), start=1):
+            if stop is not None:
+                stop.check("stopped while the tokens were computed")
+            tokens = _compute(model, batch.images.to(device), flip=flip, bfloat16=bfloat16)  # (B, views, h, w, C)
+            if number == 1:  # no batch is larger than the first
+                store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
+            store[filled : filled + len(tokens)] = tokens
+            filled += len(tokens)
+            targets.append(batch.targets.numpy())
+            indices.append(batch.indices.numpy())
+            if on_batch is not None:
+                on_batch(number, len(batches))
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return TokenCache(
+        tokens=store[:filled], targets=np.concatenate(targets), indices=np.concatenate(indices), scratch=scratch
+    )
+
+
+class TokenBatch(NamedTuple):
+    """Tokens in the place of images."""
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class TokenBatches:
+    """Batches of cached tokens; their order and mirroring are a function of (seed, epoch)."""
+
+    def __init__(self, cache: TokenCache, *, batch_size: int, seed: int) -> None:
+        self._cache, self._batch_size, self._seed = cache, batch_size, seed
+
+    def __len__(self) -> int:
+        return -(-len(self._cache) // self._batch_size)
+
+    def batches(self, epoch: int = 0, *, start: int = 0) -> Iterator[TokenBatch]:
+        """The batches of one epoch from number `start` on."""
+        rng = np.random.default_rng((self._seed, epoch))
+        order = rng.permutation(len(self._cache))
+        views = rng.integers(0, self._cache.tokens.shape[1], len(order))
+        for first in range(start * self._batch_size, len(order), self._batch_size):
+            part = slice(first, first + self._batch_size)
+            rows = order[part]
+            yield TokenBatch(
+                self._cache.read(rows, views[part]),
+                torch.from_numpy(self._cache.targets[rows]),
+                torch.from_numpy(self._cache.indices[rows]),
+            )
+
+
+@torch.inference_mode()
+def _compute(model: nn.Module, images: Tensor, *, flip: bool, bfloat16: bool) -> np.ndarray:
+    """Tokens (B, views, h, w, C) float16 of images (B, 3, H, W); values beyond float16 are clamped to its largest."""
+    network = cast("Network", model)
+    views = []
+    for view in (images, images.flip(3)) if flip else (images,):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+            tokens = network.forward_features(view.contiguous(memory_format=torch.channels_last))
+        views.append(tokens.float().clamp(-_LARGEST, _LARGEST).half().permute(0, 2, 3, 1).cpu())
+    return torch.stack(views, dim=1).numpy()
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A memory-mapped float16 array with its disk space reserved: a disk that is full later would kill the process."""
+    size = int(np.prod(shape)) * 2
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise ResourceError(
+            f"the tokens need {size / 1e6:.0f} MB and the disk of {path.parent} has {free / 1e6:.0f} MB free",
+            "free some space, or set TMPDIR to another disk",
+        )
+    try:
+        store: np.ndarray = np.memmap(path, dtype=np.float16, mode="w+", shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    return store

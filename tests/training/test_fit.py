@@ -1,0 +1,365 @@
+"""The loop: it learns, resumes with the same bits, and goes on when numbers, memory or people get in the way."""
+
+import hashlib
+import itertools
+import json
+import random
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from standin import ColourBatches, Standin, judge, make_plan
+from torch import nn
+
+from pcn_cli.errors import DivergedError, ResourceError, RunError, StoppedError
+from pcn_cli.training.checkpoint import load_checkpoint
+from pcn_cli.training.fit import fit
+from pcn_cli.training.plan import FitPlan, FitResult, Validation
+from pcn_cli.training.stop import StopRequest
+
+CPU = torch.device("cpu")
+WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and randomness
+MIXED = {"mixup": 0.4, "cutmix": 0.3, "micro_batch": 3}
+
+
+def run(model: nn.Module, plan: FitPlan, batches: ColourBatches | None = None, **options: object) -> FitResult:
+    batches = batches or ColourBatches()
+    options.setdefault("stop", StopRequest())
+    options.setdefault("on_note", pytest.fail)
+    return fit(model, batches, lambda judged: judge(judged, batches), plan=plan, device=CPU, **options)  # type: ignore[arg-type]
+
+
+def timeless(result: FitResult) -> list[dict[str, object]]:
+    rows = [asdict(row) for row in result.history]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second", "memory_mb")} for row in rows]
+
+
+def assert_same_end(folder: Path, result: FitResult, other: Path, expected: FitResult) -> None:
+    ours, theirs = load_checkpoint(folder), load_checkpoint(other)
+    assert ours is not None
+    assert theirs is not None
+    for kind in ("model", "ema", "optimizer", "best"):
+        mine, wanted = getattr(ours, kind), getattr(theirs, kind)
+        assert mine.keys() == wanted.keys()
+        assert all(torch.equal(mine[name], wanted[name]) for name in wanted), kind
+    assert ours.random == theirs.random
+    assert timeless(result) == timeless(expected)
+    assert result.best_state.keys() == expected.best_state.keys()
+    assert all(torch.equal(result.best_state[name], expected.best_state[name]) for name in expected.best_state)
+
+
+class StopAt(StopRequest):
+    """Asks for a stop after some polls, as a signal at that step would."""
+
+    def __init__(self, polls: int) -> None:
+        super().__init__()
+        self.polls = polls
+
+    @property
+    def requested(self) -> bool:
+        self.polls -= 1
+        if self.polls == 0:
+            self.request()
+        return self.signal_number != 0
+
+
+def test_a_fit_learns_and_gives_back_the_best_epoch() -> None:
+    rows, model = [], Standin()
+    result = run(model, make_plan(epochs=12, lr=3e-2, trunk_ratio=0.3), on_epoch=rows.append)
+    assert result.history == tuple(rows)
+    assert [row.epoch for row in rows] == list(range(1, 13))
+    assert [row.step for row in rows] == list(range(3, 37, 3))
+    losses = [row.val_loss for row in rows]
+    assert result.best.log_loss == min(losses) < losses[0]
+    assert result.best_epoch == losses.index(min(losses)) + 1
+    model.load_state_dict(result.best_state)
+    assert judge(model.eval(), ColourBatches()).log_loss == pytest.approx(result.best.log_loss)
+
+
+def test_steps_report_rate_and_loss() -> None:
+    seen: list[tuple[float, ...]] = []
+    run(Standin(), make_plan(), on_step=lambda *numbers: seen.append(numbers))
+    assert [step for step, *_ in seen] == list(range(1, 10))
+    assert {total for _, total, *_ in seen} == {9}
+    rates = [lr for _, _, _, lr, _ in seen]
+    assert max(rates) == pytest.approx(5e-3 * (8 / 64) ** 0.5)
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert all(loss > 0 and speed > 0 for _, _, loss, _, speed in seen)
+
+
+@pytest.mark.parametrize("stopped_after", range(1, 10))
+def test_resuming_at_any_step_gives_the_same_bits(tmp_path: Path, stopped_after: int) -> None:
+    plan = make_plan(**MIXED)
+    expected = run(Standin(**WILD), plan, checkpoints=tmp_path / "whole")
+    folder, stop = tmp_path / "cut", StopRequest()
+
+    def stop_there(step: int, *_: float) -> None:
+        if step == stopped_after:
+            stop.request()
+
+    rows = []
+    try:
+        result = run(Standin(**WILD), plan, checkpoints=folder, on_step=stop_there, stop=stop, on_epoch=rows.append)
+    except StoppedError as error:
+        assert error.exit_code == 130  # noqa: PT017 - the last step may end in either way
+        assert f"stopped after step {stopped_after} of 9; the state is saved" in error.message
+        torch.manual_seed(99)  # what else happens in the process makes no difference
+        result = run(Standin(**WILD, seed=5), plan, checkpoints=folder, resume=True, on_epoch=rows.append)
+    assert_same_end(folder, result, tmp_path / "whole", expected)
+    assert [row.epoch for row in rows] == [1, 2, 3]
+
+
+def test_a_network_in_channels_last_without_average_resumes_with_the_same_bits(tmp_path: Path) -> None:
+    plan = make_plan(ema=False, precision="bfloat16", tune="pooling", grad_checkpointing=True, epochs=2)
+    expected = run(Standin(drop=0.2), plan, checkpoints=tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        run(Standin(drop=0.2), plan, checkpoints=tmp_path / "cut", stop=StopAt(3))
+    result = run(Standin(drop=0.2), plan, checkpoints=tmp_path / "cut", resume=True)
+    assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
+
+
+def test_a_stop_in_validation_is_saved_at_the_end_of_the_epoch(tmp_path: Path) -> None:
+    plan, batches, model = make_plan(), ColourBatches(), Standin(**WILD)
+    expected = run(Standin(**WILD), plan, checkpoints=tmp_path / "whole")
+
+    def interrupted(_: nn.Module) -> Validation:
+        raise StoppedError("stopped", signal_number=15)
+
+    with pytest.raises(StoppedError, match="after step 3 of 9") as caught:
+        fit(model, batches, interrupted, plan=plan, device=CPU, checkpoints=tmp_path / "cut", stop=StopRequest())
+    assert caught.value.exit_code == 143
+    result = run(Standin(**WILD), plan, checkpoints=tmp_path / "cut", resume=True)
+    assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
+
+
+def test_a_finished_fit_resumes_without_a_step(tmp_path: Path) -> None:
+    expected = run(Standin(), make_plan(), checkpoints=tmp_path)
+    batches = ColourBatches()
+    result = run(Standin(), make_plan(), batches, checkpoints=tmp_path, resume=True)
+    assert batches.served == 0
+    assert timeless(result) == timeless(expected)
+
+
+def test_resume_without_a_checkpoint_starts(tmp_path: Path) -> None:
+    assert len(run(Standin(), make_plan(), checkpoints=tmp_path, resume=True).history) == 3
+
+
+def test_a_new_fit_forgets_the_checkpoints_of_before(tmp_path: Path) -> None:
+    run(Standin(), make_plan(), checkpoints=tmp_path)
+    (tmp_path / "probe").mkdir()
+    with pytest.raises(StoppedError):
+        run(Standin(), make_plan(), checkpoints=tmp_path, stop=StopAt(1))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["LAST", "probe", "step-00000000", "step-00000001"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": ("ash", "beech", "oak")}, "class cedar is gone; class oak is new"),
+        ({"classes": ("beech", "ash", "cedar")}, "the classes stand in another order"),
+        ({"fingerprint": "0" * 64}, "data fingerprint ffffffffffff → 000000000000"),
+        ({"lr": 0.1}, "lr 0.005 → 0.1"),
+    ],
+)
+def test_resuming_under_other_terms_is_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    run(Standin(), make_plan(epochs=1), checkpoints=tmp_path)
+    with pytest.raises(RunError, match=words) as caught:
+        run(Standin(), make_plan(**{"epochs": 1, **changes}), checkpoints=tmp_path, resume=True)
+    assert caught.value.exit_code == 8
+
+
+def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
+    run(Standin(), make_plan(epochs=1), checkpoints=tmp_path)
+    with pytest.raises(RunError, match="another network"):
+        run(Standin(depth=3), make_plan(epochs=1), checkpoints=tmp_path, resume=True)
+
+
+def test_training_stops_early_when_nothing_gets_better() -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.0, 1.0])
+    model, batches = Standin(), ColourBatches()
+    plan = make_plan(epochs=9, patience=2)
+
+    def validate(_: nn.Module) -> Validation:
+        return Validation(log_loss=next(losses), accuracy=0.0, macro_f1=0.0)
+
+    result = fit(model, batches, validate, plan=plan, device=CPU, stop=StopRequest())
+    assert (result.stopped_early, result.best_epoch, len(result.history)) == (True, 2, 4)
+
+
+def test_macro_f1_selects_where_the_plan_says_so() -> None:
+    scores = iter([(1.0, 0.5), (0.5, 0.4), (0.9, 0.5)])
+    plan = make_plan(monitor="macro_f1")
+
+    def validate(_: nn.Module) -> Validation:
+        loss, f1 = next(scores)
+        return Validation(log_loss=loss, accuracy=0.0, macro_f1=f1)
+
+    assert fit(Standin(), ColourBatches(), validate, plan=plan, device=CPU, stop=StopRequest()).best_epoch == 3
+
+
+class Poisoned(ColourBatches):
+    """Some photos hold no numbers."""
+
+    def __init__(self, photos: tuple[int, ...]) -> None:
+        super().__init__()
+        self.images[list(photos)] = torch.nan
+
+
+def test_a_bad_step_is_skipped_and_names_its_photo() -> None:
+    notes, skipped = [], []
+    batches, clean = Poisoned((4,)), ColourBatches()
+    fit(
+        Standin(),
+        batches,
+        lambda judged: judge(judged, clean),
+        plan=make_plan(epochs=2),
+        device=CPU,
+        stop=StopRequest(),
+        on_note=notes.append,
+        on_skip=lambda step, photos: skipped.append((step, photos)),
+    )
+    assert [photos for _, photos in skipped] == [(4,), (4,)]
+    assert notes[0] == f"step {skipped[0][0]} is skipped: its numbers are not finite, photos 4"
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_three_bad_steps_go_back_once_with_half_the_rate(tmp_path: Path, on_disk: bool) -> None:
+    notes: list[str] = []
+    folder = tmp_path if on_disk else None
+    batches = Poisoned(tuple(range(22)))
+    with pytest.raises(DivergedError, match="3 steps in a row were not finite, up to step 3, with half") as caught:
+        run(Standin(), make_plan(), batches, checkpoints=folder, on_note=notes.append)
+    assert caught.value.exit_code == 7
+    assert notes.count("going back to step 0 with half the learning rate") == 1
+    assert len(notes) == 7
+    if on_disk:
+        state = load_checkpoint(tmp_path)
+        assert state is not None
+        assert state.progress.lr_factor == 0.5
+        assert all(bool(torch.isfinite(t).all()) for t in state.model.values())
+
+
+class BadOnce(ColourBatches):
+    """The second epoch is full of nonsense the first time it is read."""
+
+    def batches(self, epoch: int = 0, *, start: int = 0):  # noqa: ANN201 - as in the parent
+        poisoned = epoch == 1 and self.served < 6
+        for batch in super().batches(epoch, start=start):
+            yield batch._replace(images=batch.images * torch.inf) if poisoned else batch
+
+
+def test_after_going_back_training_ends_at_half_the_rate(tmp_path: Path) -> None:
+    rates, notes = [], []
+    batches = BadOnce()
+    result = run(
+        Standin(),
+        make_plan(warmup=0.0),
+        batches,
+        checkpoints=tmp_path,
+        on_note=notes.append,
+        on_step=lambda step, total, loss, lr, speed: rates.append((step, lr)),
+    )
+    assert notes[-1] == "going back to step 3 with half the learning rate"
+    assert [step for step, _ in rates] == list(range(1, 10))
+    expected = [0.5 * (1 + np.cos(np.pi * n / 10)) * (1 if n <= 3 else 0.5) for n in range(1, 10)]
+    assert [lr for _, lr in rates] == pytest.approx([5e-3 * (8 / 64) ** 0.5 * share for share in expected])
+    assert [row.epoch for row in result.history] == [1, 2, 3]
+
+
+def test_when_memory_runs_out_the_same_step_is_made_in_halves(tmp_path: Path) -> None:
+    notes: list[str] = []
+    small = Standin(drop=0.0)
+    small.largest_batch = 3
+    batches = ColourBatches()
+
+    def validate(_: nn.Module) -> Validation:
+        return Validation(log_loss=1.0, accuracy=0.0, macro_f1=0.0)
+
+    def train(model: nn.Module, plan: FitPlan, note: object) -> FitResult:
+        return fit(model, batches, validate, plan=plan, device=CPU, stop=StopRequest(), on_note=note)  # type: ignore[arg-type]
+
+    result = train(small, make_plan(), notes.append)
+    assert notes == [f"out of memory: going on with {n} photos at once, 8 per step" for n in (4, 2)]
+    assert result.micro_batch == 2
+    whole = Standin(drop=0.0)
+    train(whole, make_plan(), pytest.fail)
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(small.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_a_photo_that_does_not_fit_alone_is_an_error() -> None:
+    model = Standin()
+    model.largest_batch = 0
+    with pytest.raises(ResourceError, match="one photo alone does not fit"):
+        run(model, make_plan(), on_note=lambda _: None)
+
+
+def test_a_time_limit_ends_the_schedule_at_an_epoch_within_it() -> None:
+    ticks, notes, rates = itertools.count(), [], []
+    plan = make_plan(epochs=500, time_limit=400.0)
+    result = run(
+        Standin(),
+        plan,
+        clock=lambda: float(next(ticks)),
+        on_note=notes.append,
+        on_step=lambda step, total, loss, lr, speed: rates.append(lr),
+    )
+    assert notes[0].startswith("time limit: training ends after")
+    assert 0 < result.seconds <= 400
+    assert result.steps < 1500
+    assert rates[-1] < 0.01 * max(rates)
+
+
+def test_checkpoints_come_between_epochs_when_the_last_is_old(tmp_path: Path) -> None:
+    ticks = itertools.count(step=30)
+    seen: set[str] = set()
+    run(
+        Standin(),
+        make_plan(checkpoint_minutes=1.0),
+        checkpoints=tmp_path,
+        clock=lambda: float(next(ticks)),
+        on_step=lambda *_: seen.update(p.name for p in tmp_path.glob("step-*")),
+    )
+    assert {"step-00000001", "step-00000002"} <= seen
+
+
+def test_the_world_s_randomness_is_left_alone() -> None:
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 - the generator in question
+    random.seed(3)
+    before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+
+    class Quiet(ColourBatches):
+        def batches(self, epoch: int = 0, *, start: int = 0):  # noqa: ANN202 - as in the parent
+            with torch.random.fork_rng():
+                yield from super().batches(epoch, start=start)
+
+    batches = Quiet()
+
+    def validate(_: nn.Module) -> Validation:
+        return Validation(log_loss=1.0, accuracy=0.0, macro_f1=0.0)
+
+    fit(Standin(**WILD), batches, validate, plan=make_plan(**MIXED), device=CPU, stop=StopRequest())
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="forks")
+def test_killed_at_random_times_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    script = Path(__file__).with_name("killed_fit.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), str(seed), "6"], capture_output=True, text=True, check=False
+    )
+    print(f"seed {seed}", done.stdout, done.stderr)
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert len(answer["ends"]) == 6
+    assert set(answer["ends"]) == {answer["uninterrupted"]}
+    assert answer["kills"] > 0
+    assert len(hashlib.sha256().hexdigest()) == len(answer["uninterrupted"])
