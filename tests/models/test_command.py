@@ -11,11 +11,13 @@ from pcn_cli.cli.app import app
 from pcn_cli.errors import DownloadError, ModelError
 from pcn_cli.models import zoo
 from pcn_cli.models.zoo import CARDS
+from pcn_cli.stages import models as stage
 
 
 @pytest.fixture(autouse=True)
 def tiny_on_the_shelf(tiny_card, monkeypatch) -> None:
-    monkeypatch.setattr(zoo, "CARDS", (*CARDS, tiny_card))
+    for place in (zoo, stage):
+        monkeypatch.setattr(place, "CARDS", (*CARDS, tiny_card))
 
 
 def run(*words: object) -> Result:
@@ -27,7 +29,7 @@ def test_list_shows_every_card() -> None:
     assert shown.exit_code == 0
     assert all(card.name in shown.stdout for card in CARDS)
     listed = json.loads(run("list", "--json").stdout)
-    assert [card["name"] for card in listed] == [card.name for card in CARDS]
+    assert [card["name"] for card in listed] == [*(card.name for card in CARDS), "tiny"]
     assert listed[0]["full_name"] == "patchconvnet_s60.fb_in22k_ft_in1k"
     assert listed[0]["parameters"] == 25_231_096
 
@@ -55,8 +57,7 @@ def test_get_offline_without_weights_is_refused() -> None:
     assert isinstance(run("get", "s60", "--offline").exception, DownloadError)
 
 
-def test_import_then_verify(tiny_pth, monkeypatch) -> None:
-    monkeypatch.setattr("pcn_cli.stages.models.CARDS", zoo.CARDS)
+def test_import_then_verify(tiny_pth) -> None:
     place = Path(run("import", tiny_pth, "tiny").stdout.strip())
     assert json.loads(run("verify", "--json").stdout)[0]["state"] == "verified"
     assert "verified" in run("verify", "tiny").stdout
