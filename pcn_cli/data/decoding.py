@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,7 +18,7 @@ CRASHED = "the decoder crashed on this file"
 _FILES_PER_WORKER = 32  # fewer than this do not pay for starting another process
 
 
-def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Iterator[tuple[int, FileFacts]]:
+def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Generator[tuple[int, FileFacts], None, None]:
     """Each position in `paths` with its facts, as they become known (in any order, each exactly once).
 
     Args:
@@ -110,12 +110,7 @@ class _Worker:
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what was still to be written has no reader any more
-                    pipe.close()
+        _end(process)
 
 
 def _start_process() -> "subprocess.Popen[bytes]":
@@ -130,7 +125,15 @@ def _start_process() -> "subprocess.Popen[bytes]":
         env={**os.environ, "PYTHONPATH": search_path},
     )
     if process.stdout is None or process.stdout.readline() != READY:
-        process.kill()
-        process.wait()
+        _end(process)
         raise OSError(f"{sys.executable} ended at once")
     return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was still to be written has no reader any more
+                pipe.close()

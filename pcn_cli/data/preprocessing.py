@@ -14,7 +14,7 @@ from pcn_cli.records.preprocessing import Placement, Preprocessing
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 # A 1 × 4000 picture resized to a width of 256 would take a gigabyte; beyond this only what is cut out is resized.
-_MAX_RESIZED_PIXELS = 2**24
+_MAX_RESIZED_PIXELS = 2**25
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Labels come from a table, from train/val/test folders with class folders inside,
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pcn_cli.data.content import promises_image
@@ -86,10 +87,12 @@ def _decode_candidates(
     """The facts of every candidate, by file."""
     facts = {}
     paths = [root / candidate.file for candidate in candidates]
-    for position, found in inspect_files(paths, workers=workers):
-        facts[candidates[position].file] = found
-        if on_photo:
-            on_photo(len(facts), len(paths))
+    # Closed at once when `on_photo` raises, so that no process outlives the scan.
+    with closing(inspect_files(paths, workers=workers)) as results:
+        for position, found in results:
+            facts[candidates[position].file] = found
+            if on_photo:
+                on_photo(len(facts), len(paths))
     return facts
 
 
