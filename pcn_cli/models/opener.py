@@ -1,5 +1,6 @@
 """A connection to a server: separate timeouts to connect and to read, and no redirect that leaves a safe place."""
 
+import os
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPMessage, HTTPResponse, HTTPSConnection
 from ssl import create_default_context
@@ -42,6 +43,11 @@ def open_url(request: Request, *, connect: float, read: float) -> HTTPResponse:
         raise DownloadError(f"{request.full_url}: expected http or https, found {scheme or 'no scheme'}")
     opener = build_opener(OpenHTTP(), OpenHTTPS(), _SaneRedirects())
     return cast("HTTPResponse", opener.open(request, timeout=connect))
+
+
+def is_offline() -> bool:
+    """Whether PCN_OFFLINE forbids the network."""
+    return os.environ.get("PCN_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 class _SaneRedirects(HTTPRedirectHandler):

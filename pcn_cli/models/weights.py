@@ -14,6 +14,7 @@ from pcn_cli.errors import DownloadError, ModelError, RecipeError
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.parts import Origin, Part, elect_writer
 from pcn_cli.models.download import Patience, UnreachableError, Wanted, download
+from pcn_cli.models.opener import is_offline
 from pcn_cli.models.store import Stored, open_stored, read_record, record_path, store, weights_cache, weights_path
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.weights import WeightRecord
@@ -126,11 +127,6 @@ def verify_weights(card: Card, cache: Path) -> Verified:
     found = sha256_of(path)
     state: Literal["verified", "damaged"] = "verified" if found == record.weights_sha256 else "damaged"
     return Verified(state=state, path=path, expected=record.weights_sha256, found=found)
-
-
-def is_offline() -> bool:
-    """Whether PCN_OFFLINE forbids the network."""
-    return os.environ.get("PCN_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def _address(card: Card, mirror: str | None) -> str:
