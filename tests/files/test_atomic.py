@@ -16,7 +16,6 @@ from pcn_cli.files.atomic import (
     disarm_cell,
     read_csv,
     rearm_cell,
-    replacing,
     write_bytes,
     write_csv,
     write_json,
