@@ -1,0 +1,61 @@
+"""A folder that is there whole or not at all: filled beside its place, then swapped in."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from pcn_cli.files.atomic import explain_os_error, sync_file, sync_folder
+
+
+@dataclass(frozen=True)
+class NewFolder:
+    """A folder being filled; nobody else sees it yet."""
+
+    path: Path
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write `content` to the file `name`, a POSIX path below the folder."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[NewFolder]:
+    """A folder to fill, which takes the place of `folder` when the block ends well and vanishes when it does not.
+
+    Raises:
+        ResourceError: disk full, read-only or no permission.
+    """
+    stem = f".{uuid4().hex[:12]}"
+    part, old = folder.with_name(f"{stem}.part"), folder.with_name(f"{stem}.old")
+    try:
+        part.mkdir(parents=True)
+        yield NewFolder(part)
+        _sync_tree(part)
+        if folder.exists():
+            folder.rename(old)
+        try:
+            part.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise explain_os_error(error, folder) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if folder.exists():  # otherwise the old one could not be put back, and is all there is
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    for here, _, names in os.walk(folder):
+        for name in names:
+            sync_file(Path(here, name))
+        sync_folder(Path(here))

@@ -1,0 +1,25 @@
+"""Data for the page as classic scripts: a page opened from disk may load scripts but may not fetch files.
+
+Every chunk is one call, `pcnData("name", "…")`, whose second argument is JSON inside a string: a browser runs nothing
+of it but JSON.parse.
+"""
+
+import json
+from typing import Any
+
+_UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def chunk(name: str, value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
+    """The script file that hands `value` to the page under `name`.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # The outer string is pure ASCII, so that no encoding and no line separator can break out of it.
+    return f"pcnData({_literal(name)},{_literal(text)});\n".encode("ascii")
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text).translate(_UNSAFE)

@@ -1,0 +1,92 @@
+"""What a report is made of: facts gathered by the stage; nothing here is read from disk or computed from pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.model import PatchGrid
+from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.predictions import Prediction
+from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.training import EpochRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookMap:
+    """Where the pooling looked on one picture: `values` (h, w), each ≥ 0, and where that grid lies on the picture."""
+
+    values: NDArray[np.floating]
+    placement: Placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Always guessing `label`: the accuracy anything worth having must beat."""
+
+    label: str
+    accuracy: Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanFacts:
+    """What became of the files: `parts` counts photos by part and class, `ignored` files never taken for a photo."""
+
+    parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    unreadable: tuple[Unreadable, ...] = ()
+    ignored: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """How to make the run again: the command as typed, the resolved recipe as YAML, versions, further (name, fact)."""
+
+    command: str
+    recipe: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContent:
+    """Everything a report shows; what is empty is left out of the page.
+
+    Text may be hostile and paths may be absolute: the page escapes the one and shortens the other. `classes` are in the
+    order of each prediction's probabilities. `figures` are SVG documents by name; `overlays` (for readers without
+    JavaScript) and `looks` (painted in the browser) belong to predictions by `file`. `part` is what was measured, such
+    as "test"; it is empty for new images.
+    """
+
+    title: str
+    run: str
+    classes: tuple[str, ...]
+    predictions: tuple[Prediction, ...]
+    part: str = "test"
+    facts: tuple[str, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    candidates: tuple[Candidate, ...] = ()
+    per_class: tuple[ClassRow, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    history: tuple[EpochRow, ...] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
+    patch_grid: PatchGrid = field(default_factory=PatchGrid)
+    looks: Mapping[str, LookMap] = field(default_factory=dict)
+    overlays: Mapping[str, Path] = field(default_factory=dict)
+    scan: ScanFacts | None = None
+    reproduce: Reproduce | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a prediction does not fit the classes."""
+        for prediction in self.predictions:
+            if len(prediction.probabilities) != len(self.classes):
+                found = len(prediction.probabilities)
+                raise ValueError(f"{prediction.file} has {found} probabilities for {len(self.classes)} classes")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any prediction can be right or wrong."""
+        return any(prediction.label for prediction in self.predictions)

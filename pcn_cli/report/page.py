@@ -1,0 +1,79 @@
+"""index.html from templates: everything escaped, nothing run but our own script, nothing fetched."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pcn_cli.report import words
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.index import PAGES
+
+HERE = Path(__file__).parent
+SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "pages")
+STYLES = ("base", "overview", "gallery", "prediction", "tables", "print")
+
+
+def render_page(draft: Draft) -> str:
+    """The whole index.html."""
+    script = "(() => {\n'use strict';\n" + _joined("js", SCRIPTS) + "})();\n"
+    style = _joined("css", STYLES)
+    views = [(page, page.view(draft)) for page in PAGES]
+    html = (
+        _environment()
+        .get_template("index.html")
+        .render(
+            draft=draft,
+            content=draft.content,
+            rows=draft.rows,
+            title=words.clean(draft.content.title),
+            pages=[(page, view) for page, view in views if view is not None],
+            policy=_policy(script, style),
+            script=Markup(script),  # noqa: S704 - our own file, free of markup
+            style=Markup(style),  # noqa: S704 - our own file, free of markup
+        )
+    )
+    return words.clean(html)
+
+
+def _policy(script: str, style: str) -> str:
+    """The Content-Security-Policy: one inline script and style by hash, files of this folder, and nothing else."""
+    # file: beside 'self', for browsers in which a page opened from disk has no origin of its own.
+    own = "'self' file:"
+    return (
+        f"default-src 'none'; script-src {_hash(script)} {own}; style-src {_hash(style)}; img-src {own} data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+
+
+def _joined(kind: str, names: tuple[str, ...]) -> str:
+    return "".join((HERE / "static" / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": words.percent,
+        "number": words.number,
+        "hide_paths": words.hide_paths,
+        "metric_title": words.metric_title,
+    }
+    environment.globals |= {
+        "measured": words.measured,
+        "interval": words.interval,
+        "plural": words.plural,
+        "gallery_link": words.gallery_link,
+    }
+    return environment

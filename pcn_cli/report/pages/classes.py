@@ -1,0 +1,25 @@
+"""Classes: precision, recall and F1 of each."""
+
+from pcn_cli.records.metrics import ClassRow
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.page import Page
+from pcn_cli.report.words import clean
+
+MOST_ROWS = 100
+
+
+def view_classes(draft: Draft) -> dict[str, object] | None:
+    """The values of templates/classes.html; None without a per-class table."""
+    table = draft.content.per_class
+    if not table:
+        return None
+    # Of very many classes those are shown that need a look: with photos, and the worst recall.
+    shown = table if len(table) <= MOST_ROWS else sorted(table, key=_worst_first)[:MOST_ROWS]
+    return {"table": [(clean(row.label), row) for row in shown], "left_out": len(table) - len(shown)}
+
+
+def _worst_first(row: ClassRow) -> tuple[bool, float, int]:
+    return (row.recall is None, row.recall or 0.0, -row.support)
+
+
+CLASSES = Page(name="classes", title="Classes", view=view_classes)

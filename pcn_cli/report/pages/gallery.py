@@ -1,0 +1,21 @@
+"""Gallery: every prediction, filtered, sorted, page by page."""
+
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.page import Page
+
+MOST_CHOICES = 80  # above this, two lists of all class names would be too long to use and to hold
+
+
+def view_gallery(draft: Draft) -> dict[str, object]:
+    """The values of templates/gallery.html."""
+    rows = draft.rows
+    return {
+        "labels": sorted({row.label for row in rows.all if row.label}),
+        "predicted": sorted({row.predicted for row in rows.all}),
+        "most_choices": MOST_CHOICES,
+        "front": rows.front,
+        "mapped": bool(draft.content.looks),
+    }
+
+
+GALLERY = Page(name="gallery", title="Gallery", view=view_gallery)

@@ -1,0 +1,68 @@
+"""Overview: one sentence with its interval and baseline, what was compared, what to know, where to look first."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from pcn_cli.records.metrics import Finding, Metric
+from pcn_cli.report.content import ReportContent
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.page import Page
+from pcn_cli.report.rows import Row
+from pcn_cli.report.words import clean
+
+FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for
+SEVERITIES = ("error", "warning", "note")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A line of the comparison: an accuracy with its interval, and whether it is the model of this report."""
+
+    name: str
+    accuracy: Metric
+    kept: bool = False
+
+
+def view_overview(draft: Draft) -> dict[str, object]:
+    """The values of templates/overview.html."""
+    content, rows = draft.content, draft.rows
+    counts = Counter(row.predicted for row in rows.all)
+    return {
+        "accuracy": content.metrics.get("accuracy"),
+        "baseline": content.baseline,
+        "bars": compare(content),
+        "metrics": {name: metric for name, metric in content.metrics.items() if not name.startswith("baseline")},
+        "findings": by_severity(content.findings),
+        "first_look": first_look(rows.mistakes or rows.front),
+        "counts": counts.most_common(20),
+        "more_counts": max(0, len(counts) - 20),
+    }
+
+
+def first_look(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The first of `rows` that fill whole lines, or all where there are few."""
+    return rows[: next((count for count in FIRST_LOOK if len(rows) >= count), len(rows))]
+
+
+def compare(content: ReportContent) -> list[Bar]:
+    """The kept model first, then what it was compared with by falling accuracy, each with an accuracy."""
+    bars = [
+        Bar(name=clean(c.name), accuracy=c.accuracy, kept=c.kept) for c in content.candidates if c.accuracy is not None
+    ]
+    accuracy, logistic = content.metrics.get("accuracy"), content.metrics.get("baseline_logistic")
+    if accuracy is not None and not any(bar.kept for bar in bars):
+        bars.append(Bar(name="this model", accuracy=accuracy, kept=True))
+    if logistic is not None and not any(bar.name.startswith("logistic") for bar in bars):
+        bars.append(Bar(name="logistic regression", accuracy=logistic))
+    if content.baseline is not None:
+        bars.append(Bar(name=f"always {clean(content.baseline.label)}", accuracy=content.baseline.accuracy))
+    return sorted(bars, key=lambda bar: (not bar.kept, -bar.accuracy.value))
+
+
+def by_severity(findings: tuple[Finding, ...]) -> list[Finding]:
+    """The findings, the gravest first, otherwise in their order."""
+    order = {name: number for number, name in enumerate(SEVERITIES)}
+    return sorted(findings, key=lambda finding: order.get(finding.severity, len(order)))
+
+
+OVERVIEW = Page(name="overview", title="Overview", view=view_overview)

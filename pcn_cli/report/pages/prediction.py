@@ -1,0 +1,12 @@
+"""Prediction: one picture, large, with its map and numbers; a dialog over the other pages."""
+
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.page import Page
+
+
+def view_prediction(draft: Draft) -> dict[str, object]:
+    """The values of templates/prediction.html."""
+    return {"mapped": bool(draft.content.looks), "full_lift": draft.full_lift}
+
+
+PREDICTION = Page(name="prediction", title="Prediction", view=view_prediction, listed=False)

@@ -1,0 +1,117 @@
+"""The predictions as the page needs them: names made safe, the loss, the most probable classes."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
+
+from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.report.content import ReportContent
+from pcn_cli.report.words import clean, display_names
+
+TOP = 5
+FRONT = 24  # pictures that stand in the page itself, for readers without JavaScript
+_LEAST_P = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One prediction; `label` is "" where there is none, `loss` is −ln p of the label where that is a class.
+
+    `top` holds (class, probability) in falling order, the label among them even if it comes last; `source` is the file
+    as the prediction names it, `file` as it is shown.
+    """
+
+    number: int
+    source: str
+    file: str
+    label: str
+    predicted: str
+    confidence: float
+    loss: float | None
+    top: tuple[tuple[str, float], ...]
+    attention: AttentionNumbers
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the prediction is the label; None where there is no label."""
+        return self.predicted == self.label if self.label else None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All predictions in their order, and the class names in the model's order followed by labels it does not know."""
+
+    all: tuple[Row, ...]
+    names: tuple[str, ...]
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Whether any of them can be right or wrong."""
+        return any(row.label for row in self.all)
+
+    @cached_property
+    def right(self) -> int:
+        """How many are right."""
+        return sum(row.correct is True for row in self.all)
+
+    @cached_property
+    def with_label(self) -> int:
+        """How many can be right or wrong."""
+        return sum(bool(row.label) for row in self.all)
+
+    @cached_property
+    def cells(self) -> Counter[tuple[str, str]]:
+        """Pictures per (label, predicted)."""
+        return Counter((row.label, row.predicted) for row in self.all if row.label)
+
+    @cached_property
+    def front(self) -> tuple[Row, ...]:
+        """The pictures to look at first."""
+        return self.urgent(FRONT)
+
+    def urgent(self, count: int) -> tuple[Row, ...]:
+        """At most `count` rows: mistakes by falling loss, then the least sure."""
+        return tuple(sorted(self.all, key=_urgency)[:count])
+
+    @cached_property
+    def mistakes(self) -> tuple[Row, ...]:
+        """The wrong ones by falling confidence in the wrong class."""
+        return tuple(sorted((r for r in self.all if r.correct is False), key=lambda r: (-r.confidence, r.number)))
+
+
+def build_rows(content: ReportContent) -> Rows:
+    """The rows of a report, in the order of its predictions."""
+    classes = tuple(clean(name) for name in content.classes)
+    files = display_names([prediction.file for prediction in content.predictions])
+    rows = []
+    for number, (prediction, file) in enumerate(zip(content.predictions, files, strict=True)):
+        probabilities = prediction.probabilities
+        by_class = dict(zip(content.classes, probabilities, strict=True))
+        order = sorted(range(len(classes)), key=lambda k: (-probabilities[k], k))[:TOP]
+        top = [(classes[k], probabilities[k]) for k in order]
+        own = by_class.get(prediction.label)
+        if own is not None and clean(prediction.label) not in (name for name, _ in top):
+            top.append((clean(prediction.label), own))
+        rows.append(
+            Row(
+                number=number,
+                source=prediction.file,
+                file=file,
+                label=clean(prediction.label),
+                predicted=clean(prediction.predicted),
+                confidence=prediction.confidence,
+                loss=None if own is None else -log(max(own, _LEAST_P)),
+                top=tuple(top),
+                attention=prediction.attention,
+            )
+        )
+    known = set(classes)
+    named = {name for row in rows for name in (row.label, row.predicted) if name}
+    return Rows(tuple(rows), (*classes, *sorted(named - known)))
+
+
+def _urgency(row: Row) -> tuple[bool, float, int]:
+    wrong = row.correct is False
+    loss = row.loss if row.loss is not None else -log(_LEAST_P)
+    return (not wrong, -loss if wrong else row.confidence, row.number)

@@ -1,0 +1,149 @@
+// The gallery: filters, order and page by page, so that 20,000 predictions never stand in the page at once.
+
+const PER_PAGE = { pictures: 48, table: 100 };
+
+// Row numbers that fit the filters, in the wanted order.
+function selectRows(state) {
+  const label = state.label ? data.names.indexOf(state.label) : -1;
+  const predicted = state.predicted ? data.names.indexOf(state.predicted) : -1;
+  const words = state.find.toLowerCase();
+  const rows = [];
+  for (let row = 0; row < data.file.length; row += 1) {
+    if (state.show === "wrong" && !isWrong(row)) continue;
+    if (state.show === "right" && !isRight(row)) continue;
+    if (state.label && data.label[row] !== label) continue;
+    if (state.predicted && data.predicted[row] !== predicted) continue;
+    if (words && !data.file[row].toLowerCase().includes(words)) continue;
+    rows.push(row);
+  }
+  const key = orders[sortOf(state)];
+  return key ? rows.sort((a, b) => key(b) - key(a) || a - b) : rows;
+}
+
+// What is large comes first; a number that is unknown counts as the largest.
+const known = (value) => (value === null ? Number.MAX_VALUE : value);
+const orders = {
+  // A mistake is worse than any doubt; the loss orders both.
+  loss: (row) => (isWrong(row) ? 1e6 : 0) + Math.min(known(data.loss[row]), 1e5),
+  unsure: (row) => -data.confidence[row],
+  sure: (row) => data.confidence[row],
+  wide: (row) => data.mass50[row] ?? -1,
+  border: (row) => data.border[row] ?? -1,
+  file: null,
+};
+const sortOf = (state) => (state.sort in orders ? state.sort : data.labelled ? "loss" : "unsure");
+
+let shown = []; // the rows of the current filters, for the gallery and for stepping through the pictures
+let shownFilters = ""; // the filters that `shown` belongs to
+let drawn = ""; // what the gallery holds now: filters, page, form
+
+const filtersOf = (state) => JSON.stringify([state.show, state.label, state.predicted, state.find, sortOf(state)]);
+
+function refreshShown(state) {
+  if (filtersOf(state) === shownFilters) return;
+  shown = selectRows(state);
+  shownFilters = filtersOf(state);
+}
+
+function drawGallery(state) {
+  refreshShown(state);
+  const table = state.as === "table";
+  const size = table ? PER_PAGE.table : PER_PAGE.pictures;
+  const last = Math.max(1, Math.ceil(shown.length / size));
+  const page = Math.min(Math.max(1, Math.floor(Number(state.page)) || 1), last);
+  const key = JSON.stringify([shownFilters, page, table]);
+  if (key !== drawn) {
+    drawn = key;
+    drawPage(shown.slice((page - 1) * size, page * size), state, table);
+    drawCount();
+  }
+  drawPager(page, last, state);
+  for (const link of byId("tiles").querySelectorAll(".tile")) {
+    link.querySelector("a").href = addressOf({ ...state, photo: link.dataset.row });
+  }
+  drawFilters(state);
+  paintTiles(byId("tiles"), lookOf(state));
+}
+
+function drawPage(rows, state, table) {
+  byId("tiles").hidden = table || rows.length === 0;
+  byId("list").hidden = !table || rows.length === 0;
+  byId("nothing").hidden = rows.length > 0;
+  byId("tiles").replaceChildren(...(table ? [] : rows.map((row) => makeTile(row, state))));
+  byId("lines").replaceChildren(...(table ? rows.map((row) => makeLine(row, state)) : []));
+}
+
+function makeLine(row, state) {
+  const line = byId("list-line").content.firstElementChild.cloneNode(true);
+  const put = (selector, text) => { if (line.querySelector(selector)) line.querySelector(selector).textContent = text; };
+  line.classList.toggle("wrong", isWrong(row));
+  line.querySelector("a").href = addressOf({ ...state, photo: row });
+  put("a", data.file[row]);
+  put(".label", labelOf(row) || "–");
+  put(".predicted", `${isWrong(row) ? "✕ " : isRight(row) ? "✓ " : ""}${predictedOf(row)}`);
+  put(".confidence", percent(data.confidence[row]));
+  put(".loss", data.loss[row] === null ? "–" : data.loss[row].toFixed(3));
+  return line;
+}
+
+function drawCount() {
+  const all = data.file.length;
+  const text = shown.length === all ? plural(all, "picture") : `${shown.length.toLocaleString("en")} of ${plural(all, "picture")}`;
+  byId("count").textContent = text;
+}
+
+function drawPager(page, last, state) {
+  byId("pager").hidden = last < 2;
+  byId("where").textContent = `Page ${page} of ${last}`;
+  for (const [id, target] of [["previous-page", page - 1], ["next-page", page + 1]]) {
+    const possible = target >= 1 && target <= last;
+    byId(id).classList.toggle("off", !possible);
+    byId(id).toggleAttribute("aria-disabled", !possible);
+    if (possible) {
+      byId(id).href = addressOf({ ...state, page: target });
+    } else {
+      byId(id).removeAttribute("href");
+    }
+  }
+}
+
+function drawFilters(state) {
+  const values = { ...state, sort: sortOf(state), look: lookOf(state) };
+  for (const field of byId("filters").elements) {
+    if (field.type === "radio") {
+      field.checked = field.value === values[field.name];
+    } else if (field.name && field !== document.activeElement) {
+      field.value = values[field.name];
+    }
+  }
+  byId("clear").hidden = !["show", "label", "predicted", "find"].some((word) => state[word]);
+}
+
+function startGallery() {
+  const form = byId("filters");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("change", (event) => {
+    const { name, value } = event.target;
+    go({ [name]: value, page: name === "look" ? readAddress().page : "" });
+  });
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "find") go({ find: event.target.value, page: "" }, { replace: true });
+    if (event.target.list) offerNames(event.target.value);
+  });
+  byId("clear").addEventListener("click", () => {
+    go({ show: "", label: "", predicted: "", find: "", page: "" });
+    byId("gallery-title").focus();
+  });
+  for (const list of document.querySelectorAll(".tiles")) list.addEventListener("keydown", walkTiles);
+}
+
+// The first names that hold what was typed, where there are too many for a list.
+function offerNames(text) {
+  const wanted = text.toLowerCase();
+  const names = data.names.filter((name) => name.toLowerCase().includes(wanted)).slice(0, 20);
+  byId("names").replaceChildren(...names.map((name) => {
+    const option = document.createElement("option");
+    option.value = name;
+    return option;
+  }));
+}

@@ -1,0 +1,170 @@
+// Maps are painted from numbers: interpolate lift, then scale, then colour. Lift is n times an even spread.
+
+// Seventeen even steps of inferno, which grows evenly in lightness.
+const INFERNO = ("000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d24644 e45a31 f1731d f98e09 fcac11 "
+  + "f9cb35 f2ea69 fcffa4").split(" ").map((step) => [0, 2, 4].map((at) => Number.parseInt(step.slice(at, at + 2), 16)));
+
+// The lift of each patch; the bytes are explained in lookmaps.py.
+function decodeLift(text) {
+  return Float32Array.from(atob(text), (letter) => {
+    const byte = letter.charCodeAt(0);
+    return byte === 0 ? 0 : 2 ** ((byte - 1) / 254 * 14 - 4);
+  });
+}
+
+// For `count` pixels along one side: the two neighbouring patches and how far towards the second.
+function placeAxis(count, start, step, patches, smooth) {
+  const low = new Uint16Array(count);
+  const high = new Uint16Array(count);
+  const part = new Float32Array(count);
+  for (let pixel = 0; pixel < count; pixel += 1) {
+    const place = Math.min(Math.max(((pixel + 0.5) / count - start) / step, 0), patches - 1);
+    low[pixel] = smooth ? Math.floor(place) : Math.floor(place + 0.5);
+    high[pixel] = smooth ? Math.min(low[pixel] + 1, patches - 1) : low[pixel];
+    part[pixel] = smooth ? place - low[pixel] : 0;
+  }
+  return { low, high, part };
+}
+
+// The lift at every pixel of a picture of width × height.
+function spread(lift, [rows, columns], { width, height, start, step, smooth }) {
+  const x = placeAxis(width, start[0], step[0], columns, smooth);
+  const y = placeAxis(height, start[1], step[1], rows, smooth);
+  const field = new Float32Array(width * height);
+  for (let j = 0; j < height; j += 1) {
+    const above = y.low[j] * columns;
+    const below = y.high[j] * columns;
+    for (let i = 0; i < width; i += 1) {
+      const top = lift[above + x.low[i]] * (1 - x.part[i]) + lift[above + x.high[i]] * x.part[i];
+      const bottom = lift[below + x.low[i]] * (1 - x.part[i]) + lift[below + x.high[i]] * x.part[i];
+      field[j * width + i] = top * (1 - y.part[j]) + bottom * y.part[j];
+    }
+  }
+  return field;
+}
+
+// The lift above which the map holds this share of the whole look, padding included.
+function massThreshold(lift, grid, share, smooth) {
+  const side = 64;
+  const start = [0.5 / grid[1], 0.5 / grid[0]];
+  const step = [1 / grid[1], 1 / grid[0]];
+  const values = spread(lift, grid, { width: side, height: side, start, step, smooth }).sort().reverse();
+  const wanted = share * values.reduce((sum, value) => sum + value, 0);
+  let held = 0;
+  return values.find((value) => (held += value) >= wanted) ?? 0;
+}
+
+// Strength 0 … 1 on the scale of the whole report: log2, 0 at an even spread, 1 at the full lift.
+const strengthOf = (lift) => Math.min(1, Math.log2(Math.max(lift, 1)) / Math.log2(data.full));
+
+// The same order with soft shoulders, so that no edge shows where the scale begins.
+const ease = (strength) => strength * (2 - strength);
+
+function infernoAt(share) {
+  const place = share * (INFERNO.length - 1);
+  const index = Math.min(Math.floor(place), INFERNO.length - 2);
+  return INFERNO[index].map((from, c) => from + (INFERNO[index + 1][c] - from) * (place - index));
+}
+
+// Red, green, blue, alpha for 256 strengths. The spotlight's alpha is what is taken out of the dimmed picture.
+const ramps = {
+  spotlight: makeRamp((strength) => [0, 0, 0, 255 * ease(strength)]),
+  heat: makeRamp((strength) => [...infernoAt(0.25 + 0.75 * strength), 255 * 0.82 * ease(strength)]),
+};
+
+function makeRamp(colour) {
+  const ramp = new Uint8ClampedArray(256 * 4);
+  for (let level = 0; level < 256; level += 1) ramp.set(colour(level / 255), level * 4);
+  return new Uint32Array(ramp.buffer);
+}
+
+function fillRamp(pixels, field, ramp) {
+  const target = new Uint32Array(pixels.data.buffer);
+  for (let at = 0; at < field.length; at += 1) target[at] = ramp[Math.round(255 * strengthOf(field[at]))];
+}
+
+// White lines with a dark rim, which are seen on any picture: strong around half of the look, fine around four fifths.
+function fillContours(pixels, field, [inner, outer], line) {
+  const { width, height, data: target } = pixels;
+  for (let j = 0, at = 0; j < height; j += 1) {
+    for (let i = 0; i < width; i += 1, at += 1) {
+      const across = field[i + 1 < width ? at + 1 : at - 1] - field[at];
+      const down = field[j + 1 < height ? at + width : at - width] - field[at];
+      const slope = Math.hypot(across, down);
+      if (slope < 1e-6) continue; // A plateau has no line, whatever its height.
+      const away = Math.min(Math.abs(field[at] - inner) / slope - 0.8 * line, Math.abs(field[at] - outer) / slope);
+      const white = Math.min(1, Math.max(0, line + 0.5 - away));
+      const rim = Math.min(1, Math.max(0, 2.2 * line + 0.5 - away));
+      target.fill(255 * white, at * 4, at * 4 + 3);
+      target[at * 4 + 3] = 255 * Math.max(white, 0.55 * rim);
+    }
+  }
+}
+
+// Paint the map of `details` over `image` on `canvas`; `longest` is the canvas's longer side in pixels.
+function paintMap(canvas, image, details, { look, longest, smooth = true }) {
+  const scale = longest / Math.max(image.naturalWidth, image.naturalHeight, 1);
+  const width = Math.max(1, Math.round(image.naturalWidth * scale));
+  const height = Math.max(1, Math.round(image.naturalHeight * scale));
+  canvas.width = width;
+  canvas.height = height;
+  if (look === "photo" || !details.map || !image.naturalWidth) return;
+  const lift = decodeLift(details.map);
+  const field = spread(lift, details.grid, { width, height, start: details.start, step: details.step, smooth });
+  const pixels = new ImageData(width, height);
+  const line = Math.max(1, longest / 500);
+  if (look === "contour") {
+    const levels = [0.5, 0.8].map((share) => massThreshold(lift, details.grid, share, smooth));
+    fillContours(pixels, field, levels, line);
+  } else {
+    fillRamp(pixels, field, ramps[look]);
+  }
+  const context = canvas.getContext("2d");
+  const sheet = document.createElement("canvas");
+  sheet.width = width;
+  sheet.height = height;
+  sheet.getContext("2d").putImageData(pixels, 0, 0);
+  if (look === "spotlight") drawDimmed(context, image, "saturate(0.2) brightness(0.5)", 0.66);
+  if (look === "heat") drawDimmed(context, image, "saturate(0.4) brightness(0.82)", 0.2);
+  // The spotlight is a hole in the dimmed picture, through which the photo below shows as it is.
+  context.globalCompositeOperation = look === "spotlight" ? "destination-out" : "source-over";
+  context.drawImage(sheet, 0, 0);
+  context.globalCompositeOperation = "source-over";
+  dimUnseen(context, image, details.seen, longest > 500 ? line : 0);
+}
+
+// The picture with less light and colour, or a dark veil where the browser has no filters for canvases.
+function drawDimmed(context, image, filter, veil) {
+  const { width, height } = context.canvas;
+  if ("filter" in context) {
+    context.filter = filter;
+    context.drawImage(image, 0, 0, width, height);
+    context.filter = "none";
+  } else {
+    context.fillStyle = `rgb(16 16 18 / ${100 * veil}%)`;
+    context.fillRect(0, 0, width, height);
+  }
+}
+
+// What the network never saw carries no map: it is dimmed and grey, and hatched where there is room for it.
+function dimUnseen(context, image, [left, top, right, bottom], line) {
+  const { width, height } = context.canvas;
+  const box = [left * width, top * height, (right - left) * width, (bottom - top) * height];
+  if (box[0] <= 0.5 && box[1] <= 0.5 && box[0] + box[2] >= width - 0.5 && box[1] + box[3] >= height - 0.5) return;
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.rect(...box);
+  context.clip("evenodd");
+  context.clearRect(0, 0, width, height);
+  drawDimmed(context, image, "grayscale(1) brightness(0.4)", 0.72);
+  context.strokeStyle = "rgb(255 255 255 / 20%)";
+  context.lineWidth = line;
+  context.beginPath();
+  for (let x = -height; line && x < width; x += 9 * line) {
+    context.moveTo(x, height);
+    context.lineTo(x + height, 0);
+  }
+  if (line) context.stroke();
+  context.restore();
+}

@@ -1,0 +1,64 @@
+// Which page is shown follows the address; without JavaScript all of them stand below one another.
+
+document.documentElement.classList.add("js");
+
+function showPage(name) {
+  for (const page of document.querySelectorAll("section.page")) page.classList.toggle("current", page.id === name);
+  for (const link of document.querySelectorAll("nav [data-page]")) {
+    if (link.dataset.page === name) {
+      link.setAttribute("aria-current", "page");
+    } else {
+      link.removeAttribute("aria-current");
+    }
+  }
+  if (current && current !== name) {
+    scrollTo(0, 0);
+    byId(`${name}-title`).focus({ preventScroll: true });
+  }
+  current = name;
+}
+
+function follow() {
+  const state = readAddress();
+  showPage(state.name);
+  if (!data) return;
+  if (state.name === "gallery") drawGallery(state);
+  if (state.name === "overview") paintTiles(byId("overview"), lookOf(state));
+  drawPrediction(state);
+}
+
+function showTrouble(text) {
+  byId("trouble").textContent = `${text}. Keep the folders data and img beside this page.`;
+  byId("trouble").hidden = false;
+}
+
+function startTheme() {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
+  const show = () => { byId("theme").textContent = isDark() ? "Light" : "Dark"; };
+  byId("theme").addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    show();
+  });
+  dark.addEventListener("change", show);
+  show();
+}
+
+addEventListener("DOMContentLoaded", () => {
+  startTheme();
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // The address holds the state of the page and is not for jumping.
+    byId("main").focus();
+  });
+  showPage(readAddress().name);
+  for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
+  addEventListener("hashchange", follow);
+  loadChunk("rows").then((rows) => {
+    data = rows;
+    startGallery();
+    startPrediction();
+    follow();
+    document.documentElement.classList.add("ready");
+  }).catch((error) => showTrouble(error.message));
+});

@@ -1,0 +1,58 @@
+// Tiles: one prediction each, with its map over the picture.
+
+function makeTile(row, state) {
+  const tile = byId("tile").content.firstElementChild.cloneNode(true);
+  const [link, image] = [tile.querySelector("a"), tile.querySelector("img")];
+  tile.dataset.row = row;
+  tile.classList.toggle("wrong", isWrong(row));
+  link.href = addressOf({ ...state, photo: row });
+  image.alt = data.file[row];
+  if (data.width[row]) {
+    image.width = data.width[row];
+    image.height = data.height[row];
+    image.src = `img/${row}.webp`;
+  }
+  tile.querySelector(".predicted").textContent = predictedOf(row);
+  tile.querySelector(".confidence").textContent = percent(data.confidence[row]);
+  const verdict = isWrong(row) ? `✕ labelled ${labelOf(row)}` : isRight(row) ? "✓ right" : "";
+  tile.querySelector(".verdict").textContent = verdict;
+  return tile;
+}
+
+// Wait until the picture has its pixels; a picture that is not there never has.
+function hasPixels(image) {
+  if (image.complete && image.naturalWidth) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    image.addEventListener("load", resolve, { once: true });
+    image.addEventListener("error", reject, { once: true });
+  });
+}
+
+// Paint the maps of these tiles as their pictures arrive.
+function paintTiles(list, look) {
+  for (const tile of list.querySelectorAll("[data-row]")) {
+    const row = Number(tile.dataset.row);
+    const [image, canvas] = [tile.querySelector("img"), tile.querySelector("canvas")];
+    if (!data.width[row]) tile.querySelector(".frame").classList.add("empty");
+    if (!data.mapped[row] || !data.width[row] || tile.dataset.look === look) continue;
+    tile.dataset.look = look;
+    Promise.all([loadDetails(row), hasPixels(image)]).then(([details]) => {
+      // Another look may have been chosen while the picture was on its way.
+      if (tile.dataset.look === look) paintMap(canvas, image, details, { look, longest: look === "contour" ? 420 : 240 });
+    }).catch(() => { delete tile.dataset.look; });
+  }
+}
+
+// Arrow keys walk through a grid of tiles as well as Tab.
+function walkTiles(event) {
+  const links = [...event.currentTarget.querySelectorAll(".tile > a")];
+  const at = links.indexOf(document.activeElement);
+  if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+  const top = links[0].offsetTop;
+  const columns = Math.max(1, links.filter((link) => link.offsetTop === top).length);
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  const target = { Home: links[0], End: links.at(-1) }[event.key] ?? (step ? links[at + step] : undefined);
+  if (!target) return;
+  event.preventDefault();
+  target.focus();
+}

@@ -1,0 +1,93 @@
+"""Numbers and names as a person reads them; text that is safe to show."""
+
+import os
+import re
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from urllib.parse import quote
+
+from pcn_cli.records.metrics import Metric
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def percent(share: float | None) -> str:
+    """`0.87` as "87.0 %"; a dash where there is no number."""
+    return "–" if share is None or not isfinite(share) else f"{100 * share:.1f}{SPACE}%"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A plain number with a fixed count of decimals; a dash where there is none."""
+    return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}"
+
+
+def is_share(name: str) -> bool:
+    """Whether the metric of this name is read in percent."""
+    return "loss" not in name
+
+
+def measured(name: str, metric: Metric) -> str:
+    """The value of a metric in its own unit."""
+    return percent(metric.value) if is_share(name) else number(metric.value)
+
+
+def interval(metric: Metric, name: str = "") -> str:
+    """The 95 % interval as "(81.6–91.0)", or nothing where it is unknown."""
+    if metric.ci_low is None or metric.ci_high is None:
+        return ""
+    if is_share(name):
+        return f"({100 * metric.ci_low:.1f}–{100 * metric.ci_high:.1f})"
+    return f"({number(metric.ci_low)}–{number(metric.ci_high)})"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """The count with its noun: "1 picture", "1,200 pictures"."""
+    return f"{count:,}{SPACE}{one if count == 1 else many or one + 's'}"
+
+
+def metric_title(name: str) -> str:
+    """The heading of a metric, from its key."""
+    words = name.replace("_", " ").replace("log loss", "log-loss").replace("f1", "F1")
+    words = re.sub(r"^top (\d+)", r"top-\1", words)
+    return words[:1].upper() + words[1:]
+
+
+def clean(text: str) -> str:
+    """`text` without the lone surrogates that stand for undecodable bytes, which no page can hold."""
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+def gallery_link(**filters: str) -> str:
+    """The address of the gallery with these filters, such as label and predicted."""
+    return "#gallery?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in filters.items())
+
+
+def display_names(files: Sequence[str]) -> list[str]:
+    """The names to show for `files`: as they are below the photos folder, absolute ones below their common folder."""
+    absolute = [file for file in files if _is_absolute(file)]
+    if not absolute:
+        return [clean(file) for file in files]
+    parents = [os.path.dirname(file.replace("\\", "/")) for file in absolute]  # noqa: PTH120 - text, of any system
+    # On two drives there is no common folder; the shortest parent still hides nothing but itself.
+    common = os.path.commonpath(parents) if len({parent[:2] for parent in parents}) == 1 else ""
+    return [
+        clean(file.replace("\\", "/")[len(common) :].lstrip("/") if common else file.replace("\\", "/").split("/")[-1])
+        if _is_absolute(file)
+        else clean(file)
+        for file in files
+    ]
+
+
+def hide_paths(text: str) -> str:
+    """`text` with every absolute path cut down to its last name, so that a page sent on names nobody's home."""
+    for private in (str(Path.cwd()), str(Path.home())):
+        if len(private) > 1:
+            text = re.sub(re.escape(private) + r"(?=[\\/\s\"']|$)", "…", text)
+    text = re.sub(r"""(["'])(?:[A-Za-z]:)?[\\/][^"'\n]*[\\/]([^"'\\/\n]+)[\\/]?\1""", r"\1…/\2\1", text)
+    text = re.sub(r"""(?<![\w.~/…])/(?!/)(?:[^\s"'/]+/)+([^\s"'/]+)/?""", r"…/\1", text)
+    return clean(re.sub(r"""\b[A-Za-z]:\\(?:[^\s"'\\]+\\)*([^\s"'\\]+)\\?""", r"…/\1", text))
+
+
+def _is_absolute(file: str) -> bool:
+    return file.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:[\\/]", file))
