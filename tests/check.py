@@ -1,6 +1,6 @@
 """Runs every check of the project, one after the other, and stops at the first that fails.
 
-`python tests/check.py` runs all; `--browser` first installs the browser that the report's tests need (Debian's chromium).
+`--browser` first installs the browser that the report's tests need (Debian's chromium).
 """
 
 import argparse

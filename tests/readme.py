@@ -11,13 +11,14 @@ from pathlib import Path
 
 os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
 
-from pcn_cli import errors  # noqa: E402 - the terminal's width must be set first
-from pcn_cli.cli.app import app  # noqa: E402
-from pcn_cli.models.zoo import CARDS  # noqa: E402
-from pcn_cli.recipe.schema import Recipe, Section  # noqa: E402
-from pcn_cli.recipe.shelf import list_recipes  # noqa: E402
-from typer.main import get_command  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from pcn_cli import errors
+from pcn_cli.cli.app import app
+from pcn_cli.models.zoo import CARDS
+from pcn_cli.recipe.schema import Recipe, Section
+from pcn_cli.recipe.shelf import list_recipes
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 _BLOCK = re.compile(r"<!-- made: (?P<name>\S+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -45,7 +46,9 @@ def commands() -> str:
     parts = []
     for words in all_commands():
         title = f"pcn {' '.join(words)}"
-        parts.append(f"<details><summary><code>{title}</code></summary>\n\n```text\n{help_text(words)}\n```\n\n</details>")
+        parts.append(
+            f"<details><summary><code>{title}</code></summary>\n\n```text\n{help_text(words)}\n```\n\n</details>"
+        )
     return "\n\n".join(parts)
 
 
@@ -54,7 +57,9 @@ def cards() -> str:
     rows = ["| card | full name | input | top-1 published | parameters |", "|---|---|---|---|---|"]
     for card in CARDS:
         top1 = "–" if card.top1 is None else f"{card.top1:.1f} %"
-        rows.append(f"| `{card.name}` | `{card.full_name}` | {card.input_size} | {top1} | {card.parameters / 1e6:.1f} M |")
+        rows.append(
+            f"| `{card.name}` | `{card.full_name}` | {card.input_size} | {top1} | {card.parameters / 1e6:.1f} M |"
+        )
     return "\n".join(rows)
 
 
@@ -71,7 +76,11 @@ def recipe_fields() -> str:
 
 
 def _field_row(key: str, field: object) -> str:
-    default = "chosen" if field.default is None else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    default = (
+        "chosen"
+        if field.default is None
+        else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    )
     return f"| `{key}` | {default} | {field.description} |"
 
 
@@ -84,9 +93,20 @@ def recipes() -> str:
 def exit_codes() -> str:
     """A row per kind of error."""
     kinds = [kind for kind in errors.PcnError.__subclasses__() if kind is not errors.StoppedError]
-    rows = ["| code | meaning |", "|---|---|", "| 0 | done |", "| 1 | a bug of pcn, or a check of `pcn doctor` that failed |"]
+    rows = [
+        "| code | meaning |",
+        "|---|---|",
+        "| 0 | done |",
+        "| 1 | a bug of pcn, or a check of `pcn doctor` that failed |",
+    ]
     rows += [f"| {kind.exit_code} | {kind.__doc__.splitlines()[0]} |" for kind in kinds]
-    return "\n".join([*rows, "| 130, 143 | Stopped by Ctrl-C or SIGTERM; the work so far is saved. |", "| 141 | The reader of our output went away. |"])
+    return "\n".join(
+        [
+            *rows,
+            "| 130, 143 | Stopped by Ctrl-C or SIGTERM; the work so far is saved. |",
+            "| 141 | The reader of our output went away. |",
+        ]
+    )
 
 
 PARTS: dict[str, Callable[[], str]] = {

@@ -42,9 +42,9 @@ class LiveListener(Listener):
         every = max(1, epochs // 10) if row.phase == "probe" and console.is_terminal else 1
         if row.epoch % every == 0 or row.epoch == epochs:
             say(
-                f"  {row.phase} {row.epoch:>3}/{epochs}  train loss {row.train_loss:.4f}  validation loss {row.val_loss:.4f}"
-                f"  accuracy {row.val_accuracy:.1%}  rate {row.lr:.1e}  {row.images_per_second:,.0f} img/s"
-                f"  {row.memory_mb:,.0f} MB"
+                f"  {row.phase} {row.epoch:>3}/{epochs}  train loss {row.train_loss:.4f}"
+                f"  validation loss {row.val_loss:.4f}  accuracy {row.val_accuracy:.1%}"
+                f"  rate {row.lr:.1e}  {row.images_per_second:,.0f} img/s  {row.memory_mb:,.0f} MB"
             )
 
     def on_choice(self, key: str, value: object, reason: str) -> None:

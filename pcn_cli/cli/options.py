@@ -10,13 +10,18 @@ Device = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps or cpu; chos
 Labels = Annotated[
     Path | None, typer.Option(help="A CSV with the columns file,label[,split][,group].", metavar="FILE", exists=False)
 ]
-Run = Annotated[Path | None, typer.Argument(help="A run folder; the latest finished run when not given.", metavar="RUN")]
-Workers = Annotated[int | None, typer.Option(help="Processes that load photos; chosen when not given.", min=0, metavar="N")]
+Run = Annotated[
+    Path | None, typer.Argument(help="A run folder; the latest finished run when not given.", metavar="RUN")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that load photos; chosen when not given.", min=0, metavar="N")
+]
 Offline = Annotated[
     bool, typer.Option("--offline", envvar="PCN_OFFLINE", help="Never use the network; weights come from the cache.")
 ]
 Mirror = Annotated[
-    str | None, typer.Option(envvar="PCN_MIRROR", help="Get published weights from this address instead.", metavar="URL")
+    str | None,
+    typer.Option(envvar="PCN_MIRROR", help="Get published weights from this address instead.", metavar="URL"),
 ]
 
 

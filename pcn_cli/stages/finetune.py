@@ -1,5 +1,6 @@
 """Finetune: the whole way, from a folder of photos to a report."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +10,14 @@ from pcn_cli.data.split import fingerprint, read_split, write_split
 from pcn_cli.errors import RecipeError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.recipe.fields import read_value
-from pcn_cli.recipe.load import flag_name, load_recipe
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.runs.rundir import RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, update_record
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.evaluate import check_unchanged, evaluate_run, read_measured
-from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.listener import Listener, LoggingListener
 from pcn_cli.stages.load_model import Fetcher
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.recipe_file import read_recipe, write_recipe
@@ -83,7 +83,7 @@ def finetune(
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
-    listener = listener or Listener()
+    listener = LoggingListener(listener or Listener())
     fetch = Fetcher(offline=offline, mirror=mirror, listener=listener)
     flags: dict[str, Any] = {
         "model.name": None if model is None else str(model),
@@ -155,6 +155,8 @@ def _walk(run: RunDir, *, fetch: Fetcher, listener: Listener) -> Outcome:
             if "report" not in read_record(run).stages:
                 listener.on_stage("report")
                 report_run(run, listener=listener)
+            if not recipe.train.keep_checkpoints:
+                shutil.rmtree(run.checkpoints, ignore_errors=True)
     except (StoppedError, KeyboardInterrupt) as error:
         number = error.exit_code - 128 if isinstance(error, StoppedError) else 2
         message = error.message if isinstance(error, StoppedError) else "stopped"
@@ -175,9 +177,7 @@ def _outcome(run: RunDir) -> Outcome:
     )
 
 
-def _find_stopped(
-    resume: str | Path | None, *, photos: str | Path | None, output: str | Path | None
-) -> RunDir | None:
+def _find_stopped(resume: str | Path | None, *, photos: str | Path | None, output: str | Path | None) -> RunDir | None:
     """The run to go on with; None when a new one is to be started."""
     if resume is None:
         return None

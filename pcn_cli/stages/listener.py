@@ -1,6 +1,10 @@
 """What a stage tells whoever watches; the command line draws it, a Python caller may ignore it."""
 
+import logging
+
 from pcn_cli.records.training import EpochRow
+
+logger = logging.getLogger(__name__)
 
 
 class Listener:
@@ -23,3 +27,31 @@ class Listener:
 
     def on_note(self, text: str) -> None:
         """Something a person should know and need not act on."""
+
+
+class LoggingListener(Listener):
+    """Writes what stays true into the log, and hands everything on to another listener."""
+
+    def __init__(self, inner: Listener) -> None:
+        self._inner = inner
+
+    def on_stage(self, title: str) -> None:
+        logger.info("%s", title)
+        self._inner.on_stage(title)
+
+    def on_progress(self, title: str, done: int, total: int) -> None:
+        self._inner.on_progress(title, done, total)
+
+    def on_step(self, step: int, total: int, loss: float, lr: float, images_per_second: float) -> None:
+        self._inner.on_step(step, total, loss, lr, images_per_second)
+
+    def on_epoch(self, row: EpochRow, epochs: int) -> None:
+        logger.info("%s %d/%d: validation loss %.4f", row.phase, row.epoch, epochs, row.val_loss)
+        self._inner.on_epoch(row, epochs)
+
+    def on_choice(self, key: str, value: object, reason: str) -> None:
+        self._inner.on_choice(key, value, reason)
+
+    def on_note(self, text: str) -> None:
+        logger.info("%s", text)
+        self._inner.on_note(text)

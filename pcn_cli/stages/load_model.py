@@ -1,6 +1,6 @@
 """From a word a person types to a network in evaluation mode: a card, a run, a model folder or a weight file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -20,7 +20,7 @@ class Fetcher:
 
     offline: bool = False
     mirror: str | None = None
-    listener: Listener = Listener()
+    listener: Listener = field(default_factory=Listener)
 
     def __call__(self, card: Card) -> Path:
         """The verified weight file of `card`."""
@@ -34,13 +34,20 @@ class Fetcher:
 
 
 def load_model(source: str | Path | None = None, *, offline: bool = False, mirror: str | None = None) -> nn.Module:
-    """The network behind `source`, in evaluation mode: `model(images)` gives logits, `model.attend(images)` the maps too.
+    """The network behind `source`, in evaluation mode.
+
+    `model(images)` gives the logits, `model.attend(images)` a NamedTuple with logits, weights, values and grid.
 
     Args:
-        source: a card such as "s60", a run, a model folder, a `.safetensors` or a `.pth` in the published layout; the latest
-            run when None.
+        source: a card such as "s60", a run, a model folder, a `.safetensors` or a `.pth` in the published layout; the
+            latest run when None.
+        offline: never download.
+        mirror: where published weights come from instead.
+
     Raises:
-        RunError: there is no such run. ModelError: the file is refused or does not fit. DownloadError: no weights.
+        RunError: there is no such run.
+        ModelError: the file is refused or does not fit.
+        DownloadError: the weights are not to be had.
     """
     return open_model(source, fetch=Fetcher(offline=offline, mirror=mirror))[0]
 

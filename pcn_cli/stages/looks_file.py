@@ -1,6 +1,5 @@
 """attention.npz: the look map of every prediction as numbers, with where it lies on the photo."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pcn_cli.records.preprocessing import Placement
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """Look maps (n, h, w), each ≥ 0 and summing to 1, with a placement each and the one patch grid, in order of `files`."""
+    """Look maps (n, h, w), each ≥ 0 and summing to 1, with a placement each, in the order of `files`."""
 
     files: tuple[str, ...]
     maps: np.ndarray

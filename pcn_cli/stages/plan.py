@@ -9,6 +9,7 @@ import torch
 
 from pcn_cli.data.scan import check_scan
 from pcn_cli.data.split import split_scan
+from pcn_cli.errors import DataError
 from pcn_cli.models.build import SourceFacts, describe_source
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
@@ -22,7 +23,7 @@ from pcn_cli.training.device import choose_device, has_native_bf16
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that is known before training: the photos, their parts, the network, the resolved recipe with reasons."""
+    """What is known before training: the photos, their parts, the network, the resolved recipe with reasons."""
 
     photos: Path
     scan: Scan
@@ -50,12 +51,11 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, listener: Listener) -> Plan
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
     rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
+    _check_parts(rows)
     source = describe_source(model_source(recipe.model.name))
     facts = gather_facts(rows, recipe, source)
     recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
-    return Plan(
-        photos=photos, scan=scan, rows=rows, source=source, recipe=recipe, reasons={**split_reasons, **reasons}
-    )
+    return Plan(photos=photos, scan=scan, rows=rows, source=source, recipe=recipe, reasons={**split_reasons, **reasons})
 
 
 def gather_facts(rows: tuple[SplitRow, ...], recipe: Recipe, source: SourceFacts) -> Facts:
@@ -74,6 +74,15 @@ def gather_facts(rows: tuple[SplitRow, ...], recipe: Recipe, source: SourceFacts
         input_size=source.input_size,
         crop_pct=source.crop_pct,
     )
+
+
+def _check_parts(rows: tuple[SplitRow, ...]) -> None:
+    for part, name in (("train", "training"), ("val", "validation"), ("test", "the test")):
+        if not any(row.split == part for row in rows):
+            raise DataError(
+                f"no photo is left for {name}: {len(rows)} photos are too few to be divided",
+                "add photos: every class needs at least three that differ",
+            )
 
 
 def _free_memory(device: torch.device) -> int:

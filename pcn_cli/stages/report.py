@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from pcn_cli.data.open_image import open_photo
-from pcn_cli.data.split import check_split, read_split
+from pcn_cli.data.split import read_split
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.locks import hold_folder
@@ -14,7 +14,6 @@ from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.photos import PARTS, Unreadable
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.run import RunRecord
-from pcn_cli.records.training import EpochRow
 from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 from pcn_cli.runs.provenance import shown_command
@@ -103,7 +102,11 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
             command=shown_command(record.argv),
             recipe=run.recipe.read_text(encoding="utf-8"),
             versions=record.versions,
-            facts=(("device", record.device), ("data fingerprint", record.fingerprint or "–"), ("made", record.created)),
+            facts=(
+                ("device", record.device),
+                ("data fingerprint", record.fingerprint or "–"),
+                ("made", record.created),
+            ),
         ),
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pcn_cli.errors import RunError
 from pcn_cli.files.locks import hold_folder
-from pcn_cli.runs.rundir import RUNS, RunDir, list_runs as run_folders, open_run
+from pcn_cli.runs.rundir import RUNS, RunDir, open_run
+from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
 
 

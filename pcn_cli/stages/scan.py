@@ -5,9 +5,9 @@ from typing import Any
 
 from pcn_cli.data.scan import check_scan, scan_photos
 from pcn_cli.files.atomic import write_csv, write_json
+from pcn_cli.recipe.schema import DataSection
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.photos import Scan
-from pcn_cli.recipe.schema import DataSection
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.listener import Listener
 

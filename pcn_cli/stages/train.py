@@ -186,9 +186,7 @@ def _probe(model: nn.Module, work: Work) -> State:
     guessed, guessed_test = np.split(baseline.probabilities, [len(val_tokens)])
     write_with(done, lambda part: save_file(result.best_state, part))
     candidates = (
-        Candidate(
-            name="probe", val_log_loss=result.best.log_loss, accuracy=work.accuracy("test", test_probabilities)
-        ),
+        Candidate(name="probe", val_log_loss=result.best.log_loss, accuracy=work.accuracy("test", test_probabilities)),
         Candidate(
             name="logistic regression",
             val_log_loss=_judge(val_tokens.targets, guessed).log_loss,

@@ -21,12 +21,11 @@ def add_to(app: typer.Typer) -> None:
 def evaluate(
     run: Run = None,
     images: Annotated[
-        Path | None, typer.Option(help="Measure on this labelled folder instead, into a run of its own.", metavar="PHOTOS")
+        Path | None,
+        typer.Option(help="Measure on this labelled folder instead, into a run of its own.", metavar="PHOTOS"),
     ] = None,
     labels: Labels = None,
-    output: Annotated[
-        Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")] = None,
     device: Device = None,
     json: Json = False,
 ) -> None:

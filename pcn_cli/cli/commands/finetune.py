@@ -55,9 +55,12 @@ def finetune(
         str | None, typer.Option(help="A recipe by name (see `pcn recipes list`) or a YAML file.", metavar="NAME|FILE")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any recipe field, such as train.weight_decay=0.1.", metavar="KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Any recipe field, such as train.weight_decay=0.1.", metavar="KEY=VALUE"),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training photos when tuning.", metavar="N")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training photos when tuning.", metavar="N")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate of the head at batch 64.", metavar="X")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Photos per optimizer step.", metavar="N")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.", metavar="N")] = None,

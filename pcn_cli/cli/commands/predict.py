@@ -109,7 +109,9 @@ def _show(answers: list[dict[str, Any]]) -> None:
 def _write_csv(answers: list[dict[str, Any]], *, top: int) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     ranks = range(1, min(top, max((len(answer["top"]) for answer in answers), default=0)) + 1)
-    writer.writerow(["file", "label", "confidence", *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"])
+    writer.writerow(
+        ["file", "label", "confidence", *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]
+    )
     for answer in answers:
         guesses = [cell for guess in answer["top"] for cell in (guess["label"], guess["p"])]
         guesses += [""] * (2 * len(ranks) - len(guesses))

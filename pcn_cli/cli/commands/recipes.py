@@ -44,9 +44,7 @@ def show(
 @recipes.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))
 def check(
     name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE")
-    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE")] = None,
 ) -> None:
     """Check a recipe: every problem at once, each with its place."""
     from pcn_cli.recipe.load import load_recipe

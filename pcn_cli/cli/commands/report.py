@@ -7,7 +7,7 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveListener
-from pcn_cli.cli.options import Device, Json, Run, examples
+from pcn_cli.cli.options import Json, Run, examples
 
 
 def add_to(app: typer.Typer) -> None:

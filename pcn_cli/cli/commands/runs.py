@@ -34,7 +34,9 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
         accuracy = "" if one.accuracy is None else f"{one.accuracy:.1%}"
         photos = "" if one.photos is None else f"{one.photos:,}"
         name = f"[bold]{safe(one.name)}[/bold] (latest)" if one.latest else safe(one.name)
-        table.add_row(name, one.status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16])
+        table.add_row(
+            name, one.status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16]
+        )
     out.print(table)
 
 

@@ -1,0 +1,139 @@
+"""The whole way on small real photos: exactly these files, and numbers that agree with each other."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import pcn_cli
+from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.files.hashing import sha256_of
+
+SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
+FIXED_FILES = {
+    ".lock",
+    "attention.npz",
+    "candidates.json",
+    "confusion.csv",
+    "figures/confusion.png",
+    "figures/confusion.svg",
+    "figures/history.png",
+    "figures/history.svg",
+    "figures/per_class.png",
+    "figures/per_class.svg",
+    "findings.json",
+    "history.csv",
+    "metrics.json",
+    "model/config.json",
+    "model/model.safetensors",
+    "per_class.csv",
+    "predictions.csv",
+    "predictions.jsonl",
+    "recipe.yaml",
+    "run.json",
+    "run.log",
+    "scan.json",
+    "split.csv",
+    "unreadable.csv",
+}
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
+    return {name: (sha256_of(folder / name), (folder / name).stat().st_mtime_ns) for name in files_below(folder)}
+
+
+def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights):
+    before = snapshot(photo_folder)
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **SETTINGS)
+    run = outcome.run
+    assert run == Path("runs/photos-tiny-1")
+    tests = [row for row in read_csv(run / "split.csv") if row["split"] == "test"]
+    found = files_below(run)
+    overlays = {name for name in found if name.startswith("overlays/")}
+    report = {name for name in found if name.startswith("report/")}
+    assert found - overlays - report == FIXED_FILES
+    assert len(overlays) == len(tests) >= 3
+    assert "report/index.html" in report
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    assert (run.parent / "latest").read_text() == "photos-tiny-1\n"
+    assert snapshot(photo_folder) == before
+
+    rows = read_csv(run / "predictions.csv")
+    assert {(row["file"], row["label"]) for row in rows} == {(row["file"], row["label"]) for row in tests}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["accuracy"]["value"] == pytest.approx(sum(int(row["correct"]) for row in rows) / len(rows))
+    assert metrics["accuracy"]["n"] == len(rows)
+    assert set(metrics["accuracy"]) == {"value", "ci_low", "ci_high", "n", "method"}
+    assert {"baseline_majority", "baseline_logistic", "probe_accuracy"} <= set(metrics)
+    for row in rows:
+        probabilities = [float(row[f"p_{name}"]) for name in ("blue", "green", "red")]
+        assert sum(probabilities) == pytest.approx(1)
+        assert float(row["confidence"]) == max(probabilities)
+
+
+def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, tiny_weights):
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="all", epochs=2, batch_size=8, **SETTINGS)
+    candidates = {candidate.name: candidate for candidate in outcome.candidates}
+    assert set(candidates) == {"tuned", "probe", "logistic regression"}
+    losses = {name: candidates[name].val_log_loss for name in ("tuned", "probe")}
+    assert candidates[min(losses, key=losses.get)].kept
+    assert outcome.kept == min(losses, key=losses.get)
+    history = read_csv(outcome.run / "history.csv")
+    assert [(row["phase"], row["epoch"]) for row in history] == [
+        ("probe", "1"), ("probe", "2"), ("probe", "3"), ("tune", "1"), ("tune", "2"),
+    ]  # fmt: skip
+    assert not (outcome.run / "checkpoints").exists()
+
+
+def test_a_run_repeats_from_its_own_recipe(photo_folder, tiny_weights):
+    first = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **SETTINGS)
+    second = pcn_cli.finetune(photo_folder, recipe=first.run / "recipe.yaml")
+    assert second.run != first.run
+    for name in ("predictions.csv", "split.csv", "model/model.safetensors"):
+        assert sha256_of(second.run / name) == sha256_of(first.run / name), name
+
+
+def test_a_run_goes_on_from_an_earlier_one_with_other_classes(photo_folder, tiny_weights):
+    first = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **SETTINGS)
+    (photo_folder / "red").rename(photo_folder / "crimson")
+    second = pcn_cli.finetune(photo_folder, model=first.run, tune="probe", settings=["train.probe_epochs=2"])
+    assert json.loads((second.run / "model/config.json").read_text())["classes"] == ["blue", "crimson", "green"]
+    assert json.loads((second.run / "model/config.json").read_text())["preprocessing"]["height"] == 32
+
+
+def test_a_dry_run_writes_nothing(photo_folder, tiny_weights, tmp_path):
+    before = snapshot(tmp_path)
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, dry_run=True, **SETTINGS)
+    assert snapshot(tmp_path) == before
+    assert outcome.plan.count("train") + outcome.plan.count("val") + outcome.plan.count("test") == 36
+
+
+def test_the_run_may_not_lie_among_the_photos(photo_folder, tiny_weights):
+    with pytest.raises(ResourceError, match="never written to"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, output=photo_folder / "run", **SETTINGS)
+    assert files_below(photo_folder) == {f"{c}/{n:02}.jpg" for c in ("blue", "green", "red") for n in range(12)}
+
+
+def test_an_existing_folder_is_not_overwritten(photo_folder, tiny_weights, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious.txt").touch()
+    with pytest.raises(RunError, match="is there already"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, output=tmp_path / "mine", **SETTINGS)
+
+
+def test_settings_without_effect_are_refused(photo_folder, tiny_weights):
+    with pytest.raises(RecipeError, match="epochs"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", epochs=3)
+
+
+def test_too_few_photos_say_so(tmp_path, photo_folder, tiny_weights):
+    for label in ("blue", "green", "red"):
+        for photo in sorted((photo_folder / label).iterdir())[1:]:
+            photo.unlink()
+    with pytest.raises(DataError, match="validation"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights)

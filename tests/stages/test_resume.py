@@ -1,0 +1,103 @@
+"""A run that was killed goes on from its last checkpoint and ends with the same bits."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pcn_cli
+from pcn_cli.errors import RunError
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.files.hashing import sha256_of
+
+WORDS = ("--tune", "all", "--epochs", "4", "--batch-size", "8", "--size", "32", "--keep-checkpoints")
+SET = ("--set", "train.probe_epochs=2", "--set", "model.drop_path=0.2", "--set", "train.mixup=0.2")
+
+
+def start_pcn(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "pcn_cli", *words], stderr=subprocess.PIPE, text=True)
+
+
+def finetune_words(photos: Path, model: Path, output: str, workers: int) -> tuple[str, ...]:
+    return ("finetune", str(photos), "--model", str(model), "--output", output, "--workers", str(workers), *WORDS, *SET)
+
+
+def wait_for_epoch(process: subprocess.Popen[str], run: Path) -> None:
+    history = run / "history.csv"
+    while process.poll() is None:
+        if history.is_file() and any(row["phase"] == "tune" for row in read_csv(history)):
+            return
+        time.sleep(0.01)
+    pytest.fail(f"the training ended before it could be stopped: {process.stderr.read()}")
+
+
+def final_weights(run: Path) -> dict[str, str]:
+    newest = run / "checkpoints" / (run / "checkpoints" / "LAST").read_text().strip()
+    return {name: sha256_of(newest / f"{name}.safetensors") for name in ("model", "ema", "optimizer", "best")}
+
+
+def timeless(run: Path) -> list[dict[str, str]]:
+    apart = {"seconds", "images_per_second", "memory_mb"}
+    return [{key: cell for key, cell in row.items() if key not in apart} for row in read_csv(run / "history.csv")]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weights):
+    words = finetune_words(photo_folder, tiny_weights, "whole", workers)
+    assert start_pcn(*words).wait() == 0
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    with start_pcn(*finetune_words(photo_folder, tiny_weights, "cut", workers)) as process:
+        wait_for_epoch(process, Path("cut"))
+        time.sleep(random.Random(seed).uniform(0, 0.3))
+        os.kill(process.pid, signal.SIGKILL)
+    before = timeless(Path("cut"))
+    assert start_pcn("finetune", "--resume", "cut").wait() == 0
+    assert timeless(Path("cut"))[: len(before)] == before
+    assert timeless(Path("cut")) == timeless(Path("whole"))
+    assert final_weights(Path("cut")) == final_weights(Path("whole"))
+    assert sha256_of(Path("cut/predictions.csv")) == sha256_of(Path("whole/predictions.csv"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_saves_and_says_how_to_go_on(number, code, photo_folder, tiny_weights):
+    with start_pcn(*finetune_words(photo_folder, tiny_weights, "run", 0)) as process:
+        wait_for_epoch(process, Path("run"))
+        process.send_signal(number)
+        errors = process.stderr.read()
+        assert process.wait() == code
+    assert "pcn finetune --resume run" in errors
+    outcome = pcn_cli.finetune(resume="run")
+    assert outcome.metrics["accuracy"].n > 0
+
+
+def test_resuming_a_finished_run_says_so(photo_folder, tiny_weights, capsys):
+    done = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=["train.probe_epochs=1"])
+    before = sha256_of(done.run / "run.json")
+    again = pcn_cli.finetune(photo_folder, resume=done.run)
+    assert again.metrics == done.metrics
+    assert sha256_of(done.run / "run.json") == before
+
+
+def test_resume_refuses_other_settings_and_changed_photos(photo_folder, tiny_weights):
+    with start_pcn(*finetune_words(photo_folder, tiny_weights, "run", 0)) as process:
+        wait_for_epoch(process, Path("run"))
+        process.kill()
+    with pytest.raises(RunError, match="--epochs 9: the run has 4, now 9"):
+        pcn_cli.finetune(resume="run", epochs=9)
+    changed = photo_folder / "red" / "00.jpg"
+    changed.write_bytes((photo_folder / "blue" / "00.jpg").read_bytes())
+    with pytest.raises(RunError, match=r"red/00\.jpg"):
+        pcn_cli.finetune(resume="run")
+
+
+def test_resume_auto_starts_or_goes_on(photo_folder, tiny_weights):
+    options = {"model": tiny_weights, "tune": "probe", "size": 32, "settings": ["train.probe_epochs=1"]}
+    first = pcn_cli.finetune(photo_folder, resume="auto", **options)
+    second = pcn_cli.finetune(photo_folder, resume="auto", **options)
+    assert first.run != second.run
