@@ -1,6 +1,7 @@
 """run.json, read and written: a stage counts as finished only after its files exist and are hashed."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.errors import PcnError, RunError, StoppedError
+from pcn_cli.errors import RunError, StoppedError
 from pcn_cli.files.atomic import write_json
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.log import logging_to
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import RunRecord, StageRecord
 from pcn_cli.runs.provenance import command_line, now, versions
 from pcn_cli.runs.rundir import RunDir
+
+logger = logging.getLogger(__name__)
 
 
 def read_record(run: RunDir) -> RunRecord:
@@ -83,16 +87,18 @@ def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iter
 
 @contextmanager
 def recording_outcome(run: RunDir) -> Iterator[None]:
-    """Write into run.json how the block ended: finished, stopped or failed."""
-    try:
-        yield
-    except (StoppedError, KeyboardInterrupt):
-        update_record(run, status="stopped")
-        raise
-    except PcnError:
-        update_record(run, status="failed")
-        raise
-    else:
+    """Write into run.json how the block ended (finished, stopped or failed) and into run.log why."""
+    with logging_to(run.log):
+        try:
+            yield
+        except (StoppedError, KeyboardInterrupt):
+            logger.info("stopped")
+            update_record(run, status="stopped")
+            raise
+        except Exception:
+            logger.exception("failed")
+            update_record(run, status="failed")
+            raise
         update_record(run, status="finished")
 
 

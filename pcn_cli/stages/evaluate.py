@@ -197,7 +197,8 @@ def _evaluate_images(
         found = f"classes that the model does not know: {', '.join(unknown)}" if unknown else "no photos"
         raise DataError(f"{photos} holds {found}", f"the model knows {', '.join(config.classes)}")
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{source.root.name}-evaluated")
-    with start_run(run, photos=photos, card=config.card, device=device), recording_outcome(run):
+    used = str(choose_device(device))
+    with start_run(run, photos=photos, card=config.card, device=used), recording_outcome(run):
         write_scan(run, scan)
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
         rows = [SplitRow(file=p.file, label=p.label, split="test", sha256=p.sha256) for p in scan.photos]

@@ -29,6 +29,7 @@ class Fetcher:
             cache=weights_cache(),
             offline=self.offline,
             mirror=self.mirror,
+            on_note=self.listener.on_note,
             on_bytes=lambda done, total: self.listener.on_progress(f"downloading {card.name}", done, total),
         )
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -14,7 +15,7 @@ from pcn_cli.models.build import SourceFacts, describe_source
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.photos import Scan, SplitRow
+from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
 from pcn_cli.stages.scan import inspect
@@ -36,6 +37,19 @@ class Plan:
         """Number of photos in a part."""
         return sum(row.split == part for row in self.rows)
 
+    def plain(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {
+            "classes": self.scan.classes,
+            "parts": {part: self.count(part) for part in PARTS},
+            "unreadable": len(self.scan.unreadable),
+            "ignored": len(self.scan.ignored),
+            "model": self.source.name,
+            "download_bytes": self.source.download_bytes,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "reasons": self.reasons,
+        }
+
 
 def make_plan(photos: Path, loaded: LoadedRecipe, *, listener: Listener) -> Plan:
     """The plan for `photos`.
@@ -46,7 +60,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, listener: Listener) -> Plan
         ModelError: there is no such network.
     """
     labels = loaded.recipe.data.labels
-    scan = inspect(photos, labels=Path(labels) if labels else None, listener=listener)
+    scan = inspect(photos, labels=labels, listener=listener)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)

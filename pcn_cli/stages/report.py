@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from pcn_cli.data.open_image import open_photo
 from pcn_cli.data.split import read_split
@@ -111,7 +112,7 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
     )
 
 
-def _json(path: Path, otherwise: object) -> object:
+def _json(path: Path, otherwise: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
 
 

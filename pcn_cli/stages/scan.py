@@ -12,11 +12,13 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.listener import Listener
 
 
-def inspect(photos: Path, *, labels: Path | None = None, listener: Listener | None = None) -> Scan:
+def inspect(photos: Path, *, labels: str | Path | None = None, listener: Listener | None = None) -> Scan:
     """What `photos` holds, every file decoded once; nothing is written."""
     listener = listener or Listener()
     return scan_photos(
-        photos, labels=labels, on_photo=lambda done, total: listener.on_progress("looking at photos", done, total)
+        photos,
+        labels=None if labels is None else Path(labels),
+        on_photo=lambda done, total: listener.on_progress("looking at photos", done, total),
     )
 
 

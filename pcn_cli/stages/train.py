@@ -140,7 +140,8 @@ def _probe(model: nn.Module, work: Work) -> State:
     """The weights of the probe; they and the candidates it gives are kept, so that a resumed run has them already."""
     done = work.run.checkpoints / "probe.safetensors"
     if done.is_file() and work.run.candidates.is_file():
-        return load_file(done)
+        state: State = load_file(done)
+        return state
     train = work.recipe.train
     work.run.checkpoints.mkdir(parents=True, exist_ok=True)
     caches = {}

@@ -51,7 +51,7 @@ def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weight
     words = finetune_words(photo_folder, tiny_weights, "whole", workers)
     assert start_pcn(*words).wait() == 0
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     with start_pcn(*finetune_words(photo_folder, tiny_weights, "cut", workers)) as process:
         wait_for_epoch(process, Path("cut"))
         time.sleep(random.Random(seed).uniform(0, 0.3))

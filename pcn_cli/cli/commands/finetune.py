@@ -114,7 +114,7 @@ def finetune(
         )
     if json:
         print_json(outcome.plain())
-    elif outcome.dry_run:
+    elif outcome.plan is not None:
         show_dry_run(outcome)
     else:
         show_run(outcome)
