@@ -28,6 +28,7 @@ SMALLEST_CUT: dict[Level, float] = {"light": 0.7, "medium": 0.4, "strong": 0.25}
 
 _LOG_ASPECT = math.log(4 / 3)  # a cut's shape differs from the input's by at most this factor
 _TRIES = 10
+_SMALLEST_SIDE = 8  # OpenCV drops a dimension of a strip one pixel wide, and there is nothing to vary in one
 _DOMAIN = 1  # tells these streams from the loader's order, which is drawn from the same seed
 
 
@@ -56,11 +57,12 @@ class Augmentation:
             return preprocess(image, self.preprocessing)
         generator = np.random.default_rng((_DOMAIN, self.seed, epoch, sample))
         pixels = self._cut(image, generator)
-        transforms = _compose(self.level, self.flip, self.preprocessing.mean)
-        # One stream for all: seeded one by one they would all draw the same numbers.
-        transforms.set_random_state(generator, random.Random(int(generator.integers(2**63))))  # noqa: S311 - no secret
-        pixels = transforms(image=pixels)["image"]
         height, width = pixels.shape[:2]
+        if min(height, width) >= _SMALLEST_SIDE:
+            transforms = _compose(self.level, self.flip, self.preprocessing.mean)
+            # One stream for all: seeded one by one they would all draw the same numbers.
+            transforms.set_random_state(generator, random.Random(int(generator.integers(2**63))))  # noqa: S311 - no secret
+            pixels = transforms(image=pixels)["image"]
         left, top = (self.preprocessing.width - width) // 2, (self.preprocessing.height - height) // 2
         return normalise(pixels, self.preprocessing, left=left, top=top)
 
@@ -114,7 +116,8 @@ def _compose(level: Level, flip: bool, mean: tuple[float, float, float]) -> albu
     if level in ("medium", "strong"):
         jitter = {"brightness": (0.7, 1.3), "contrast": (0.7, 1.3), "saturation": (0.7, 1.3), "hue": (0.0, 0.0)}
         transforms.append(albumentations.ColorJitter(**jitter, p=0.8))
-        transforms.append(albumentations.Erasing(scale=(0.02, 0.2), ratio=(0.3, 3.3), fill=fill, p=0.1))
+        hole = {"num_holes_range": (1, 1), "hole_height_range": (0.1, 0.45), "hole_width_range": (0.1, 0.45)}
+        transforms.append(albumentations.CoarseDropout(**hole, fill=fill, p=0.1))
     return albumentations.Compose(transforms)
 
 

@@ -5,8 +5,10 @@ used.
 """
 
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -107,14 +109,17 @@ class PhotoBatches:
         if self._order.start >= len(self):
             return
         try:
-            for images, targets, indices, unreadable in self._open_loader():
+            with _quiet_about_workers():
+                loaded = iter(self._open_loader())
+            for images, targets, indices, unreadable in loaded:
                 for position, reason in unreadable:
                     self._report(position, reason)
                 if len(indices):
                     yield Batch(images, targets, indices)
-        except RuntimeError as error:
+        # What a dead worker looks like depends on what it held: a message of torch, or a connection that ends.
+        except (RuntimeError, EOFError, ConnectionError) as error:
             self.close()
-            if "DataLoader worker" not in str(error):
+            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
                 raise
             hint = "close other programs, or try fewer --workers"
             raise ResourceError("a process that loads photos died (out of memory?)", hint) from error
@@ -131,20 +136,17 @@ class PhotoBatches:
 
     def _open_loader(self) -> "DataLoader[_Photo]":
         if self._loader is None:
-            with warnings.catch_warnings():
-                # torch advises against more workers than cores; the user's number stands.
-                warnings.filterwarnings("ignore", message="This DataLoader will create")
-                self._loader = DataLoader(
-                    self._photos,
-                    batch_sampler=self._order,
-                    num_workers=self._workers,
-                    collate_fn=_stack,
-                    persistent_workers=self._workers > 0,
-                    worker_init_fn=_prepare_worker,
-                    multiprocessing_context=self._start_method if self._workers else None,
-                    # Without one of its own it would draw from the trainer's global generator.
-                    generator=torch.Generator().manual_seed(0),
-                )
+            self._loader = DataLoader(
+                self._photos,
+                batch_sampler=self._order,
+                num_workers=self._workers,
+                collate_fn=_stack,
+                persistent_workers=self._workers > 0,
+                worker_init_fn=_prepare_worker,
+                multiprocessing_context=self._start_method if self._workers else None,
+                # Without one of its own it would draw from the trainer's global generator.
+                generator=torch.Generator().manual_seed(0),
+            )
         return self._loader
 
 
@@ -223,15 +225,34 @@ def _stack(photos: list[_Photo]) -> _Loaded:
     readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
     images = torch.empty(0)
     if readable:
-        # (B, H, W, 3) in memory, seen as (B, 3, H, W): channels last without a copy
-        stacked = np.stack([pixels.transpose(1, 2, 0) for _, pixels in readable])
-        images = torch.from_numpy(stacked).permute(0, 3, 1, 2)
+        _, height, width = readable[0][1].shape
+        images = torch.empty(len(readable), 3, height, width, memory_format=torch.channels_last)
+        for image, (_, pixels) in zip(images, readable, strict=True):
+            image.copy_(torch.from_numpy(pixels))
     return _Loaded(
         images,
         torch.tensor([photo.target for photo, _ in readable], dtype=torch.int64),
         torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
         [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
     )
+
+
+@contextmanager
+def _quiet_about_workers() -> Iterator[None]:
+    """Let torch start workers without its advice on their number, and without its handler for dead ones.
+
+    That handler raises wherever the main thread happens to be, such as in the middle of an optimizer step; without it
+    the loader itself finds the dead worker when the next batch is due.
+    """
+    in_main_thread = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGCHLD) if in_main_thread else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        try:
+            yield
+        finally:
+            if in_main_thread:
+                signal.signal(signal.SIGCHLD, before)
 
 
 def _prepare_worker(_: int) -> None:

@@ -13,7 +13,8 @@ from pcn_cli.records.preprocessing import Placement, Preprocessing
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
-# A 1 × 4000 picture resized to a width of 256 would take a gigabyte; beyond this only what is cut out is resized.
+# A 1 × 4000 picture resized to a width of 256 would take a gigabyte; beyond this only what is cut out is resized, which
+# differs in the rounding between Pillow's two passes.
 _MAX_RESIZED_PIXELS = 2**25
 
 

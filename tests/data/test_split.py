@@ -1,0 +1,173 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pcn_cli.data.scan import scan_photos
+from pcn_cli.data.split import check_split, fingerprint, read_split, split_scan, write_split
+from pcn_cli.errors import DataError
+from pcn_cli.records.photos import Photo, Scan
+
+
+def make_scan(photos):
+    return Scan(root="/photos", layout="class folders", photos=tuple(photos))
+
+
+def make_photo(number, label="a", **facts):
+    facts = {"sha256": f"{number:064x}", **facts}
+    return Photo(file=f"{label}/{number}.jpg", label=label, width=1, height=1, **facts)
+
+
+def split(photos, seed=0, val=0.15, test=0.15):
+    return split_scan(make_scan(photos), seed=seed, val=val, test=test)
+
+
+def parts_of(rows):
+    return Counter(row.split for row in rows)
+
+
+def random_photos(rng):
+    """Classes of odd sizes with duplicates, also across classes, and groups."""
+    photos = []
+    for label in "abcde"[: rng.integers(1, 6)]:
+        for _ in range(rng.integers(1, 40)):
+            group = f"g{rng.integers(12)}" if rng.random() < 0.3 else None
+            sha256 = f"{rng.integers(60) if rng.random() < 0.2 else 100 + len(photos):064x}"
+            photos.append(make_photo(len(photos), label, sha256=sha256, group=group))
+    return photos
+
+
+@pytest.mark.parametrize("trial", range(40))
+def test_duplicates_and_groups_never_cross_the_split(trial):
+    rng = np.random.default_rng(trial)
+    photos = random_photos(rng)
+    rows = split(photos, seed=trial, val=rng.uniform(0.05, 0.3), test=rng.uniform(0.05, 0.3))
+    assert [row.file for row in rows] == sorted(photo.file for photo in photos)
+    for key in ("sha256", "group"):
+        parts = {}
+        for row in rows:
+            if getattr(row, key):
+                assert parts.setdefault(getattr(row, key), row.split) == row.split
+
+
+@pytest.mark.parametrize("trial", range(20))
+def test_the_split_is_stratified_to_a_photo(trial):
+    rng = np.random.default_rng(trial)
+    sizes = {f"c{n}": int(rng.integers(7, 60)) for n in range(8)}
+    photos = [make_photo(1000 * c + n, label) for c, (label, size) in enumerate(sizes.items()) for n in range(size)]
+    rows = split(photos, seed=trial)
+    for part in ("val", "test"):
+        assert abs(parts_of(rows)[part] - 0.15 * len(rows)) <= 1
+        for label, size in sizes.items():
+            assert abs(sum(row.label == label and row.split == part for row in rows) - 0.15 * size) < 1.01
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(1, {"train": 1}), (2, {"train": 1, "val": 1}), (3, {"train": 1, "val": 1, "test": 1})],
+)
+def test_small_classes_are_trained_on_first(size, expected):
+    assert parts_of(split([make_photo(n) for n in range(size)])) == expected
+
+
+def test_two_small_classes_serve_both_parts():
+    photos = [make_photo(n, label) for n, label in enumerate("aabb")]
+    assert parts_of(split(photos)) == {"train": 2, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize("size", range(3, 30))
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.45])
+def test_every_class_of_three_is_in_every_part(size, share):
+    counts = parts_of(split([make_photo(n) for n in range(size)], val=share, test=share))
+    assert min(counts["train"], counts["val"], counts["test"]) >= 1
+    assert sum(counts.values()) == size
+
+
+def test_large_groups_leave_no_part_empty():
+    photos = [make_photo(n, group=f"g{n // 50}") for n in range(150)]
+    assert set(parts_of(split(photos)).values()) == {50}
+
+
+def test_the_same_seed_gives_the_same_split_in_any_order():
+    photos = [make_photo(n, label) for n, label in enumerate("ab" * 40)]
+    rows = split(photos, seed=3)
+    assert rows == split(photos[::-1], seed=3)
+    assert rows != split(photos, seed=4)
+
+
+def test_names_do_not_matter_and_new_photos_move_few():
+    photos = [make_photo(n) for n in range(100)]
+    before = {row.sha256: row.split for row in split(photos)}
+    renamed = [replace(photo, file=f"z{99 - n}.jpg") for n, photo in enumerate(photos)]
+    assert {row.sha256: row.split for row in split(renamed)} == before
+    after = {row.sha256: row.split for row in split([*photos, make_photo(100)])}
+    assert sum(after[sha256] != part for sha256, part in before.items()) <= 2
+
+
+def test_the_users_own_split_is_never_changed():
+    own = ["train", "val", "test", "train", None]
+    photos = [make_photo(n, split=own[n % 5], sha256="0" * 64) for n in range(50)]
+    rows = {row.file: row.split for row in split(photos)}
+    assert all(rows[photo.file] == (photo.split or "train") for photo in photos)
+
+
+@pytest.mark.parametrize("missing", ["val", "test"])
+def test_a_missing_part_is_taken_from_training_alone(missing):
+    other = "test" if missing == "val" else "val"
+    photos = [make_photo(n, label, split="train" if n % 4 else other) for n in range(80) for label in "ab"]
+    rows = {row.file: row for row in split(photos)}
+    counts = parts_of(rows.values())
+    assert counts[other] == 40
+    assert counts[missing] == round(0.15 * 160)
+    assert all(rows[photo.file].split == other for photo in photos if photo.split == other)
+
+
+def test_a_photo_that_leaks_into_the_users_test_stays_in_training():
+    photos = [make_photo(n, split="train") for n in range(20)]
+    photos += [make_photo(100 + n, split="test", sha256=photos[n].sha256) for n in range(18)]
+    rows = {row.file: row.split for row in split(photos)}
+    assert all(rows[f"a/{n}.jpg"] == "train" for n in range(18))
+    assert "val" in rows.values()
+
+
+def test_a_split_without_training_is_refused():
+    with pytest.raises(DataError, match="no photo is in the training part"):
+        split([make_photo(n, split="test") for n in range(5)])
+
+
+def test_a_written_split_comes_back_as_it_was(tmp_path):
+    photos = [make_photo(n, label, group="=g") for n, label in enumerate(("=a", "-b,c", 'd"e', "no"))]
+    rows = split(photos)
+    write_split(tmp_path / "split.csv", rows)
+    assert read_split(tmp_path / "split.csv") == rows
+    assert (tmp_path / "split.csv").read_text().splitlines()[0] == "file,label,split,group,sha256"
+
+
+@pytest.mark.parametrize("text", ["", "file,label\na,b\n", "file,label,split,group,sha256\na,b,dev,,0\n"])
+def test_a_file_that_is_no_split_is_refused(tmp_path, text):
+    path = tmp_path / "split.csv"
+    path.write_text(text)
+    if text:
+        with pytest.raises(DataError, match="is no split of ours"):
+            read_split(path)
+    else:
+        assert read_split(path) == ()
+    with pytest.raises(DataError, match="is no split of ours"):
+        read_split(tmp_path / "gone.csv")
+
+
+def test_changed_and_missing_photos_are_named(photo_folder):
+    rows = split_scan(scan_photos(photo_folder), seed=0, val=0.2, test=0.2)
+    assert check_split(rows, photo_folder) == []
+    (photo_folder / rows[0].file).unlink()
+    (photo_folder / rows[5].file).write_bytes(b"other")
+    assert check_split(rows, photo_folder) == [f"{rows[0].file}: missing", f"{rows[5].file}: changed since the split"]
+
+
+def test_the_fingerprint_tells_splits_apart():
+    rows = split([make_photo(n) for n in range(20)])
+    assert fingerprint(rows) == fingerprint(rows[::-1])
+    changed = (replace(rows[0], label="other"), *rows[1:])
+    assert len({fingerprint(rows), fingerprint(changed), fingerprint(rows[1:])}) == 3
+    assert len(fingerprint(rows)) == 64
