@@ -69,7 +69,7 @@ class Standin(nn.Module):
         return pooled if pre_logits else self.head(pooled)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
-        return {"stem": r"^stem", "blocks": [(r"^blocks\.(\d+)", None), (r"^(?:cls_token|pool\.|norm\.)", (99999,))]}
+        return {"stem": r"^stem", "blocks": r"^blocks\.(\d+)", "pooling": r"^(?:cls_token|pool\.|norm\.)"}
 
     def no_weight_decay(self) -> set[str]:
         return {"cls_token"}

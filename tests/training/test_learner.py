@@ -1,0 +1,93 @@
+"""One step: its gradient is that of the whole batch however it is cut, and its state comes back as it was."""
+
+import pytest
+import torch
+from standin import ColourBatches, Standin, make_plan
+from torch import nn
+
+from pcn_cli.training.checkpoint import Progress
+from pcn_cli.training.learner import Learner
+from pcn_cli.training.optim import set_training_mode
+from pcn_cli.training.plan import FitPlan
+
+CPU = torch.device("cpu")
+
+
+def start(plan: FitPlan, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
+    progress = Progress(plan=plan, versions={}, total_steps=10, micro_batch=micro_batch)
+    return Learner(model or Standin().double(), plan=plan, device=CPU, progress=progress), progress
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3, 5, 7])
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.4}, {"label_smoothing": 0.0}])
+def test_micro_batches_give_the_gradient_of_the_whole_batch(micro_batch: int, mixing: dict[str, float]) -> None:
+    batch = next(ColourBatches(batch_size=8).batches(0))
+    batch = batch._replace(images=batch.images.double())
+    gradients = []
+    for size in (8, micro_batch):
+        model = Standin(norm=nn.BatchNorm2d).double()
+        learner, _ = start(make_plan(**mixing), micro_batch=size, model=model)
+        set_training_mode(model)
+        with learner._stream.running():
+            learner._accumulate(batch, size)
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    for whole, cut in zip(*gradients, strict=True):
+        torch.testing.assert_close(cut, whole, rtol=1e-9, atol=1e-12)
+
+
+def test_a_restored_learner_makes_the_same_next_steps() -> None:
+    plan = make_plan(mixup=0.3)
+    batches = list(ColourBatches().batches(0))
+    first, progress = start(plan, micro_batch=8, model=Standin(drop=0.3))
+    first.take_step(batches[0], progress=progress, on_note=pytest.fail)
+    progress.step = 1
+    state = first.capture(progress, {})
+    second, _ = start(plan, micro_batch=8, model=Standin(drop=0.3, seed=9))
+    second.restore(state)
+    for learner in (first, second):
+        learner.take_step(batches[1], progress=progress, on_note=pytest.fail)
+    ends = [learner.capture(progress, {}) for learner in (first, second)]
+    for kind in ("model", "ema", "optimizer"):
+        one, other = (getattr(end, kind) for end in ends)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    assert ends[0].random == ends[1].random
+
+
+def test_optimizer_state_lies_in_memory_as_its_parameter_does() -> None:
+    learner, progress = start(make_plan(), micro_batch=8, model=Standin())
+    learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
+    learner.restore(learner.capture(progress, {}))
+    weight = learner.model.blocks[0].conv.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert learner.optimizer.state[weight]["exp_avg"].stride() == weight.stride()
+
+
+def test_only_what_is_tuned_changes() -> None:
+    model = Standin()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    learner, progress = start(make_plan(tune="pooling"), micro_batch=8, model=model)
+    learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {"head.weight", "cls_token", "blocks.0.norm.weight"} <= changed
+    assert not {"stem.weight", "blocks.0.conv.weight", "blocks.1.gamma"} & changed
+
+
+def test_bfloat16_changes_the_arithmetic_and_not_the_weights_type() -> None:
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        learner, progress = start(make_plan(precision=precision), micro_batch=8, model=Standin())
+        step = learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
+        losses.append(step.loss)
+        assert {tensor.dtype for tensor in learner.model.state_dict().values()} == {torch.float32}
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+
+
+def test_gradient_checkpointing_reaches_the_network_and_ends_with_the_fit() -> None:
+    model = Standin()
+    learner, _ = start(make_plan(grad_checkpointing=True), micro_batch=8, model=model)
+    assert model.checkpointing
+    learner.release()
+    assert not model.checkpointing
+    assert not model.training

@@ -1,0 +1,37 @@
+"""Losses are timm's, and mixing leaves no photo out."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pcn_cli.training.objective import Objective
+
+
+def test_smoothing_and_plain_losses_are_the_known_ones() -> None:
+    logits, targets = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
+    for smoothing in (0.0, 0.1):
+        objective = Objective(classes=3, label_smoothing=smoothing, mixup=0, cutmix=0)
+        same = objective.mix(torch.ones(5, 3, 4, 4), targets)[1]
+        expected = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+        assert objective(logits.bfloat16(), same).dtype == torch.float32
+        torch.testing.assert_close(objective(logits, same), expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_mixing_takes_any_number_of_photos_and_keeps_the_originals(count: int, kind: str) -> None:
+    np.random.seed(0)  # noqa: NPY002 - timm's generator
+    objective = Objective(classes=3, label_smoothing=0.1, **{"mixup": 0.0, "cutmix": 0.0, kind: 1.0})
+    images = torch.randn(count, 3, 8, 8)
+    before, targets = images.clone(), torch.arange(count) % 3
+    mixed, soft = objective.mix(images, targets)
+    assert torch.equal(images, before)
+    assert mixed.shape == images.shape
+    torch.testing.assert_close(soft.sum(dim=1), torch.ones(count))
+    if count > 1:
+        assert not torch.equal(mixed, images)
+    if count % 2:
+        assert torch.equal(mixed[-1], images[-1])
+        assert int(soft[-1].argmax()) == int(targets[-1])
+    assert torch.isfinite(objective(torch.randn(count, 3), soft))

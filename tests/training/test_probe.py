@@ -1,0 +1,168 @@
+"""The probe: tokens are computed once, only the pooling learns, and the baseline stands beside it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from standin import ColourBatches, Standin, make_plan
+
+from pcn_cli.errors import DataError, ResourceError, StoppedError
+from pcn_cli.models.patchconvnet import PatchConvNet
+from pcn_cli.training.checkpoint import load_checkpoint
+from pcn_cli.training.plan import FitPlan, FitResult, Validation
+from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
+from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.tokens import TokenBatches, TokenCache, cache_tokens
+
+CPU = torch.device("cpu")
+
+
+class InOrder(ColourBatches):
+    def batches(self, epoch: int = 0, *, start: int = 0):
+        for batch in super().batches(epoch, start=start):
+            rows = batch.indices.sort().values
+            yield batch._replace(images=self.images[rows], targets=self.targets[rows], indices=rows)
+
+
+def make_cache(model: Standin, folder: Path, **options: object) -> TokenCache:
+    return cache_tokens(model, ColourBatches(count=30), device=CPU, folder=folder, **options)  # type: ignore[arg-type]
+
+
+def score(targets: np.ndarray, probabilities: np.ndarray) -> Validation:
+    hits = float((probabilities.argmax(1) == targets).mean())
+    loss = float(-np.log(probabilities[np.arange(len(targets)), targets]).mean())
+    return Validation(log_loss=loss, accuracy=hits, macro_f1=hits)
+
+
+def probe(model: Standin, cache: TokenCache, plan: FitPlan | None = None, **options: object) -> FitResult:
+    options.setdefault("stop", StopRequest())
+    plan = plan or make_plan(epochs=10, lr=2e-2)
+    return fit_probe(model, cache, cache, score, plan=plan, device=CPU, on_note=pytest.fail, **options)  # type: ignore[arg-type]
+
+
+def test_cached_tokens_are_the_trunk_s_in_half_precision(tmp_path: Path) -> None:
+    model, batches, seen = Standin(), ColourBatches(count=30), []
+    cache = cache_tokens(model, batches, device=CPU, folder=tmp_path, flip=True, on_batch=lambda *n: seen.append(n))
+    assert seen == [(n, 4) for n in (1, 2, 3, 4)]
+    assert cache.tokens.dtype == np.float16
+    assert cache.tokens.shape == (30, 2, 4, 4, 8)
+    assert sorted(cache.indices) == list(range(30))
+    images = batches.images[torch.from_numpy(cache.indices)]
+    with torch.no_grad():
+        for view, shown in enumerate((images, images.flip(3))):
+            expected = model.forward_features(shown)
+            torch.testing.assert_close(cache.read(np.arange(30), view), expected, rtol=1e-3, atol=1e-3)
+            if view == 0:
+                np.testing.assert_allclose(cache.mean_features(), expected.mean((2, 3)).numpy(), rtol=1e-2, atol=1e-3)
+    assert np.array_equal(cache.targets, batches.targets[cache.indices].numpy())
+    cache.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_cache_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = StopRequest()
+    stop.request(15)
+    with pytest.raises(StoppedError):
+        make_cache(Standin(), tmp_path, stop=stop)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    with pytest.raises(ResourceError, match=r"the tokens need 0 MB and the disk of .* has 0 MB free"):
+        make_cache(Standin(), tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(DataError, match="no photo"):
+        cache_tokens(Standin(), ColourBatches(count=0), device=CPU, folder=tmp_path)
+
+
+def test_token_batches_follow_seed_and_epoch_and_skip(tmp_path: Path) -> None:
+    with make_cache(Standin(), tmp_path, flip=True) as cache:
+        batches = TokenBatches(cache, batch_size=7, seed=3)
+        whole = list(batches.batches(2))
+        assert len(whole) == len(batches) == 5
+        assert sorted(torch.cat([b.indices for b in whole]).tolist()) == list(range(30))
+        for one, other in zip(batches.batches(2, start=3), whole[3:], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert not torch.equal(whole[0].indices, next(batches.batches(3)).indices)
+        assert whole[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_probe_learns_with_the_trunk_untouched(tmp_path: Path) -> None:
+    model = Standin()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with make_cache(model, tmp_path) as cache:
+        result = probe(model, cache)
+        assert [row.phase for row in result.history] == ["probe"] * 10
+        assert result.best.log_loss < result.history[0].val_loss
+        fresh = Standin(seed=0)
+        fresh.load_state_dict(result.best_state)
+        for name, tensor in fresh.state_dict().items():
+            in_pooling = name.startswith(Standin.pooling_prefixes)
+            assert torch.equal(tensor, before[name]) != in_pooling, name
+        probabilities = token_probabilities(fresh, cache, device=CPU)
+        assert score(cache.targets, probabilities) == result.best
+
+
+def test_the_probe_resumes_with_the_same_bits_and_saves_no_trunk(tmp_path: Path) -> None:
+    plan = make_plan(epochs=3, mixup=0.2)
+    with make_cache(Standin(), tmp_path) as cache:
+        expected = probe(Standin(drop=0.3), cache, plan, checkpoints=tmp_path / "whole")
+        stop = StopRequest()
+        with pytest.raises(StoppedError):
+            probe(
+                Standin(drop=0.3),
+                cache,
+                plan,
+                checkpoints=tmp_path / "cut",
+                stop=stop,
+                on_step=lambda step, *_: stop.request() if step == 6 else None,
+            )
+        result = probe(Standin(drop=0.3), cache, plan, checkpoints=tmp_path / "cut", resume=True)
+    assert all(torch.equal(result.best_state[name], expected.best_state[name]) for name in expected.best_state)
+    states = [load_checkpoint(tmp_path / name) for name in ("whole", "cut")]
+    assert states[0] is not None
+    assert states[1] is not None
+    for kind in ("model", "ema", "optimizer"):
+        one, other = (getattr(state, kind) for state in states)
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert not any("stem" in name or "blocks" in name for name in one)
+
+
+@pytest.mark.parametrize("class_tokens", [False, True])
+def test_the_probe_of_a_patchconvnet_changes_what_stands_behind_the_tokens(tmp_path: Path, class_tokens: bool) -> None:
+    torch.manual_seed(0)
+    model = PatchConvNet(embed_dim=16, depth=2, num_classes=3, class_tokens=class_tokens, layer_scale=0.1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with cache_tokens(model, ColourBatches(count=30, size=64), device=CPU, folder=tmp_path) as cache:
+        result = probe(model, cache)
+    assert result.best.log_loss < result.history[0].val_loss
+    changed = {name for name, tensor in result.best_state.items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if name.startswith(("pooling.", "norm.", "head."))}
+    model.load_state_dict(result.best_state)
+
+
+def test_the_baseline_finds_what_is_there_and_knows_absent_classes() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.arange(90) % 3
+    features = rng.normal(size=(90, 6)).astype(np.float32)
+    features[np.arange(90), targets] += 3
+    part = slice(0, 60), slice(60, 75), slice(75, 90)
+    baseline = logistic_baseline(
+        features[part[0]],
+        np.where(targets[part[0]] == 2, 3, targets[part[0]]),
+        val_features=features[part[1]],
+        val_targets=targets[part[1]],
+        features=features[part[2]],
+        classes=4,
+    )
+    assert baseline.probabilities.shape == (15, 4)
+    np.testing.assert_allclose(baseline.probabilities.sum(axis=1), 1.0)
+    assert np.all(baseline.probabilities[:, 2] == 0)
+    right = baseline.probabilities.argmax(1) == np.where(targets[part[2]] == 2, 3, targets[part[2]])
+    assert right.mean() > 0.8
+
+
+def test_a_baseline_of_one_class_is_certain_of_it() -> None:
+    ones = np.ones((4, 2), dtype=np.float32)
+    baseline = logistic_baseline(
+        ones, np.full(4, 1), val_features=ones, val_targets=np.full(4, 1), features=ones, classes=3
+    )
+    assert baseline.probabilities.tolist() == [[0.0, 1.0, 0.0]] * 4
