@@ -1,0 +1,116 @@
+"""What a loader's workers do: which photos make up a batch, and how one is opened and prepared."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from pcn_cli.data.open_image import UnreadablePhotoError, open_photo
+from pcn_cli.data.preprocessing import preprocess
+from pcn_cli.records.preprocessing import Preprocessing
+
+_DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
+
+
+class Varied(Protocol):
+    """What training needs of an augmentation."""
+
+    def __call__(self, image: Image.Image, *, epoch: int, sample: int) -> NDArray[np.float32]:
+        """The input (3, H, W) of an upright RGB photo."""
+        ...
+
+
+class StackedPhotos(NamedTuple):
+    """A batch as a worker sends it: what could be opened, and (position, reason) of what could not."""
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+    unreadable: list[tuple[int, str]]
+
+
+class LoadedPhoto(NamedTuple):
+    """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`."""
+
+    position: int
+    target: int
+    pixels: NDArray[np.float32] | None
+    reason: str
+
+
+class BatchOrder(Sampler[list[tuple[int, int]]]):
+    """The (epoch, position) pairs of each batch; `epoch` and `start` are set before each iteration."""
+
+    def __init__(self, photos: int, batch_size: int, *, seed: int, shuffle: bool, drop_last: bool) -> None:
+        self._photos, self._batch_size = photos, batch_size
+        self._seed, self._shuffle, self._drop_last = seed, shuffle, drop_last
+        self.epoch, self.start = 0, 0
+
+    def count_batches(self) -> int:
+        """Batches in a whole epoch."""
+        return self._photos // self._batch_size if self._drop_last else -(-self._photos // self._batch_size)
+
+    def __len__(self) -> int:
+        return max(self.count_batches() - self.start, 0)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self.epoch
+        positions = np.arange(self._photos)
+        if self._shuffle:
+            positions = np.random.default_rng((_DOMAIN, self._seed, epoch)).permutation(self._photos)
+        for number in range(self.start, self.count_batches()):
+            chosen = positions[number * self._batch_size : (number + 1) * self._batch_size]
+            yield [(epoch, int(position)) for position in chosen]
+
+
+class PhotoDataset(Dataset[LoadedPhoto]):
+    """Opens and prepares one photo; errors travel as values, since exceptions lose their facts between processes."""
+
+    def __init__(
+        self,
+        root: Path,
+        files: list[str],
+        targets: list[int],
+        preprocessing: Preprocessing,
+        augmentation: Varied | None,
+    ) -> None:
+        self._root, self._files, self._targets = root, files, targets
+        self._preprocessing, self._augmentation = preprocessing, augmentation
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, key: tuple[int, int]) -> LoadedPhoto:
+        epoch, position = key
+        try:
+            image = open_photo(self._root / self._files[position])
+        except UnreadablePhotoError as error:
+            return LoadedPhoto(position, self._targets[position], None, error.reason)
+        if self._augmentation is None:
+            pixels = preprocess(image, self._preprocessing)
+        else:
+            pixels = self._augmentation(image, epoch=epoch, sample=position)
+        return LoadedPhoto(position, self._targets[position], pixels, "")
+
+
+def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
+    """The readable photos as one batch, in their order, and the others apart."""
+    readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
+    images = torch.empty(0)
+    if readable:
+        _, height, width = readable[0][1].shape
+        images = torch.empty(len(readable), 3, height, width, memory_format=torch.channels_last)
+        for image, (_, pixels) in zip(images, readable, strict=True):
+            image.copy_(torch.from_numpy(pixels))
+    return StackedPhotos(
+        images,
+        torch.tensor([photo.target for photo, _ in readable], dtype=torch.int64),
+        torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
+        [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
+    )
