@@ -32,16 +32,21 @@ class StackedPhotos(NamedTuple):
     images: Tensor
     targets: Tensor
     indices: Tensor
+    sizes: Tensor
     unreadable: list[tuple[int, str]]
 
 
 class LoadedPhoto(NamedTuple):
-    """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`."""
+    """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`.
+
+    `size` is the width and height of the upright picture in pixels.
+    """
 
     position: int
     target: int
     pixels: NDArray[np.float32] | None
-    reason: str
+    size: tuple[int, int] = (0, 0)
+    reason: str = ""
 
 
 class BatchOrder(Sampler[list[tuple[int, int]]]):
@@ -91,12 +96,12 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         try:
             image = open_photo(self._root / self._files[position])
         except UnreadablePhotoError as error:
-            return LoadedPhoto(position, self._targets[position], None, error.reason)
+            return LoadedPhoto(position, self._targets[position], None, reason=error.reason)
         if self._augmentation is None:
             pixels = preprocess(image, self._preprocessing)
         else:
             pixels = self._augmentation(image, epoch=epoch, sample=position)
-        return LoadedPhoto(position, self._targets[position], pixels, "")
+        return LoadedPhoto(position, self._targets[position], pixels, image.size)
 
 
 def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
@@ -112,5 +117,6 @@ def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
         images,
         torch.tensor([photo.target for photo, _ in readable], dtype=torch.int64),
         torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
+        torch.tensor([photo.size for photo, _ in readable], dtype=torch.int64),
         [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
     )

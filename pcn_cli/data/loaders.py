@@ -24,12 +24,14 @@ from pcn_cli.records.preprocessing import Preprocessing
 class Batch(NamedTuple):
     """Photos that go through the network together.
 
-    images (B, 3, H, W) float32 in channels-last memory, targets (B,) int64, indices (B,) int64: positions in `files`.
+    images (B, 3, H, W) float32 in channels-last memory, targets (B,) int64, indices (B,) int64: positions in `files`,
+    sizes (B, 2) int64: width and height of the upright pictures in pixels.
     """
 
     images: Tensor
     targets: Tensor
     indices: Tensor
+    sizes: Tensor
 
 
 class PhotoBatches:
@@ -97,11 +99,11 @@ class PhotoBatches:
         try:
             with _quiet_about_workers():
                 loaded = iter(self._open_loader())
-            for images, targets, indices, unreadable in loaded:
+            for images, targets, indices, sizes, unreadable in loaded:
                 for position, reason in unreadable:
                     self._report(position, reason)
                 if len(indices):
-                    yield Batch(images, targets, indices)
+                    yield Batch(images, targets, indices, sizes)
         # What a dead worker looks like depends on what it held: a message of torch, or a connection that ends.
         except (RuntimeError, EOFError, ConnectionError) as error:
             self.close()

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
+from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.loaders import PhotoBatches
-from pcn_cli.data.open_image import read_size
 from pcn_cli.data.preprocessing import place_input
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import Prediction
@@ -52,18 +53,18 @@ def score_photos(
         shuffle=False,
         on_unreadable=on_unreadable,
     )
-    model = model.to(device, memory_format=torch.channels_last).eval()
+    network = cast("Attends", model.to(device).eval())
     for batch in photos.batches():
         if should_stop:
             should_stop()
         with torch.inference_mode():
-            attended = model.attend(batch.images.to(device, memory_format=torch.channels_last))
-        probabilities = torch.softmax(attended.logits.double() / config.temperature, dim=1).cpu().numpy()
+            attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
+        probabilities = torch.softmax(attended.logits.cpu().double() / config.temperature, dim=1).numpy()
         best = probabilities.argmax(axis=1)
         weights = choose_weights(attended.weights.float().cpu().numpy(), best)
         looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
         for row, index in enumerate(batch.indices.tolist()):
-            width, height = read_size(root / files[index])
+            width, height = batch.sizes[row].tolist()
             placement = place_input(config.preprocessing, width, height)
             yield Scored(
                 index=index,

@@ -295,5 +295,5 @@ def _probabilities(model: nn.Module, batches: PhotoBatches, work: Work) -> Proba
     for batch in batches.batches():
         work.stop.check("stopped while measuring")
         images = batch.images.to(work.device, memory_format=torch.channels_last)
-        pieces.append(model(images).double().softmax(dim=1).cpu().numpy())
+        pieces.append(model(images).cpu().double().softmax(dim=1).numpy())
     return np.concatenate(pieces)

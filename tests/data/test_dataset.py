@@ -34,8 +34,9 @@ def test_a_variation_is_called_with_the_epoch_and_the_position(tmp_path, draw_ph
 
 def test_stacked_photos_are_channels_last_and_the_unreadable_stand_apart():
     pixels = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
-    stacked = stack_photos([LoadedPhoto(9, 1, pixels, ""), LoadedPhoto(3, 2, None, "broken")])
+    stacked = stack_photos([LoadedPhoto(9, 1, pixels, (7, 5)), LoadedPhoto(3, 2, None, reason="broken")])
     assert torch.equal(stacked.images, torch.from_numpy(pixels)[None])
     assert stacked.images.is_contiguous(memory_format=torch.channels_last)
     assert (stacked.targets.tolist(), stacked.indices.tolist()) == ([1], [9])
+    assert stacked.sizes.tolist() == [[7, 5]]
     assert stacked.unreadable == [(3, "broken")]
