@@ -124,7 +124,7 @@ def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ModelError: a name is none of the published ones.
     """
     ours = {_to_ours(name): tensor for name, tensor in state_dict.items() if not _CLASS_HEAD.fullmatch(name)}
-    numbers = sorted(int(found[1]) for name in state_dict if (found := _CLASS_HEAD.fullmatch(name)))
+    numbers = [int(head[1]) for name in state_dict if (head := _CLASS_HEAD.fullmatch(name))]
     if numbers:
         heads = [(f"head.{k}.weight", f"head.{k}.bias") for k in range(max(numbers) + 1)]
         missing = [name for pair in heads for name in pair if name not in state_dict]
@@ -141,15 +141,15 @@ def to_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ModelError: a name is none of ours.
     """
-    published: dict[str, Tensor] = {}
-    for name in sorted(state_dict, key=lambda name: name != "pooling.cls_token"):  # published first; the rest stays
-        tensor = state_dict[name]
-        if name == "head.weight" and tensor.ndim == 3:  # class tokens: (K, 1, d)
-            for k, (weight, bias) in enumerate(zip(tensor, state_dict["head.bias"], strict=True)):
-                published |= {f"head.{k}.weight": weight, f"head.{k}.bias": bias[None]}
-        elif name != "head.bias" or state_dict["head.weight"].ndim == 2:
-            published[_to_published(name)] = tensor
-    return published
+    weight, bias = state_dict.get("head.weight"), state_dict.get("head.bias")
+    heads: dict[str, Tensor] = {}
+    if weight is not None and bias is not None and weight.ndim == 3:  # class tokens: (K, 1, d) and (K,)
+        for k in range(len(weight)):
+            heads |= {f"head.{k}.weight": weight[k], f"head.{k}.bias": bias[k : k + 1]}
+    names = [name for name in state_dict if not (heads and name.startswith("head."))]
+    # The class token comes first in the published order; the rest is in ours.
+    published = {_to_published(name): state_dict[name] for name in sorted(names, key="pooling.cls_token".__ne__)}
+    return published | heads
 
 
 def is_published(names: Mapping[str, object]) -> bool:
@@ -202,7 +202,7 @@ def _guess(shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
         raise ModelError(
             f"not a PatchConvNet: {found} among {len(shapes)} tensors, expected cls_token of (1, 1, width)"
         )
-    blocks = {int(found[1]) for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))}
+    blocks = {int(block[1]) for name in shapes if (block := re.match(r"blocks\.(\d+)\.", name))}
     class_tokens = "head.0.weight" in shapes
     head = tuple(shapes.get("head.weight", ()))
     if not class_tokens and not head:

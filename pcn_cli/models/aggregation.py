@@ -1,0 +1,211 @@
+"""Attention pooling on any timm backbone: the layer of PatchConvNet in the place of the backbone's average pooling.
+
+Touvron et al. 2021, arXiv:2112.13692, section 3. The tokens are the map that the backbone's own average pooling would
+see. What the backbone has between its pooling and its classifier (ConvNeXt's norm, MobileNetV3's last convolution)
+stays and acts on the pooled token, so that a fresh network gives the features of the backbone with average pooling; the
+one difference is the factor N / (N + 1), for the class token is a key too.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from timm.layers import trunc_normal_
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._manipulate import group_with_matcher
+from torch import Tensor, nn
+
+from pcn_cli.models.backbone import feature_map, is_nhwc, look_at, make_backbone
+from pcn_cli.models.blocks import LAYER_NORM_EPS, make_head
+from pcn_cli.models.grid import measure_patch_grid
+from pcn_cli.models.pooling import Attended, AttentionPooling
+from pcn_cli.records.model import PatchGrid
+
+
+class AttentionPooled(nn.Module):
+    """A timm backbone whose average pooling is attention pooling.
+
+    Args:
+        backbone: a name of timm's registry; backbone_args: its settings, as JSON holds them.
+        embed_dim: width of the pooling; None keeps the backbone's. Another width puts a projection and a norm of ours
+            in the place of what the backbone has behind its pooling.
+        drop_rate: dropout in the pooling block; attn_drop_rate: on its weights; drop_path_rate: handed to the backbone.
+
+    Raises:
+        ValueError: there is no such backbone, it takes no such setting, or it gives no grid of features.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        backbone_args: Mapping[str, Any] | None = None,
+        embed_dim: int | None = None,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone = make_backbone(backbone, dict(backbone_args or {}), in_chans, drop_path_rate)
+        channels, self._head_parts = look_at(self.backbone, in_chans)
+        width = embed_dim or channels
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.num_features = channels
+        self.embed_dim = width
+        self.drop_rate = drop_rate
+        self.projection: nn.Module = nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        if width != channels:
+            self.projection = nn.Conv2d(channels, width, 1)
+            trunc_normal_(self.projection.weight, std=width**-0.5)
+            nn.init.zeros_(self.projection.bias)  # type: ignore[arg-type]
+            self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+            for part in self._head_parts:
+                self.backbone.add_module(part, nn.Identity())
+            self._head_parts = ()
+        self.pooling = AttentionPooling(width, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, start="average")
+        self.head_hidden_size = self._count_features()
+        self.train()
+        self.head = make_head(self.head_hidden_size, num_classes)
+        self.feature_info = getattr(self.backbone, "feature_info", [])
+        self._patch_grid: PatchGrid | None = None
+        self.pretrained_cfg: dict[str, Any] = {}
+
+    @property
+    def pooling_prefixes(self) -> tuple[str, ...]:
+        """Parameter-name prefixes of everything behind the tokens, the backbone's own part of it included."""
+        own = tuple(f"backbone.{part}." for part in self._head_parts)
+        return ("projection.", "pooling.", "norm.", "head.", *own)
+
+    @property
+    def patch_grid(self) -> PatchGrid:
+        """Where the patches lie, measured when first asked for, at the input size of `pretrained_cfg`."""
+        if self._patch_grid is None:
+            size = self.pretrained_cfg.get("input_size") or (3, 224, 224)
+            self._patch_grid = measure_patch_grid(self.backbone, (self.in_chans, *size[-2:]))
+        return self._patch_grid
+
+    @patch_grid.setter
+    def patch_grid(self, grid: PatchGrid) -> None:
+        self._patch_grid = grid
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits (B, num_classes) of images (B, in_chans, H, W)."""
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The tokens (B, C, h, w), channels-last in memory: what the backbone's average pooling would see."""
+        tokens = feature_map(self.backbone, images.contiguous(memory_format=torch.channels_last))
+        return tokens.contiguous(memory_format=torch.channels_last)
+
+    def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
+        """The logits for tokens (B, C, h, w), or with `pre_logits` what the head would see."""
+        return self._classify(self.pooling(self.projection(tokens)).tokens, pre_logits)
+
+    def attend(self, images: Tensor) -> Attended:
+        """The logits and where they came from."""
+        return self.attend_tokens(self.forward_features(images))
+
+    def attend_tokens(self, tokens: Tensor) -> Attended:
+        """The logits and where they came from, for tokens (B, C, h, w)."""
+        projected = self.projection(tokens)
+        pooled = self.pooling(projected)
+        grid = (tokens.shape[2], tokens.shape[3])
+        return Attended(self._classify(pooled.tokens), pooled.weights, self.pooling.value(projected), grid)
+
+    def tail(self, pooled: Tensor) -> Tensor:
+        """The logits once the weighted sum of values (…, 1, d) is known: hiding patches is closed form."""
+        return self._classify(self.pooling.finish(pooled))
+
+    def forward_intermediates(self, x: Tensor, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the backbone's
+        """The intermediates that the backbone gives."""
+        return self.backbone.forward_intermediates(x, *arguments, **options)  # type: ignore[operator]
+
+    def prune_intermediate_layers(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the backbone's
+        """The indices kept, after the backbone dropped what lies behind them; the pooling goes too."""
+        self.add_module("pooling", nn.Identity())
+        self.reset_classifier(0)
+        return self.backbone.prune_intermediate_layers(*arguments, **options)  # type: ignore[operator]
+
+    def get_classifier(self) -> nn.Module:
+        """The head."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Start a new head for `num_classes` (0: none).
+
+        Raises:
+            ValueError: `global_pool` asks for another pooling; the attention pooling is the network.
+        """
+        if global_pool not in (None, "token"):
+            raise ValueError(f"the pooling cannot be changed to {global_pool!r}")
+        reference = next(self.backbone.parameters())
+        self.num_classes = num_classes
+        self.head = make_head(self.head_hidden_size, num_classes).to(reference.device, reference.dtype)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute the backbone's activations twice to save memory."""
+        self.backbone.set_grad_checkpointing(enable)  # type: ignore[operator]
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that must not decay, beside the one-dimensional ones."""
+        own: set[str] = getattr(self.backbone, "no_weight_decay", set)()
+        return {"pooling.cls_token"} | {f"backbone.{name}" for name in own}
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float, ...]]:
+        """A function for timm that orders parameters: the backbone's own layers, then everything behind the tokens."""
+        trunk = [
+            (name, name)
+            for name, _ in self.backbone.named_parameters()
+            if not f"backbone.{name}".startswith(self.pooling_prefixes)
+        ]
+        matcher = self.backbone.group_matcher(coarse=coarse)  # type: ignore[operator]
+        layers = group_with_matcher(iter(trunk), matcher, reverse=True)
+        return lambda name: (float(layers.get(name.removeprefix("backbone."), len(trunk) + 1)),)
+
+    def _classify(self, cls: Tensor, pre_logits: bool = False) -> Tensor:
+        features = self._backbone_head(self.norm(cls))
+        logits: Tensor = features if pre_logits else self.head(features)
+        return logits
+
+    def _backbone_head(self, cls: Tensor) -> Tensor:
+        """What the backbone makes of a pooled map, given the token (…, 1, d) that takes the pooled map's place."""
+        if self.embed_dim != self.num_features:
+            return cls.squeeze(-2)
+        flat = cls.reshape(-1, 1, 1, self.embed_dim)  # a grid of one patch: average pooling leaves it as it is
+        grid = flat if is_nhwc(self.backbone) else flat.permute(0, 3, 1, 2)
+        features: Tensor = self.backbone.forward_head(grid, pre_logits=True)  # type: ignore[operator]
+        return features.reshape(*cls.shape[:-2], -1)
+
+    @torch.no_grad()
+    def _count_features(self) -> int:
+        reference = next(self.backbone.parameters())
+        token = torch.zeros(1, 1, self.embed_dim, device=reference.device, dtype=reference.dtype)
+        self.eval()
+        return self._backbone_head(token).shape[-1]
+
+
+# timm looks for this name in the module of an entry point.
+default_cfgs = generate_default_cfgs({"attention_pooled": {"classifier": "head"}})
+_FROM_BACKBONE = ("input_size", "fixed_input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
+
+
+def attention_pooled(pretrained: bool = False, **options: Any) -> AttentionPooled:  # noqa: ANN401 - timm's convention
+    """Attention pooling on the timm model named `backbone`, with its `backbone_args`."""
+    network: AttentionPooled = build_model_with_cfg(
+        AttentionPooled,
+        "attention_pooled",
+        pretrained,
+        feature_cfg={"out_indices": options.pop("out_indices", (0, 1, 2, 3, 4)), "feature_cls": "getter"},
+        **options,
+    )
+    if not isinstance(options.get("pretrained_cfg"), dict) and isinstance(network, AttentionPooled):
+        own = getattr(network.backbone, "pretrained_cfg", {})
+        network.pretrained_cfg = network.pretrained_cfg | {key: own[key] for key in _FROM_BACKBONE if key in own}
+    return network
+
+
+register_model(attention_pooled)

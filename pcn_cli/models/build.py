@@ -1,0 +1,190 @@
+"""From a word that a person types to a network: to plan with, to start training from, to predict with.
+
+A word is a card (`s60`), a timm backbone (`timm:…`), a model folder, or a weight file.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pcn_cli.errors import ModelError
+from pcn_cli.models.aggregation import AttentionPooled
+from pcn_cli.models.folder import WEIGHTS, fill_model, load_model_folder, make_model, read_config
+from pcn_cli.models.grid import measure_patch_grid
+from pcn_cli.models.sources import Fetch, card_config, card_preprocessing, count_parameters, find_source, read_weights
+from pcn_cli.models.store import weights_cache, weights_path
+from pcn_cli.models.timm_source import (
+    PREFIX,
+    TimmSource,
+    parse_timm_source,
+    pooled_args,
+    read_backbone,
+    timm_preprocessing,
+)
+from pcn_cli.models.zoo import Card
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.preprocessing import Fit, Preprocessing
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFacts:
+    """What is known of a source before anything is fetched: enough to plan a training."""
+
+    name: str
+    input_size: int
+    crop_pct: float
+    parameters: int
+    download_bytes: int = 0
+
+
+def describe_source(source: str) -> SourceFacts:
+    """The facts of `source`; nothing is downloaded.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    if source.startswith(PREFIX):
+        timm_source = parse_timm_source(source)
+        preprocessing = timm_preprocessing(timm_source)
+        model = make_model("attention_pooled", 0, pooled_args(timm_source))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        download = 0 if timm_source.file else 4 * parameters  # without the pooling it is a little less
+        return _facts(timm_source.name, preprocessing, parameters, download)
+    found = find_source(source)
+    if isinstance(found, Card):
+        stored = weights_path(weights_cache(), found.full_name).is_file()
+        download = 0 if stored or not found.url else found.minimum_bytes
+        return _facts(found.name, card_preprocessing(found), found.parameters, download)
+    if found.is_dir():
+        config = read_config(found)
+        name = config.card.removeprefix(PREFIX) or found.resolve().name
+        return _facts(name, config.preprocessing, count_parameters(found / WEIGHTS))
+    return _facts(found.stem, Preprocessing(height=224, width=224), count_parameters(found))
+
+
+def start_model(
+    source: str,
+    classes: tuple[str, ...],
+    *,
+    fetch: Fetch,
+    size: int | None = None,
+    fit: Fit = "crop",
+    crop_pct: float | None = None,
+    drop_path: float = 0.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> tuple[nn.Module, ModelConfig]:
+    """The network to start training from, with a head for `classes`, and its facts.
+
+    The head is new (drawn from `seed`) unless the source knows exactly these classes; then its rows are put into their
+    order. Cards without weights start from random numbers.
+
+    Raises:
+        ModelError, DownloadError: the source is none, is damaged, or cannot be fetched.
+    """
+    options = {"drop_rate": dropout} | ({"drop_path_rate": drop_path} if drop_path else {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if source.startswith(PREFIX):
+            model, config = _start_pooled(parse_timm_source(source), classes, options)
+        else:
+            model, config = _start_known(source, classes, fetch, options)
+            if config.classes != classes:
+                _change_classes(model, config.classes, classes)
+    preprocessing = replace(
+        config.preprocessing,
+        height=size or config.preprocessing.height,
+        width=size or config.preprocessing.width,
+        fit=fit,
+        crop_pct=crop_pct or config.preprocessing.crop_pct,
+    )
+    if isinstance(model, AttentionPooled):
+        if _input_size(preprocessing) != _input_size(config.preprocessing) or source.startswith(PREFIX):
+            config = replace(config, patch_grid=measure_patch_grid(model.backbone, _input_size(preprocessing)))
+        model.patch_grid = config.patch_grid
+    return model, replace(config, classes=classes, preprocessing=preprocessing, temperature=1.0)
+
+
+def read_model(source: str, *, fetch: Fetch) -> tuple[nn.Module, ModelConfig]:
+    """The trained network behind `source` in evaluation mode, and its facts.
+
+    Raises:
+        ModelError, DownloadError: the source is none, has no weights, is damaged, or cannot be fetched.
+    """
+    if source.startswith(PREFIX):
+        raise ModelError(
+            f"{source} has no trained attention pooling yet, so it cannot predict",
+            f"pcn finetune PHOTOS --model {source}",
+        )
+    found = find_source(source)
+    if isinstance(found, Path) and found.is_dir():
+        return load_model_folder(found)
+    if isinstance(found, Card) and found.url is None:
+        raise ModelError(f"{found.name} has no weights yet: {found.note}", f"pcn finetune PHOTOS --model {found.name}")
+    model, config = read_weights(found, fetch, {})
+    return model.eval(), config
+
+
+def _start_known(
+    source: str, classes: tuple[str, ...], fetch: Fetch, options: dict[str, Any]
+) -> tuple[nn.Module, ModelConfig]:
+    found = find_source(source)
+    if isinstance(found, Path) and found.is_dir():
+        trained, config = load_model_folder(found)
+        model = make_model(config.architecture, len(config.classes), config.model_args, **options)
+        model.load_state_dict(trained.state_dict())
+        return model, config
+    if isinstance(found, Card) and found.url is None:
+        model = make_model(found.architecture, len(classes), {}, **options)
+        return model, replace(card_config(found), classes=classes)
+    return read_weights(found, fetch, options)
+
+
+def _start_pooled(
+    source: TimmSource, classes: tuple[str, ...], options: dict[str, Any]
+) -> tuple[nn.Module, ModelConfig]:
+    tensors = read_backbone(source)
+    arguments = pooled_args(source)
+    model = make_model("attention_pooled", len(classes), arguments, **options)
+    fill_model(model.get_submodule("backbone"), tensors, f"{PREFIX}{source.name}")
+    return model, ModelConfig(
+        architecture="attention_pooled",
+        model_args=arguments,
+        classes=classes,
+        preprocessing=timm_preprocessing(source),
+        card=f"{PREFIX}{source.name}",
+        licence=str(source.pretrained_cfg.get("license") or ""),
+    )
+
+
+def _change_classes(model: nn.Module, old: tuple[str, ...], new: tuple[str, ...]) -> None:
+    """Give `model` a head for the `new` classes: the old one with its rows moved where only the order differs."""
+    if set(old) != set(new):
+        model.reset_classifier(len(new))  # type: ignore[operator]
+        return
+    order = [old.index(name) for name in new]
+    parameters = dict(model.named_parameters())
+    rows = ["head.weight", "head.bias"]
+    with torch.no_grad():
+        for name in rows:
+            parameters[name].copy_(parameters[name][order])
+        token = parameters["pooling.cls_token"]
+        if token.shape[1] > 1:  # class tokens move with their classes
+            token.copy_(token[:, order])
+
+
+def _facts(name: str, preprocessing: Preprocessing, parameters: int, download_bytes: int = 0) -> SourceFacts:
+    return SourceFacts(
+        name=name,
+        input_size=max(preprocessing.height, preprocessing.width),
+        crop_pct=preprocessing.crop_pct,
+        parameters=parameters,
+        download_bytes=download_bytes,
+    )
+
+
+def _input_size(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    return (3, preprocessing.height, preprocessing.width)

@@ -1,0 +1,183 @@
+"""Attention pooling: the layer that takes the place of average pooling, and whose weights are the maps.
+
+Touvron et al. 2021, arXiv:2112.13692. The query is a learned constant, so the keys and values of single patches are
+never formed unless somebody asks: scores are tokens · (Wkᵀ q), and the pooled value is Wv (Σ a_j token_j).
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from timm.layers import trunc_normal_
+from torch import Tensor, nn
+
+from pcn_cli.models.blocks import LAYER_NORM_EPS
+
+MLP_RATIO = 3
+
+
+class Attended(NamedTuple):
+    """What one forward pass tells about where a decision came from.
+
+    logits (B, K); weights (B, 1, N+1), class token first, or with class tokens (B, K, N), each row summing to 1; values
+    (B, N+1, d) or (B, N, d); grid (h, w) with N = h · w in row-major order.
+    """
+
+    logits: Tensor
+    weights: Tensor
+    values: Tensor
+    grid: tuple[int, int]
+
+
+class Pooled(NamedTuple):
+    """What the pooling gives: tokens (B, T, d) and their weights over the keys (B, T, N+1) or (B, T, N)."""
+
+    tokens: Tensor
+    weights: Tensor
+
+
+class AttentionPooling(nn.Module):
+    """One attention layer whose only queries are learned class tokens, then a small MLP on those tokens.
+
+    With one class token, the token is a key and value beside the patches. With one per class (`class_tokens`), keys
+    and values are the patches alone. One head; branches scaled by gamma_1 and gamma_2; never drop-path.
+
+    Args:
+        class_tokens: how many class tokens, one per class; None for the single one.
+        start: `published` draws as the authors did. `average` begins as the average of the raw tokens, times
+            N / (N + 1) because the class token is a key of value 0: no query, raw values, no MLP; see `Projection`.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        *,
+        class_tokens: int | None = None,
+        layer_scale: float = 1e-4,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        start: Literal["published", "average"] = "published",
+    ) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.token_is_key = class_tokens is None
+        self.start = start
+        published = start == "published"
+        # Average pooling sees raw tokens: a LayerNorm before the values would change what is averaged.
+        self.values_are_normed = published
+        self.cls_token = nn.Parameter(torch.zeros(1, class_tokens or 1, embed_dim))
+        self.gamma_1 = nn.Parameter(torch.full((embed_dim,), layer_scale if published else 1.0))
+        self.gamma_2 = nn.Parameter(torch.full((embed_dim,), layer_scale if published else 0.0))
+        self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        identity = 0.0 if published else 1.0
+        gain, mlp_gain = (1.0, 1.0) if published else (1 / embed_dim, embed_dim**-0.5)
+        self.q = Projection(embed_dim, embed_dim, gain=gain)
+        self.k = Projection(embed_dim, embed_dim, gain=gain, identity=identity)
+        self.v = Projection(embed_dim, embed_dim, gain=gain, identity=identity)
+        self.attn_drop = nn.Dropout(attn_drop_rate)
+        self.proj = Projection(embed_dim, embed_dim, gain=gain, identity=identity)
+        self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.fc1 = Projection(embed_dim, MLP_RATIO * embed_dim, gain=mlp_gain)
+        self.fc2 = Projection(MLP_RATIO * embed_dim, embed_dim, gain=mlp_gain)
+        self.drop = nn.Dropout(drop_rate)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew."""
+        published = self.start == "published"
+        for layer in (self.fc1, self.fc2):
+            layer.draw(std=0.02)
+        for layer in (self.q, self.k, self.v, self.proj):
+            layer.draw(std=0.02 if published else 0.0)
+        if published:
+            trunc_normal_(self.cls_token, std=0.02)
+        else:
+            nn.init.zeros_(self.cls_token)
+
+    def reset_class_tokens(self, count: int) -> None:
+        """Put `count` new class tokens in place of those there are."""
+        self.cls_token = nn.Parameter(self.cls_token.new_empty(1, count, self.embed_dim))
+        trunc_normal_(self.cls_token, std=0.02)
+
+    def forward(self, tokens: Tensor) -> Pooled:
+        """The class tokens after looking at the grid (B, d, h, w), and how they looked."""
+        patches = tokens.flatten(2).transpose(1, 2)  # (B, d, h, w) channels-last → (B, N, d), a view
+        normed, normed_cls = self.norm1(patches), self.norm1(self.cls_token)
+        weights = self._weigh(normed, normed_cls)
+        mix = self.attn_drop(weights)
+        pooled = (
+            self._mix(mix, normed, normed_cls) if self.values_are_normed else self._mix(mix, patches, self.cls_token)
+        )
+        return Pooled(self.finish(self.v(pooled, share=mix.sum(-1, keepdim=True))), weights)
+
+    def value(self, tokens: Tensor) -> Tensor:
+        """The values of all keys: (B, d, h, w) → (B, N+1, d), class token first, or (B, N, d) with class tokens."""
+        keys = tokens.flatten(2).transpose(1, 2)
+        if self.token_is_key:
+            keys = torch.cat([self.cls_token.expand(len(keys), -1, -1).to(keys.dtype), keys], dim=1)
+        values: Tensor = self.v(self.norm1(keys) if self.values_are_normed else keys)
+        return values
+
+    def finish(self, pooled: Tensor) -> Tensor:
+        """The class tokens (…, T, d) once the weighted sum of values is known; the tail of every what-if."""
+        cls = self.cls_token[0] + self.gamma_1 * self.drop(self.proj(pooled))
+        hidden = self.drop(F.gelu(self.fc1(self.norm2(cls))))
+        finished: Tensor = cls + self.gamma_2 * self.drop(self.fc2(hidden))
+        return finished
+
+    def _weigh(self, patches: Tensor, cls: Tensor) -> Tensor:
+        query = self.q(cls)[0]  # (T, d)
+        with torch.autocast(patches.device.type, enabled=False):  # maps keep float32 in mixed precision
+            query = query.to(patches.dtype) * self.embed_dim**-0.5
+            direction = self.k.pull(query)  # (T, d): Wkᵀ q
+            scores = (patches @ direction.T).transpose(1, 2)  # (B, N, T) → (B, T, N)
+            if self.token_is_key:
+                own = (cls[0].to(direction.dtype) * direction).sum(-1).expand(len(patches), 1, 1)
+                scores = torch.cat([own, scores], dim=2)
+            # The key's bias adds the same to every score of a query; softmax takes it out again.
+            scores = scores + (query * self.k.gain * self.k.bias).sum(-1)[:, None]
+            weights: Tensor = scores.float().softmax(dim=-1).to(patches.dtype)
+        return weights
+
+    def _mix(self, weights: Tensor, patches: Tensor, cls: Tensor) -> Tensor:
+        with torch.autocast(patches.device.type, enabled=False):
+            weights = weights.to(patches.dtype)
+            if not self.token_is_key:
+                return weights @ patches
+            return weights[:, :, :1] * cls.to(patches.dtype) + weights[:, :, 1:] @ patches  # (B, 1, d)
+
+
+class Projection(nn.Linear):
+    """A linear map identity · x + gain · (W x + b); with identity 0 and gain 1 an ordinary linear layer.
+
+    Adam moves every entry of W by about the learning rate and all in step, so one step changes an output of a dense
+    layer by up to d times the rate: a wide pooling that starts as something good is lost in a few steps, and its map
+    collapses on one patch. A gain of 1/d makes that the rate itself, and weight decay draws the map back to its start.
+    Measured on 600 photos with 1280 channels: validation log-loss 0.33 rather than 0.50.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, gain: float, identity: float = 0.0) -> None:
+        self.gain = gain
+        self.identity = identity
+        super().__init__(in_features, out_features)
+
+    def draw(self, *, std: float) -> None:
+        """Start anew: `std` is that of the map itself, so of gain · W; no bias."""
+        if std:
+            trunc_normal_(self.weight, std=std / self.gain, a=-2 / self.gain, b=2 / self.gain)
+        else:
+            nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, share: Tensor | None = None) -> Tensor:
+        """The map of x (…, d); `share` (…, 1) of the bias, where x is a sum whose weights sum to `share`."""
+        mapped = F.linear(x, self.weight, self.bias if share is None else None)
+        if share is not None:
+            mapped = mapped + share * self.bias
+        if self.gain != 1:
+            mapped = self.gain * mapped
+        return mapped + self.identity * x if self.identity else mapped
+
+    def pull(self, query: Tensor) -> Tensor:
+        """Mᵀ q for queries (T, d), where M is the whole linear part."""
+        return self.identity * query + self.gain * (query @ self.weight.to(query.dtype))
