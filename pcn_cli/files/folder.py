@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,10 @@ def replacing_folder(folder: Path) -> Iterator[NewFolder]:
 
 
 def _sync_tree(folder: Path) -> None:
-    for here, _, names in os.walk(folder):
-        for name in names:
-            sync_file(Path(here, name))
-        sync_folder(Path(here))
+    tree = [(Path(here), names) for here, _, names in os.walk(folder)]
+    # Many at once: a file system writes its journal once for all that wait, which is several times faster.
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        for _ in pool.map(sync_file, [here / name for here, names in tree for name in names]):
+            pass
+    for here, _ in tree:
+        sync_folder(here)

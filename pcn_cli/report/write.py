@@ -120,14 +120,14 @@ def _detail_chunks(content: ReportContent, rows: Rows, top: ScaleTop) -> Iterato
                 {
                     "top": [[index[name], round(p, 5)] for name, p in row.top],
                     "numbers": [_plain(getattr(row.attention, name)) for name in AttentionNumbers.names()],
-                    **_placed_look(content.looks.get(row.source), content.patch_grid, top),
+                    **placed_look(content.looks.get(row.source), content.patch_grid, top),
                 }
                 for row in rows.all[first : first + DETAILS]
             ],
         )
 
 
-def _placed_look(look: LookMap | None, patch_grid: PatchGrid, top: ScaleTop) -> dict[str, object]:
+def placed_look(look: LookMap | None, patch_grid: PatchGrid, top: ScaleTop) -> dict[str, object]:
     """The map's bytes, its grid (h, w), and where patch columns and rows lie as shares of the picture's sides.
 
     Patch (r, c) is centred at (x + c · dx, y + r · dy); `seen` is what the network saw (left, top, right, bottom).

@@ -98,7 +98,6 @@ function drawPager(page, last, state) {
   for (const [id, target] of [["previous-page", page - 1], ["next-page", page + 1]]) {
     const possible = target >= 1 && target <= last;
     byId(id).classList.toggle("off", !possible);
-    byId(id).toggleAttribute("aria-disabled", !possible);
     if (possible) {
       byId(id).href = addressOf({ ...state, page: target });
     } else {

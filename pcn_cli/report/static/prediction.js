@@ -41,6 +41,7 @@ function drawSteps(row, state) {
   for (const [id, target] of [["previous", shown[at - 1]], ["next", at < 0 ? undefined : shown[at + 1]]]) {
     byId(id).classList.toggle("off", target === undefined);
     if (target === undefined) {
+      if (document.activeElement === byId(id)) byId("prediction-title").focus();
       byId(id).removeAttribute("href");
     } else {
       byId(id).href = addressOf({ ...state, photo: target });
@@ -151,6 +152,8 @@ function startPrediction() {
     event.preventDefault();
     go({ photo: "" });
   });
+  // A browser may close a dialog on its own; the address has to follow.
+  dialog.addEventListener("close", () => { if (readAddress().photo !== "") go({ photo: "" }); });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) go({ photo: "" }); });
   dialog.addEventListener("keydown", (event) => {
     const id = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];

@@ -1,0 +1,232 @@
+"""Reports of invented predictions on drawn pictures, and one browser for all tests that open them."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.training import EpochRow
+from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.write import write_report
+
+CHROMIUM = Path("/usr/bin/chromium")
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 9L9 0" stroke="#000"/></svg>'
+
+
+def invent_content(
+    count: int = 60, *, name: Callable[[str], str] = str, labelled: bool = True, looks: bool = True, seed: int = 0
+) -> ReportContent:
+    """A report's content whose every name has gone through `name`; the numbers depend on the seed alone."""
+    rng = np.random.default_rng(seed)
+    classes = tuple(name(word) for word in ("birch", "maple", "oak"))
+    predictions, maps = [], {}
+    for number in range(count):
+        truth = number % 3
+        scores = rng.normal(0, 1, 3) + 1.5 * np.eye(3)[truth]
+        p = np.exp(scores) / np.exp(scores).sum()
+        best = int(p.argmax())
+        file = f"{classes[truth]}/{name(f'{number:04}')}.jpg"
+        predictions.append(
+            Prediction(
+                file=file,
+                predicted=classes[best],
+                confidence=float(p[best]),
+                probabilities=tuple(p.tolist()),
+                attention=invent_numbers(),
+                split="test" if labelled else "",
+                label=classes[truth] if labelled else "",
+            )
+        )
+        if looks:
+            placement = Placement(width=60, height=40, input_width=64, input_height=64, box=(10, 0, 50, 40))
+            maps[file] = LookMap(values=rng.gamma(0.5, 1, (4, 4)), placement=placement)
+    base = ReportContent(
+        title=name("a run"),
+        run=name("run-1"),
+        part="test" if labelled else "",
+        facts=(name("a network"),),
+        classes=classes,
+        predictions=tuple(predictions),
+        looks=maps,
+    )
+    return add_measurements(base, name) if labelled else base
+
+
+def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportContent:
+    """The same content with everything that needs labels."""
+    right, n = sum(bool(p.correct) for p in base.predictions), len(base.predictions)
+    accuracy = Metric(value=right / n, n=n, method="share that is right", ci_low=right / n - 0.1, ci_high=right / n)
+    guessing = Metric(value=1 / 3, n=n, method="guessing", ci_low=0.2, ci_high=0.5)
+    epochs = [
+        EpochRow(
+            phase="probe",
+            epoch=epoch,
+            step=epoch * 4,
+            lr=1e-3,
+            train_loss=1 / epoch,
+            val_loss=1 / epoch,
+            val_accuracy=0.5,
+            val_macro_f1=0.5,
+            seconds=1,
+            images_per_second=100,
+            memory_mb=10,
+        )
+        for epoch in (1, 2)
+    ]
+    return ReportContent(
+        **{key: getattr(base, key) for key in ("title", "run", "part", "facts", "classes", "predictions", "looks")},
+        metrics={"accuracy": accuracy, "log_loss": Metric(value=0.4, n=n, method=name("mean loss"))},
+        baseline=Baseline(label=base.classes[0], accuracy=guessing),
+        candidates=(
+            Candidate(name="probe", val_log_loss=0.3, accuracy=accuracy, kept=True),
+            Candidate(name="tuned", val_log_loss=0.4, accuracy=guessing),
+        ),
+        per_class=tuple(ClassRow(label=c, precision=0.5, recall=0.5, f1=0.5, support=n // 3) for c in base.classes),
+        findings=(
+            Finding(severity="note", title=name("a note"), evidence=name("seen"), remedy=name("do")),
+            Finding(severity="warning", title=name("a warning"), evidence=name("seen")),
+        ),
+        history=tuple(epochs),
+        figures={name("history"): SVG},
+        scan=ScanFacts(
+            parts={"train": dict.fromkeys(base.classes, 5), "test": dict.fromkeys(base.classes, n // 3)},
+            unreadable=(Unreadable(file=name("broken.jpg"), reason=name("truncated")),),
+            ignored=2,
+        ),
+        reproduce=Reproduce(
+            command=name("pcn finetune photos"),
+            recipe=name("seed: 0"),
+            versions={"pcn": name("0.1")},
+            facts=(("device", name("cpu")),),
+        ),
+    )
+
+
+def invent_numbers() -> AttentionNumbers:
+    """The numbers of some map."""
+    return AttentionNumbers(
+        image_share=0.9,
+        effective_patches=9.5,
+        gini=0.4,
+        mass50=0.2,
+        mass80=0.5,
+        border_share=1.2,
+        peak_x=20,
+        peak_y=20,
+        center_x=30,
+        center_y=20,
+    )
+
+
+def draw_photo(file: str) -> Image.Image:
+    """A small picture in a colour of its own."""
+    return Image.new("RGB", (60, 40), (len(file) * 7 % 256, 120, 90))
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index.html of a labelled report of 60 pictures."""
+    return write_report(tmp_path_factory.mktemp("report") / "report", invent_content(), open_photo=draw_photo)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, started once."""
+    if not CHROMIUM.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{CHROMIUM} is missing: the report must be opened in a browser")
+        pytest.skip(f"needs a browser at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield started
+        started.close()
+
+
+@dataclass
+class Visit:
+    """An opened report, with everything the browser complained of or asked for."""
+
+    page: Page
+    index: Path
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, address: str) -> None:
+        """Load the report at an address such as "#gallery?show=wrong" and wait until it is drawn."""
+        self.page.goto(self.index.as_uri() + address)
+        self.page.wait_for_selector("html.ready")
+
+    def go(self, address: str) -> None:
+        """Go to another address of the loaded report and wait until it is drawn."""
+        self.page.evaluate(
+            """(address) => location.hash === address ? null : new Promise((done) => {
+              addEventListener("hashchange", () => requestAnimationFrame(done), { once: true });
+              location.hash = address;
+            })""",
+            address,
+        )
+
+    def shape(self) -> str:
+        """Every element with the names of its attributes, as nested text: what hostile text must not change."""
+        return self.page.evaluate(
+            """() => {
+              // A canvas has a size once it is painted, which takes its time.
+              const names = (e) => (e.localName === "canvas" ? ["canvas"] : e.getAttributeNames().sort());
+              const shape = (e) => e.localName + "[" + names(e) + "]("
+                + [...e.children].map(shape).join(" ") + ")";
+              return shape(document.documentElement);
+            }"""
+        )
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """Opens a report in a fresh, offline context; at the end nothing may have been complained of or asked for."""
+    contexts, visits = [], []
+
+    def open_report(index: Path, address: str = "", *, ready: bool = True, **options: object) -> Visit:
+        context = browser.new_context(offline=True, **options)
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        seen = Visit(page, index)
+        page.on("console", lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (seen.complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        contexts.append(context)
+        visits.append(seen)
+        if ready:
+            seen.open(address)
+        else:
+            page.goto(index.as_uri() + address)
+        return seen
+
+    yield open_report
+    for context in contexts:
+        context.close()
+    for seen in visits:
+        assert seen.complaints == []
+        assert [url for url in seen.requests if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
+
+
+@pytest.fixture(scope="session")
+def invent() -> Callable[..., ReportContent]:
+    """`invent_content`, for tests that need another report."""
+    return invent_content
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[[str], Image.Image]:
+    """`draw_photo`, the open_photo of these reports."""
+    return draw_photo

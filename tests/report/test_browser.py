@@ -1,0 +1,351 @@
+"""The report as a person meets it: opened from disk in chromium, offline.
+
+The `visit` fixture asserts at its end that the browser complained of nothing and asked for nothing but files.
+"""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from pcn_cli.report.write import write_report
+
+PAGES = ("overview", "gallery", "classes", "confusions", "training", "photos", "reproduce")
+PAYLOADS = (
+    "<script>window.hacked=1</script>",
+    "</script><script>window.hacked=1</script>",
+    "</style><script>window.hacked=1</script>",
+    "</template><img src=x onerror=window.hacked=1>",
+    "<img src=x onerror=window.hacked=1>",
+    "<svg onload=window.hacked=1>",
+    '"><b onmouseover=window.hacked=1>',
+    "' autofocus onfocus=window.hacked=1 '",
+    "javascript:window.hacked=1",
+    "{{ 7 * 7 }}{% raw %}",
+    "--><!-- ]]>",
+    "\\u003cscript\\u003ewindow.hacked=1\\u003c/script\\u003e",
+    "${window.hacked=1}`",
+    "</noscript><iframe srcdoc='<script>parent.hacked=1</script>'>",
+    "\u202egnp.exe\u2066\u2028\u2029",
+    "&lt;b&gt;&#60;b&#62;&",
+)
+
+
+def count_of(visit):
+    return int(visit.page.locator("#count").inner_text().replace("\N{NO-BREAK SPACE}", " ").split()[0])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_from_disk_without_a_complaint(visit, report, name):
+    seen = visit(report, f"#{name}")
+    expect(seen.page.locator("section.page.current")).to_have_attribute("id", name)
+    expect(seen.page.locator(f"#{name}-title")).to_be_visible()
+    expect(seen.page.locator("nav [aria-current=page]")).to_have_count(1)
+    expect(seen.page.locator("#trouble")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+@pytest.mark.parametrize("name", [*PAGES, "gallery?as=table", "gallery?photo=3"])
+def test_no_page_is_wider_than_the_window(visit, report, name, width):
+    seen = visit(report, f"#{name}", viewport={"width": width, "height": 800})
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_every_matrix_cell_opens_as_many_pictures_as_it_counts(visit, report):
+    seen = visit(report, "#confusions")
+    cells = seen.page.locator("table.matrix td a")
+    links = [(int(cell.inner_text()), cell.get_attribute("href")) for cell in cells.all()]
+    assert len(links) > 3
+    assert sum(count for count, _ in links) == 60
+    for count, address in links:
+        seen.go(address)
+        assert count_of(seen) == count
+        expect(seen.page.locator("#tiles .tile")).to_have_count(count)
+
+
+def test_filters_stand_in_the_address_and_the_address_sets_the_filters(visit, report):
+    seen = visit(report, "#gallery")
+    seen.page.get_by_label("Show").select_option("wrong")
+    expect(seen.page).to_have_url(re.compile(r"#gallery\?show=wrong$"))
+    wrong = count_of(seen)
+    expect(seen.page.locator("#tiles .tile.wrong")).to_have_count(wrong)
+    seen.page.locator("select[name=label]").select_option("oak")
+    expect(seen.page).to_have_url(re.compile(r"show=wrong&label=oak$"))
+    assert 0 < count_of(seen) < wrong
+    address = seen.page.url.partition("#")[2]
+    filtered = count_of(seen)
+    seen.go(f"#{address}")
+    assert count_of(seen) == filtered
+    assert seen.page.get_by_label("Show").input_value() == "wrong"
+    seen.page.get_by_role("button", name="Clear filters").click()
+    expect(seen.page.locator("#count")).to_have_text("60\N{NO-BREAK SPACE}pictures")
+
+
+def test_typing_a_file_name_filters_at_once(visit, report):
+    seen = visit(report, "#gallery")
+    seen.page.get_by_label("File name").type("OAK/0005")
+    expect(seen.page.locator("#tiles .tile")).to_have_count(1)
+    assert seen.page.get_by_label("File name").input_value() == "OAK/0005"
+    seen.page.get_by_label("File name").type("x")
+    expect(seen.page.get_by_text("No picture fits these filters.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("order", "falling"), [("sure", True), ("unsure", False)])
+def test_orders_sort_by_confidence(visit, report, order, falling):
+    seen = visit(report, f"#gallery?sort={order}")
+    shown = [float(text.split()[0]) for text in seen.page.locator("#tiles .confidence").all_inner_texts()]
+    assert len(shown) == 48
+    assert shown == sorted(shown, reverse=falling)
+
+
+def test_the_worst_come_first_unless_asked_otherwise(visit, report):
+    seen = visit(report, "#gallery")
+    wrong = seen.page.locator("#tiles .tile.wrong").count()
+    kinds = seen.page.locator("#tiles .tile").evaluate_all("tiles => tiles.map((t) => t.classList.contains('wrong'))")
+    assert kinds == [True] * wrong + [False] * (48 - wrong)
+
+
+def test_pages_of_the_gallery_hold_every_picture_once(visit, report):
+    seen = visit(report, "#gallery?sort=file")
+    rows = seen.page.locator("#tiles .tile").evaluate_all("tiles => tiles.map((t) => Number(t.dataset.row))")
+    seen.page.get_by_role("link", name="Next →").click()
+    expect(seen.page.locator("#where")).to_have_text("Page 2 of 2")
+    rows += seen.page.locator("#tiles .tile").evaluate_all("tiles => tiles.map((t) => Number(t.dataset.row))")
+    assert rows == list(range(60))
+
+
+def test_the_table_shows_the_same_pictures_as_the_tiles(visit, report):
+    seen = visit(report, "#gallery?show=wrong&as=table")
+    expect(seen.page.locator("#lines tr")).to_have_count(count_of(seen))
+    expect(seen.page.locator("#tiles")).to_be_hidden()
+
+
+def test_the_way_through_the_report_needs_no_mouse(visit, report):
+    seen = visit(report)
+    page = seen.page
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.locator("nav [data-page=gallery]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#gallery-title")).to_be_focused()
+    tiles = page.locator("#tiles .tile > a")
+    for _ in range(40):
+        if tiles.first.evaluate("link => link === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    expect(tiles.first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(tiles.nth(1)).to_be_focused()
+    page.keyboard.press("End")
+    expect(tiles.last).to_be_focused()
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    expect(page.locator("#prediction")).to_be_visible()
+    expect(page.locator("#place")).to_have_text("1 of 60")
+    title = page.locator("#prediction-title").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#place")).to_have_text("2 of 60")
+    assert page.locator("#prediction-title").inner_text() != title
+    page.keyboard.press("Escape")
+    expect(page.locator("#prediction")).to_be_hidden()
+    expect(tiles.nth(1)).to_be_focused()
+    page.locator("nav [data-page=confusions]").focus()
+    page.keyboard.press("Enter")
+    page.locator("table.matrix td a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("section.current")).to_have_attribute("id", "gallery")
+
+
+def test_what_has_the_focus_can_be_seen(visit, report):
+    seen = visit(report, "#gallery")
+    for _ in range(25):
+        seen.page.keyboard.press("Tab")
+        outline = seen.page.evaluate(
+            """() => { const e = document.activeElement;
+              const shown = e.matches(".looks input") ? e.nextElementSibling : e;
+              return [e.outerHTML.slice(0, 80), parseFloat(getComputedStyle(shown).outlineWidth)]; }"""
+        )
+        assert outline[1] >= 2, outline[0]
+
+
+def test_back_closes_the_picture_and_keeps_the_filters(visit, report):
+    seen = visit(report, "#gallery?show=wrong")
+    seen.page.locator("#tiles .tile > a").first.click()
+    expect(seen.page.locator("#prediction")).to_be_visible()
+    seen.page.go_back()
+    expect(seen.page.locator("#prediction")).to_be_hidden()
+    assert seen.page.url.endswith("#gallery?show=wrong")
+
+
+def test_a_picture_shows_its_classes_its_label_and_its_look(visit, report):
+    seen = visit(report, "#gallery?show=wrong")
+    seen.page.locator("#tiles .tile > a").first.click()
+    dialog = seen.page.locator("#prediction")
+    expect(dialog.locator("#verdict")).to_have_text(re.compile("✕ Wrong: labelled (birch|maple|oak)"))
+    expect(dialog.locator("#bars tr")).to_have_count(3)
+    expect(dialog.locator("#bars .chip:visible")).to_have_count(1)
+    expect(dialog.locator("#look-words")).to_have_text(re.compile("Half of the look lies on 20.0.% of the patches"))
+    expect(
+        dialog.get_by_role("img", name=re.compile("Map of where the model looked. Half of the look"))
+    ).to_be_visible()
+    assert seen.page.evaluate("document.getElementById('map').width") > 100
+    wipe = dialog.get_by_label("Wipe from map to photo")
+    wipe.focus()
+    seen.page.keyboard.press("ArrowRight")
+    assert seen.page.evaluate("document.getElementById('map').style.clipPath") == "inset(0px 0px 0px 1%)"
+
+
+def test_a_click_on_the_strip_of_mistakes_walks_through_the_mistakes(visit, report):
+    seen = visit(report)
+    wrong = int(re.search(r"\d+", seen.page.get_by_role("link", name="mistakes").inner_text())[0])
+    seen.page.locator("#overview .tile > a").nth(1).click()
+    expect(seen.page.locator("#place")).to_have_text(f"2 of {wrong}")
+    seen.page.keyboard.press("Escape")
+    expect(seen.page.locator("section.current")).to_have_attribute("id", "overview")
+
+
+def test_per_class_figures_can_be_put_in_order(visit, report):
+    seen = visit(report, "#classes")
+    seen.page.get_by_role("button", name="Class").click()
+    seen.page.get_by_role("button", name="Class").click()
+    assert seen.page.locator("#classes tbody th").all_inner_texts() == ["oak", "maple", "birch"]
+    assert seen.page.locator("#classes th[aria-sort]").get_attribute("aria-sort") == "descending"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(visit, report, scheme):
+    seen = visit(report, color_scheme=scheme)
+    for address in (
+        *PAGES,
+        "gallery?as=table",
+        "gallery?find=nothing-is-called-so",
+        "gallery?photo=1",
+        "gallery?look=heat&photo=2",
+    ):
+        seen.go(f"#{address}")
+        found = Axe().run(seen.page, options={"resultTypes": ["violations"]}).response["violations"]
+        assert [(address, v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
+
+
+PLACES = ("#overview", "#gallery", "#gallery?as=table", "#gallery?show=wrong", "#gallery?photo=1", "#confusions")
+
+
+def shapes_of(seen):
+    shapes = {}
+    for address in PLACES:
+        seen.go(address)
+        if "photo" in address:
+            expect(seen.page.locator("#bars tr")).to_have_count(3)
+        shapes[address] = seen.shape()
+    return shapes
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory, invent, photo):
+    """A report of 12 pictures with nothing but harmless names."""
+    return write_report(tmp_path_factory.mktemp("harmless") / "report", invent(12), open_photo=photo)
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_hostile_names_change_nothing_but_text(visit, tmp_path, invent, photo, harmless, turn):
+    # Every name of the report gets the next payload; every turn starts at another one.
+    payloads = itertools.islice(itertools.cycle(PAYLOADS), turn * 5, None)
+    hostile = write_report(
+        tmp_path / "report",
+        invent(12, name=lambda text: next(payloads) + text),
+        open_photo=lambda _: photo(""),
+    )
+    assert {p.name.partition(".")[0].strip("0123456789") for p in hostile.parent.rglob("*.*")} <= {
+        "",
+        "index",
+        "rows",
+        "detail-",
+    }
+    seen = visit(hostile)
+    assert shapes_of(seen) == shapes_of(visit(harmless))
+    seen.page.locator("table.matrix td a").first.click()
+    expect(seen.page.locator("#tiles .tile").first).to_be_visible()
+    assert any(payload[:5] in seen.page.locator("#tiles .predicted").first.text_content() for payload in PAYLOADS)
+    assert seen.page.evaluate("typeof window.hacked") == "undefined"
+
+
+def test_without_javascript_the_figures_the_tables_and_24_pictures_remain(visit, report):
+    seen = visit(report, ready=False, java_script_enabled=False)
+    for name in PAGES:
+        expect(seen.page.locator(f"#{name}-title")).to_be_visible()
+    expect(seen.page.locator("#gallery .tile")).to_have_count(24)
+    expect(seen.page.locator("table.matrix")).to_be_visible()
+    expect(seen.page.locator("form")).to_be_hidden()
+    expect(seen.page.locator("#theme")).to_be_hidden()
+
+
+def test_thousands_of_predictions_never_stand_in_the_page_at_once(visit, tmp_path, invent, photo):
+    index = write_report(tmp_path / "report", invent(5000), open_photo=photo)
+    assert index.stat().st_size < 1_500_000
+    seen = visit(index)
+    for address in (
+        "#overview",
+        "#gallery",
+        "#gallery?as=table",
+        "#gallery?page=105",
+        "#confusions",
+        "#gallery?photo=4999",
+    ):
+        seen.go(address)
+        assert seen.page.evaluate("document.querySelectorAll('*').length") < 3000, address
+    seen.go("#gallery?sort=file&page=105")
+    expect(seen.page.locator("#tiles .tile")).to_have_count(5000 - 104 * 48)
+    expect(seen.page.locator("#where")).to_have_text("Page 105 of 105")
+
+
+def test_new_images_without_labels_show_everything_that_needs_none(visit, tmp_path, invent, photo):
+    index = write_report(tmp_path / "report", invent(12, labelled=False), open_photo=photo)
+    seen = visit(index)
+    expect(seen.page.locator("h1").first).to_have_text(re.compile("12.pictures.*sorted into 3.classes"))
+    seen.page.get_by_role("link", name="maple").first.click()
+    expect(seen.page.locator("section.current")).to_have_attribute("id", "gallery")
+    assert count_of(seen) == seen.page.locator("#tiles .tile").count() > 0
+    expect(seen.page.get_by_label("Show")).to_have_count(0)
+    seen.page.locator("#tiles .tile > a").first.click()
+    expect(seen.page.locator("#verdict")).to_have_text("No label")
+
+
+def test_a_report_without_maps_offers_none(visit, tmp_path, invent, photo):
+    seen = visit(write_report(tmp_path / "report", invent(9, looks=False), open_photo=photo), "#gallery?photo=2")
+    expect(seen.page.locator("#bars tr")).to_have_count(3)
+    expect(seen.page.locator("#look-facts")).to_be_hidden()
+    expect(seen.page.locator("[name=look], [name=large-look]")).to_have_count(0)
+
+
+def test_a_page_torn_from_its_folders_says_what_is_missing(browser, report, tmp_path):
+    (tmp_path / "index.html").write_bytes(Path(report).read_bytes())
+    page = browser.new_page()
+    page.goto((tmp_path / "index.html").as_uri())
+    expect(page.locator("#trouble")).to_have_text(re.compile("data/rows.js is missing. Keep the folders data and img"))
+    expect(page.locator("#overview-title")).to_be_visible()
+    page.close()
+
+
+def test_paper_shows_every_page_and_no_tools(visit, report):
+    seen = visit(report)
+    seen.page.emulate_media(media="print")
+    for name in PAGES:
+        expect(seen.page.locator(f"#{name}-title")).to_be_visible()
+    for tool in (".bar", "form", "#pager"):
+        expect(seen.page.locator(tool)).to_be_hidden()
+    assert seen.page.pdf()[:4] == b"%PDF"
+
+
+def test_the_button_switches_between_light_and_dark(visit, report):
+    seen = visit(report, color_scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = seen.page.evaluate(paper)
+    seen.page.get_by_role("button", name="Dark").click()
+    assert seen.page.evaluate(paper) != light
+    seen.page.get_by_role("button", name="Light").click()
+    assert seen.page.evaluate(paper) == light

@@ -1,0 +1,58 @@
+import base64
+import hashlib
+import re
+
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.page import render_page
+from pcn_cli.report.pages.index import PAGES
+from pcn_cli.report.rows import build_rows
+
+
+def render(content):
+    return render_page(Draft(content=content, rows=build_rows(content)))
+
+
+def test_the_policy_names_the_one_script_and_the_one_style_by_hash(invent):
+    html = render(invent())
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].replace("&#39;", "'")
+    for tag in ("script", "style"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_nothing_in_the_page_needs_what_the_policy_forbids(invent):
+    html = render(invent())
+    assert not re.findall(r"\s(style|on[a-z]+)=\"", html)
+    assert not re.findall(r"(?:src|href)=\"(?!#|img/|figures/|data:image)", html)
+
+
+def test_the_headline_says_count_interval_and_baseline(invent):
+    content = invent(60)
+    text = re.sub(r"<[^>]*>", "", render(content)).replace("\N{NO-BREAK SPACE}", " ")
+    right = sum(bool(prediction.correct) for prediction in content.predictions)
+    low = 100 * (right / 60 - 0.1)
+    assert f"Right on {right} of 60 pictures{100 * right / 60:.1f} % ({low:.1f}–{100 * right / 60:.1f})" in text
+    assert "Always guessing birch would give 33.3 %." in text
+
+
+def test_findings_come_the_gravest_first(invent):
+    html = render(invent())
+    assert html.index("a warning") < html.index("a note")
+
+
+def test_without_labels_the_pages_that_need_them_are_left_out(invent):
+    html = render(invent(labelled=False))
+    assert re.findall(r'data-page="(\w+)"', html) == ["overview", "gallery", "photos"]
+    assert "Right on" not in html
+
+
+def test_every_page_has_a_name_of_its_own_and_a_heading(invent):
+    html = render(invent())
+    listed = [page.name for page in PAGES if page.listed]
+    assert len(set(listed)) == len(listed) > 0
+    assert re.findall(r'<section class="page" id="(\w+)"', html) == listed
+    assert re.findall(r'<h1 id="(\w+)-title"', html) == listed
