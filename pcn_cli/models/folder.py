@@ -148,15 +148,10 @@ def fill_model(model: nn.Module, tensors: dict[str, Tensor], where: str) -> None
 
 
 def _check_config(config: ModelConfig) -> None:
-    preprocessing = config.preprocessing
     if not config.classes:
         raise ValueError("it names no classes")
     if not math.isfinite(config.temperature):
         raise ValueError(f"expected a temperature, found {config.temperature}")
-    if min(preprocessing.height, preprocessing.width) < 1 or not 0 < preprocessing.crop_pct <= 1:
-        raise ValueError(f"expected an input size and a crop ratio, found {preprocessing}")
-    if not (len(preprocessing.mean) == len(preprocessing.std) == 3 and all(value > 0 for value in preprocessing.std)):
-        raise ValueError(f"expected three means and three deviations above 0, found {preprocessing}")
 
 
 def _check_size(config: ModelConfig, tensors: dict[str, Tensor], folder: Path) -> None:

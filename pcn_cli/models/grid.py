@@ -14,6 +14,8 @@ _FAINT = 1e-12
 _STEP, _ENOUGH = 64, 160  # pixels
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def measure_patch_grid(backbone: nn.Module, input_size: tuple[int, int, int]) -> PatchGrid:
     """Where the patches of `backbone` lie on an input of (C, H, W) pixels.
 

@@ -1,0 +1,248 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.data import ImageNetInfo
+
+from pcn_cli.errors import DownloadError, ModelError
+from pcn_cli.models.build import describe_source, read_model, start_model
+from pcn_cli.models.folder import save_model_folder
+from pcn_cli.models.published import Architecture, from_published, published_shapes
+from pcn_cli.models.zoo import Card, find_card
+from pcn_cli.records.model import ModelConfig, PatchGrid
+
+CLASSES = ("daisy", "rose", "tulip")
+
+
+def no_fetch(card: Card) -> Path:
+    raise AssertionError(f"nobody asked for {card.name}")
+
+
+def write_weights(path: Path, *, published: bool = False, **size: int | bool) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = published_shapes(Architecture(**({"embed_dim": 16, "depth": 2, "num_classes": 4} | size)))
+    tensors = {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    if path.suffix == ".pth":
+        torch.save({"model": tensors}, path)
+    else:
+        save_file(
+            {name: t.contiguous() for name, t in (tensors if published else from_published(tensors)).items()}, path
+        )
+    return tensors
+
+
+@pytest.fixture
+def backbone_folder(tmp_path: Path) -> Path:
+    """A timm folder of mobilenetv3_small_050 with random weights, for 5 classes, with its own mean."""
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv3_small_050", num_classes=5)
+    folder = tmp_path / "timm folder"
+    folder.mkdir()
+    save_file(network.state_dict(), folder / "model.safetensors")
+    config = {
+        "architecture": "mobilenetv3_small_050",
+        "num_classes": 5,
+        "model_args": {"pad_type": "same"},
+        "pretrained_cfg": {"input_size": [3, 96, 96], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
+                           "crop_pct": 0.9, "interpolation": "bilinear", "num_classes": 5, "classifier": "classifier",
+                           "first_conv": "conv_stem", "license": "mit"},
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@torch.no_grad()
+def test_a_timm_folder_starts_as_its_average_pooling(backbone_folder: Path) -> None:
+    model, config = start_model(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
+    assert config.architecture == "attention_pooled"
+    assert config.model_args == {"backbone": "mobilenetv3_small_050", "backbone_args": {"pad_type": "same"}}
+    assert config.classes == CLASSES
+    assert config.card == "timm:mobilenetv3_small_050"
+    assert config.licence == "mit"
+    assert (config.preprocessing.height, config.preprocessing.mean) == (96, (0.5, 0.5, 0.5))
+    assert (config.preprocessing.crop_pct, config.preprocessing.interpolation) == (0.9, "bilinear")
+    assert config.patch_grid == PatchGrid(stride=32.0, offset=31.5)
+    plain = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True).eval()
+    images = torch.randn(2, 3, 96, 96)
+    torch.testing.assert_close(model.eval().forward_features(images), plain.forward_features(images))
+
+
+def test_a_relative_timm_folder_works(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(backbone_folder.parent)
+    model, _ = start_model("timm:local-dir:timm folder", CLASSES, fetch=no_fetch)
+    assert model.num_classes == 3
+
+
+def test_a_timm_name_takes_a_local_weight_file(backbone_folder: Path) -> None:
+    source = f"timm:mobilenetv3_small_050.lamb_in1k:{backbone_folder / 'model.safetensors'}"
+    model, config = start_model(source, CLASSES, fetch=no_fetch)
+    stored = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True)
+    assert torch.equal(model.backbone.conv_stem.weight, stored.conv_stem.weight)
+    assert config.model_args == {"backbone": "mobilenetv3_small_050.lamb_in1k"}
+    assert config.preprocessing.height == 224
+
+
+def test_a_size_moves_the_patches(backbone_folder: Path) -> None:
+    _, config = start_model(
+        f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch, size=97, fit="pad", crop_pct=1
+    )
+    assert (config.preprocessing.height, config.preprocessing.width, config.preprocessing.fit) == (97, 97, "pad")
+    assert config.preprocessing.crop_pct == 1
+    assert config.patch_grid == PatchGrid(stride=32.0, offset=0.5)  # odd sizes are padded on both sides
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("timm:no_such_net", "no network called 'no_such_net'"),
+        ("timm:local-dir:nowhere", "should hold config.json"),
+        ("timm:mobilenetv3_small_050:nowhere.safetensors", "there is no file"),
+        ("timm:mobilenetv3_small_050:weights.pth", "is no safetensors"),
+        ("timm:vit_tiny_patch16_224:{}", "gives no grid"),
+        ("nonsense", "no model called 'nonsense'"),
+        ("some/where.pth", "there is no file or folder some/where.pth"),
+    ],
+)
+def test_a_source_that_is_none_says_why(source: str, message: str, tmp_path: Path) -> None:
+    if "{}" in source:
+        network = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+        save_file(network.state_dict(), tmp_path / "vit.safetensors")
+        source = source.format(tmp_path / "vit.safetensors")
+    with pytest.raises(ModelError, match=message):
+        start_model(source, CLASSES, fetch=no_fetch)
+
+
+def test_backbone_weights_that_do_not_fit_are_refused(backbone_folder: Path) -> None:
+    source = f"timm:mobilenetv3_small_100:{backbone_folder / 'model.safetensors'}"
+    with pytest.raises(ModelError, match=r"does not fit the network: .* has shape"):
+        start_model(source, CLASSES, fetch=no_fetch)
+
+
+def test_offline_opens_no_socket_for_a_timm_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PCN_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="offline: the weights of timm:mobilenetv3_small_050"):
+        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=no_fetch)
+
+
+def test_a_card_without_weights_starts_from_its_seed() -> None:
+    one, config = start_model("nano", CLASSES, fetch=no_fetch, seed=3, drop_path=0.1, dropout=0.2)
+    state = torch.random.get_rng_state()
+    two, _ = start_model("nano", CLASSES, fetch=no_fetch, seed=3)
+    other, _ = start_model("nano", CLASSES, fetch=no_fetch, seed=4)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.equal(one.head.weight, two.head.weight)
+    assert not torch.equal(one.head.weight, other.head.weight)
+    assert (config.architecture, config.card, config.classes) == ("patchconvnet_nano", "nano", CLASSES)
+    assert one.blocks[3].drop_path.drop_prob == 0.1
+    assert one.pooling.drop.p == 0.2
+    with pytest.raises(ModelError, match="nano has no weights yet"):
+        read_model("nano", fetch=no_fetch)
+
+
+@pytest.mark.parametrize("form", [".pth", ".safetensors", "published.safetensors"])
+@pytest.mark.parametrize("size", [{}, {"class_tokens": True}, {"embed_dim": 40, "depth": 1, "num_classes": 7}])
+@torch.no_grad()
+def test_the_tensors_of_a_file_tell_the_network(tmp_path: Path, form: str, size: dict) -> None:
+    path = tmp_path / f"weights{form}"
+    tensors = write_weights(path, published="published" in form, **size)
+    model, config = read_model(str(path), fetch=no_fetch)
+    assert model.embed_dim == size.get("embed_dim", 16)
+    assert len(model.blocks) == size.get("depth", 2)
+    assert model.num_classes == len(config.classes) == size.get("num_classes", 4)
+    assert torch.equal(model.state_dict()["blocks.0.gamma"], tensors["blocks.0.gamma_1"])
+    assert not model.training
+    assert model(torch.randn(1, 3, 32, 32)).isfinite().all()
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match=r"conv1\.weight"):
+        read_model(str(tmp_path / "other.safetensors"), fetch=no_fetch)
+    with pytest.raises(ModelError, match="cannot predict"):
+        read_model("timm:resnet50", fetch=no_fetch)
+
+
+def test_a_card_gets_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, embed_dim=192, depth=16, num_classes=1000)
+    with pytest.raises(ModelError, match="holds nano, the card is s60"):
+        read_model("s60", fetch=lambda _: path)
+
+
+def test_imagenet_classes_have_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, num_classes=1000)
+    _, config = read_model(str(path), fetch=no_fetch)
+    assert len(set(config.classes)) == 1000
+    assert config.classes[0] == "tench"
+    cranes = [i for i, name in enumerate(config.classes) if name.startswith("crane (")]
+    assert config.classes[cranes[0]] == f"crane ({ImageNetInfo().index_to_label_name(cranes[0])})"
+    assert len(cranes) == 2
+
+
+@pytest.mark.parametrize("class_tokens", [False, True])
+@torch.no_grad()
+def test_a_folder_keeps_its_head_for_the_same_classes_by_name(tmp_path: Path, class_tokens: bool) -> None:
+    write_weights(tmp_path / "w.safetensors", num_classes=3, class_tokens=class_tokens)
+    model, config = start_model(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
+    save_model_folder(tmp_path / "model", model, config)
+    images = torch.randn(2, 3, 48, 48)
+    expected = model.eval()(images)
+    again, _ = start_model(str(tmp_path / "model"), CLASSES, fetch=no_fetch)
+    assert torch.equal(again.eval()(images), expected)
+    moved, facts = start_model(str(tmp_path), ("tulip", "daisy", "rose"), fetch=no_fetch)  # a run, its model/ inside
+    assert facts.classes == ("tulip", "daisy", "rose")
+    torch.testing.assert_close(moved.eval()(images), expected[:, [2, 0, 1]])
+    new, facts = start_model(str(tmp_path / "model"), ("oak", "daisy", "rose"), fetch=no_fetch)
+    assert facts.classes == ("oak", "daisy", "rose")
+    assert not torch.equal(new.head.weight, again.head.weight)
+    assert torch.equal(new.blocks[0].gamma, again.blocks[0].gamma)
+
+
+def test_a_source_is_described_without_a_download(backbone_folder: Path, tmp_path: Path) -> None:
+    facts = describe_source("s60-384")
+    assert (facts.name, facts.input_size, facts.parameters) == ("s60-384", 384, 25_231_096)
+    assert facts.download_bytes == 4 * facts.parameters
+    assert describe_source("nano").download_bytes == 0
+    facts = describe_source(f"timm:local-dir:{backbone_folder}")
+    assert (facts.name, facts.input_size, facts.crop_pct) == ("mobilenetv3_small_050", 96, 0.9)
+    assert facts.download_bytes == 0
+    write_weights(tmp_path / "w.safetensors")
+    model, config = start_model(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
+    save_model_folder(tmp_path / "model", model, config)
+    facts = describe_source(str(tmp_path))
+    assert facts.parameters == sum(parameter.numel() for parameter in model.parameters())
+    with pytest.raises(ModelError, match="no model called"):
+        describe_source("s61")
+
+
+@torch.no_grad()
+def test_a_published_pth_gives_the_golden_logits(shared: Path, tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("fill", shared / "golden" / "fill.py")
+    assert spec
+    assert spec.loader
+    fill = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fill)
+    shapes = published_shapes(Architecture(embed_dim=64, depth=3, num_classes=10))
+    tensors = {f"module.{name}": torch.from_numpy(fill.parameter(name, shape)) for name, shape in shapes.items()}
+    torch.save({"model": tensors}, tmp_path / "tiny.pth")
+    golden = np.load(shared / "golden" / "tiny_2x96x96_seed0.npz")
+    model, config = read_model(str(tmp_path / "tiny.pth"), fetch=no_fetch)
+    attended = model.attend(torch.from_numpy(fill.images(2, 96, 96, seed=0)))
+    assert isinstance(config, ModelConfig)
+    assert np.abs(attended.logits.numpy() - golden["logits"]).max() <= 2e-5
+    assert np.abs(attended.weights.numpy() - golden["attention"]).max() <= 1e-6
+
+
+def test_the_real_backbone_is_read(shared: Path) -> None:
+    source = f"timm:local-dir:{shared / 'weights' / 'mobilenetv2_100'}"
+    model, config = start_model(source, CLASSES, fetch=no_fetch)
+    assert config.model_args == {"backbone": "mobilenetv2_100", "backbone_args": {"pad_type": "same"}}
+    assert config.patch_grid == PatchGrid(stride=32.0, offset=31.5)
+    assert model.num_features == 1280
+    assert find_card("s60").name not in config.card

@@ -1,0 +1,186 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from pcn_cli.errors import ModelError
+from pcn_cli.models.folder import load_model_folder, make_model, save_model_folder
+from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.records.preprocessing import Preprocessing
+
+CONFIGS = {
+    "patchconvnet": ModelConfig(
+        architecture="patchconvnet",
+        model_args={"embed_dim": 16, "depth": 2},
+        classes=("oak", "beech, copper", "Ærø"),
+        preprocessing=Preprocessing(height=64, width=96, fit="pad", mean=(0.5, 0.5, 0.5)),
+        temperature=1.5,
+        card="s60",
+        licence="Apache-2.0",
+    ),
+    "class tokens": ModelConfig(
+        architecture="patchconvnet",
+        model_args={"embed_dim": 16, "depth": 2, "class_tokens": True},
+        classes=("oak", "beech"),
+        preprocessing=Preprocessing(height=64, width=64),
+    ),
+    "pooled": ModelConfig(
+        architecture="attention_pooled",
+        model_args={"backbone": "mobilenetv2_050", "backbone_args": {"pad_type": "same"}},
+        classes=("oak", "beech"),
+        preprocessing=Preprocessing(height=96, width=96, crop_pct=0.9, interpolation="bilinear"),
+        patch_grid=PatchGrid(stride=32.0, offset=31.5),
+    ),
+}
+
+
+def write(folder: Path, config: ModelConfig) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = make_model(config.architecture, len(config.classes), config.model_args)
+    save_model_folder(folder, model, config)
+    return model.eval()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "model", CONFIGS["patchconvnet"])
+    return tmp_path / "model"
+
+
+def edit(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.no_grad()
+def test_what_was_saved_comes_back(tmp_path: Path, name: str) -> None:
+    config = CONFIGS[name]
+    model = write(tmp_path, config)
+    loaded, found = load_model_folder(tmp_path)
+    images = torch.randn(2, 3, config.preprocessing.height, config.preprocessing.width)
+    assert found == config
+    assert not loaded.training
+    assert loaded.patch_grid == config.patch_grid
+    assert torch.equal(loaded(images), model(images))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.no_grad()
+def test_timm_reads_the_folder(tmp_path: Path, name: str) -> None:
+    config = CONFIGS[name]
+    model = write(tmp_path, config)
+    found = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(found(images), model(images), atol=1e-5, rtol=0)
+    assert found.num_classes == len(config.classes)
+    assert found.pretrained_cfg["label_names"] == list(config.classes)
+    data = timm.data.resolve_model_data_config(found)
+    assert tuple(data["input_size"]) == (3, config.preprocessing.height, config.preprocessing.width)
+    assert tuple(data["mean"]) == config.preprocessing.mean
+    assert data["crop_pct"] == (config.preprocessing.crop_pct if config.preprocessing.fit == "crop" else 1.0)
+    other = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=7)
+    assert other(images).shape == (2, 7)
+
+
+def test_our_own_facts_stand_at_the_top_level(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    ours = {"classes", "preprocessing", "patch_grid", "temperature", "card", "licence"}
+    timms = {"architecture", "model_args", "num_classes", "num_features", "label_names", "pretrained_cfg"}
+    assert set(config) == ours | timms
+    assert config["classes"] == ["oak", "beech, copper", "Ærø"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ["oak"]}, "1 classes"),
+        ({"classes": []}, "names no classes"),
+        ({"classes": ["oak", "oak", "elm"]}, "twice"),
+        ({"classes": "oak"}, "expected list"),
+        ({"temperature": 0}, "temperature"),
+        ({"temperature": "warm"}, "config"),
+        ({"preprocessing": {"height": 0, "width": 4}}, "no such preprocessing"),
+        ({"preprocessing": {"height": 8, "width": 8, "std": [0, 1, 1]}}, "no such preprocessing"),
+        ({"preprocessing": {"height": 8, "width": 8, "fit": "stretch"}}, "stretch"),
+        ({"architecture": "resnet50"}, "no network called 'resnet50'"),
+        ({"architecture": "../evil"}, "no network called"),
+        ({"model_args": {"embed_dim": 16, "depth": 2, "checkpoint_path": "x"}}, "no setting checkpoint_path"),
+        ({"model_args": {"embed_dim": 16, "depth": 3}}, r"blocks\.2\.gamma is missing"),
+        ({"model_args": {"embed_dim": 20, "depth": 2}}, "multiple of 8"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(folder: Path, changes: dict, message: str) -> None:
+    edit(folder, **changes)
+    with pytest.raises(ModelError, match=message):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', '{"architecture": 3}', "[" * 100_000])
+def test_a_damaged_config_is_named(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"config\.json is not a config of ours"):
+        load_model_folder(folder)
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"there is no file .*model\.safetensors"):
+        load_model_folder(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match="is no model folder"):
+        load_model_folder(folder)
+
+
+def test_a_truncated_weight_file_is_named(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(folder: Path, value: float) -> None:
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["blocks.1.gamma"][3] = value
+    save_file(tensors, path)
+    with pytest.raises(ModelError, match=r"not finite: blocks\.1\.gamma"):
+        load_model_folder(folder)
+    model = make_model("patchconvnet", 2, {"embed_dim": 16, "depth": 1})
+    model.head.bias.data[0] = value
+    with pytest.raises(ModelError, match=r"not finite: head\.bias"):
+        save_model_folder(folder, model, CONFIGS["patchconvnet"])
+
+
+def test_a_pooled_folder_needs_its_own_tensors(tmp_path: Path) -> None:
+    write(tmp_path, CONFIGS["pooled"])
+    edit(tmp_path, model_args={"backbone": "mobilenetv2_100", "backbone_args": {"pad_type": "same"}})
+    with pytest.raises(ModelError, match=r"has shape .*, expected"):
+        load_model_folder(tmp_path)
+    edit(tmp_path, model_args={"backbone": "hf-hub:someone/evil"})
+    with pytest.raises(ModelError, match="no backbone called"):
+        load_model_folder(tmp_path)
+    edit(tmp_path, model_args={"backbone": "resnet18", "backbone_args": {"pretrained": True}})
+    with pytest.raises(ModelError, match="must not set pretrained"):
+        load_model_folder(tmp_path)
+
+
+def test_half_precision_is_read_as_float32(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path)
+    model, _ = load_model_folder(folder)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_facts_only_change_keeps_the_weights(folder: Path) -> None:
+    model, config = load_model_folder(folder)
+    save_model_folder(folder, model, replace(config, temperature=2.0))
+    again, found = load_model_folder(folder)
+    assert found.temperature == 2
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
