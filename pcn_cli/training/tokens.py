@@ -7,6 +7,7 @@ after a kill. It never lies in the photos folder.
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +37,8 @@ class TokenCache:
 
     def __init__(self, *, tokens: np.ndarray, targets: np.ndarray, indices: np.ndarray, scratch: Path) -> None:
         self.tokens, self.targets, self.indices = tokens, targets, indices
-        self._scratch = scratch
+        # Also when nobody closes the cache, or the process ends by an error.
+        self._remove = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -52,7 +54,7 @@ class TokenCache:
     def close(self) -> None:
         """Remove the file; the tokens are gone."""
         self.tokens = self.tokens[:0]
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._remove()
 
     def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
         """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""

@@ -60,6 +60,13 @@ def test_cached_tokens_are_the_trunk_s_in_half_precision(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cache_that_nobody_closes_goes_with_its_last_user(tmp_path: Path) -> None:
+    cache = make_cache(Standin(), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    del cache
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failed_cache_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopRequest()
     stop.request(15)
