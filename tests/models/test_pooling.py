@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from pcn_cli.models.pooling import AttentionPooling, Projection
+
+
+@torch.no_grad()
+def test_a_projection_draws_the_same_map_at_any_gain() -> None:
+    torch.manual_seed(0)
+    for gain in (1.0, 1 / 64):
+        layer = Projection(64, 64, gain=gain)
+        layer.draw(std=0.02)
+        assert (layer.gain * layer.weight).std().item() == pytest.approx(0.02, rel=0.1)
+        assert not layer.bias.any()
+
+
+@torch.no_grad()
+def test_pull_is_the_transpose() -> None:
+    layer = Projection(8, 8, gain=0.3, identity=1.0)
+    layer.draw(std=0.5)
+    x, query = torch.randn(5, 8), torch.randn(2, 8)
+    torch.testing.assert_close(layer(x) @ query.T, x @ layer.pull(query).T)
+
+
+@torch.no_grad()
+def test_a_step_of_the_optimizer_moves_a_wide_pooling_little() -> None:
+    for width in (64, 1024):
+        layer = Projection(width, width, gain=1 / width, identity=1.0)
+        layer.draw(std=0.0)
+        layer.weight += 1e-3  # what Adam does to every entry in one step
+        x = torch.ones(1, width)
+        torch.testing.assert_close(layer(x) - x, torch.full_like(x, 1e-3), atol=1e-6, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_dropped_weights_take_their_share_of_the_bias_along() -> None:
+    torch.manual_seed(0)
+    pooling = AttentionPooling(16, attn_drop_rate=0.5)
+    pooling.v.weight.zero_()
+    pooling.v.bias.fill_(1.0)
+    seen = []
+    pooling.proj.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    tokens = torch.randn(2, 16, 3, 3)
+    torch.manual_seed(1)
+    weights = pooling.train()(tokens).weights
+    torch.manual_seed(1)
+    kept = torch.nn.functional.dropout(weights, 0.5).sum(-1, keepdim=True)
+    torch.testing.assert_close(seen[0], kept.expand(2, 1, 16))
+
+
+@torch.no_grad()
+def test_new_class_tokens_are_as_many_as_asked_for() -> None:
+    pooling = AttentionPooling(256, class_tokens=4)
+    pooling.reset_class_tokens(9)
+    assert pooling.cls_token.shape == (1, 9, 256)
+    assert pooling.cls_token.std().item() == pytest.approx(0.02, rel=0.1)
+    assert pooling(torch.randn(1, 256, 2, 2)).weights.shape == (1, 9, 4)
