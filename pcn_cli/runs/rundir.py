@@ -58,8 +58,8 @@ class RunDir:
 
     @property
     def probe(self) -> Path:
-        """The checkpoints of the probe."""
-        return self.root / "checkpoints" / "probe"
+        """The weights of the probe, until the run is finished."""
+        return self.root / "checkpoints" / "probe.safetensors"
 
     @property
     def model(self) -> Path:

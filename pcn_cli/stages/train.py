@@ -1,6 +1,5 @@
 """Train: the probe on cached tokens, then tuning; the better of the two by validation log-loss becomes the model."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from pcn_cli.training.tokens import cache_tokens
 
 PROBE_PHOTOS = 20_000  # above this many the probe learns from a sample
 PROBE_SAMPLE = 10_000
+PROBE_PATIENCE = 10  # epochs without a better validation
 
 State = dict[str, Tensor]
 Probabilities = NDArray[np.float64]
@@ -137,8 +137,11 @@ def _train(model: nn.Module, work: Work) -> tuple[str, State]:
 
 
 def _probe(model: nn.Module, work: Work) -> State:
-    """The weights of the probe; they and the candidates it gives are kept, so that a resumed run has them already."""
-    done = work.run.checkpoints / "probe.safetensors"
+    """The weights of the probe; they and the candidates it gives are kept, so that a resumed run has them already.
+
+    Within the probe there are no checkpoints: it takes less time than they would, and gives the same bits again.
+    """
+    done = work.run.probe
     if done.is_file() and work.run.candidates.is_file():
         state: State = load_file(done)
         return state
@@ -166,7 +169,13 @@ def _probe(model: nn.Module, work: Work) -> State:
             classes=len(work.classes),
         )
         plan = replace(
-            _fit_plan(work), phase="probe", tune="probe", epochs=train.probe_epochs, lr=train.probe_lr, time_limit=None
+            _fit_plan(work),
+            phase="probe",
+            tune="probe",
+            epochs=train.probe_epochs,
+            lr=train.probe_lr,
+            patience=PROBE_PATIENCE,
+            time_limit=None,
         )
         history = _History(work, epochs=plan.epochs)
         result = fit_probe(
@@ -176,8 +185,6 @@ def _probe(model: nn.Module, work: Work) -> State:
             _judge,
             plan=plan,
             device=work.device,
-            checkpoints=work.run.probe,
-            resume=True,
             on_epoch=history.add,
             on_note=work.listener.on_note,
             stop=work.stop,
@@ -195,7 +202,6 @@ def _probe(model: nn.Module, work: Work) -> State:
         ),
     )
     write_candidates(work.run, candidates)
-    shutil.rmtree(work.run.probe, ignore_errors=True)
     return result.best_state
 
 

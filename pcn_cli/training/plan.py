@@ -32,7 +32,7 @@ class FitPlan:
     warmup: float = 0.1
     trunk_ratio: float = 0.03
     ema: bool = True
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     patience: int | None = None
