@@ -101,7 +101,7 @@ class AttentionPooling(nn.Module):
 
     def forward(self, tokens: Tensor) -> Pooled:
         """The class tokens after looking at the grid (B, d, h, w), and how they looked."""
-        patches = tokens.flatten(2).transpose(1, 2)  # (B, d, h, w) channels-last → (B, N, d), a view
+        patches = self._flatten(tokens)
         normed, normed_cls = self.norm1(patches), self.norm1(self.cls_token)
         weights = self._weigh(normed, normed_cls)
         mix = self.attn_drop(weights)
@@ -112,9 +112,9 @@ class AttentionPooling(nn.Module):
 
     def value(self, tokens: Tensor) -> Tensor:
         """The values of all keys: (B, d, h, w) → (B, N+1, d), class token first, or (B, N, d) with class tokens."""
-        keys = tokens.flatten(2).transpose(1, 2)
+        keys = self._flatten(tokens)
         if self.token_is_key:
-            keys = torch.cat([self.cls_token.expand(len(keys), -1, -1).to(keys.dtype), keys], dim=1)
+            keys = torch.cat([self.cls_token.expand(len(keys), -1, -1), keys], dim=1)
         values: Tensor = self.v(self.norm1(keys) if self.values_are_normed else keys)
         return values
 
@@ -124,6 +124,10 @@ class AttentionPooling(nn.Module):
         hidden = self.drop(F.gelu(self.fc1(self.norm2(cls))))
         finished: Tensor = cls + self.gamma_2 * self.drop(self.fc2(hidden))
         return finished
+
+    def _flatten(self, tokens: Tensor) -> Tensor:
+        # (B, d, h, w) channels-last → (B, N, d), a view; float32 where mixed precision made less of them.
+        return tokens.flatten(2).transpose(1, 2).to(self.norm1.weight.dtype)
 
     def _weigh(self, patches: Tensor, cls: Tensor) -> Tensor:
         query = self.q(cls)[0]  # (T, d)

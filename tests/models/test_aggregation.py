@@ -94,6 +94,15 @@ def test_every_part_learns(name: str) -> None:
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
 
 
+@torch.no_grad()
+def test_maps_keep_float32_in_mixed_precision() -> None:
+    network, images = pooled("regnety_002"), torch.randn(2, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        attended = network.attend(images)
+    assert attended.weights.dtype == torch.float32
+    torch.testing.assert_close(attended.logits.float(), network(images), atol=0.05, rtol=0.05)
+
+
 def test_a_fresh_pooling_gets_a_gradient_where_it_starts() -> None:
     network = pooled("mobilenetv3_small_100")
     network.forward_head(torch.randn(4, 576, 2, 2)).square().sum().backward()
