@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
@@ -10,7 +11,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.history_file import read_history
 
 
-def draw_figures(run: RunDir, matrix: NDArray, classes: Sequence[str], per_class: Sequence[ClassRow]) -> None:
+def draw_figures(run: RunDir, matrix: NDArray[np.int64], classes: Sequence[str], per_class: Sequence[ClassRow]) -> None:
     """Draw the confusion matrix, the classes and, where something was trained, its curves."""
     draw_confusion(matrix, classes, stem=run.figures / "confusion")
     draw_per_class(per_class, stem=run.figures / "per_class")

@@ -1,13 +1,14 @@
 """history.csv: one row per epoch, of the probe and of tuning."""
 
-from collections.abc import Sequence
-from dataclasses import astuple, fields
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.records.training import EpochRow
 
-_KINDS = {field.name: field.type for field in fields(EpochRow)}
+_KINDS: dict[str, Callable[[str], Any]] = get_type_hints(EpochRow)
 
 
 def write_history(path: Path, rows: Sequence[EpochRow]) -> None:

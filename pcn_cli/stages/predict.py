@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def predict(
             save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
         if sort_into is not None:
             copy = free_path(Path(sort_into) / safe_name(label), path.name, taken)
-            write_with(copy, lambda part, path=path: shutil.copyfile(path, part))
+            write_with(copy, partial(shutil.copyfile, path))
         answers[one.index] = _answer(one, config.classes, top=top)
         listener.on_progress("predicting", done, len(paths))
     return [asdict(answer) for answer in answers]

@@ -21,8 +21,7 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
     """Put `predictions` at `path` as one JSON object a line."""
     lines = []
     for prediction in predictions:
-        fixed = dict(zip(_FIXED, _row(prediction), strict=False))
-        fixed["correct"] = prediction.correct
+        fixed = {name: getattr(prediction, name) for name in _FIXED}
         numbers = {name: getattr(prediction.attention, name) for name in AttentionNumbers.names()}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
         lines.append(json.dumps({**fixed, "probabilities": probabilities, **numbers}, allow_nan=False))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,13 +151,12 @@ def _probe(model: nn.Module, work: Work) -> State:
     caches = {}
     sample = _probe_sample(work)
     for part, rows in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
-        title = f"computing tokens ({part})"
         caches[part] = cache_tokens(
             model,
             work.batches(rows, batch_size=work.recipe.evaluate.batch_size),
             device=work.device,
             folder=work.run.checkpoints,
-            on_batch=lambda done, total, title=title: work.listener.on_progress(title, done, total),
+            on_batch=partial(work.listener.on_progress, f"computing tokens ({part})"),
             stop=work.stop,
         )
     with caches["train"] as train_tokens, caches["val"] as val_tokens, caches["test"] as test_tokens:
@@ -192,7 +192,9 @@ def _probe(model: nn.Module, work: Work) -> State:
         model.load_state_dict(result.best_state)
         test_probabilities = token_probabilities(model, test_tokens, device=work.device)
     guessed, guessed_test = np.split(baseline.probabilities, [len(val_tokens)])
-    write_with(done, lambda part: save_file(result.best_state, part))
+    # safetensors wants plain memory; loading puts the numbers back into channels-last.
+    tensors = {name: tensor.contiguous() for name, tensor in result.best_state.items()}
+    write_with(done, lambda part: save_file(tensors, part))
     candidates = (
         Candidate(name="probe", val_log_loss=result.best.log_loss, accuracy=work.accuracy("test", test_probabilities)),
         Candidate(
@@ -287,8 +289,9 @@ class _History:
 
 def _judge(targets: NDArray[np.int64], probabilities: Probabilities) -> Validation:
     predicted = probabilities.argmax(axis=1)
+    exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     return Validation(
-        log_loss=float(log_loss(targets, probabilities, labels=np.arange(probabilities.shape[1]))),
+        log_loss=float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1]))),
         accuracy=float(accuracy_score(targets, predicted)),
         macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
     )
