@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.errors import RunError, StoppedError
+from pcn_cli.errors import ModelError, RunError, StoppedError
 from pcn_cli.files.atomic import write_json
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.locks import hold_folder
@@ -111,6 +111,25 @@ def require(run: RunDir, path: Path, command: str) -> Path:
     if not path.exists():
         raise RunError(f"{run.root} has no {path.relative_to(run.root)}", command)
     return path
+
+
+def check_model(run: RunDir) -> None:
+    """Nothing, if the model folder is byte for byte what training wrote.
+
+    Raises:
+        ModelError: a file is gone or changed; the message names both hashes.
+    """
+    for stage in read_record(run).stages.values():
+        for name, expected in stage.artifacts.items():
+            path = run.root / name
+            if not path.is_relative_to(run.model):
+                continue
+            found = sha256_of(path) if path.is_file() else "no file"
+            if found != expected:
+                raise ModelError(
+                    f"{path} is damaged or was changed: its sha256 is {found}, the run recorded {expected}",
+                    "bring the file back from a copy, or train again",
+                )
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:

@@ -112,8 +112,7 @@ def measure_rows(
 ) -> Measured:
     """The numbers of the test rows by the model of the run `source`, with all their files written into `run`."""
     recipe = read_recipe(run.recipe)
-    require(source, source.model, f"finish it with `pcn finetune --resume {source.root}`")
-    network, config = open_model(source.model, fetch=Fetcher(offline=True))
+    network, config = open_model(source.root, fetch=Fetcher(offline=True))
     test = [row for row in rows if row.split == "test"]
     train_labels = [row.label for row in rows if row.split == "train"]
     written = (run.predictions, run.predictions_jsonl, run.per_class, run.confusion, run.metrics, run.findings)
@@ -191,7 +190,7 @@ def _evaluate_images(
     listener: Listener,
 ) -> Measured:
     scan = inspect(photos, labels=labels, listener=listener)
-    _, config = open_model(source.model, fetch=Fetcher(offline=True))
+    _, config = open_model(source.root, fetch=Fetcher(offline=True))
     unknown = sorted(set(scan.classes) - set(config.classes))
     if unknown or not scan.photos:
         found = f"classes that the model does not know: {', '.join(unknown)}" if unknown else "no photos"

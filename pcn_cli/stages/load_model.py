@@ -10,7 +10,7 @@ from pcn_cli.models.weights import fetch_weights, weights_cache
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
-from pcn_cli.runs.state import require
+from pcn_cli.runs.state import check_model, require
 from pcn_cli.stages.listener import Listener
 
 
@@ -63,7 +63,9 @@ def model_source(source: str | Path | None) -> str:
     if source is not None and not (Path(source) / "run.json").is_file():
         return str(source)
     run = open_run(None if source is None else Path(source))
-    return str(require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`"))
+    require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`")
+    check_model(run)
+    return str(run.model)
 
 
 def run_of(source: str | Path | None) -> RunDir | None:

@@ -6,7 +6,7 @@ from pcn_cli.data.gather import gather_images
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv, write_text
 from pcn_cli.runs.rundir import RunDir, new_run_dir
-from pcn_cli.runs.state import recording_outcome, recording_stage, require, start_run
+from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.stages.evaluate import write_scored
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
@@ -21,10 +21,9 @@ def predict_into_run(
 ) -> RunDir:
     """A run folder with what the model of the run `source` says of `images`."""
     recipe = read_recipe(source.recipe)
-    require(source, source.model, f"finish it with `pcn finetune --resume {source.root}`")
     root = (images if images.is_dir() else images.parent).resolve()
     files = [path.resolve().relative_to(root).as_posix() for path in gather_images([str(images)])]
-    network, config = open_model(source.model, fetch=Fetcher(offline=True))
+    network, config = open_model(source.root, fetch=Fetcher(offline=True))
     used = choose_device(device or recipe.train.device)
     run = RunDir(Path(output)) if output else new_run_dir(root.name, f"{source.root.name}-predicted")
     with start_run(run, photos=root, card=config.card, device=str(used)), recording_outcome(run):

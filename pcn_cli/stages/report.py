@@ -118,7 +118,7 @@ def _json(path: Path, otherwise: Any) -> Any:  # noqa: ANN401 - whatever the fil
 
 def _facts(record: RunRecord, predictions: tuple[Prediction, ...]) -> tuple[str, ...]:
     kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
-    return tuple(fact for fact in (record.card, kept, f"{len(predictions):,} photos", record.created[:10]) if fact)
+    return tuple(fact for fact in (record.card, kept, f"{len(predictions):,} pictures", record.created[:10]) if fact)
 
 
 def _baseline(run: RunDir, metrics: dict[str, Metric]) -> Baseline | None:
@@ -146,13 +146,10 @@ def _overlays(run: RunDir, predictions: tuple[Prediction, ...]) -> dict[str, Pat
     return {file: path for file, path in paths.items() if path.is_file()}
 
 
-def _scan_facts(run: RunDir) -> ScanFacts | None:
-    if not (run.scan.is_file() and run.split.is_file()):
-        return None
-    scan = json.loads(run.scan.read_text(encoding="utf-8"))
-    rows = read_split(run.split)
+def _scan_facts(run: RunDir) -> ScanFacts:
+    rows = read_split(run.split) if run.split.is_file() else ()
     return ScanFacts(
-        parts={part: dict(Counter(row.label for row in rows if row.split == part)) for part in PARTS},
-        unreadable=tuple(from_plain(Unreadable, plain) for plain in scan["unreadable"]),
-        ignored=len(scan["ignored"]),
+        parts={part: dict(Counter(row.label for row in rows if row.split == part)) for part in PARTS} if rows else {},
+        unreadable=tuple(Unreadable(**row) for row in read_csv(run.unreadable)) if run.unreadable.is_file() else (),
+        ignored=len(_json(run.scan, {"ignored": []})["ignored"]),
     )

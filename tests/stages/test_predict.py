@@ -1,0 +1,142 @@
+"""Predict and report on photos that the run never saw."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pcn_cli
+from pcn_cli.errors import DataError, ResourceError, RunError
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.stages.evaluate import evaluate
+from pcn_cli.stages.report import report
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_weights) -> Path:
+    """A finished run on tinted noise, made once."""
+    folder = tmp_path_factory.mktemp("module")
+    rng = np.random.default_rng(0)
+    for channel, label in enumerate(("blue", "green", "red")):
+        (folder / "photos" / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 120, (40, 56, 3), dtype=np.uint8)
+            pixels[..., 2 - channel] += 100
+            Image.fromarray(pixels).save(folder / "photos" / label / f"{number}.jpg")
+    return pcn_cli.finetune(
+        folder / "photos", model=tiny_weights, tune="probe", size=32, output=folder / "run",
+        settings=["train.probe_epochs=2"],
+    ).run  # fmt: skip
+
+
+@pytest.fixture
+def new_photos(tmp_path) -> Path:
+    """Two photos and a broken file, in a folder without labels."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for name in ("b.png", "a.jpg"):
+        Image.new("RGB", (50, 70), (200, 30, 30)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"<!DOCTYPE html>")
+    return folder
+
+
+def test_answers_come_in_the_order_given_and_unreadable_files_are_reported(run, new_photos):
+    names = ["b.png", "broken.jpg", "a.jpg"]
+    answers = pcn_cli.predict([new_photos / name for name in names], model=run)
+    assert [Path(answer["file"]).name for answer in answers] == names
+    for answer in (answers[0], answers[2]):
+        assert set(answer) == {"file", "label", "confidence", "top", "error"}
+        assert answer["error"] is None
+        assert answer["top"][0] == {"label": answer["label"], "p": answer["confidence"]}
+        assert sum(guess["p"] for guess in answer["top"]) == pytest.approx(1)
+    assert answers[1]["label"] is None
+    assert "HTML" in answers[1]["error"]
+
+
+def test_predict_equals_evaluation(run):
+    rows = read_csv(run / "predictions.csv")
+    photos = json.loads((run / "run.json").read_text())["photos"]
+    answers = pcn_cli.predict([Path(photos) / row["file"] for row in rows], model=run)
+    for row, answer in zip(rows, answers, strict=True):
+        assert answer["label"] == row["predicted"]
+        assert answer["confidence"] == pytest.approx(float(row["confidence"]), abs=1e-6)
+
+
+def test_overlays_and_sorted_copies(run, new_photos, tmp_path):
+    answers = pcn_cli.predict(new_photos, model=run, overlay=tmp_path / "maps", sort_into=tmp_path / "sorted")
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {"a.png", "b.png"}
+    assert Image.open(tmp_path / "maps" / "a.png").size == (50, 70)
+    copied = {path.relative_to(tmp_path / "sorted").as_posix() for path in (tmp_path / "sorted").rglob("*.*")}
+    assert copied == {f"{answer['label']}/{Path(answer['file']).name}" for answer in answers if answer["label"]}
+    assert (tmp_path / "sorted" / copied.pop()).read_bytes()
+
+
+def test_nothing_is_written_among_the_photos(run, new_photos):
+    with pytest.raises(ResourceError, match="never written to"):
+        pcn_cli.predict(new_photos, model=run, sort_into=new_photos / "sorted")
+
+
+def test_the_report_needs_no_torch(run):
+    code = f"""
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('torch', 'torchvision', 'timm'):
+            raise AssertionError(name)
+sys.meta_path.insert(0, Refuse())
+from pcn_cli.stages.report import report
+print(report({str(run)!r}))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == str(run / "report" / "index.html")
+
+
+def test_new_images_are_reported_in_a_run_of_their_own(run, new_photos):
+    page = report(run, images=new_photos, output="new-run")
+    assert page == Path("new-run/report/index.html")
+    assert {row["file"] for row in read_csv(Path("new-run/predictions.csv"))} == {"a.jpg", "b.png"}
+    assert {row["correct"] for row in read_csv(Path("new-run/predictions.csv"))} == {""}
+    assert [row["file"] for row in read_csv(Path("new-run/unreadable.csv"))] == ["broken.jpg"]
+    assert not Path("new-run/metrics.json").exists()
+    assert "broken.jpg" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_of_what_was_never_evaluated_names_the_command(tmp_path, run):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "run.json").write_bytes((run / "run.json").read_bytes())
+    with pytest.raises(RunError) as caught:
+        report(tmp_path / "bare")
+    assert "pcn evaluate" in caught.value.hint
+
+
+def test_evaluating_again_gives_the_same_numbers(run):
+    before = (run / "metrics.json").read_bytes()
+    evaluate(run)
+    assert (run / "metrics.json").read_bytes() == before
+
+
+def test_other_labelled_photos_are_measured_in_a_run_of_their_own(run, photo_folder):
+    measured = evaluate(run, images=photo_folder, output="other")
+    assert measured.metrics["accuracy"].n == 36
+    assert "baseline_majority" not in measured.metrics
+    (photo_folder / "red").rename(photo_folder / "crimson")
+    with pytest.raises(DataError, match="crimson"):
+        evaluate(run, images=photo_folder, output="third")
+
+
+def test_a_changed_byte_in_the_model_is_noticed(run, tmp_path):
+    import shutil
+
+    from pcn_cli.errors import ModelError
+
+    shutil.copytree(run, tmp_path / "copy")
+    weights = tmp_path / "copy" / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match="sha256"):
+        pcn_cli.load_model(tmp_path / "copy")
