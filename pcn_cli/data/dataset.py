@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch._C import _remove_worker_pids
 from torch.utils.data import Dataset, Sampler
 
 from pcn_cli.data.open_image import UnreadablePhotoError, open_photo
@@ -102,6 +103,19 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         else:
             pixels = self._augmentation(image, epoch=epoch, sample=position)
         return LoadedPhoto(position, self._targets[position], pixels, image.size)
+
+
+def end_workers(iterator: Any) -> None:  # noqa: ANN401 - a private class of torch
+    """Kill the workers of a DataLoader's iterator where one of them is dead already; otherwise torch ends them well.
+
+    A killed worker may have died holding a lock that torch's own shutdown then waits for without a limit.
+    """
+    # There is no public way to say this.
+    if any(not worker.is_alive() for worker in iterator._workers):  # noqa: SLF001
+        iterator._shutdown = True  # noqa: SLF001
+        _remove_worker_pids(id(iterator))
+        for worker in iterator._workers:  # noqa: SLF001
+            worker.kill()
 
 
 def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pcn_cli.data.dataset import BatchOrder, LoadedPhoto, PhotoDataset, Varied, stack_photos
+from pcn_cli.data.dataset import BatchOrder, LoadedPhoto, PhotoDataset, Varied, end_workers, stack_photos
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.preprocessing import Preprocessing
 
@@ -114,7 +114,15 @@ class PhotoBatches:
 
     def close(self) -> None:
         """End the worker processes; the next iteration starts new ones."""
+        iterator = getattr(self._loader, "_iterator", None)
         self._loader = None
+        if iterator is not None:
+            end_workers(iterator)
+
+    def __del__(self) -> None:
+        """Never leave the end of killed workers to torch, which may wait for them for ever."""
+        if hasattr(self, "_loader"):
+            self.close()
 
     def _report(self, position: int, reason: str) -> None:
         if self._on_unreadable is None:
