@@ -71,7 +71,17 @@ def show_dry_run(outcome: "Outcome") -> None:
     out.print(f"model: {safe(plan.source.name)}, {plan.source.parameters / 1e6:.1f} M parameters")
     download = f"{plan.source.download_bytes / 1e6:,.0f} MB" if plan.source.download_bytes else "nothing"
     out.print(f"to download: {download}")
+    seconds, memory = plan.seconds(), plan.memory_gb()
+    if seconds is not None and memory is not None:
+        out.print(f"time: about {_duration(seconds)} on {plan.recipe.train.device}")
+        out.print(f"memory: about {memory:.1f} GB")
     out.print(f"would be written: {safe(outcome.run)}", soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _value(name: str, metric: Metric) -> tuple[str, str]:

@@ -14,7 +14,16 @@ from pcn_cli.errors import ModelError
 from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.models.folder import WEIGHTS, fill_model, load_model_folder, make_model, read_config
 from pcn_cli.models.grid import measure_patch_grid
-from pcn_cli.models.sources import Fetch, card_config, card_preprocessing, count_parameters, find_source, read_weights
+from pcn_cli.models.sources import (
+    Fetch,
+    card_config,
+    card_preprocessing,
+    count_parameters,
+    find_source,
+    read_weights,
+    tell_file,
+    timm_name,
+)
 from pcn_cli.models.store import weights_cache, weights_path
 from pcn_cli.models.timm_source import (
     PREFIX,
@@ -63,6 +72,24 @@ def describe_source(source: str) -> SourceFacts:
         name = config.card.removeprefix(PREFIX) or found.resolve().name
         return _facts(name, config.preprocessing, count_parameters(found / WEIGHTS))
     return _facts(found.stem, Preprocessing(height=224, width=224), count_parameters(found))
+
+
+def sketch_model(source: str, num_classes: int) -> nn.Module:
+    """The network of `source` without its weights, to measure its cost with; nothing is downloaded or written.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    if source.startswith(PREFIX):
+        return make_model("attention_pooled", num_classes, pooled_args(parse_timm_source(source)))
+    found = find_source(source)
+    if isinstance(found, Card):
+        return make_model(found.architecture, num_classes, {})
+    if found.is_dir():
+        config = read_config(found)
+        return make_model(config.architecture, num_classes, config.model_args)
+    architecture, arguments = timm_name(tell_file(found))
+    return make_model(architecture, num_classes, arguments)
 
 
 def start_model(

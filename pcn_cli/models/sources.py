@@ -13,6 +13,7 @@ from pcn_cli.errors import ModelError
 from pcn_cli.models.entry_points import SIZES
 from pcn_cli.models.folder import CONFIG, fill_model, make_model, read_tensors
 from pcn_cli.models.published import Architecture, from_published, is_published, tell_architecture, to_published
+from pcn_cli.models.store import read_published
 from pcn_cli.models.weights import import_weights, weights_cache
 from pcn_cli.models.zoo import Card, find_card
 from pcn_cli.records.model import ModelConfig
@@ -56,7 +57,7 @@ def read_weights(found: Card | Path, fetch: Fetch, options: dict[str, Any]) -> t
     told = tell_architecture({name: tuple(tensor.shape) for name, tensor in to_published(tensors).items()})
     if isinstance(found, Card) and told != found.network:
         raise ModelError(f"{path} holds {told.name}, the card is {found.name}")
-    architecture, arguments = _timm_name(told)
+    architecture, arguments = timm_name(told)
     model = make_model(architecture, told.num_classes, arguments, **options)
     fill_model(model, tensors, str(path))
     config = (
@@ -72,7 +73,21 @@ def read_weights(found: Card | Path, fetch: Fetch, options: dict[str, Any]) -> t
     return model, config
 
 
-def _timm_name(told: Architecture) -> tuple[str, dict[str, Any]]:
+def tell_file(path: Path) -> Architecture:
+    """The network whose weights a file holds, told by its tensors; nothing is converted or kept.
+
+    Raises:
+        ModelError: the file is refused, damaged, or no PatchConvNet.
+    """
+    if path.suffix in (".pth", ".pt"):
+        return read_published(path, None)[1]
+    tensors = read_tensors(path)
+    published = tensors if is_published(tensors) else to_published(tensors)
+    return tell_architecture({name: tuple(tensor.shape) for name, tensor in published.items()})
+
+
+def timm_name(told: Architecture) -> tuple[str, dict[str, Any]]:
+    """The architecture in timm, and its settings where it has no name of its own."""
     name = "patchconvnet_" + told.name.replace("-", "_")
     if name in SIZES:
         return name, {}

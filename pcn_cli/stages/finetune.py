@@ -108,7 +108,7 @@ def finetune(
         raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
     loaded = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
     listener.on_stage("scan and split")
-    plan = make_plan(Path(photos), loaded, listener=listener)
+    plan = make_plan(Path(photos), loaded, measure=dry_run, listener=listener)
     run = RunDir(Path(output)) if output else new_run_dir(Path(photos).resolve().name, plan.source.name)
     for key, reason in plan.reasons.items():
         if read_value(plan.recipe, key) is not None:

@@ -11,7 +11,7 @@ import torch
 from pcn_cli.data.scan import check_scan
 from pcn_cli.data.split import split_scan
 from pcn_cli.errors import DataError
-from pcn_cli.models.build import SourceFacts, describe_source
+from pcn_cli.models.build import SourceFacts, describe_source, sketch_model
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
@@ -19,7 +19,12 @@ from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
 from pcn_cli.stages.scan import inspect
+from pcn_cli.training.cost import Cost, measure_cost
 from pcn_cli.training.device import choose_device, has_native_bf16
+
+_STEP = 3.0  # a training step's time over its forward pass's
+_DRAWING = 0.1  # seconds for a test photo's overlay and pictures
+_LIBRARIES_GB = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +37,32 @@ class Plan:
     source: SourceFacts
     recipe: Recipe
     reasons: dict[str, str]
+    cost: Cost | None = None
 
     def count(self, part: str) -> int:
         """Number of photos in a part."""
         return sum(row.split == part for row in self.rows)
+
+    def seconds(self) -> float | None:
+        """About how long everything will take, where the cost was measured."""
+        if self.cost is None:
+            return None
+        train, val, test = (self.count(part) for part in PARTS)
+        forward, step = self.cost.forward_seconds, _STEP * self.cost.forward_seconds
+        total = forward * (train + val + 2 * test) + _DRAWING * test
+        total += _STEP * self.cost.head_seconds * train * self.recipe.train.probe_epochs
+        if self.recipe.train.tune != "probe":
+            total += (self.recipe.train.epochs or 0) * (step * train + forward * val)
+        return total
+
+    def memory_gb(self) -> float | None:
+        """About how much memory training will take, where the cost was measured."""
+        if self.cost is None:
+            return None
+        train = self.recipe.train
+        copies = 2 if train.tune == "probe" else 7  # weights, gradient, two of AdamW, average, best, last good
+        photos = self.recipe.evaluate.batch_size / 8 if train.tune == "probe" else train.micro_batch or 1
+        return _LIBRARIES_GB + (copies * 4 * self.source.parameters + photos * self.cost.activation_mb * 1e6) / 1e9
 
     def plain(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -46,13 +73,15 @@ class Plan:
             "ignored": len(self.scan.ignored),
             "model": self.source.name,
             "download_bytes": self.source.download_bytes,
+            "seconds": self.seconds(),
+            "memory_gb": self.memory_gb(),
             "recipe": self.recipe.model_dump(mode="json"),
             "reasons": self.reasons,
         }
 
 
-def make_plan(photos: Path, loaded: LoadedRecipe, *, listener: Listener) -> Plan:
-    """The plan for `photos`.
+def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Listener) -> Plan:
+    """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
 
     Raises:
         DataError: the photos cannot be trained on.
@@ -66,17 +95,31 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, listener: Listener) -> Plan
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
     rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
     _check_parts(rows)
-    source = describe_source(model_source(recipe.model.name))
-    facts = gather_facts(rows, recipe, source)
+    word = model_source(recipe.model.name)
+    source, device = describe_source(word), choose_device(recipe.train.device)
+    facts = gather_facts(rows, source, device)
+    cost = None
+    if measure or facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe"):
+        size = recipe.data.size or source.input_size
+        cost = measure_cost(sketch_model(word, facts.classes), size=size, device=device)
+        # `choose` counts for 224 pixels.
+        facts = replace(facts, activation_mb=cost.activation_mb * (224 / size) ** 2)
     recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
-    return Plan(photos=photos, scan=scan, rows=rows, source=source, recipe=recipe, reasons={**split_reasons, **reasons})
+    return Plan(
+        photos=photos,
+        scan=scan,
+        rows=rows,
+        source=source,
+        recipe=recipe,
+        reasons={**split_reasons, **reasons},
+        cost=cost,
+    )
 
 
-def gather_facts(rows: tuple[SplitRow, ...], recipe: Recipe, source: SourceFacts) -> Facts:
+def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.device) -> Facts:
     """What the automatic choices are made from."""
     labels = [row.label for row in rows if row.split == "train"]
     counts = [labels.count(label) for label in set(labels)]
-    device = choose_device(recipe.train.device)
     return Facts(
         train_photos=len(labels),
         classes=len(counts),

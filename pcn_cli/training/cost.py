@@ -1,0 +1,72 @@
+"""What a network costs here: measured on a few made-up pictures, before anything is trained."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pcn_cli.training.protocols import Network
+
+_PICTURES, _TOKENS = 4, 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Per photo: seconds of a forward pass, of what stands behind the tokens; MB kept for the way back in float32."""
+
+    forward_seconds: float
+    head_seconds: float
+    activation_mb: float
+
+
+def measure_cost(model: nn.Module, *, size: int, device: torch.device) -> Cost:
+    """The cost of photos of `size` × `size` pixels on `device`; `model` is moved there."""
+    model = model.to(device).eval()
+    network = cast("Network", model)
+    pictures = torch.rand(_PICTURES, 3, size, size, device=device)
+    with torch.inference_mode():
+        tokens = network.forward_features(pictures).repeat(_TOKENS // _PICTURES, 1, 1, 1)
+        forward = _seconds(lambda: model(pictures), device) / _PICTURES
+        head = _seconds(lambda: network.forward_head(tokens), device) / _TOKENS
+    kept = _kept_bytes(model, pictures[:1].clone())
+    return Cost(forward_seconds=forward, head_seconds=head, activation_mb=kept / 1e6)
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    work()
+    _wait(device)
+    started = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def _kept_bytes(model: nn.Module, pictures: Tensor) -> int:
+    """The bytes that autograd keeps of one forward pass, the parameters not counted."""
+    own = {parameter.data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    def unpack(tensor: Any) -> Any:  # noqa: ANN401 - whatever was packed
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        result = model(pictures)
+    total = sum(kept.values())
+    del result
+    return total
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
