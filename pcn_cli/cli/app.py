@@ -59,7 +59,7 @@ def main() -> NoReturn:
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise StoppedError("stopped before anything was written", signal_number=number)
+    raise StoppedError("stopped", signal_number=number)
 
 
 def _show(error: PcnError) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pcn_cli.cli.console import new_table, out, safe, say
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
+from pcn_cli.runs.rundir import RunDir
 
 if TYPE_CHECKING:
     from pcn_cli.stages.evaluate import Measured
@@ -75,7 +76,8 @@ def show_dry_run(outcome: "Outcome") -> None:
     if seconds is not None and memory is not None:
         out.print(f"time: about {_duration(seconds)} on {plan.recipe.train.device}")
         out.print(f"memory: about {memory:.1f} GB")
-    out.print(f"would be written: {safe(outcome.run)}", soft_wrap=True)
+    size = f"about {plan.run_bytes() / 1e6:,.0f} MB"
+    out.print(f"would be written: {safe(outcome.run)}, {size}: {', '.join(RunDir.contents())}", soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:

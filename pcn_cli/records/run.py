@@ -25,4 +25,5 @@ class RunRecord:
     device: str
     fingerprint: str = ""  # of the data: sha256 over the split's rows
     stages: dict[str, StageRecord] = field(default_factory=dict)
+    kind: Literal["train", "evaluate", "predict"] = "train"
     kept: str = ""  # "probe" or "tuned": which of the two the model folder holds

@@ -1,6 +1,7 @@
 """What made a run: versions, machine, command."""
 
 import platform
+import re
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from pcn_cli import __version__
 
 _LIBRARIES = ("torch", "torchvision", "timm", "albumentations", "scikit-learn", "numpy", "pillow", "safetensors")
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
 
 def versions() -> dict[str, str]:
@@ -24,8 +26,13 @@ def versions() -> dict[str, str]:
 
 
 def command_line() -> tuple[str, ...]:
-    """The words that started this process, the program by its name alone."""
-    return (Path(sys.argv[0]).name, *sys.argv[1:])
+    """The words that started this process, the program by its name alone, names and passwords in addresses masked."""
+    return (Path(sys.argv[0]).name, *(mask_userinfo(word) for word in sys.argv[1:]))
+
+
+def mask_userinfo(text: str) -> str:
+    """`text` with `***` for whatever stands before the @ of an address, as in https://user:password@host."""
+    return _USERINFO.sub(r"\1***@", text)
 
 
 def shown_command(words: tuple[str, ...]) -> str:

@@ -121,6 +121,30 @@ class RunDir:
         """What happened, for the case that it went wrong."""
         return self.root / "run.log"
 
+    @classmethod
+    def contents(cls) -> tuple[str, ...]:
+        """What a finished run holds, folders with a slash behind them."""
+        here = cls(Path())
+        folders = (here.model, here.report, here.figures, here.overlays)
+        files = (
+            here.metrics,
+            here.predictions,
+            here.predictions_jsonl,
+            here.per_class,
+            here.confusion,
+            here.candidates,
+            here.findings,
+            here.attention,
+            here.history,
+            here.scan,
+            here.split,
+            here.unreadable,
+            here.recipe,
+            here.record,
+            here.log,
+        )
+        return (*(f"{folder}/" for folder in folders), *map(str, files))
+
 
 def new_run_dir(photos: str, model: str, *, runs: Path = RUNS) -> RunDir:
     """The folder `runs/<photos>-<model>-<n>` with the first free number; it is not made yet.

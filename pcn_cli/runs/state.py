@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pcn_cli.errors import ModelError, RunError, StoppedError
 from pcn_cli.files.atomic import write_json
@@ -21,6 +21,7 @@ from pcn_cli.runs.provenance import command_line, now, versions
 from pcn_cli.runs.rundir import RunDir
 
 logger = logging.getLogger(__name__)
+Kind = Literal["train", "evaluate", "predict"]
 
 
 def read_record(run: RunDir) -> RunRecord:
@@ -51,18 +52,21 @@ def update_record(run: RunDir, **changes: Any) -> RunRecord:  # noqa: ANN401 - f
 
 
 @contextmanager
-def start_run(run: RunDir, *, photos: Path, card: str, device: str) -> Iterator[None]:
+def start_run(run: RunDir, *, kind: Kind, photos: Path, card: str, device: str) -> Iterator[None]:
     """Make the run's folder and hold it until the block ends.
+
+    What a run that was killed before its plan was made left there is taken over.
 
     Raises:
         RunError: there is something else at that place, or another process holds it.
     """
-    if run.root.exists() and any(child.name != ".lock" for child in run.root.iterdir()):
-        raise RunError(f"{run.root} is there already", "choose another --output, or go on with --resume")
     refuse_inside(run.root, photos)
+    _refuse_occupied(run)
     with hold_folder(run.root):
+        _refuse_occupied(run)  # another process may have been quicker
         record = RunRecord(
             status="running",
+            kind=kind,
             created=now(),
             photos=str(photos.resolve()),
             card=card,
@@ -74,9 +78,34 @@ def start_run(run: RunDir, *, photos: Path, card: str, device: str) -> Iterator[
         yield
 
 
+def _refuse_occupied(run: RunDir) -> None:
+    if not run.root.exists():
+        return
+    names = {child.name for child in run.root.iterdir() if ".part" not in child.name}
+    if names - _UNPLANNED:
+        raise RunError(f"{run.root} is there already", "choose another --output, or go on with --resume")
+
+
+# What a run holds before it has a recipe.
+_UNPLANNED = {".lock", ".lock-owner", "run.json", "run.log", "scan.json", "unreadable.csv", "split.csv"}
+
+
+def sweep_parts(run: RunDir) -> None:
+    """Remove what writes that were killed left in the run; the caller holds it."""
+    for part in run.root.rglob(".*.part*"):
+        part.unlink(missing_ok=True)
+
+
 @contextmanager
 def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iterator[None]:
-    """Record stage `name` as finished with its seconds and the hashes of its files, once the block ended well."""
+    """Record stage `name` as finished with its seconds and the hashes of its files, once the block ended well.
+
+    Until then the record says nothing of it, nor of a report made of older numbers.
+    """
+    stale = {name, "report"} if name == "evaluate" else {name}
+    before = read_record(run).stages
+    if stale & before.keys():
+        update_record(run, stages={key: stage for key, stage in before.items() if key not in stale})
     started = time.monotonic()
     yield
     seconds = round(time.monotonic() - started, 2)
@@ -86,8 +115,8 @@ def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iter
 
 
 @contextmanager
-def recording_outcome(run: RunDir) -> Iterator[None]:
-    """Write into run.json how the block ended (finished, stopped or failed) and into run.log why."""
+def recording_outcome(run: RunDir, *, done: Literal["running", "finished"] = "finished") -> Iterator[None]:
+    """Write into run.json how the block ended (`done`, stopped or failed) and into run.log why."""
     with logging_to(run.log):
         try:
             yield
@@ -99,7 +128,7 @@ def recording_outcome(run: RunDir) -> Iterator[None]:
             logger.exception("failed")
             update_record(run, status="failed")
             raise
-        update_record(run, status="finished")
+        update_record(run, status=done)
 
 
 def require(run: RunDir, path: Path, command: str) -> Path:
@@ -135,6 +164,6 @@ def check_model(run: RunDir) -> None:
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(child for child in path.rglob("*") if child.is_file())
+            yield from sorted(child for child in path.rglob("*") if child.is_file() and not child.name.startswith("."))
         elif path.exists():
             yield path

@@ -45,7 +45,11 @@ class Measured:
 
     def plain(self) -> dict[str, Any]:
         """The numbers as JSON."""
-        return {"run": str(self.run.root), "metrics": {name: to_plain(value) for name, value in self.metrics.items()}}
+        return {
+            "run": str(self.run.root),
+            "metrics": {name: to_plain(value) for name, value in self.metrics.items()},
+            "per_class": [to_plain(row) for row in self.per_class],
+        }
 
 
 def evaluate(
@@ -123,7 +127,7 @@ def measure_rows(
             config,
             root=root,
             files=[row.file for row in test],
-            device=choose_device(device or recipe.train.device),
+            device=choose_device(device),
             batch_size=recipe.evaluate.batch_size,
             workers=recipe.train.workers or 0,
         ):
@@ -197,7 +201,7 @@ def _evaluate_images(
         raise DataError(f"{photos} holds {found}", f"the model knows {', '.join(config.classes)}")
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{source.root.name}-evaluated")
     used = str(choose_device(device))
-    with start_run(run, photos=photos, card=config.card, device=used), recording_outcome(run):
+    with start_run(run, kind="evaluate", photos=photos, card=config.card, device=used), recording_outcome(run):
         write_scan(run, scan)
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
         rows = [SplitRow(file=p.file, label=p.label, split="test", sha256=p.sha256) for p in scan.photos]

@@ -1,20 +1,23 @@
 """Finetune: the whole way, from a folder of photos to a report."""
 
+import shlex
 import shutil
+import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.data.split import fingerprint, read_split, write_split
-from pcn_cli.errors import RecipeError, RunError, StoppedError
+from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
-from pcn_cli.recipe.fields import read_value
-from pcn_cli.recipe.load import load_recipe
+from pcn_cli.files.names import refuse_inside
+from pcn_cli.recipe.fields import read_value, with_values
+from pcn_cli.recipe.load import LoadedRecipe, load_recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
-from pcn_cli.runs.rundir import RunDir, list_runs, new_run_dir, set_latest
-from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, update_record
+from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
+from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.evaluate import check_unchanged, evaluate_run, read_measured
 from pcn_cli.stages.listener import Listener, LoggingListener
@@ -24,6 +27,9 @@ from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.report import report_run
 from pcn_cli.stages.scan import write_scan
 from pcn_cli.stages.train import train_run
+from pcn_cli.training.stop import StopRequest
+
+LOCAL_PREFIX = "timm:local-dir:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,7 @@ class Outcome:
             "report": str(self.report),
             "kept": self.kept,
             "metrics": {name: to_plain(metric) for name, metric in self.metrics.items()},
+            "per_class": [to_plain(row) for row in self.per_class],
             "candidates": [to_plain(candidate) for candidate in self.candidates],
         }
 
@@ -83,10 +90,8 @@ def finetune(
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
-    listener = LoggingListener(listener or Listener())
-    fetch = Fetcher(offline=offline, mirror=mirror, listener=listener)
     flags: dict[str, Any] = {
-        "model.name": None if model is None else str(model),
+        "model.name": None if model is None else _lasting_source(str(model)),
         "train.tune": tune,
         "train.epochs": epochs,
         "train.lr": lr,
@@ -100,24 +105,58 @@ def finetune(
         "data.labels": None if labels is None else str(Path(labels).resolve()),
         "seed": seed,
     }
-    stopped = _find_stopped(resume, photos=photos, output=output)
-    if stopped is not None:
-        _refuse_changes(stopped, photos=photos, recipe=recipe, settings=settings, flags=flags, output=output)
-        return _go_on(stopped, fetch=fetch, listener=listener)
-    if photos is None:
-        raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
-    loaded = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
-    listener.on_stage("scan and split")
-    plan = make_plan(Path(photos), loaded, measure=dry_run, listener=listener)
-    run = RunDir(Path(output)) if output else new_run_dir(Path(photos).resolve().name, plan.source.name)
+    with StopRequest() as stop:
+        listener = LoggingListener(listener or Listener(), poll=lambda: stop.check("stopped"))
+        way = Way(fetch=Fetcher(offline=offline, mirror=mirror, listener=listener), listener=listener, stop=stop)
+        stopped = _find_stopped(resume, photos=photos, output=output)
+        if stopped is not None:
+            if dry_run:
+                raise RecipeError("--dry-run has no effect with --resume", "leave one of the two out")
+            _refuse_changes(stopped, photos=photos, recipe=recipe, settings=settings, flags=flags, output=output)
+            return _go_on(stopped, way)
+        if photos is None:
+            raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
+        loaded = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
+        return _start(Path(photos), loaded, way, output=output, dry_run=dry_run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What goes along from stage to stage."""
+
+    fetch: Fetcher
+    listener: Listener
+    stop: StopRequest
+
+
+def _start(photos: Path, loaded: LoadedRecipe, way: Way, *, output: str | Path | None, dry_run: bool) -> Outcome:
+    refuse_inside(Path(output) if output else RUNS, photos)
+    way.listener.on_stage("scan and split")
+    lasting = with_values(loaded.recipe, {"model.name": _lasting_source(loaded.recipe.model.name)})
+    plan = make_plan(
+        photos, replace(loaded, recipe=lasting), measure=dry_run, offline=way.fetch.offline, listener=way.listener
+    )
+    run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, plan.source.name)
     for key, reason in plan.reasons.items():
         if read_value(plan.recipe, key) is not None:
-            listener.on_choice(key, read_value(plan.recipe, key), reason)
+            way.listener.on_choice(key, read_value(plan.recipe, key), reason)
     if dry_run:
         return Outcome(run=run.root, plan=plan)
-    with start_run(run, photos=plan.photos, card=plan.source.name, device=plan.recipe.train.device or ""):
-        _write_plan(run, plan)
-        return _walk(run, fetch=fetch, listener=listener)
+    device = plan.recipe.train.device or ""
+    with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
+        with recording_outcome(run, done="running"):
+            _write_plan(run, plan)
+        return _walk(run, way)
+
+
+def _lasting_source(name: str) -> str:
+    """`name` with a path in it made absolute, so that a resumed run finds it from any folder."""
+    prefix = LOCAL_PREFIX if name.startswith(LOCAL_PREFIX) else ""
+    path = Path(name.removeprefix(prefix)).expanduser()
+    is_path = bool(prefix) or (
+        path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())
+    )
+    return f"{prefix}{path.resolve()}" if is_path else name
 
 
 def _write_plan(run: RunDir, plan: Plan) -> None:
@@ -125,44 +164,62 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
         write_scan(run, plan.scan)
     with recording_stage(run, "split", (run.split,)):
         write_split(run.split, plan.rows)
+    update_record(run, fingerprint=fingerprint(plan.rows))
     # The recipe comes last: a run that has one can be resumed.
     write_recipe(run.recipe, plan.recipe, plan.reasons)
-    update_record(run, fingerprint=fingerprint(plan.rows))
 
 
-def _go_on(run: RunDir, *, fetch: Fetcher, listener: Listener) -> Outcome:
+def _go_on(run: RunDir, way: Way) -> Outcome:
     record = read_record(run)
-    if record.status == "finished":
-        listener.on_note(f"{run.root} is finished; nothing is left to do")
+    if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
+        way.listener.on_note(f"{run.root} is finished; nothing is left to do")
         return _outcome(run)
     with hold_folder(run.root):
+        sweep_parts(run)
         check_unchanged(run, read_split(run.split), Path(record.photos))
         update_record(run, status="running")
-        return _walk(run, fetch=fetch, listener=listener)
+        return _walk(run, way)
 
 
-def _walk(run: RunDir, *, fetch: Fetcher, listener: Listener) -> Outcome:
+def _walk(run: RunDir, way: Way) -> Outcome:
     """The stages that are not finished yet, in their order; the caller holds the run."""
     recipe = read_recipe(run.recipe)
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
-                listener.on_stage("train")
-                train_run(run, recipe, fetch=fetch, listener=listener)
+                way.listener.on_stage("train")
+                train_run(run, recipe, fetch=way.fetch, listener=way.listener, stop=way.stop)
             if "evaluate" not in read_record(run).stages:
-                listener.on_stage("evaluate and explain")
-                evaluate_run(run, device=None, listener=listener)
+                way.listener.on_stage("evaluate and explain")
+                evaluate_run(run, device=recipe.train.device, listener=way.listener)
             if "report" not in read_record(run).stages:
-                listener.on_stage("report")
-                report_run(run, listener=listener)
+                way.listener.on_stage("report")
+                report_run(run, listener=way.listener)
             if not recipe.train.keep_checkpoints:
                 shutil.rmtree(run.checkpoints, ignore_errors=True)
+            _name_latest(run, way.listener)
     except (StoppedError, KeyboardInterrupt) as error:
-        number = error.exit_code - 128 if isinstance(error, StoppedError) else 2
+        number = error.exit_code - 128 if isinstance(error, StoppedError) else signal.SIGINT
         message = error.message if isinstance(error, StoppedError) else "stopped"
-        raise StoppedError(message, f"pcn finetune --resume {run.root}", signal_number=number) from error
-    set_latest(run)
+        raise StoppedError(message, _resume_command(run), signal_number=number) from error
+    except PcnError as error:
+        error.hint = f"{error.hint}; then {_resume_command(run)}" if error.hint else _resume_command(run)
+        raise
     return _outcome(run)
+
+
+def _resume_command(run: RunDir) -> str:
+    return shlex.join(["pcn", "finetune", "--resume", str(run.root)])
+
+
+def _name_latest(run: RunDir, listener: Listener) -> None:
+    """Let `run` be the one that commands without a RUN use, unless that would write among the photos."""
+    try:
+        refuse_inside(RUNS, Path(read_record(run).photos))
+    except ResourceError:
+        listener.on_note(f"this folder holds the photos, so nothing is written here; name the run: {run.root}")
+    else:
+        set_latest(run)
 
 
 def _outcome(run: RunDir) -> Outcome:
@@ -185,19 +242,26 @@ def _find_stopped(resume: str | Path | None, *, photos: str | Path | None, outpu
         if photos is None:
             raise RecipeError("--resume auto needs to know which photos", "pcn finetune PHOTOS --resume auto")
         candidates = [RunDir(Path(output))] if output else list_runs()
-        return next((run for run in reversed(candidates) if _is_unfinished(run, Path(photos))), None)
+        unfinished = [run for run in candidates if _is_unfinished(run, Path(photos))]
+        return max(unfinished, key=lambda run: read_record(run).created, default=None)
     run = RunDir(Path(resume))
+    kind = read_record(run).kind
+    if kind != "train":
+        raise RunError(f"{run.root} was never trained: it only holds what `{kind}` gave", "pcn runs")
     if not run.recipe.is_file():
-        read_record(run)
-        raise RunError(f"{run.root} was stopped before its plan was made", "start again with `pcn finetune PHOTOS`")
+        again = f"pcn finetune {read_record(run).photos} --output {run.root}"
+        raise RunError(f"{run.root} was stopped before its plan was made", again)
     return run
 
 
 def _is_unfinished(run: RunDir, photos: Path) -> bool:
     if not (run.record.is_file() and run.recipe.is_file()):
         return False
-    record = read_record(run)
-    return record.status != "finished" and Path(record.photos) == photos.resolve()
+    try:
+        record = read_record(run)
+    except RunError:
+        return False
+    return (record.kind, Path(record.photos)) == ("train", photos.resolve()) and record.status != "finished"
 
 
 def _refuse_changes(

@@ -1,6 +1,7 @@
 """What a stage tells whoever watches; the command line draws it, a Python caller may ignore it."""
 
 import logging
+from collections.abc import Callable
 
 from pcn_cli.records.training import EpochRow
 
@@ -30,16 +31,20 @@ class Listener:
 
 
 class LoggingListener(Listener):
-    """Writes what stays true into the log, and hands everything on to another listener."""
+    """Writes what stays true into the log, hands everything on to another listener, and stops where that was asked for.
 
-    def __init__(self, inner: Listener) -> None:
-        self._inner = inner
+    Every stage tells its progress photo by photo, so `poll` is called there.
+    """
+
+    def __init__(self, inner: Listener, *, poll: Callable[[], None]) -> None:
+        self._inner, self._poll = inner, poll
 
     def on_stage(self, title: str) -> None:
         logger.info("%s", title)
         self._inner.on_stage(title)
 
     def on_progress(self, title: str, done: int, total: int) -> None:
+        self._poll()
         self._inner.on_progress(title, done, total)
 
     def on_step(self, step: int, total: int, loss: float, lr: float, images_per_second: float) -> None:

@@ -1,6 +1,6 @@
 """Plan: what a training will do, settled before anything is written."""
 
-import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from pcn_cli.data.scan import check_scan
 from pcn_cli.data.split import split_scan
 from pcn_cli.errors import DataError
-from pcn_cli.models.build import SourceFacts, describe_source, sketch_model
+from pcn_cli.models.describe import SourceFacts, check_available, describe_source, sketch_model
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
@@ -20,11 +20,12 @@ from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
 from pcn_cli.stages.scan import inspect
 from pcn_cli.training.cost import Cost, measure_cost
-from pcn_cli.training.device import choose_device, has_native_bf16
+from pcn_cli.training.device import available_cores, choose_device, has_native_bf16
 
 _STEP = 3.0  # a training step's time over its forward pass's
 _DRAWING = 0.1  # seconds for a test photo's overlay and pictures
 _LIBRARIES_GB = 0.7
+_PICTURES_BYTES = 150_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,10 @@ class Plan:
         photos = self.recipe.evaluate.batch_size / 8 if train.tune == "probe" else train.micro_batch or 1
         return _LIBRARIES_GB + (copies * 4 * self.source.parameters + photos * self.cost.activation_mb * 1e6) / 1e9
 
+    def run_bytes(self) -> float:
+        """About how much disk the finished run takes: the weights, and each test photo's pictures."""
+        return 4 * self.source.parameters + _PICTURES_BYTES * self.count("test")
+
     def plain(self) -> dict[str, Any]:
         """The plan as JSON."""
         return {
@@ -75,19 +80,33 @@ class Plan:
             "download_bytes": self.source.download_bytes,
             "seconds": self.seconds(),
             "memory_gb": self.memory_gb(),
+            "run_bytes": self.run_bytes(),
             "recipe": self.recipe.model_dump(mode="json"),
             "reasons": self.reasons,
         }
 
 
-def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Listener) -> Plan:
+def make_plan(
+    photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Listener, offline: bool = False
+) -> Plan:
     """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
+
+    Args:
+        photos: the folder.
+        loaded: the recipe asked for.
+        measure: measure the cost in any case.
+        listener: hears how far the scan is.
+        offline: refuse a model whose weights would have to be fetched.
 
     Raises:
         DataError: the photos cannot be trained on.
         RecipeError: the recipe asks for what has no effect.
         ModelError: there is no such network.
+        DownloadError: its weights are not here, and `offline` forbids to fetch them.
+        ResourceError: it does not fit into memory.
     """
+    word = model_source(loaded.recipe.model.name)
+    check_available(word, offline=offline)  # before thousands of photos are read
     labels = loaded.recipe.data.labels
     scan = inspect(photos, labels=labels, listener=listener)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
@@ -95,7 +114,6 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
     rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
     _check_parts(rows)
-    word = model_source(recipe.model.name)
     source, device = describe_source(word), choose_device(recipe.train.device)
     facts = gather_facts(rows, source, device)
     cost = None
@@ -103,7 +121,11 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
         size = recipe.data.size or source.input_size
         cost = measure_cost(sketch_model(word, facts.classes), size=size, device=device)
         # `choose` counts for 224 pixels.
-        facts = replace(facts, activation_mb=cost.activation_mb * (224 / size) ** 2)
+        facts = replace(
+            facts,
+            activation_mb=cost.activation_mb * (224 / size) ** 2,
+            seconds_per_photo=_STEP * cost.forward_seconds,
+        )
     recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
     return Plan(
         photos=photos,
@@ -118,17 +140,17 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
 
 def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.device) -> Facts:
     """What the automatic choices are made from."""
-    labels = [row.label for row in rows if row.split == "train"]
-    counts = [labels.count(label) for label in set(labels)]
+    counts = Counter(row.label for row in rows if row.split == "train")
     return Facts(
-        train_photos=len(labels),
+        train_photos=counts.total(),
         classes=len(counts),
-        imbalance=max(counts) / min(counts),
+        imbalance=max(counts.values()) / min(counts.values()),
         device=str(device),
         native_bf16=has_native_bf16(device),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=available_cores(),
         memory_gb=_free_memory(device) / 1e9,
         input_size=source.input_size,
+        fit=source.fit,
         crop_pct=source.crop_pct,
     )
 

@@ -1,5 +1,6 @@
 """New images predicted into a run folder of their own, for a report."""
 
+import os
 from pathlib import Path
 
 from pcn_cli.data.gather import gather_images
@@ -21,14 +22,17 @@ def predict_into_run(
 ) -> RunDir:
     """A run folder with what the model of the run `source` says of `images`."""
     recipe = read_recipe(source.recipe)
-    root = (images if images.is_dir() else images.parent).resolve()
-    files = [path.resolve().relative_to(root).as_posix() for path in gather_images([str(images)])]
+    root = (images if images.is_dir() else images.parent).absolute()
+    files = [Path(os.path.relpath(path.absolute(), root)).as_posix() for path in gather_images([str(images)])]
+    if not files:
+        raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
     network, config = open_model(source.root, fetch=Fetcher(offline=True))
-    used = choose_device(device or recipe.train.device)
+    used = choose_device(device)
     run = RunDir(Path(output)) if output else new_run_dir(root.name, f"{source.root.name}-predicted")
-    with start_run(run, photos=root, card=config.card, device=str(used)), recording_outcome(run):
+    with start_run(run, kind="predict", photos=root, card=config.card, device=str(used)), recording_outcome(run):
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
-        with recording_stage(run, "predict", (run.predictions, run.predictions_jsonl, run.attention, run.unreadable)):
+        written = (run.predictions, run.predictions_jsonl, run.attention, run.unreadable, run.overlays)
+        with recording_stage(run, "predict", written):
             unreadable: list[tuple[str, str]] = []
             scored = []
             for one in score_photos(

@@ -1,5 +1,6 @@
 """Train: the probe on cached tokens, then tuning; the better of the two by validation log-loss becomes the model."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -85,7 +86,7 @@ class Work:
         return measure([row.label for row in self.part(part)], probabilities, self.classes)["accuracy"]
 
 
-def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener) -> None:
+def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener, stop: StopRequest) -> None:
     """Train as the recipe says and put the better model into the run; the caller holds the run."""
     rows = read_split(run.split)
     classes = tuple(sorted({row.label for row in rows}))
@@ -100,7 +101,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         dropout=recipe.model.dropout,
         seed=recipe.seed,
     )
-    with recording_stage(run, "train", (run.model, run.history, run.candidates)), StopRequest() as stop:
+    with recording_stage(run, "train", (run.model, run.history, run.candidates)):
         work = Work(
             run=run,
             recipe=recipe,
@@ -148,6 +149,8 @@ def _probe(model: nn.Module, work: Work) -> State:
         return state
     train = work.recipe.train
     work.run.checkpoints.mkdir(parents=True, exist_ok=True)
+    for abandoned in work.run.checkpoints.glob("pcn-tokens-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     caches = {}
     sample = _probe_sample(work)
     for part, rows in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
@@ -175,6 +178,9 @@ def _probe(model: nn.Module, work: Work) -> State:
             epochs=train.probe_epochs,
             lr=train.probe_lr,
             patience=PROBE_PATIENCE,
+            mixup=0.0,
+            cutmix=0.0,
+            precision="float32",
             time_limit=None,
         )
         history = _History(work, epochs=plan.epochs)
@@ -228,7 +234,8 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
     val_rows = work.part("val")
     val_batches = work.batches(val_rows, batch_size=work.recipe.evaluate.batch_size)
     val_targets = np.array([work.classes.index(row.label) for row in val_rows])
-    return fit(
+    history = _History(work, epochs=plan.epochs)
+    result = fit(
         model,
         work.batches(work.part("train"), batch_size=plan.batch_size, augmentation=augmentation),
         lambda judged: _judge(val_targets, _probabilities(judged, val_batches, work)),
@@ -237,10 +244,12 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
         checkpoints=work.run.checkpoints,
         resume=True,
         on_step=work.listener.on_step,
-        on_epoch=_History(work, epochs=plan.epochs).add,
+        on_epoch=history.add,
         on_note=work.listener.on_note,
         stop=work.stop,
     )
+    history.complete(result.history)
+    return result
 
 
 def _fit_plan(work: Work) -> FitPlan:
@@ -282,9 +291,13 @@ class _History:
 
     def add(self, row: EpochRow) -> None:
         """Keep `row` on the disk and tell of it."""
-        self._rows[row.phase, row.epoch] = row
-        write_history(self._path, list(self._rows.values()))
+        self.complete((row,))
         self._listener.on_epoch(row, self._epochs)
+
+    def complete(self, rows: Sequence[EpochRow]) -> None:
+        """Put `rows` on the disk; a stop may have come between a checkpoint and its row."""
+        self._rows.update({(row.phase, row.epoch): row for row in rows})
+        write_history(self._path, list(self._rows.values()))
 
 
 def _judge(targets: NDArray[np.int64], probabilities: Probabilities) -> Validation:

@@ -9,6 +9,7 @@ import pcn_cli
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
+from pcn_cli.runs.rundir import RunDir
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
 FIXED_FILES = {
@@ -57,6 +58,8 @@ def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights):
     overlays = {name for name in found if name.startswith("overlays/")}
     report = {name for name in found if name.startswith("report/")}
     assert found - overlays - report == FIXED_FILES
+    promised = {name.split("/")[0] for name in RunDir.contents()}
+    assert {name.split("/")[0] for name in found} - {".lock"} == promised
     assert len(overlays) == len(tests) >= 3
     assert "report/index.html" in report
     assert json.loads((run / "run.json").read_text())["status"] == "finished"

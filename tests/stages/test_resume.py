@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import pcn_cli
-from pcn_cli.errors import RunError
+from pcn_cli.errors import RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
+from pcn_cli.stages.evaluate import evaluate
 
 WORDS = ("--tune", "all", "--epochs", "4", "--batch-size", "8", "--size", "32", "--keep-checkpoints")
 SET = ("--set", "train.probe_epochs=2", "--set", "model.drop_path=0.2", "--set", "train.mixup=0.2")
@@ -101,3 +102,50 @@ def test_resume_auto_starts_or_goes_on(photo_folder, tiny_weights):
     first = pcn_cli.finetune(photo_folder, resume="auto", **options)
     second = pcn_cli.finetune(photo_folder, resume="auto", **options)
     assert first.run != second.run
+
+
+def test_what_a_kill_left_before_the_plan_is_taken_over(photo_folder, tiny_weights, tmp_path):
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in (".lock", ".lock-owner", "run.json", "scan.json", ".abc.part.csv"):
+        (left / name).write_text("{}")
+    done = pcn_cli.finetune(
+        photo_folder, model=tiny_weights, output=left, resume="auto", tune="probe", size=32,
+        settings=["train.probe_epochs=1"],
+    )  # fmt: skip
+    assert (done.run / "report" / "index.html").is_file()
+
+
+def test_a_row_that_a_kill_lost_is_written_again(photo_folder, tiny_weights):
+    with start_pcn(*finetune_words(photo_folder, tiny_weights, "run", 0)) as process:
+        wait_for_epoch(process, Path("run"))
+        process.kill()
+    lines = Path("run/history.csv").read_text().splitlines(keepends=True)
+    Path("run/history.csv").write_text("".join(lines[:-1]))
+    run = pcn_cli.finetune(resume="run").run
+    assert [row["epoch"] for row in read_csv(run / "history.csv") if row["phase"] == "tune"] == ["1", "2", "3", "4"]
+
+
+def test_a_dry_run_of_a_resume_is_refused(photo_folder, tiny_weights):
+    done = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=["train.probe_epochs=1"])
+    with pytest.raises(RecipeError, match="--dry-run"):
+        pcn_cli.finetune(resume=done.run, dry_run=True)
+
+
+def test_an_evaluation_cannot_be_resumed_as_a_training(photo_folder, tiny_weights):
+    done = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=["train.probe_epochs=1"])
+    measured = evaluate(done.run, images=photo_folder)
+    with pytest.raises(RunError, match="never trained"):
+        pcn_cli.finetune(resume=measured.run.root)
+
+
+def test_nothing_is_named_latest_among_the_photos(photo_folder, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(photo_folder)
+    before = sorted(photo_folder.rglob("*"))
+    with pytest.raises(ResourceError, match="never written to"):
+        pcn_cli.finetune(".", model=tiny_weights)
+    run = pcn_cli.finetune(
+        ".", model=tiny_weights, output=tmp_path / "out", tune="probe", size=32, settings=["train.probe_epochs=1"]
+    ).run
+    assert (run / "report" / "index.html").is_file()
+    assert sorted(photo_folder.rglob("*")) == before
