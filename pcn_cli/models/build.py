@@ -1,9 +1,9 @@
-"""From a word that a person types to a network: to plan with, to start training from, to predict with.
+"""From a word that a person types to a network: to start training from, to predict with.
 
 A word is a card (`s60`), a timm backbone (`timm:…`), a model folder, or a weight file.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,14 @@ from torch import nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.aggregation import AttentionPooled
-from pcn_cli.models.folder import WEIGHTS, fill_model, load_model_folder, make_model, read_config
+from pcn_cli.models.folder import fill_model, load_model_folder, make_model
 from pcn_cli.models.grid import measure_patch_grid
 from pcn_cli.models.sources import (
     Fetch,
     card_config,
-    card_preprocessing,
-    count_parameters,
     find_source,
     read_weights,
-    tell_file,
-    timm_name,
 )
-from pcn_cli.models.store import weights_cache, weights_path
 from pcn_cli.models.timm_source import (
     PREFIX,
     TimmSource,
@@ -38,67 +33,13 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.preprocessing import Fit, Preprocessing
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceFacts:
-    """What is known of a source before anything is fetched: enough to plan a training."""
-
-    name: str
-    input_size: int
-    crop_pct: float
-    parameters: int
-    download_bytes: int = 0
-
-
-def describe_source(source: str) -> SourceFacts:
-    """The facts of `source`; nothing is downloaded.
-
-    Raises:
-        ModelError: there is no such network.
-    """
-    if source.startswith(PREFIX):
-        timm_source = parse_timm_source(source)
-        preprocessing = timm_preprocessing(timm_source)
-        model = make_model("attention_pooled", 0, pooled_args(timm_source))
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        download = 0 if timm_source.file else 4 * parameters  # without the pooling it is a little less
-        return _facts(timm_source.name, preprocessing, parameters, download)
-    found = find_source(source)
-    if isinstance(found, Card):
-        stored = weights_path(weights_cache(), found.full_name).is_file()
-        download = 0 if stored or not found.url else found.minimum_bytes
-        return _facts(found.name, card_preprocessing(found), found.parameters, download)
-    if found.is_dir():
-        config = read_config(found)
-        name = config.card.removeprefix(PREFIX) or found.resolve().name
-        return _facts(name, config.preprocessing, count_parameters(found / WEIGHTS))
-    return _facts(found.stem, Preprocessing(height=224, width=224), count_parameters(found))
-
-
-def sketch_model(source: str, num_classes: int) -> nn.Module:
-    """The network of `source` without its weights, to measure its cost with; nothing is downloaded or written.
-
-    Raises:
-        ModelError: there is no such network.
-    """
-    if source.startswith(PREFIX):
-        return make_model("attention_pooled", num_classes, pooled_args(parse_timm_source(source)))
-    found = find_source(source)
-    if isinstance(found, Card):
-        return make_model(found.architecture, num_classes, {})
-    if found.is_dir():
-        config = read_config(found)
-        return make_model(config.architecture, num_classes, config.model_args)
-    architecture, arguments = timm_name(tell_file(found))
-    return make_model(architecture, num_classes, arguments)
-
-
 def start_model(
     source: str,
     classes: tuple[str, ...],
     *,
     fetch: Fetch,
     size: int | None = None,
-    fit: Fit = "crop",
+    fit: Fit | None = None,
     crop_pct: float | None = None,
     drop_path: float = 0.0,
     dropout: float = 0.0,
@@ -107,7 +48,8 @@ def start_model(
     """The network to start training from, with a head for `classes`, and its facts.
 
     The head is new (drawn from `seed`) unless the source knows exactly these classes; then its rows are put into their
-    order. Cards without weights start from random numbers.
+    order. Cards without weights start from random numbers. `size`, `fit` and `crop_pct` are the source's own where they
+    are None.
 
     Raises:
         ModelError, DownloadError: the source is none, is damaged, or cannot be fetched.
@@ -116,7 +58,7 @@ def start_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if source.startswith(PREFIX):
-            model, config = _start_pooled(parse_timm_source(source), classes, options)
+            model, config = _start_pooled(parse_timm_source(source), classes, fetch, options)
         else:
             model, config = _start_known(source, classes, fetch, options)
             if config.classes != classes:
@@ -125,7 +67,7 @@ def start_model(
         config.preprocessing,
         height=size or config.preprocessing.height,
         width=size or config.preprocessing.width,
-        fit=fit,
+        fit=fit or config.preprocessing.fit,
         crop_pct=crop_pct or config.preprocessing.crop_pct,
     )
     if isinstance(model, AttentionPooled):
@@ -171,9 +113,9 @@ def _start_known(
 
 
 def _start_pooled(
-    source: TimmSource, classes: tuple[str, ...], options: dict[str, Any]
+    source: TimmSource, classes: tuple[str, ...], fetch: Fetch, options: dict[str, Any]
 ) -> tuple[nn.Module, ModelConfig]:
-    tensors = read_backbone(source)
+    tensors = read_backbone(source, offline=fetch.offline)
     arguments = pooled_args(source)
     model = make_model("attention_pooled", len(classes), arguments, **options)
     fill_model(model.get_submodule("backbone"), tensors, f"{PREFIX}{source.name}")
@@ -201,16 +143,6 @@ def _change_classes(model: nn.Module, old: tuple[str, ...], new: tuple[str, ...]
         token = parameters["pooling.cls_token"]
         if token.shape[1] > 1:  # class tokens move with their classes
             token.copy_(token[:, order])
-
-
-def _facts(name: str, preprocessing: Preprocessing, parameters: int, download_bytes: int = 0) -> SourceFacts:
-    return SourceFacts(
-        name=name,
-        input_size=max(preprocessing.height, preprocessing.width),
-        crop_pct=preprocessing.crop_pct,
-        parameters=parameters,
-        download_bytes=download_bytes,
-    )
 
 
 def _input_size(preprocessing: Preprocessing) -> tuple[int, int, int]:

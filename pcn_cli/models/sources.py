@@ -1,9 +1,8 @@
 """PatchConvNets that a person names: a card, a model folder or a weight file, whose tensors tell what it holds."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors import SafetensorError, safe_open
 from timm.data import ImageNetInfo
@@ -19,7 +18,16 @@ from pcn_cli.models.zoo import Card, find_card
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.preprocessing import Preprocessing
 
-Fetch = Callable[[Card], Path]
+
+class Fetch(Protocol):
+    """Gets the weight file of a card; `offline` forbids the network, for backbones of timm too."""
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be downloaded."""
+
+    def __call__(self, card: Card, /) -> Path:
+        """The verified weight file of `card`."""
 
 
 def find_source(source: str) -> Card | Path:

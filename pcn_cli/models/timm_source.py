@@ -1,17 +1,22 @@
-"""Backbones that a person names: `timm:NAME`, `timm:NAME:FILE.safetensors`, `timm:local-dir:FOLDER`."""
+"""Backbones that a person names: `timm:NAME`, `timm:NAME:FILE.safetensors`, `timm:local-dir:FOLDER`.
+
+Only safetensors are read: timm itself would also take a pickle where a network has nothing else.
+"""
 
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import timm
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from pcn_cli.errors import DownloadError, ModelError
 from pcn_cli.models.backbone import NOT_FOR_BACKBONES
-from pcn_cli.models.folder import CONFIG, WEIGHTS, check_finite, fill_model, read_tensors
+from pcn_cli.models.folder import CONFIG, WEIGHTS, fill_model, read_tensors
 from pcn_cli.models.opener import is_offline
 from pcn_cli.records.preprocessing import Preprocessing
 
@@ -21,7 +26,7 @@ _LOCAL = "local-dir:"
 
 @dataclass(frozen=True, kw_only=True)
 class TimmSource:
-    """A timm backbone and where its weights come from; `file` None means that timm fetches them.
+    """A timm backbone and where its weights come from; `file` None means the hub that timm names.
 
     `pretrained_cfg` is timm's: input size, mean, standard deviation, crop and so on.
     """
@@ -80,16 +85,37 @@ def pooled_args(source: TimmSource) -> dict[str, Any]:
     return {"backbone": source.name} | ({"backbone_args": source.settings} if source.settings else {})
 
 
-def read_backbone(source: TimmSource) -> dict[str, Tensor]:
+def check_backbone(source: TimmSource, *, offline: bool) -> None:
+    """Nothing, if the weights are here or may be fetched; nothing is downloaded.
+
+    Raises:
+        ModelError: there are no safetensors of it. DownloadError: they are not here, and the network is forbidden.
+    """
+    if source.file is not None:
+        if source.file.suffix != ".safetensors":
+            raise ModelError(f"{source.file} is no safetensors; only those are read for a timm backbone")
+        if not source.file.is_file():
+            raise ModelError(f"there is no file {source.file}")
+        return
+    repository, revision = _hub_place(source)
+    if (offline or is_offline()) and not isinstance(
+        huggingface_hub.try_to_load_from_cache(repository, WEIGHTS, revision=revision), str
+    ):
+        raise DownloadError(
+            f"offline: the weights of {PREFIX}{source.name} would have to be fetched",
+            f"name a file or a folder: {PREFIX}{source.name}:FILE.safetensors, {PREFIX}{_LOCAL}FOLDER",
+        )
+
+
+def read_backbone(source: TimmSource, *, offline: bool = False) -> dict[str, Tensor]:
     """The weights of the backbone, its classifier left out.
 
     Raises:
-        ModelError: the file is no safetensors, damaged, or does not fit. DownloadError: timm could not fetch them.
+        ModelError: there are no safetensors of it, or they are damaged or do not fit.
+        DownloadError: they could not be fetched, or may not be.
     """
     if source.file is None:
-        tensors = _fetch(source).state_dict()
-        check_finite(tensors, f"{PREFIX}{source.name}")
-        return tensors
+        return _without_classifier(_fill(source, read_tensors(_fetch(source, offline=offline))))
     if source.file.suffix != ".safetensors":
         raise ModelError(f"{source.file} is no safetensors; only those are read for a timm backbone")
     tensors = read_tensors(source.file)
@@ -106,21 +132,49 @@ def _without_classifier(network: nn.Module) -> dict[str, Tensor]:
     return dict(network.state_dict())
 
 
-def _fetch(source: TimmSource) -> nn.Module:
-    if is_offline():
-        raise DownloadError(
-            f"offline: the weights of {PREFIX}{source.name} would have to be fetched",
-            f"name a folder: {PREFIX}{_LOCAL}FOLDER with {CONFIG} and {WEIGHTS}",
+def _hub_place(source: TimmSource) -> tuple[str, str | None]:
+    """The repository of the weights on the hub, and its revision where timm names one."""
+    place = str(source.pretrained_cfg.get("hf_hub_id") or "")
+    if not place:
+        found = source.pretrained_cfg.get("url")
+        raise ModelError(
+            f"timm has no safetensors for {source.name}" + (f", only {found}" if found else ""),
+            f"{PREFIX}{source.name}:FILE.safetensors",
         )
-    if not source.pretrained_cfg.get("url") and not source.pretrained_cfg.get("hf_hub_id"):
-        raise ModelError(f"timm has no weights for {source.name}", f"{PREFIX}{source.name}:FILE.safetensors")
+    repository, _, revision = place.partition("@")
+    return repository, revision or None
+
+
+def _fetch(source: TimmSource, *, offline: bool) -> Path:
+    """The safetensors of the backbone in the cache of the hub, downloaded where they are not there."""
+    check_backbone(source, offline=offline)
+    repository, revision = _hub_place(source)
     try:
-        network: nn.Module = timm.create_model(source.name, pretrained=True, **source.settings)
-    except Exception as error:  # whatever timm, the hub and their transports raise
+        return Path(
+            huggingface_hub.hf_hub_download(
+                repository, WEIGHTS, revision=revision, local_files_only=offline or is_offline()
+            )
+        )
+    except Exception as error:  # whatever the hub and its transports raise
+        # The hub's error for "not here, and nobody answers" is a kind of "there is no such file".
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            raise ModelError(
+                f"{repository} on the hub holds no {WEIGHTS}", f"{PREFIX}{source.name}:FILE.safetensors"
+            ) from error
         raise DownloadError(
-            f"timm could not fetch {source.name}: {error}", "try again, or name a local file"
+            f"could not fetch {WEIGHTS} of {repository}: {error}",
+            f"try again, or name a local file: {PREFIX}{source.name}:FILE.safetensors",
         ) from error
-    network.reset_classifier(0)  # type: ignore[operator]
+
+
+def _fill(source: TimmSource, tensors: dict[str, Tensor]) -> nn.Module:
+    """The network with its own classifier, filled by timm, which knows how to rename tensors of older layouts."""
+    try:
+        network: nn.Module = timm.create_model(
+            source.name, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors}, **source.settings
+        )
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"the weights on the hub do not fit {source.name}: {error}") from error
     return network
 
 

@@ -19,7 +19,16 @@ from pcn_cli.models.store import Stored, open_stored, read_record, record_path, 
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.weights import WeightRecord
 
-__all__ = ["Fetched", "Verified", "fetch_weights", "get_weights", "import_weights", "verify_weights", "weights_cache"]
+__all__ = [
+    "Fetched",
+    "Verified",
+    "check_cached",
+    "fetch_weights",
+    "get_weights",
+    "import_weights",
+    "verify_weights",
+    "weights_cache",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +101,25 @@ def get_weights(
     if stored and (offline or not compare):
         return Fetched(path=stored.path, record=stored.record)
     if offline:
-        raise DownloadError(
-            f"offline, and {card.file} is not in the cache: looked for {weights_path(cache, card.full_name)}",
-            f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}",
-        )
+        check_cached(card, cache)
     with elect_writer(weights_path(cache, card.full_name)):
         if not compare and (stored := open_stored(cache, card.full_name)):
             return Fetched(path=stored.path, record=stored.record)  # another process was faster
         return _download(card, stored, cache, _address(card, mirror), on_bytes, patience or Patience())
+
+
+def check_cached(card: Card, cache: Path) -> None:
+    """Nothing, if the cache holds weights of `card`; their hash is not checked.
+
+    Raises:
+        DownloadError: it does not; the message says how to bring them there.
+    """
+    path = weights_path(cache, card.full_name)
+    if not (path.is_file() and record_path(cache, card.full_name).is_file()):
+        raise DownloadError(
+            f"offline, and {card.file} is not in the cache: looked for {path}",
+            f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}",
+        )
 
 
 def import_weights(path: Path, *, cache: Path, card: Card | None = None) -> Fetched:

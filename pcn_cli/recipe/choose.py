@@ -13,7 +13,7 @@ from pcn_cli.recipe.duration import parse_duration as parse_duration
 from pcn_cli.recipe.effects import ONLY_TUNING, refuse, without_effect
 from pcn_cli.recipe.fields import read_value, with_values
 from pcn_cli.recipe.load import LoadedRecipe
-from pcn_cli.recipe.schema import Level, Recipe
+from pcn_cli.recipe.schema import Fit, Level, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class Facts:
     cores: int = 1
     memory_gb: float = 8.0
     input_size: int = 224
+    fit: Fit = "crop"
     crop_pct: float = 0.875
     activation_mb: float = 138.0
     seconds_per_photo: float | None = None
@@ -40,7 +41,7 @@ class Facts:
     @property
     def accelerated(self) -> bool:
         """Whether the device is more than the processor."""
-        return self.device.partition(":")[0] != "cpu"
+        return _is_accelerator(self.device)
 
 
 class _Plan(NamedTuple):
@@ -108,6 +109,15 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     return choices.recipe, choices.reasons
 
 
+def choose_workers(device: str, cores: int) -> tuple[int, str]:
+    """How many processes should load photos for `device`, and why."""
+    if _is_accelerator(device):
+        return min(16, max(1, cores - 1)), f"{cores} cores, one left for the main process"
+    if cores <= 2:
+        return 0, f"{cores} cores, which the network needs itself"
+    return min(4, max(1, cores // 4)), f"a quarter of {cores} cores; the network needs the rest"
+
+
 class _Choices:
     """A recipe on its way to completeness."""
 
@@ -122,24 +132,20 @@ class _Choices:
             self.reasons[key] = reason
 
 
+def _is_accelerator(device: str) -> bool:
+    return device.partition(":")[0] != "cpu"
+
+
 def _choose_input(choices: _Choices, facts: Facts) -> None:
     choices.add("data.size", facts.input_size, "the model's own")
+    choices.add("data.fit", facts.fit, "the model's own")
     if choices.recipe.data.fit == "crop":
         choices.add("data.crop_pct", facts.crop_pct, "the model's own")
 
 
 def _choose_machine(choices: _Choices, facts: Facts) -> None:
     choices.add("train.device", facts.device, "the best device here" if facts.accelerated else "no accelerator")
-    if facts.accelerated:
-        workers, reason = min(16, max(1, facts.cores - 1)), f"{facts.cores} cores, one left for the main process"
-    elif facts.cores <= 2:
-        workers, reason = 0, f"{facts.cores} cores, which the network needs itself"
-    else:
-        workers, reason = (
-            min(4, max(1, facts.cores // 4)),
-            f"a quarter of {facts.cores} cores; the network needs the rest",
-        )
-    choices.add("train.workers", workers, reason)
+    choices.add("train.workers", *choose_workers(facts.device, facts.cores))
 
 
 def _choose_tune(choices: _Choices, facts: Facts) -> None:

@@ -19,6 +19,8 @@ from pcn_cli.recipe.plain_yaml import PlainYamlError, read_plain_yaml
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.recipe.shelf import find_recipe
 
+MACHINE_CHOICES = frozenset({"train.device", "train.workers"})  # what another machine should choose again
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRecipe:
@@ -75,12 +77,16 @@ def load_recipe(
     return LoadedRecipe(recipe=with_values(Recipe(), values), origins=origins)
 
 
-def dump_recipe(recipe: Recipe, reasons: Mapping[str, str]) -> str:
-    """The whole recipe as YAML that `load_recipe` reads back as the same; each reason stands behind its value.
+def dump_recipe(
+    recipe: Recipe, reasons: Mapping[str, str], *, machine_choices: frozenset[str] = MACHINE_CHOICES
+) -> str:
+    """The whole recipe as YAML that `load_recipe` reads back; each reason stands behind its value.
 
     Args:
         recipe: what is wanted.
         reasons: dotted key → one sentence, for the values that were chosen automatically.
+        machine_choices: keys that stay open (null) where they have a reason, their value only named beside it: another
+            machine chooses them again.
     """
     lines: list[str] = []
     section = ""
@@ -89,8 +95,11 @@ def dump_recipe(recipe: Recipe, reasons: Mapping[str, str]) -> str:
         if name != section:
             section = name
             lines += ["", f"{section}:"]
-        reason = " ".join("".join(c if c.isprintable() else " " for c in reasons.get(key, "")).split())
-        line = f"{'  ' if section else ''}{known.name}: {_yaml_scalar(read_value(recipe, key))}"
+        reason, value = reasons.get(key, ""), read_value(recipe, key)
+        if reason and key in machine_choices and value is not None:
+            reason, value = f"{value} here: {reason}", None
+        reason = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+        line = f"{'  ' if section else ''}{known.name}: {_yaml_scalar(value)}"
         lines.append(f"{line}  # {reason}" if reason else line)
     return "\n".join(lines) + "\n"
 

@@ -7,4 +7,5 @@ from pcn_cli.recipe.schema import Recipe
 
 def explained_yaml(recipe: Recipe) -> str:
     """The whole recipe with each field's sentence behind it; it can be read back."""
-    return dump_recipe(recipe, {key: field.sentence for key, field in recipe_fields().items()})
+    sentences = {key: field.sentence for key, field in recipe_fields().items()}
+    return dump_recipe(recipe, sentences, machine_choices=frozenset())

@@ -1,4 +1,4 @@
-"""Doctor: is everything there that pcn needs?"""
+"""Doctor: is everything there that pcn needs? It answers where torch is missing, too."""
 
 import shutil
 import sys
@@ -8,13 +8,10 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import psutil
-import torch
 from packaging.requirements import Requirement
 
-from pcn_cli.models.weights import weights_cache
 from pcn_cli.runs.rundir import RUNS
 from pcn_cli.stages.runs import folder_bytes
-from pcn_cli.training.device import choose_device, has_native_bf16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +38,7 @@ def examine() -> list[Check]:
         _device(),
         _memory(),
         _disk(),
-        _folder("weights cache", weights_cache()),
+        _cache(),
         _folder("runs", RUNS),
     ]
 
@@ -65,6 +62,12 @@ def _installed(name: str) -> bool:
 
 
 def _device() -> Check:
+    try:
+        import torch
+
+        from pcn_cli.training.device import choose_device, has_native_bf16
+    except ImportError as error:
+        return Check(name="device", ok=False, found=f"unknown: {error}")
     device = choose_device(None)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     bf16 = "native bfloat16" if has_native_bf16(device) else "no native bfloat16"
@@ -79,6 +82,14 @@ def _memory() -> Check:
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     return Check(name="disk", ok=free >= 2, found=f"{free:.1f} GiB free here")
+
+
+def _cache() -> Check:
+    try:
+        from pcn_cli.models.weights import weights_cache
+    except ImportError as error:
+        return Check(name="weights cache", ok=False, found=f"unknown: {error}")
+    return _folder("weights cache", weights_cache())
 
 
 def _folder(name: str, folder: Path) -> Check:

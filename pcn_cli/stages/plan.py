@@ -86,9 +86,7 @@ class Plan:
         }
 
 
-def make_plan(
-    photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Listener, offline: bool = False
-) -> Plan:
+def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Listener, offline: bool = False) -> Plan:
     """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
 
     Args:

@@ -16,6 +16,10 @@ from pcn_cli.data.preprocessing import place_input
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.preprocessing import Placement
+from pcn_cli.training.device import explain_memory
+
+_DOING = "photos were scored"
+_SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,11 @@ def score_photos(
     on_unreadable: Callable[[int, str], None] | None = None,
     should_stop: Callable[[], None] | None = None,
 ) -> Iterator[Scored]:
-    """Each photo's scores and map, in the order of `files`; photos that cannot be opened go to `on_unreadable`."""
+    """Each photo's scores and map, in the order of `files`; photos that cannot be opened go to `on_unreadable`.
+
+    Raises:
+        ResourceError: a batch does not fit into memory.
+    """
     photos = PhotoBatches(
         root,
         files,
@@ -53,11 +61,12 @@ def score_photos(
         shuffle=False,
         on_unreadable=on_unreadable,
     )
-    network = cast("Attends", model.to(device).eval())
+    with explain_memory(_DOING, _SMALLER):
+        network = cast("Attends", model.to(device).eval())
     for batch in photos.batches():
         if should_stop:
             should_stop()
-        with torch.inference_mode():
+        with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
         probabilities = torch.softmax(attended.logits.cpu().double() / config.temperature, dim=1).numpy()
         best = probabilities.argmax(axis=1)

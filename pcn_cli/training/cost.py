@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from pcn_cli.training.device import explain_memory
 from pcn_cli.training.protocols import Network
 
 _PICTURES, _TOKENS = 4, 32
@@ -23,7 +24,16 @@ class Cost:
 
 
 def measure_cost(model: nn.Module, *, size: int, device: torch.device) -> Cost:
-    """The cost of photos of `size` × `size` pixels on `device`; `model` is moved there."""
+    """The cost of photos of `size` × `size` pixels on `device`; `model` is moved there.
+
+    Raises:
+        ResourceError: not even a few of them fit into memory.
+    """
+    with explain_memory("the cost of the network was measured", "free some memory, or choose a smaller --size"):
+        return _measure(model, size=size, device=device)
+
+
+def _measure(model: nn.Module, *, size: int, device: torch.device) -> Cost:
     model = model.to(device).eval()
     network = cast("Network", model)
     pictures = torch.rand(_PICTURES, 3, size, size, device=device)

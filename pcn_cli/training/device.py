@@ -1,6 +1,9 @@
 """Where the numbers are computed, and what that place can do."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -51,8 +54,24 @@ def memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def explain_memory(doing: str, hint: str = "--set evaluate.batch_size=8") -> Iterator[None]:
+    """A context in which running out of memory while `doing` something is a ResourceError with `hint`."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise ResourceError(f"the memory ran out while {doing}", hint) from error
+        raise
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception of a training step means that memory ran out."""
+    """Whether an exception means that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = ("out of memory", "can't allocate memory", "not enough memory")

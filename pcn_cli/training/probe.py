@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from pcn_cli.errors import DataError
 from pcn_cli.records.training import EpochRow
+from pcn_cli.training.device import explain_memory
 from pcn_cli.training.fit import OnStep, fit
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.protocols import Network
@@ -86,18 +87,20 @@ def fit_probe(
 def token_probabilities(
     model: nn.Module, cache: TokenCache, *, device: torch.device, batch_size: int = 128
 ) -> np.ndarray:
-    """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode."""
+    """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode.
+
+    Raises:
+        ResourceError: a batch does not fit into memory.
+    """
     network = cast("Network", model.eval())
     rows = np.arange(len(cache))
-    pieces = [
-        network.forward_head(cache.read(rows[first : first + batch_size]).to(device))
-        .double()
-        .softmax(dim=1)
-        .cpu()
-        .numpy()
-        for first in range(0, len(rows), batch_size)
-    ]
-    return np.concatenate(pieces)
+    with explain_memory("the probe was measured", "free some memory, or use --device cpu"):
+        pieces = [
+            # Some accelerators have no float64.
+            network.forward_head(cache.read(rows[first : first + batch_size]).to(device)).cpu().double().softmax(dim=1)
+            for first in range(0, len(rows), batch_size)
+        ]
+    return torch.cat(pieces).numpy()
 
 
 @dataclass(frozen=True, kw_only=True)

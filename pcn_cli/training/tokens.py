@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.training.device import explain_memory
 from pcn_cli.training.protocols import Batches, Network
 from pcn_cli.training.stop import StopRequest
 
@@ -91,20 +92,23 @@ def cache_tokens(
 
     Raises:
         DataError: there is no photo.
-        ResourceError: the scratch file does not fit on the disk.
+        ResourceError: the scratch file does not fit on the disk, or a batch not into memory.
         StoppedError: `stop` asked for it; nothing stays on the disk.
     """
     if len(batches) == 0:
         raise DataError("there is no photo to compute tokens of")
-    model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    doing = "the tokens were computed"
+    with explain_memory(doing):
+        model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
     store = np.empty(0, dtype=np.float16)
     targets, indices, filled = [], [], 0
     try:
         for number, batch in enumerate(batches.batches(0), start=1):
             if stop is not None:
-                stop.check("stopped while the tokens were computed")
-            tokens = _compute(model, batch.images.to(device), flip=flip, bfloat16=bfloat16)  # (B, views, h, w, C)
+                stop.check(f"stopped while {doing}")
+            with explain_memory(doing):
+                tokens = _compute(model, batch.images.to(device), flip=flip, bfloat16=bfloat16)  # (B, views, h, w, C)
             if number == 1:  # no batch is larger than the first
                 store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
             store[filled : filled + len(tokens)] = tokens

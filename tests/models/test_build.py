@@ -1,16 +1,21 @@
 import importlib.util
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import timm
 import torch
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors.torch import save_file
 from timm.data import ImageNetInfo
+from timm.models import get_pretrained_cfg
 
 from pcn_cli.errors import DownloadError, ModelError
-from pcn_cli.models.build import describe_source, read_model, start_model
+from pcn_cli.models.build import read_model, start_model
+from pcn_cli.models.describe import check_available, describe_source
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.models.published import Architecture, from_published, published_shapes
 from pcn_cli.models.zoo import Card, find_card
@@ -19,8 +24,19 @@ from pcn_cli.records.model import ModelConfig, PatchGrid
 CLASSES = ("daisy", "rose", "tulip")
 
 
-def no_fetch(card: Card) -> Path:
-    raise AssertionError(f"nobody asked for {card.name}")
+@dataclass(frozen=True)
+class Gives:
+    """Has one file for every card, or none."""
+
+    path: Path | None = None
+    offline: bool = False
+
+    def __call__(self, card: Card, /) -> Path:
+        assert self.path is not None, f"nobody asked for {card.name}"
+        return self.path
+
+
+no_fetch = Gives()
 
 
 def write_weights(path: Path, *, published: bool = False, **size: int | bool) -> dict[str, torch.Tensor]:
@@ -34,6 +50,13 @@ def write_weights(path: Path, *, published: bool = False, **size: int | bool) ->
             {name: t.contiguous() for name, t in (tensors if published else from_published(tensors)).items()}, path
         )
     return tensors
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
 
 
 @pytest.fixture
@@ -123,10 +146,87 @@ def test_backbone_weights_that_do_not_fit_are_refused(backbone_folder: Path) -> 
         start_model(source, CLASSES, fetch=no_fetch)
 
 
-def test_offline_opens_no_socket_for_a_timm_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PCN_OFFLINE", "1")
+@pytest.mark.parametrize("asked", ["argument", "environment"])
+def test_offline_opens_no_socket_for_a_timm_name(asked: str, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if asked == "environment":
+        monkeypatch.setenv("PCN_OFFLINE", "1")
+    offline = asked == "argument"
+    for source, message in (
+        ("timm:mobilenetv3_small_050", "offline: the weights of timm:mobilenetv3_small_050"),
+        ("s60", "offline, and .* is not in the cache"),
+    ):
+        with pytest.raises(DownloadError, match=message):
+            check_available(source, offline=offline)
     with pytest.raises(DownloadError, match="offline: the weights of timm:mobilenetv3_small_050"):
+        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=Gives(offline=offline))
+
+
+def test_what_is_here_or_may_be_fetched_is_available(backbone_folder: Path, hub: Path) -> None:
+    for source in ("s60", "timm:mobilenetv3_small_050", "nano"):
+        check_available(source, offline=False)
+    check_available("nano", offline=True)
+    check_available(f"timm:local-dir:{backbone_folder}", offline=True)
+    check_available(f"timm:mobilenetv3_small_050:{backbone_folder / 'model.safetensors'}", offline=True)
+    with pytest.raises(ModelError, match="is no safetensors"):
+        check_available("timm:mobilenetv3_small_050:weights.pth", offline=False)
+
+
+def test_the_cache_of_the_hub_is_enough_offline(hub: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv3_small_050")
+    snapshot = hub / "models--timm--mobilenetv3_small_050.lamb_in1k" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    save_file(network.state_dict(), snapshot / "model.safetensors")
+    check_available("timm:mobilenetv3_small_050", offline=True)
+    model, _ = start_model("timm:mobilenetv3_small_050", CLASSES, fetch=Gives(offline=True))
+    for name, tensor in model.backbone.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name]), name
+    (snapshot / "model.safetensors").write_bytes(b"\x80\x02.")
+    with pytest.raises(ModelError, match="is damaged"):
+        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=Gives(offline=True))
+
+
+def test_a_timm_network_without_safetensors_is_refused(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def no_such_file(repository: str, filename: str, **_: object) -> str:
+        asked.append(filename)
+        raise EntryNotFoundError("404: there is no such file")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_such_file)
+    with pytest.raises(ModelError, match=r"holds no model\.safetensors") as caught:
         start_model("timm:mobilenetv3_small_050", CLASSES, fetch=no_fetch)
+    assert caught.value.hint == "timm:mobilenetv3_small_050:FILE.safetensors"
+    assert asked == ["model.safetensors"]
+    with pytest.raises(ModelError, match=r"no safetensors for .*, only https://.*\.pth") as caught:
+        check_available(f"timm:{(only_pickled := name_with_only_a_pickle())}", offline=False)
+    assert caught.value.hint == f"timm:{only_pickled}:FILE.safetensors"
+
+
+def name_with_only_a_pickle() -> str:
+    known = ((name, get_pretrained_cfg(name)) for name in timm.list_pretrained())
+    return next(name for name, cfg in known if not cfg.hf_hub_id and str(cfg.url).endswith(".pth"))
+
+
+def test_a_hub_that_does_not_answer_is_a_failed_download(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("nobody answers")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", nobody)
+    with pytest.raises(DownloadError, match="nobody answers"):
+        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=no_fetch)
+
+
+def test_the_fit_is_the_source_s_own_unless_asked_for(tmp_path: Path) -> None:
+    model, config = start_model("nano", CLASSES, fetch=no_fetch)
+    assert config.preprocessing.fit == describe_source("nano").fit == "crop"
+    padded = replace(config, preprocessing=replace(config.preprocessing, fit="pad"))
+    save_model_folder(tmp_path / "model", model, padded)
+    assert describe_source(str(tmp_path)).fit == "pad"
+    assert start_model(str(tmp_path), CLASSES, fetch=no_fetch)[1].preprocessing.fit == "pad"
+    assert start_model(str(tmp_path), CLASSES, fetch=no_fetch, fit="crop")[1].preprocessing.fit == "crop"
 
 
 def test_a_card_without_weights_starts_from_its_seed() -> None:
@@ -171,7 +271,7 @@ def test_a_card_gets_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     write_weights(path, embed_dim=192, depth=16, num_classes=1000)
     with pytest.raises(ModelError, match="holds nano, the card is s60"):
-        read_model("s60", fetch=lambda _: path)
+        read_model("s60", fetch=Gives(path))
 
 
 def test_imagenet_classes_have_names_of_their_own(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.choose import Facts, choose, choose_split
-from pcn_cli.recipe.fields import read_value, recipe_fields
+from pcn_cli.recipe.choose import Facts, choose, choose_split, choose_workers
+from pcn_cli.recipe.fields import read_value, recipe_fields, with_values
 from pcn_cli.recipe.load import dump_recipe, load_recipe
 from pcn_cli.recipe.schema import Recipe
 
@@ -205,7 +205,7 @@ def test_bfloat16_is_used_where_it_is_native() -> None:
     ("facts", "workers"), [(GPU, 15), (CPU, 0), (replace(CPU, cores=16), 4), (replace(GPU, cores=1), 1)]
 )
 def test_workers_leave_the_network_its_cores(facts: Facts, workers: int) -> None:
-    assert chosen(facts).train.workers == workers
+    assert chosen(facts).train.workers == workers == choose_workers(facts.device, facts.cores)[0]
 
 
 @pytest.mark.parametrize(("photos", "share"), [(10, 0.15), (4_999, 0.15), (5_000, 0.10)])
@@ -230,5 +230,24 @@ def test_the_recipe_of_a_run_repeats_it(tmp_path, facts: Facts, settings: list[s
     recipe, reasons = choose(replace(loaded, recipe=split), facts)
     (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe, split_reasons | reasons), encoding="utf-8")
     again = load_recipe(str(tmp_path / "recipe.yaml"))
-    assert again.recipe == recipe
+    # What belongs to the machine stays open: the next machine chooses it, this one the same again.
+    assert again.recipe == with_values(recipe, {"train.device": None, "train.workers": None})
     assert choose(again, facts)[0] == recipe
+
+
+def test_another_machine_chooses_its_own_device_and_workers(tmp_path) -> None:
+    recipe, reasons = choose(load_recipe(None, settings=["train.tune=probe"]), GPU)
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe, reasons), encoding="utf-8")
+    elsewhere = choose(load_recipe(str(tmp_path / "recipe.yaml")), CPU)[0]
+    assert (recipe.train.device, recipe.train.workers) == ("cuda", 15)
+    assert (elsewhere.train.device, elsewhere.train.workers) == ("cpu", 0)
+
+
+def test_the_fit_is_the_model_s_own_unless_the_user_says_otherwise() -> None:
+    padded = replace(GPU, fit="pad")
+    recipe, reasons = choose(load_recipe(None), padded)
+    assert (recipe.data.fit, recipe.data.crop_pct, reasons["data.fit"]) == ("pad", None, "the model's own")
+    recipe, reasons = choose(load_recipe(None, settings=["data.fit=crop"]), padded)
+    assert (recipe.data.fit, recipe.data.crop_pct, "data.fit" in reasons) == ("crop", 0.875, False)
+    assert (chosen(GPU).data.fit, chosen(GPU, "data.fit=squash").data.fit) == ("crop", "squash")
+    assert problems_of(padded, "data.crop_pct=0.9") == ["--set data.crop_pct=0.9: has no effect with data.fit=pad"]

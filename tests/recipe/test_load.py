@@ -178,9 +178,18 @@ def test_the_written_recipe_names_every_key_and_its_reason() -> None:
     assert sum(": " in line for line in text.splitlines()) == len(recipe_fields())
 
 
+def test_what_was_chosen_for_this_machine_stays_open(write_recipe) -> None:
+    recipe = with_values(Recipe(), {"train.device": "cpu", "train.workers": 3})
+    text = dump_recipe(recipe, {"train.device": "no accelerator"})
+    assert "  device: null  # cpu here: no accelerator\n  workers: 3\n" in text
+    assert load_recipe(write_recipe(text)).recipe == with_values(recipe, {"train.device": None})
+    assert load_recipe(write_recipe(dump_recipe(recipe, {}))).recipe == recipe
+
+
 def test_the_explained_recipe_has_each_sentence_and_is_a_recipe_again(write_recipe) -> None:
-    recipe = load_recipe("careful").recipe
+    recipe = load_recipe("low-memory").recipe
     text = explained_yaml(recipe)
+    assert f"  workers: 1  # {recipe_fields()['train.workers'].sentence}\n" in text
     assert load_recipe(write_recipe(text)).recipe == recipe
     for field in recipe_fields().values():
         assert f"# {field.sentence}\n" in text

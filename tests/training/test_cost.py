@@ -1,8 +1,10 @@
 """What a network costs is measured, not guessed."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from pcn_cli.errors import ResourceError
 from pcn_cli.training.cost import measure_cost
 
 
@@ -30,3 +32,12 @@ def test_activations_are_counted_once_and_parameters_not():
     assert cost.activation_mb * 1e6 == picture + feature + pooled
     assert cost.forward_seconds > 0
     assert cost.head_seconds > 0
+
+
+def test_a_network_too_large_to_measure_is_a_matter_of_memory():
+    class Large(Small):
+        def forward_features(self, images: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(ResourceError, match="while the cost of the network was measured"):
+        measure_cost(Large(), size=32, device=torch.device("cpu"))

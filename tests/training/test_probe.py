@@ -173,3 +173,20 @@ def test_a_baseline_of_one_class_is_certain_of_it() -> None:
         ones, np.full(4, 1), val_features=ones, val_targets=np.full(4, 1), features=ones, classes=3
     )
     assert baseline.probabilities.tolist() == [[0.0, 1.0, 0.0]] * 4
+
+
+class Hungry(Standin):
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def forward_head(self, tokens: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        raise RuntimeError("MPS backend out of memory")
+
+
+def test_too_little_memory_for_tokens_is_said_so_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="while the tokens were computed") as caught:
+        make_cache(Hungry(), tmp_path)
+    assert caught.value.hint == "--set evaluate.batch_size=8"
+    assert not list(tmp_path.iterdir())
+    with make_cache(Standin(), tmp_path) as cache, pytest.raises(ResourceError, match="while the probe was measured"):
+        token_probabilities(Hungry(), cache, device=CPU)
