@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pcn_cli.data.split import check_split, read_split, write_split
-from pcn_cli.errors import DataError, RecipeError, RunError
+from pcn_cli.data.split import write_split
+from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.metrics.table import confusion, measure, per_class
@@ -32,6 +32,7 @@ from pcn_cli.stages.predictions_file import write_jsonl, write_predictions
 from pcn_cli.stages.recipe_file import read_recipe
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
+from pcn_cli.stages.split import read_unchanged
 from pcn_cli.training.device import choose_device
 
 
@@ -80,10 +81,8 @@ def evaluate(
 
 def evaluate_run(run: RunDir, *, device: str | None, listener: Listener) -> Measured:
     """The numbers of the run's own test part, written into the run; the caller holds the run."""
-    rows = read_split(require(run, run.split, "start again with `pcn finetune PHOTOS`"))
     root = Path(read_record(run).photos)
-    check_unchanged(run, rows, root)
-    return measure_rows(run, rows, root=root, source=run, device=device, listener=listener)
+    return measure_rows(run, read_unchanged(run), root=root, source=run, device=device, listener=listener)
 
 
 def read_measured(run: RunDir) -> Measured:
@@ -94,21 +93,6 @@ def read_measured(run: RunDir) -> Measured:
         metrics={name: from_plain(Metric, metric) for name, metric in plain.items()},
         per_class=tuple(ClassRow.from_cells(row) for row in read_csv(run.per_class)),
     )
-
-
-def check_unchanged(run: RunDir, rows: Sequence[SplitRow], root: Path) -> None:
-    """Nothing, if every photo of the split is still what it was.
-
-    Raises:
-        RunError: with the differences, at most ten of them.
-    """
-    problems = check_split(rows, root)
-    if problems:
-        listed = [*problems[:10], *([f"… and {len(problems) - 10} more"] if len(problems) > 10 else [])]
-        raise RunError(
-            "\n  ".join([f"the photos of {run.root} have changed since its split:", *listed]),
-            f"put them back, or start a new run with `pcn finetune {root}`",
-        )
 
 
 def measure_rows(

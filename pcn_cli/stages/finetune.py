@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.data.split import fingerprint, read_split, write_split
+from pcn_cli.data.split import fingerprint, write_split
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
@@ -19,13 +19,14 @@ from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
 from pcn_cli.stages.candidates_file import read_candidates
-from pcn_cli.stages.evaluate import check_unchanged, evaluate_run, read_measured
+from pcn_cli.stages.evaluate import evaluate_run, read_measured
 from pcn_cli.stages.listener import Listener, LoggingListener
 from pcn_cli.stages.load_model import Fetcher
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.report import report_run
 from pcn_cli.stages.scan import write_scan
+from pcn_cli.stages.split import read_unchanged
 from pcn_cli.stages.train import train_run
 from pcn_cli.training.stop import StopRequest
 
@@ -176,7 +177,7 @@ def _go_on(run: RunDir, way: Way) -> Outcome:
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
-        check_unchanged(run, read_split(run.split), Path(record.photos))
+        read_unchanged(run)
         update_record(run, status="running")
         return _walk(run, way)
 

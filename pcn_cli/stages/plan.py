@@ -9,8 +9,6 @@ import psutil
 import torch
 
 from pcn_cli.data.scan import check_scan
-from pcn_cli.data.split import split_scan
-from pcn_cli.errors import DataError
 from pcn_cli.models.describe import SourceFacts, check_available, describe_source, sketch_model
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
@@ -19,6 +17,7 @@ from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
 from pcn_cli.stages.scan import inspect
+from pcn_cli.stages.split import divide
 from pcn_cli.training.cost import Cost, measure_cost
 from pcn_cli.training.device import available_cores, choose_device, has_native_bf16
 
@@ -110,8 +109,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
-    rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
-    _check_parts(rows)
+    rows = divide(scan, recipe)
     source, device = describe_source(word), choose_device(recipe.train.device)
     facts = gather_facts(rows, source, device)
     cost = None
@@ -151,15 +149,6 @@ def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.
         fit=source.fit,
         crop_pct=source.crop_pct,
     )
-
-
-def _check_parts(rows: tuple[SplitRow, ...]) -> None:
-    for part, name in (("train", "training"), ("val", "validation"), ("test", "the test")):
-        if not any(row.split == part for row in rows):
-            raise DataError(
-                f"no photo is left for {name}: {len(rows)} photos are too few to be divided",
-                "add photos: every class needs at least three that differ",
-            )
 
 
 def _free_memory(device: torch.device) -> int:
