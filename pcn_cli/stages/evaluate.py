@@ -27,6 +27,7 @@ from pcn_cli.stages.findings import write_findings
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
+from pcn_cli.stages.machine import loading_workers
 from pcn_cli.stages.overlays import draw_overlays
 from pcn_cli.stages.predictions_file import write_jsonl, write_predictions
 from pcn_cli.stages.recipe_file import read_recipe
@@ -101,6 +102,7 @@ def measure_rows(
     """The numbers of the test rows by the model of the run `source`, with all their files written into `run`."""
     recipe = read_recipe(run.recipe)
     network, config = open_model(source.root, fetch=Fetcher(offline=True))
+    used = choose_device(device)
     test = [row for row in rows if row.split == "test"]
     train_labels = [row.label for row in rows if row.split == "train"]
     written = (run.predictions, run.predictions_jsonl, run.per_class, run.confusion, run.metrics, run.findings)
@@ -111,9 +113,9 @@ def measure_rows(
             config,
             root=root,
             files=[row.file for row in test],
-            device=choose_device(device),
+            device=used,
             batch_size=recipe.evaluate.batch_size,
-            workers=recipe.train.workers or 0,
+            workers=loading_workers(recipe, used),
         ):
             row = test[one.index]
             scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))

@@ -11,6 +11,7 @@ from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.stages.evaluate import write_scored
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
+from pcn_cli.stages.machine import loading_workers
 from pcn_cli.stages.overlays import draw_overlays
 from pcn_cli.stages.recipe_file import read_recipe
 from pcn_cli.stages.scoring import score_photos
@@ -42,7 +43,7 @@ def predict_into_run(
                 files=files,
                 device=used,
                 batch_size=recipe.evaluate.batch_size,
-                workers=recipe.train.workers or 0,
+                workers=loading_workers(recipe, used),
                 on_unreadable=lambda index, reason: unreadable.append((files[index], reason)),
             ):
                 scored.append(one)

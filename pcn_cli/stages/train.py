@@ -32,6 +32,7 @@ from pcn_cli.stages.candidates_file import read_candidates, write_candidates
 from pcn_cli.stages.history_file import read_history, write_history
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source
+from pcn_cli.stages.machine import loading_workers
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
@@ -77,7 +78,7 @@ class Work:
             preprocessing=self.config.preprocessing,
             augmentation=augmentation,
             seed=self.recipe.seed,
-            workers=self.recipe.train.workers or 0,
+            workers=loading_workers(self.recipe, self.device),
             shuffle=augmentation is not None,
         )
 
