@@ -61,9 +61,15 @@ def say(text: str) -> None:
 
 def print_json(value: object) -> None:
     """`value` on stdout as JSON for a machine."""
+    write_out(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def write_out(text: str) -> None:
+    """`text` on stdout for a machine, in UTF-8; bytes of file names that are no text go out as they came in."""
     try:
-        sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
         sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         leave_closed_pipe()
 

@@ -11,37 +11,45 @@ from pcn_cli.errors import DataError
 
 
 def gather_images(sources: Sequence[str]) -> list[Path]:
-    """Every image file that `sources` name, in their order, none twice.
+    """Every image file that `sources` name, in their order; what is named twice comes twice.
 
     A file is taken as it is, a folder gives the images below it in the order of their paths, a pattern (`*`, `?`,
-    `[…]`, `**`) what it matches in sorted order.
+    `[…]`, `**`) what it matches in sorted order. Among several sources one that is missing is kept as it was written:
+    whoever opens it says why it cannot be read, and the others are not lost.
 
     Raises:
-        DataError: a source does not exist, or a pattern matches nothing.
+        DataError: nothing was named, the only source does not exist or matches nothing, or no folder holds an image.
     """
-    found: dict[str, Path] = {}
+    if not sources:
+        raise DataError("no images were named", "name photos, folders or patterns")
+    found: list[Path] = []
     for source in sources:
-        for path in _expand(source):
-            found.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - compares names, follows no link
-    return list(found.values())
+        matches = _match(source)
+        if not matches and len(sources) == 1:
+            raise _explain_missing(source)
+        # A pattern such as ** matches a folder and what is in it.
+        found += dict.fromkeys(path for match in matches for path in _open_up(Path(match)))
+        found += [] if matches else [Path(source)]
+    if not found:
+        named = sources[0] if len(sources) == 1 else f"none of the {len(sources):,} folders"
+        raise DataError(f"{named} holds {'no' if len(sources) == 1 else 'any'} images", "name photos or their folder")
+    return found
 
 
-def _expand(source: str) -> Iterator[Path]:
+def _match(source: str) -> list[str]:
     # A file may be called "photo[1].jpg": what exists is never a pattern.
     if os.path.lexists(source):
-        yield from _open_up(Path(source))
-        return
-    matches = sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207 - keeps text
-    if not matches:
-        problem = "matches no file" if glob.has_magic(source) else "does not exist"
-        hint = "pcn takes files and folders, not addresses" if "://" in source else ""
-        raise DataError(f"{source} {problem}", hint)
-    for match in matches:
-        yield from _open_up(Path(match))
+        return [source]
+    return sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207 - keeps text
+
+
+def _explain_missing(source: str) -> DataError:
+    problem = "matches no file" if glob.has_magic(source) else "does not exist"
+    return DataError(f"{source} {problem}", "pcn takes files and folders, not addresses" if "://" in source else "")
 
 
 def _open_up(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike pathlib it never raises
         yield path
         return
     for entry in walk_folder(path):

@@ -1,6 +1,8 @@
 """Names for files and folders made from any text."""
 
+import os
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
 from pcn_cli.errors import ResourceError
@@ -14,11 +16,14 @@ def safe_name(text: str) -> str:
     return kept.strip(" .")[:100] or "_"
 
 
-def free_path(folder: Path, name: str, taken: set[Path]) -> Path:
-    """A path in `folder` named after `name` that is not in `taken`, to which it is added."""
+def free_path(folder: Path, name: str, taken: set[Path], *, replace: bool = False) -> Path:
+    """A path in `folder` named after `name` that is not in `taken`, to which it is added.
+
+    Unless `replace`, nothing is at that path on the disk either.
+    """
     stem, suffix = Path(name).stem, Path(name).suffix
     path, number = folder / name, 2
-    while path in taken:
+    while path in taken or (not replace and os.path.lexists(path)):
         path, number = folder / f"{stem}-{number}{suffix}", number + 1
     taken.add(path)
     return path
@@ -30,7 +35,19 @@ def refuse_inside(target: Path, photos: Path) -> None:
     Raises:
         ResourceError: it lies inside; the user's photos are never written to.
     """
-    if target.resolve().is_relative_to(photos.resolve()):
-        raise ResourceError(
-            f"{target} lies inside the photos folder {photos}, which is never written to", "name a folder outside of it"
-        )
+    refuse_among(target, {Path(os.path.realpath(photos))})
+
+
+def refuse_among(target: Path, folders: Collection[Path]) -> None:
+    """Nothing, if `target` is none of `folders`, which are resolved, and lies in none of them.
+
+    Raises:
+        ResourceError: it does; the user's photos are never written to.
+    """
+    place = Path(os.path.realpath(target))
+    for folder in (place, *place.parents):
+        if folder in folders:
+            raise ResourceError(
+                f"{target} lies inside the photos folder {folder}, which is never written to",
+                "name a folder outside of it",
+            )

@@ -1,5 +1,6 @@
 """Predict: labels, probabilities and overlays for photos that nobody has labelled."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,8 @@ from typing import Any
 from pcn_cli.attention.overlay import Look
 from pcn_cli.data.gather import gather_images
 from pcn_cli.files.atomic import write_with
-from pcn_cli.files.names import free_path, refuse_inside, safe_name
+from pcn_cli.files.names import free_path, refuse_among, safe_name
+from pcn_cli.runs.rundir import open_run
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.overlays import save_overlay
@@ -49,31 +51,48 @@ def predict(
     workers: int = 0,
     device: str | None = None,
     offline: bool = False,
+    mirror: str | None = None,
     listener: Listener | None = None,
 ) -> list[dict[str, Any]]:
     """One answer per image, in the order given: `{"file", "label", "confidence", "top": [{"label", "p"}], "error"}`.
 
+    What is named twice is answered twice.
+
     Args:
-        images: files, folders (searched for images) and globs.
+        images: files, folders (searched for images) and globs; where several are named, a missing one is an answer
+            with `error`.
         model: a run, a model folder, a weight file or a card; the latest run when None.
         top: how many labels to name.
-        overlay: a folder for pictures that show where the network looked, one per photo, as `<name>.png`.
+        overlay: a folder for pictures that show where the network looked, one per photo, as `<name>.png`;
+            those of an earlier call are replaced.
         look: how they are drawn.
-        sort_into: a folder that gets a copy of each photo, in a sub-folder named by its label.
+        sort_into: a folder that gets a copy of each photo, in a sub-folder named by its label; nothing that
+            is there already is replaced.
         batch_size: photos per forward pass.
         workers: processes that load photos.
         device: cuda, mps or cpu; chosen when None.
         offline: never download.
-        listener: hears how far it is.
+        mirror: where published weights come from instead.
+        listener: hears how far it is, and which run was taken.
+
+    Raises:
+        DataError: no image was named.
+        ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
     listener = listener or Listener()
-    sources = [Path(source) for source in ([images] if isinstance(images, str | Path) else images)]
+    sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
+    paths = gather_images(sources)
+    holders = _photo_folders(sources, paths)
     for target in (overlay, sort_into):
-        for folder in sources:
-            if target is not None and folder.is_dir():
-                refuse_inside(Path(target), folder)
-    paths = gather_images([str(source) for source in sources])
-    network, config = open_model(model, fetch=Fetcher(offline=offline, listener=listener))
+        if target is not None:
+            refuse_among(Path(target), holders)
+    if model is None:
+        model = open_run(None).root
+        listener.on_note(f"using {model}, the latest finished run")
+    network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, listener=listener))
+    if sort_into is not None:
+        for label in config.classes:
+            refuse_among(Path(sort_into) / safe_name(label), holders)
     answers = [Answer(file=str(path)) for path in paths]
     taken: set[Path] = set()
 
@@ -90,17 +109,26 @@ def predict(
         workers=workers,
         on_unreadable=keep_reason,
     )
-    for done, one in enumerate(scored, start=1):
+    for one in scored:
         path, label = paths[one.index], one.prediction.predicted
         if overlay is not None:
-            target = free_path(Path(overlay), f"{path.stem}.png", taken)
+            target = free_path(Path(overlay), f"{path.stem}.png", taken, replace=True)
             save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
         if sort_into is not None:
             copy = free_path(Path(sort_into) / safe_name(label), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))
         answers[one.index] = _answer(one, config.classes, top=top)
-        listener.on_progress("predicting", done, len(paths))
+        listener.on_progress("predicting", one.index + 1, len(paths))
     return [asdict(answer) for answer in answers]
+
+
+def _photo_folders(sources: Sequence[str], paths: Sequence[Path]) -> set[Path]:
+    """The folders, resolved, that were named or hold a photo, by the name given or where a link leads."""
+    folders = {Path(source) for source in sources if os.path.isdir(source)}  # noqa: PTH112 - never raises
+    for path in paths:
+        if os.path.lexists(path):
+            folders |= {path.parent, Path(os.path.realpath(path)).parent}
+    return {Path(os.path.realpath(folder)) for folder in folders}
 
 
 def _answer(one: Scored, classes: Sequence[str], *, top: int) -> Answer:

@@ -2,12 +2,16 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.errors import RunError
+from pcn_cli.files.atomic import explain_os_error
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.records.codec import from_plain
+from pcn_cli.records.metrics import Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
 from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
@@ -33,49 +37,97 @@ class RunRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaned:
-    """A run's checkpoints and the bytes they take."""
+    """A run's checkpoints and the bytes they take; `left` says why they are kept ("" where they are not)."""
 
     name: str
     bytes: int
+    left: str = ""
 
 
 def list_runs(runs: Path = RUNS) -> list[RunRow]:
-    """All runs, oldest first."""
+    """All runs, oldest first; one whose records cannot be read has the status "damaged"."""
     try:
         latest = open_run(None, runs=runs).root.resolve()
-    except RunError:
+    except (RunError, OSError, ValueError):
         latest = None
     rows = [_row(run, latest=run.root.resolve() == latest) for run in run_folders(runs)]
     return sorted(rows, key=lambda row: (row.created, row.name))
 
 
 def clean_runs(*, really: bool, runs: Path = RUNS) -> list[Cleaned]:
-    """The finished runs that still have checkpoints; these are deleted when `really`."""
-    cleaned = []
-    for run in run_folders(runs):
-        if read_record(run).status == "finished" and run.checkpoints.is_dir():
-            cleaned.append(Cleaned(name=run.root.name, bytes=folder_bytes(run.checkpoints)))
-            if really:
-                with hold_folder(run.root):
-                    shutil.rmtree(run.checkpoints)
-    return cleaned
+    """The finished runs that still have checkpoints; these are deleted when `really`.
+
+    A run that is in use or damaged is left alone, and the reason is told.
+
+    Raises:
+        ResourceError: the checkpoints of a run cannot be deleted.
+    """
+    cleaned = [_clean(run, really=really) for run in run_folders(runs) if run.checkpoints.is_dir()]
+    return [one for one in cleaned if one is not None]
+
+
+def _clean(run: RunDir, *, really: bool) -> Cleaned | None:
+    found = Cleaned(name=run.root.name, bytes=folder_bytes(run.checkpoints))
+    try:
+        if read_record(run).status != "finished":
+            return None
+        if really:
+            with hold_folder(run.root):
+                if read_record(run).status != "finished":  # it was taken up again while we waited
+                    return None
+                _delete(run.checkpoints)
+    except RunError as error:
+        return replace(found, left=error.message)
+    except OSError as error:
+        return replace(found, left=f"{run.record} cannot be read: {error.strerror}")
+    return found
+
+
+def _delete(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise explain_os_error(error, folder) from error
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files below `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """The size of all files below `folder`; one that goes away meanwhile has none."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _row(run: RunDir, *, latest: bool) -> RunRow:
-    record = read_record(run)
-    accuracy = json.loads(run.metrics.read_text(encoding="utf-8")).get("accuracy") if run.metrics.is_file() else None
-    return RunRow(
+    row = RunRow(
         name=run.root.name,
-        status=record.status,
-        card=record.card,
-        created=record.created,
-        accuracy=accuracy and accuracy["value"],
-        photos=accuracy and accuracy["n"],
+        status="damaged",
+        card="",
+        created="",
+        accuracy=None,
+        photos=None,
         bytes=folder_bytes(run.root),
         latest=latest,
     )
+    try:
+        record = read_record(run)
+    except (RunError, OSError):
+        return row
+    row = replace(row, card=record.card, created=record.created)
+    try:
+        accuracy = _read_accuracy(run)
+    except (OSError, ValueError):
+        return row
+    if accuracy is None:
+        return replace(row, status=record.status)
+    return replace(row, status=record.status, accuracy=accuracy.value, photos=accuracy.n)
+
+
+def _read_accuracy(run: RunDir) -> Metric | None:
+    if not run.metrics.is_file():
+        return None
+    plain = json.loads(run.metrics.read_text(encoding="utf-8"))
+    if not isinstance(plain, dict):
+        raise ValueError(f"{run.metrics} holds no metrics")  # noqa: TRY004 - damaged content, not a caller's mistake
+    return from_plain(Metric, plain["accuracy"]) if plain.get("accuracy") else None

@@ -19,10 +19,33 @@ def names(*sources):
     return [path.as_posix() for path in gather_images(sources)]
 
 
-def test_order_in_is_order_out_and_no_file_comes_twice(pictures):
-    assert names("sub/a.png", "b.jpg", "./b.jpg", str(pictures / "b.jpg"), "sub") == [
-        "sub/a.png", "b.jpg", "sub/deep/c",
+def test_order_in_is_order_out_and_repeats_stay(pictures):
+    assert names("sub/a.png", "b.jpg", "./b.jpg", str(pictures / "b.jpg"), "sub", "b.jpg") == [
+        "sub/a.png", "b.jpg", "b.jpg", f"{pictures}/b.jpg", "sub/a.png", "sub/deep/c", "b.jpg",
     ]  # fmt: skip
+
+
+def test_one_pattern_gives_no_file_twice(pictures):
+    assert names("sub/**") == ["sub/a.png", "sub/deep/c"]
+
+
+def test_a_missing_source_among_others_stays_in_its_place(pictures):
+    assert names("b.jpg", "gone.jpg", "*.webp", "sub/a.png") == ["b.jpg", "gone.jpg", "*.webp", "sub/a.png"]
+
+
+def test_nothing_named_is_said_so(pictures):
+    with pytest.raises(DataError, match="no images were named"):
+        gather_images([])
+
+
+def test_folders_without_images_are_said_so(pictures):
+    for name in ("one", "two"):
+        (pictures / name).mkdir()
+    with pytest.raises(DataError, match=r"^one holds no images$"):
+        gather_images(["one"])
+    with pytest.raises(DataError, match=r"^none of the 2 folders holds any images$"):
+        gather_images(["one", "two"])
+    assert names("one", "b.jpg") == ["b.jpg"]
 
 
 def test_a_folder_gives_its_images_sorted_by_path(pictures):
@@ -47,8 +70,8 @@ def test_a_named_file_is_taken_whatever_it_is(pictures):
     ("source", "message"),
     [("gone.jpg", "gone.jpg does not exist"), ("*.webp", "matches no file"), ("https://a.b/c.jpg", "does not exist")],
 )
-def test_a_missing_source_is_named(pictures, source, message):
+def test_the_only_source_is_named_when_it_is_missing(pictures, source, message):
     with pytest.raises(DataError) as caught:
-        gather_images(["b.jpg", source])
+        gather_images([source])
     assert message in caught.value.message
     assert bool(caught.value.hint) == ("://" in source)

@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 import pcn_cli
-from pcn_cli.errors import DataError, ResourceError, RunError
+from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.evaluate import evaluate
+from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.report import report
 
 
@@ -69,7 +72,8 @@ def test_predict_equals_evaluation(run):
 def test_overlays_and_sorted_copies(run, new_photos, tmp_path):
     answers = pcn_cli.predict(new_photos, model=run, overlay=tmp_path / "maps", sort_into=tmp_path / "sorted")
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {"a.png", "b.png"}
-    assert Image.open(tmp_path / "maps" / "a.png").size == (50, 70)
+    with Image.open(tmp_path / "maps" / "a.png") as overlay:
+        assert overlay.size == (50, 70)
     copied = {path.relative_to(tmp_path / "sorted").as_posix() for path in (tmp_path / "sorted").rglob("*.*")}
     assert copied == {f"{answer['label']}/{Path(answer['file']).name}" for answer in answers if answer["label"]}
     assert (tmp_path / "sorted" / copied.pop()).read_bytes()
@@ -140,3 +144,66 @@ def test_a_changed_byte_in_the_model_is_noticed(run, tmp_path):
     weights.write_bytes(content)
     with pytest.raises(ModelError, match="sha256"):
         pcn_cli.load_model(tmp_path / "copy")
+
+
+def test_earlier_copies_stay_and_earlier_overlays_are_replaced(run, new_photos, tmp_path):
+    places = {"overlay": tmp_path / "maps", "sort_into": tmp_path / "sorted"}
+    (label,) = {answer["label"] for answer in pcn_cli.predict([new_photos / "a.jpg"], model=run, **places)}
+    (tmp_path / "maps" / "a.png").write_bytes(b"an earlier overlay")
+    (tmp_path / "sorted" / label / "a.jpg").write_bytes(b"an earlier photo")
+    pcn_cli.predict([new_photos / "a.jpg"], model=run, **places)
+    assert (tmp_path / "sorted" / label / "a.jpg").read_bytes() == b"an earlier photo"
+    assert (tmp_path / "sorted" / label / "a-2.jpg").read_bytes() == (new_photos / "a.jpg").read_bytes()
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.png"]
+    with Image.open(tmp_path / "maps" / "a.png") as overlay:
+        assert overlay.size == (50, 70)
+
+
+def test_every_named_image_has_an_answer_repeats_and_missing_ones_too(run, new_photos):
+    named = [str(new_photos / name) for name in ("b.png", "gone.png", "a.jpg", "b.png")]
+    answers = pcn_cli.predict(named, model=run)
+    assert [answer["file"] for answer in answers] == named
+    assert answers[1] == {
+        "file": named[1], "label": None, "confidence": None, "top": (), "error": "the file does not exist",
+    }  # fmt: skip
+    assert answers[0] == answers[3]
+    assert answers[0]["label"]
+
+
+class Heard(Listener):
+    """Keeps the notes, the progress and the number of processes that load photos."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.progress: list[tuple[int, int]] = []
+        self.loaders = 0
+
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def on_progress(self, title: str, done: int, total: int) -> None:
+        self.progress.append((done, total))
+        self.loaders = max(self.loaders, len(psutil.Process().children()))
+
+
+def test_the_run_that_was_taken_is_named(run, new_photos):
+    set_latest(RunDir(run))
+    heard = Heard()
+    latest = pcn_cli.predict(new_photos, listener=heard)
+    assert heard.notes == [f"using {run}, the latest finished run"]
+    heard = Heard()
+    assert pcn_cli.predict(new_photos, model=run, listener=heard) == latest
+    assert heard.notes == []
+
+
+def test_workers_load_the_photos_and_change_nothing(run, new_photos):
+    alone, helped = Heard(), Heard()
+    answers = pcn_cli.predict(new_photos, model=run, workers=0, listener=alone)
+    assert pcn_cli.predict(new_photos, model=run, workers=2, listener=helped) == answers
+    assert helped.loaders >= alone.loaders + 2
+    assert helped.progress == alone.progress == [(1, 3), (2, 3)]
+
+
+def test_the_mirror_reaches_the_download(new_photos):
+    with pytest.raises(RecipeError, match=r"^--mirror ftp://127\.0\.0\.1:9: expected an address"):
+        pcn_cli.predict(new_photos, model="s60", mirror="ftp://127.0.0.1:9")

@@ -1,16 +1,19 @@
 """`pcn predict`: labels, probabilities and overlays for new photos."""
 
 import csv
+import io
+import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.live import LiveListener
-from pcn_cli.cli.options import Device, Json, Offline, examples
+from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import disarm_cell
 
@@ -51,8 +54,12 @@ def predict(
         Path | None, typer.Option(help="Copy each photo into a sub-folder of DIR named by its label.", metavar="DIR")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos per forward pass.", min=1, metavar="N")] = 32,
+    workers: Annotated[
+        int, typer.Option(help="Processes that load photos; 0 loads them in this one.", min=0, max=64, metavar="N")
+    ] = 0,
     device: Device = None,
     offline: Offline = False,
+    mirror: Mirror = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV on standard output.")] = False,
     json: Json = False,
 ) -> None:
@@ -63,6 +70,7 @@ def predict(
         raise RecipeError("--json and --csv were both given", "choose one")
     if look is not Look.spotlight and overlay is None:
         raise RecipeError(f"--look {look} has no effect without --overlay", "add --overlay DIR")
+    _refuse_idle_mirror(mirror, model)
     with LiveListener() as listener:
         answers = predict_images(
             _named_images(images),
@@ -72,14 +80,16 @@ def predict(
             look=look.value,
             sort_into=sort_into,
             batch_size=batch_size,
+            workers=workers,
             device=device,
             offline=offline,
+            mirror=mirror,
             listener=listener,
         )
     if json:
         print_json(answers)
     elif as_csv:
-        _write_csv(answers, top=top)
+        write_out("".join(_csv_line(row) for row in _csv_rows(answers, top=top)))
     else:
         _show(answers)
     if overlay is not None:
@@ -89,10 +99,25 @@ def predict(
 
 
 def _named_images(images: list[str]) -> list[str]:
-    if images == ["-"]:
-        listed = [line.rstrip("\n") for line in sys.stdin]
-        return [line for line in listed if line]
-    return images
+    """`images` with the list on standard input, a name per line in whatever bytes, in the place of each `-`."""
+    named = []
+    for image in images:
+        if image == "-":
+            lines = sys.stdin.buffer.read().split(b"\n")
+            named += [os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line]
+        else:
+            named.append(image)
+    return named
+
+
+def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
+    # The variable may stand in the environment for other commands; only the flag is a wish.
+    asked = mirror is not None and mirror != os.environ.get("PCN_MIRROR")
+    if asked and (model is None or Path(model).exists()):
+        raise RecipeError(
+            f"--mirror has no effect with {model or 'the latest run'}, which is on this disk",
+            "leave --mirror out, or name a published model with --model",
+        )
 
 
 def _show(answers: list[dict[str, Any]]) -> None:
@@ -106,14 +131,21 @@ def _show(answers: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
-def _write_csv(answers: list[dict[str, Any]], *, top: int) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:
     ranks = range(1, min(top, max((len(answer["top"]) for answer in answers), default=0)) + 1)
-    writer.writerow(
+    rows: list[list[Any]] = [
         ["file", "label", "confidence", *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]
-    )
+    ]
     for answer in answers:
         guesses = [cell for guess in answer["top"] for cell in (guess["label"], guess["p"])]
         guesses += [""] * (2 * len(ranks) - len(guesses))
         row = [answer["file"], answer["label"] or "", answer["confidence"] or "", *guesses, answer["error"] or ""]
-        writer.writerow([disarm_cell(cell) for cell in row])
+        rows.append([disarm_cell(cell) for cell in row])
+    return rows
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    line = io.StringIO(newline="")
+    # csv quotes a lone carriage return only where line ends hold one; unquoted, readers would take it for a line end.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"

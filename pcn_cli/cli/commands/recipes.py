@@ -30,24 +30,35 @@ def list_recipes(json: Json = False) -> None:
     out.print(table)
 
 
-@recipes.command("show", epilog=examples("pcn recipes show", "pcn recipes show careful > mine.yaml"))
+@recipes.command(
+    "show", epilog=examples("pcn recipes show", "pcn recipes show careful > mine.yaml", "pcn recipes show quick --json")
+)
 def show(
     name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")] = "default",
+    json: Json = False,
 ) -> None:
     """Print a recipe with every field and what it means; the output is a recipe again."""
     from pcn_cli.recipe.load import load_recipe
     from pcn_cli.recipe.show import explained_yaml
 
-    out.print(explained_yaml(load_recipe(name).recipe), markup=False, soft_wrap=True, end="")
+    recipe = load_recipe(name).recipe
+    if json:
+        print_json(recipe.model_dump(mode="json"))
+    else:
+        out.print(explained_yaml(recipe), markup=False, soft_wrap=True, end="")
 
 
 @recipes.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))
 def check(
     name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE")] = None,
+    json: Json = False,
 ) -> None:
     """Check a recipe: every problem at once, each with its place."""
     from pcn_cli.recipe.load import load_recipe
 
     loaded = load_recipe(name, settings=settings or ())
+    if json:
+        print_json({"ok": True, "given": sorted(loaded.given)})
+        return
     say(f"{safe(name)} is a good recipe; it sets {len(loaded.given)} of its own fields")

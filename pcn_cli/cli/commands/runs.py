@@ -34,9 +34,8 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
         accuracy = "" if one.accuracy is None else f"{one.accuracy:.1%}"
         photos = "" if one.photos is None else f"{one.photos:,}"
         name = f"[bold]{safe(one.name)}[/bold] (latest)" if one.latest else safe(one.name)
-        table.add_row(
-            name, one.status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16]
-        )
+        status = f"[red]{one.status}[/red]" if one.status == "damaged" else one.status
+        table.add_row(name, status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16])
     out.print(table)
 
 
@@ -50,12 +49,16 @@ def clean(
 
     cleaned = clean_runs(really=yes)
     if json:
-        print_json([{"run": one.name, "bytes": one.bytes, "deleted": yes} for one in cleaned])
+        rows = [
+            {"run": one.name, "bytes": one.bytes, "deleted": yes and not one.left, "left": one.left} for one in cleaned
+        ]
+        print_json(rows)
         return
     for one in cleaned:
-        out.print(f"{safe(one.name)}: {one.bytes / 1e6:,.0f} MB of checkpoints", soft_wrap=True)
-    total = sum(one.bytes for one in cleaned)
+        kept = f", left alone: {safe(one.left)}" if one.left else ""
+        out.print(f"{safe(one.name)}: {one.bytes / 1e6:,.0f} MB of checkpoints{kept}", soft_wrap=True)
+    total = sum(one.bytes for one in cleaned if not one.left)
     if yes:
         say(f"deleted {total / 1e6:,.0f} MB")
     else:
-        say(f"{total / 1e6:,.0f} MB could go" + ("; add --yes to delete them" if cleaned else ""))
+        say(f"{total / 1e6:,.0f} MB could go" + ("; add --yes to delete them" if total else ""))

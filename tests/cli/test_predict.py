@@ -1,0 +1,205 @@
+"""`pcn predict` as a person types it: what is named, what is written, what is left untouched."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pcn_cli.cli.app import app
+from pcn_cli.files.atomic import read_csv
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Two photos whose names are those that overlays of them would have."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for number, name in enumerate(("a.png", "b.png")):
+        Image.new("RGB", (50, 70), (200, 30 * number, 30)).save(folder / name)
+    return folder
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("option", ["--overlay", "--sort-into"])
+@pytest.mark.parametrize("target", ["p", "p/maps", "link"])
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [(["p/a.png"], b""), (["p/*.png"], b""), (["-"], b"p/a.png\n"), (["p"], b""), (["linked.png"], b"")],
+    ids=["file", "glob", "stdin", "folder", "link"],
+)
+def test_nothing_is_written_where_a_photo_lies(pcn, photos, tiny_model, words, stdin, target, option):
+    (photos.parent / "link").symlink_to("p")
+    (photos.parent / "linked.png").symlink_to("p/a.png")
+    before = hashes(photos)
+    result = pcn("predict", *words, "--model", tiny_model, option, target, stdin=stdin)
+    assert result.returncode == 6
+    assert b"never written to" in result.stderr
+    assert b"name a folder outside of it" in result.stderr
+    assert hashes(photos) == before
+
+
+def test_a_label_folder_that_holds_a_photo_is_refused(pcn, photos, tiny_model, tmp_path):
+    label = json.loads(pcn("predict", "p/a.png", "--model", tiny_model, "--json").stdout)[0]["label"]
+    photos.rename(tmp_path / label)
+    before = hashes(tmp_path / label)
+    result = pcn("predict", f"{label}/a.png", "--model", tiny_model, "--sort-into", ".")
+    assert result.returncode == 6
+    assert f"{label} lies inside the photos folder".encode() in result.stderr
+    assert hashes(tmp_path / label) == before
+
+
+def test_a_list_may_hold_names_that_are_no_text(pcn, photos, tiny_model, tmp_path):
+    name = b"p/na\xefve.png"
+    try:
+        (photos / "a.png").rename(tmp_path / os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system takes only text for names")
+    result = pcn("predict", "-", "--model", tiny_model, "--csv", "--overlay", "maps", stdin=name + b"\r\np/b.png\n")
+    assert result.returncode == 0, result.stderr
+    assert [line.split(b",")[0] for line in result.stdout.splitlines()] == [b"file", name, b"p/b.png"]
+    assert (tmp_path / os.fsdecode(b"maps/na\xefve.png")).is_file()
+    rows = json.loads(pcn("predict", "-", "--model", tiny_model, "--json", stdin=name).stdout)
+    assert os.fsencode(rows[0]["file"]) == name
+    table = pcn("predict", "-", "--model", tiny_model, stdin=name)
+    assert b"na\\udcefve.png" in table.stdout
+
+
+def test_csv_reads_back_as_json_says(pcn, photos, tiny_model, tmp_path):
+    (photos / "b.png").rename(tmp_path / '=1,"b".png')
+    words = ("predict", "p/a.png", '=1,"b".png', "gone.png", "--model", tiny_model, "--top", "2")
+    answers = json.loads(pcn(*words, "--json").stdout)
+    (tmp_path / "labels.csv").write_bytes(pcn(*words, "--csv").stdout)
+    rows = read_csv(tmp_path / "labels.csv")
+    assert [row["file"] for row in rows] == [answer["file"] for answer in answers]
+    assert [row["label"] for row in rows] == [answer["label"] or "" for answer in answers]
+    assert [row["p_2"] for row in rows[:2]] == [str(answer["top"][1]["p"]) for answer in answers[:2]]
+    assert [row["error"] for row in rows] == ["", "", "the file does not exist"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such pipes on Windows")
+def test_a_closed_pipe_ends_quietly(photos, tiny_model, tmp_path):
+    words = (sys.executable, "-m", "pcn_cli", "predict", "p", "--model", tiny_model, "--csv")
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait() == 141
+    assert errors == b""
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "message"),
+    [
+        (["-"], b"\n", "no images were named"),
+        (["empty"], b"", "empty holds no images"),
+        (["gone.png"], b"", "gone.png does not exist"),
+        (["https://a.b/c.png"], b"", "https://a.b/c.png does not exist"),
+    ],
+)
+def test_where_nothing_can_be_read_it_is_said_why(pcn, tiny_model, tmp_path, words, stdin, message):
+    (tmp_path / "empty").mkdir()
+    result = pcn("predict", *words, "--model", tiny_model, stdin=stdin)
+    assert (result.returncode, result.stdout) == (3, b"")
+    assert result.stderr.startswith(f"error: {message}\n".encode())
+
+
+def test_where_every_answer_is_an_error_it_exits_3_after_the_answers(pcn, tiny_model):
+    result = pcn("predict", "gone.png", "away.png", "--model", tiny_model, "--json")
+    assert result.returncode == 3
+    assert [answer["error"] for answer in json.loads(result.stdout)] == ["the file does not exist"] * 2
+
+
+def test_long_names_are_folded_and_not_cut(pcn, photos, tiny_model):
+    name = "x" * 90 + "end.png"
+    (photos / "a.png").rename(photos / name)
+    result = pcn("predict", f"p/{name}", "--model", tiny_model, width=70)
+    words = [line.split()[0] for line in result.stdout.decode().splitlines()[1:]]
+    assert f"p/{name}" in "".join(words)
+    assert "…" not in result.stdout.decode()
+
+
+@pytest.fixture
+def handed_over(monkeypatch, tmp_path):
+    """The options that the command hands to the function, which predicts nothing."""
+    got = {}
+
+    def answer(images, **options):
+        got.update(options, images=images)
+        return [{"file": "a.png", "label": "x", "confidence": 1.0, "top": [{"label": "x", "p": 1.0}], "error": None}]
+
+    monkeypatch.setattr("pcn_cli.stages.predict.predict", answer)
+    monkeypatch.delenv("PCN_MIRROR", raising=False)
+    return got
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "value"),
+    [
+        (["--workers", "3"], "workers", 3),
+        ([], "workers", 0),
+        (["--mirror", "http://x.y", "--model", "s60"], "mirror", "http://x.y"),
+        (["--batch-size", "7"], "batch_size", 7),
+        (["--device", "cpu"], "device", "cpu"),
+        (["--offline"], "offline", True),
+        (["--overlay", "maps", "--look", "heat"], "look", "heat"),
+    ],
+)
+def test_every_option_reaches_the_function(handed_over, words, option, value):
+    result = CliRunner().invoke(app, ["predict", "a.png", *words])
+    assert result.exit_code == 0, result.output
+    assert handed_over[option] == value
+    assert handed_over["images"] == ["a.png"]
+
+
+def test_a_list_stands_in_the_place_of_the_dash(handed_over):
+    CliRunner().invoke(app, ["predict", "a.png", "-", "d.png"], input=b"b.png\n\nc .png\n")
+    assert handed_over["images"] == ["a.png", "b.png", "c .png", "d.png"]
+
+
+def test_a_mirror_without_effect_is_refused(pcn, tiny_model):
+    for words in (("--model", tiny_model), ()):
+        result = pcn("predict", "a.png", "--mirror", "http://127.0.0.1:9", *words)
+        assert result.returncode == 2
+        assert b"--mirror has no effect" in result.stderr
+    assert pcn("predict", "a.png", PCN_MIRROR="http://127.0.0.1:9").returncode == 3
+
+
+def test_weights_come_from_the_mirror(pcn, photos):
+    asked = []
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/deit"
+        result = pcn("predict", "p/a.png", "--model", "s60", "--mirror", address)
+        server.shutdown()
+        thread.join()
+    assert result.returncode == 5
+    assert asked
+    assert all(path.startswith("/deit/") for path in asked)
+
+
+def test_csv_has_a_column_per_rank(pcn, photos, tiny_model):
+    shown = pcn("predict", "p/a.png", "--model", tiny_model, "--csv", "--top", "3").stdout.decode()
+    header = next(csv.reader(io.StringIO(shown)))
+    assert header == ["file", "label", "confidence", "label_1", "p_1", "label_2", "p_2", "label_3", "p_3", "error"]

@@ -1,0 +1,113 @@
+"""`pcn runs` on folders of every state, damaged ones among them."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pcn_cli.files.locks import hold_folder
+from pcn_cli.records.metrics import Metric
+from pcn_cli.records.run import RunRecord
+from pcn_cli.runs.rundir import RunDir, set_latest
+from pcn_cli.runs.state import write_record
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    """A stopped, a finished and a damaged run, each with a checkpoint of a megabyte."""
+    for number, status in enumerate(("stopped", "finished", "finished"), start=1):
+        run = RunDir(tmp_path / "runs" / f"fruit-{number}")
+        run.checkpoints.mkdir(parents=True)
+        (run.checkpoints / "raw.safetensors").write_bytes(bytes(10**6))
+        record = RunRecord(
+            status=status, created=f"2025-01-0{number}T10:00:00+00:00", photos="/fruit", card="tiny", argv=("pcn",),
+            versions={}, device="cpu",
+        )  # fmt: skip
+        write_record(run, record)
+    accuracy = Metric(value=0.9, n=40, method="wilson", ci_low=0.8, ci_high=0.95)
+    (tmp_path / "runs" / "fruit-2" / "metrics.json").write_text(json.dumps({"accuracy": asdict(accuracy)}))
+    set_latest(RunDir(tmp_path / "runs" / "fruit-2"), runs=tmp_path / "runs")
+    (tmp_path / "runs" / "fruit-3" / "run.json").write_text('{"status": "fini')
+    return tmp_path / "runs"
+
+
+def test_runs_are_a_table(pcn, runs):
+    result = pcn("runs")
+    assert (result.returncode, result.stderr) == (0, b"")
+    header, *rows = [line.split() for line in result.stdout.decode().splitlines()]
+    assert header == ["run", "status", "model", "accuracy", "photos", "disk", "made"]
+    assert rows == [
+        ["fruit-3", "damaged", "1", "MB"],
+        ["fruit-1", "stopped", "tiny", "1", "MB", "2025-01-01T10:00"],
+        ["fruit-2", "(latest)", "finished", "tiny", "90.0%", "40", "1", "MB", "2025-01-02T10:00"],
+    ]
+
+
+def test_json_rows_are_objects(pcn, runs):
+    rows = {row["name"]: row for row in json.loads(pcn("runs", "--json").stdout)}
+    assert rows["fruit-3"]["status"] == "damaged"
+    assert rows["fruit-2"]["bytes"] > 10**6
+    del rows["fruit-2"]["bytes"]
+    assert rows["fruit-2"] == {
+        "name": "fruit-2", "status": "finished", "card": "tiny", "created": "2025-01-02T10:00:00+00:00",
+        "accuracy": 0.9, "photos": 40, "latest": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff\xfe", b'{"status": "running"}', b'{"status": 3}'])
+def test_a_damaged_record_breaks_nothing(pcn, runs, content):
+    (runs / "fruit-3" / "run.json").write_bytes(content)
+    rows = json.loads(pcn("runs", "--json").stdout)
+    assert [(row["name"], row["status"]) for row in rows] == [
+        ("fruit-3", "damaged"), ("fruit-1", "stopped"), ("fruit-2", "finished"),
+    ]  # fmt: skip
+    assert pcn("runs", "clean").returncode == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"accuracy": 0.9}', b'{"accuracy": {"value": "a"}}'])
+def test_damaged_metrics_are_said_so(pcn, runs, content):
+    (runs / "fruit-2" / "metrics.json").write_bytes(content)
+    row = json.loads(pcn("runs", "--json").stdout)[-1]
+    assert (row["name"], row["status"], row["accuracy"]) == ("fruit-2", "damaged", None)
+
+
+def test_a_damaged_note_of_the_latest_breaks_nothing(pcn, runs):
+    (runs / "latest").write_bytes(b"\xff\xfe")
+    rows = json.loads(pcn("runs", "--json").stdout)
+    assert [row["latest"] for row in rows] == [False] * 3
+
+
+def test_clean_only_says_what_would_go(pcn, runs):
+    result = pcn("runs", "clean")
+    assert result.returncode == 0
+    assert b"fruit-2: 1 MB of checkpoints\n" in result.stdout
+    assert b"fruit-1" not in result.stdout
+    assert b"1 MB could go; add --yes to delete them" in result.stderr
+    assert len(list(runs.glob("*/checkpoints/raw.safetensors"))) == 3
+
+
+def test_clean_deletes_the_checkpoints_of_finished_runs(pcn, runs):
+    result = pcn("runs", "clean", "--yes")
+    assert result.returncode == 0
+    assert b"deleted 1 MB" in result.stderr
+    assert sorted(path.parent.name for path in runs.glob("*/checkpoints")) == ["fruit-1", "fruit-3"]
+    assert (runs / "fruit-2" / "metrics.json").is_file()
+
+
+def test_clean_leaves_a_damaged_run_alone_and_says_so(pcn, runs):
+    line = next(line for line in pcn("runs", "clean", "--yes").stdout.decode().splitlines() if "fruit-3" in line)
+    assert line.startswith("fruit-3: 1 MB of checkpoints, left alone: ")
+    assert "run.json is damaged" in line
+
+
+def test_clean_leaves_a_run_in_use_alone_and_says_so(pcn, runs):
+    with hold_folder(runs / "fruit-2"):
+        shown = pcn("runs", "clean", "--yes")
+        rows = {row["run"]: row for row in json.loads(pcn("runs", "clean", "--yes", "--json").stdout)}
+    assert shown.returncode == 0
+    assert b"fruit-2: 1 MB of checkpoints, left alone: runs/fruit-2 is in use by process" in shown.stdout
+    assert b"deleted 0 MB" in shown.stderr
+    assert rows["fruit-2"]["deleted"] is False
+    assert "is in use by process" in rows["fruit-2"]["left"]
+    assert (runs / "fruit-2" / "checkpoints" / "raw.safetensors").is_file()
