@@ -38,16 +38,16 @@ def refuse_inside(target: Path, photos: Path) -> None:
     refuse_among(target, {Path(os.path.realpath(photos))})
 
 
-def refuse_among(target: Path, folders: Collection[Path]) -> None:
-    """Nothing, if `target` is none of `folders`, which are resolved, and lies in none of them.
+def refuse_among(target: Path, folders: Collection[Path], holders: Collection[Path] = ()) -> None:
+    """Nothing, if `target` lies in none of `folders`, nor is one of `holders`; both are resolved.
 
     Raises:
-        ResourceError: it does; the user's photos are never written to.
+        ResourceError: it does or is; the user's photos are never written to.
     """
     place = Path(os.path.realpath(target))
-    for folder in (place, *place.parents):
-        if folder in folders:
-            raise ResourceError(
-                f"{target} lies inside the photos folder {folder}, which is never written to",
-                "name a folder outside of it",
-            )
+    inside = [folder for folder in (place, *place.parents) if folder in folders] + [place] * (place in holders)
+    if inside:
+        raise ResourceError(
+            f"{target} lies inside the photos folder {inside[0]}, which is never written to",
+            "name a folder outside of it",
+        )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,8 +93,11 @@ _UNPLANNED = {".lock", ".lock-owner", "run.json", "run.log", "scan.json", "unrea
 
 def sweep_parts(run: RunDir) -> None:
     """Remove what writes that were killed left in the run; the caller holds it."""
-    for part in run.root.rglob(".*.part*"):
-        part.unlink(missing_ok=True)
+    for part in list(run.root.rglob(".*.part*")):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

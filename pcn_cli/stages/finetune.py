@@ -13,7 +13,7 @@ from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, Stopp
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.recipe.fields import read_value, with_values
-from pcn_cli.recipe.load import LoadedRecipe, load_recipe
+from pcn_cli.recipe.load import MACHINE_CHOICES, LoadedRecipe, load_recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
@@ -288,7 +288,8 @@ def _refuse_changes(
     asked = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
     for key, origin in asked.origins.items():
         was, now = read_value(own, key), read_value(asked.recipe, key)
-        if was != now:
+        left_open = key in MACHINE_CHOICES and was is None
+        if was != now and not left_open:
             differences.append(f"{origin}: the run has {was}, now {now}")
     if differences:
         raise RunError(

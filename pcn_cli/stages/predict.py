@@ -82,17 +82,17 @@ def predict(
     listener = listener or Listener()
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
-    holders = _photo_folders(sources, paths)
+    named, holders = _named_folders(sources), _holding_folders(paths)
     for target in (overlay, sort_into):
         if target is not None:
-            refuse_among(Path(target), holders)
+            refuse_among(Path(target), named, holders)
     if model is None:
         model = open_run(None).root
         listener.on_note(f"using {model}, the latest finished run")
     network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, listener=listener))
     if sort_into is not None:
         for label in config.classes:
-            refuse_among(Path(sort_into) / safe_name(label), holders)
+            refuse_among(Path(sort_into) / safe_name(label), named, holders)
     answers = [Answer(file=str(path)) for path in paths]
     taken: set[Path] = set()
 
@@ -122,12 +122,15 @@ def predict(
     return [asdict(answer) for answer in answers]
 
 
-def _photo_folders(sources: Sequence[str], paths: Sequence[Path]) -> set[Path]:
-    """The folders, resolved, that were named or hold a photo, by the name given or where a link leads."""
-    folders = {Path(source) for source in sources if os.path.isdir(source)}  # noqa: PTH112 - never raises
-    for path in paths:
-        if os.path.lexists(path):
-            folders |= {path.parent, Path(os.path.realpath(path)).parent}
+def _named_folders(sources: Sequence[str]) -> set[Path]:
+    """The photo folders that were named, resolved."""
+    return {Path(os.path.realpath(source)) for source in sources if os.path.isdir(source)}  # noqa: PTH112 - never raises
+
+
+def _holding_folders(paths: Sequence[Path]) -> set[Path]:
+    """The folders, resolved, that hold a photo, by the name given or where a link leads."""
+    there = [path for path in paths if os.path.lexists(path)]
+    folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}
     return {Path(os.path.realpath(folder)) for folder in folders}
 
 

@@ -298,7 +298,7 @@ class _History:
     def complete(self, rows: Sequence[EpochRow]) -> None:
         """Put `rows` on the disk; a stop may have come between a checkpoint and its row."""
         self._rows.update({(row.phase, row.epoch): row for row in rows})
-        write_history(self._path, list(self._rows.values()))
+        write_history(self._path, [self._rows[key] for key in sorted(self._rows)])  # "probe" comes before "tune"
 
 
 def _judge(targets: NDArray[np.int64], probabilities: Probabilities) -> Validation:

@@ -34,7 +34,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("option", ["--overlay", "--sort-into"])
-@pytest.mark.parametrize("target", ["p", "p/maps", "link"])
+@pytest.mark.parametrize("target", ["p", "link"])
 @pytest.mark.parametrize(
     ("words", "stdin"),
     [(["p/a.png"], b""), (["p/*.png"], b""), (["-"], b"p/a.png\n"), (["p"], b""), (["linked.png"], b"")],
@@ -49,6 +49,17 @@ def test_nothing_is_written_where_a_photo_lies(pcn, photos, tiny_model, words, s
     assert b"never written to" in result.stderr
     assert b"name a folder outside of it" in result.stderr
     assert hashes(photos) == before
+
+
+@pytest.mark.parametrize("option", ["--overlay", "--sort-into"])
+def test_a_new_folder_within_a_named_folder_is_refused_and_beside_a_named_photo_is_fine(
+    pcn, photos, tiny_model, option
+):
+    before = hashes(photos)
+    assert pcn("predict", "p", "--model", tiny_model, option, "p/maps").returncode == 6
+    assert hashes(photos) == before
+    assert pcn("predict", "p/a.png", "--model", tiny_model, option, "p/maps").returncode == 0
+    assert any((photos / "maps").rglob("*.png"))
 
 
 def test_a_label_folder_that_holds_a_photo_is_refused(pcn, photos, tiny_model, tmp_path):

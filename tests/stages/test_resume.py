@@ -24,6 +24,11 @@ def start_pcn(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", "pcn_cli", *words], stderr=subprocess.PIPE, text=True)
 
 
+def run_to_the_end(*words: str) -> None:
+    result = subprocess.run([sys.executable, "-m", "pcn_cli", *words], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def finetune_words(photos: Path, model: Path, output: str, workers: int) -> tuple[str, ...]:
     return ("finetune", str(photos), "--model", str(model), "--output", output, "--workers", str(workers), *WORDS, *SET)
 
@@ -50,7 +55,7 @@ def timeless(run: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weights):
     words = finetune_words(photo_folder, tiny_weights, "whole", workers)
-    assert start_pcn(*words).wait() == 0
+    run_to_the_end(*words)
     seed = random.randrange(10**6)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     with start_pcn(*finetune_words(photo_folder, tiny_weights, "cut", workers)) as process:
@@ -58,7 +63,7 @@ def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weight
         time.sleep(random.Random(seed).uniform(0, 0.3))
         os.kill(process.pid, signal.SIGKILL)
     before = timeless(Path("cut"))
-    assert start_pcn("finetune", "--resume", "cut").wait() == 0
+    run_to_the_end("finetune", "--resume", "cut")
     assert timeless(Path("cut"))[: len(before)] == before
     assert timeless(Path("cut")) == timeless(Path("whole"))
     assert final_weights(Path("cut")) == final_weights(Path("whole"))

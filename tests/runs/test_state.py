@@ -1,0 +1,81 @@
+"""What a run knows of itself, and what a kill leaves behind."""
+
+from pathlib import Path
+
+import pytest
+
+from pcn_cli.errors import ModelError, ResourceError, RunError
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import check_model, read_record, recording_outcome, recording_stage, start_run, sweep_parts
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    run = RunDir(tmp_path / "run")
+    with start_run(run, kind="train", photos=tmp_path / "photos", card="s60", device="cpu"):
+        return run
+
+
+def test_a_stage_counts_only_once_its_files_exist(run):
+    with pytest.raises(RuntimeError), recording_stage(run, "evaluate", (run.metrics,)):
+        raise RuntimeError
+    assert read_record(run).stages == {}
+    with recording_stage(run, "evaluate", (run.metrics,)):
+        run.metrics.write_text("{}")
+    assert set(read_record(run).stages["evaluate"].artifacts) == {"metrics.json"}
+
+
+def test_measuring_again_takes_back_the_report(run):
+    for name in ("train", "evaluate", "report"):
+        with recording_stage(run, name, ()):
+            pass
+    with recording_stage(run, "evaluate", ()):
+        assert set(read_record(run).stages) == {"train"}
+    assert set(read_record(run).stages) == {"train", "evaluate"}
+
+
+def test_how_a_run_ended_is_written_down(run):
+    with pytest.raises(KeyboardInterrupt), recording_outcome(run):
+        raise KeyboardInterrupt
+    assert read_record(run).status == "stopped"
+    with pytest.raises(ZeroDivisionError), recording_outcome(run):
+        raise ZeroDivisionError
+    assert read_record(run).status == "failed"
+    assert "ZeroDivisionError" in run.log.read_text()
+    with recording_outcome(run):
+        pass
+    assert read_record(run).status == "finished"
+
+
+def test_leftovers_of_killed_writes_are_swept(run):
+    (run.checkpoints / ".step-00000008.part").mkdir(parents=True)
+    (run.checkpoints / ".step-00000008.part" / "model.safetensors").touch()
+    (run.root / ".abc.part.json").touch()
+    sweep_parts(run)
+    assert {path.name for path in run.root.rglob("*")} == {"run.json", "checkpoints", ".lock"}
+
+
+def test_a_changed_model_is_noticed(run):
+    run.model.mkdir()
+    with recording_stage(run, "train", (run.model,)):
+        (run.model / "config.json").write_text("{}")
+    check_model(run)
+    (run.model / "config.json").write_text("[]")
+    with pytest.raises(ModelError, match="sha256"):
+        check_model(run)
+
+
+def test_a_run_may_not_lie_where_something_else_is(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").touch()
+    with (
+        pytest.raises(RunError, match="is there already"),
+        start_run(RunDir(tmp_path / "mine"), kind="train", photos=Path("/photos"), card="", device=""),
+    ):
+        pass
+    with (
+        pytest.raises(ResourceError, match="never written to"),
+        start_run(RunDir(tmp_path / "p" / "run"), kind="train", photos=tmp_path / "p", card="", device=""),
+    ):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "letter.txt"]
