@@ -9,7 +9,7 @@ from pcn_cli.models.build import read_model
 from pcn_cli.models.weights import fetch_weights, weights_cache
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.runs.rundir import RunDir, open_run
+from pcn_cli.runs.rundir import open_run
 from pcn_cli.runs.state import check_model, require
 from pcn_cli.stages.listener import Listener
 
@@ -66,10 +66,3 @@ def model_source(source: str | Path | None) -> str:
     require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`")
     check_model(run)
     return str(run.model)
-
-
-def run_of(source: str | Path | None) -> RunDir | None:
-    """The run that `source` names, if it names one."""
-    if source is None or (Path(source) / "run.json").is_file():
-        return open_run(None if source is None else Path(source))
-    return None

@@ -42,7 +42,6 @@ def score_photos(
     batch_size: int,
     workers: int,
     on_unreadable: Callable[[int, str], None] | None = None,
-    should_stop: Callable[[], None] | None = None,
 ) -> Iterator[Scored]:
     """Each photo's scores and map, in the order of `files`; photos that cannot be opened go to `on_unreadable`.
 
@@ -64,8 +63,6 @@ def score_photos(
     with explain_memory(_DOING, _SMALLER):
         network = cast("Attends", model.to(device).eval())
     for batch in photos.batches():
-        if should_stop:
-            should_stop()
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
         probabilities = torch.softmax(attended.logits.cpu().double() / config.temperature, dim=1).numpy()

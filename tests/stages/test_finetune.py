@@ -140,3 +140,25 @@ def test_too_few_photos_say_so(tmp_path, photo_folder, tiny_weights):
             photo.unlink()
     with pytest.raises(DataError, match="validation"):
         pcn_cli.finetune(photo_folder, model=tiny_weights)
+
+
+def test_the_table_s_labels_and_the_fit_reach_the_model(photo_folder, tiny_weights, tmp_path):
+    rows = [
+        f"{label}/{n:02}.jpg,{'warm' if label == 'red' else 'cold'}" for label in ("blue", "red") for n in range(12)
+    ]
+    (photo_folder.parent / "mine.csv").write_text("file,label\n" + "".join(f"photos/{row}\n" for row in rows))
+    run = pcn_cli.finetune(
+        photo_folder, model=tiny_weights, tune="probe", labels=photo_folder.parent / "mine.csv", fit="pad", **SETTINGS
+    ).run
+    config = json.loads((run / "model" / "config.json").read_text())
+    assert config["classes"] == ["cold", "warm"]
+    assert config["preprocessing"]["fit"] == "pad"
+    assert len(read_csv(run / "split.csv")) == 24
+
+
+def test_a_time_limit_shortens_the_tuning(photo_folder, tiny_weights):
+    options = {"tune": "all", "batch_size": 8, "settings": ["train.probe_epochs=1", "train.epochs=200"]}
+    run = pcn_cli.finetune(photo_folder, model=tiny_weights, time="2s", size=32, **options).run
+    tuned = [row for row in read_csv(run / "history.csv") if row["phase"] == "tune"]
+    assert 1 <= len(tuned) < 200
+    assert "time limit" in (run / "run.log").read_text()
