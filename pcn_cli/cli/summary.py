@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pcn_cli.cli.console import new_table, out, safe, say
-from pcn_cli.records.metrics import Candidate, ClassRow, Metric
-from pcn_cli.runs.rundir import RunDir
 
+# Only named in signatures: `pcn --help` need not pay for their dataclasses.
 if TYPE_CHECKING:
+    from pcn_cli.records.metrics import Candidate, ClassRow, Metric
     from pcn_cli.stages.evaluate import Measured
     from pcn_cli.stages.finetune import Outcome
 
@@ -27,7 +27,7 @@ def show_metrics(measured: "Measured") -> None:
     show_numbers(measured.metrics, measured.per_class)
 
 
-def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -> None:
+def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]") -> None:
     """The per-class table, then the headline with its interval and baseline."""
     if len(per_class) <= 40:
         table = new_table("class", "precision#", "recall#", "F1#", "test photos#")
@@ -45,7 +45,7 @@ def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -
     out.print(table)
 
 
-def show_candidates(candidates: Sequence[Candidate]) -> None:
+def show_candidates(candidates: "Sequence[Candidate]") -> None:
     """The models that were compared, with the one that was kept."""
     table = new_table("", "validation log-loss#", "test accuracy#", "95 % interval#", title="compared")
     for candidate in candidates:
@@ -77,7 +77,7 @@ def show_dry_run(outcome: "Outcome") -> None:
         out.print(f"time: about {_duration(seconds)} on {plan.recipe.train.device}")
         out.print(f"memory: about {memory:.1f} GB")
     size = f"about {plan.run_bytes() / 1e6:,.0f} MB"
-    out.print(f"would be written: {safe(outcome.run)}, {size}: {', '.join(RunDir.contents())}", soft_wrap=True)
+    out.print(f"would be written: {safe(outcome.run)}, {size}: {', '.join(plan.run_contents())}", soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
@@ -86,7 +86,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _value(name: str, metric: Metric) -> tuple[str, str]:
+def _value(name: str, metric: "Metric") -> tuple[str, str]:
     form = "{:.4f}" if name == "log_loss" else "{:.1%}"
     known = metric.ci_low is not None and metric.ci_high is not None
     return form.format(metric.value), f"{form.format(metric.ci_low)} – {form.format(metric.ci_high)}" if known else ""

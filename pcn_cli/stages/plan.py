@@ -14,6 +14,7 @@ from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
+from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
 from pcn_cli.stages.scan import inspect
@@ -67,6 +68,10 @@ class Plan:
     def run_bytes(self) -> float:
         """About how much disk the finished run takes: the weights, and each test photo's pictures."""
         return 4 * self.source.parameters + _PICTURES_BYTES * self.count("test")
+
+    def run_contents(self) -> tuple[str, ...]:
+        """What the finished run will hold."""
+        return RunDir.contents()
 
     def plain(self) -> dict[str, Any]:
         """The plan as JSON."""

@@ -1,14 +1,17 @@
 """`pcn inspect`: what a folder holds, before anything is trained."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.live import LiveListener
 from pcn_cli.cli.options import Json, Labels, examples
-from pcn_cli.records.photos import Scan
+
+# Only named in a signature: `pcn --help` need not pay for its dataclasses.
+if TYPE_CHECKING:
+    from pcn_cli.records.photos import Scan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +38,7 @@ def inspect(
     stage.check(scan)
 
 
-def _show(scan: Scan) -> None:
+def _show(scan: "Scan") -> None:
     table = new_table("class", "photos#")
     for name, count in scan.classes.items():
         table.add_row(safe(name), f"{count:,}")
