@@ -22,6 +22,7 @@ from pcn_cli.records.preprocessing import Preprocessing
 
 PREFIX = "timm:"
 _LOCAL = "local-dir:"
+LOCAL_PREFIX = PREFIX + _LOCAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def check_backbone(source: TimmSource, *, offline: bool) -> None:
     ):
         raise DownloadError(
             f"offline: the weights of {PREFIX}{source.name} would have to be fetched",
-            f"name a file or a folder: {PREFIX}{source.name}:FILE.safetensors, {PREFIX}{_LOCAL}FOLDER",
+            f"name a file or a folder: {PREFIX}{source.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER",
         )
 
 

@@ -12,6 +12,7 @@ from pcn_cli.data.split import fingerprint, write_split
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
+from pcn_cli.models.timm_source import LOCAL_PREFIX
 from pcn_cli.recipe.fields import read_value, with_values
 from pcn_cli.recipe.load import MACHINE_CHOICES, LoadedRecipe, load_recipe
 from pcn_cli.records.codec import to_plain
@@ -29,8 +30,6 @@ from pcn_cli.stages.scan import write_scan
 from pcn_cli.stages.split import read_unchanged
 from pcn_cli.stages.train import train_run
 from pcn_cli.training.stop import StopRequest
-
-LOCAL_PREFIX = "timm:local-dir:"
 
 
 @dataclass(frozen=True, kw_only=True)
