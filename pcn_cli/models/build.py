@@ -12,13 +12,16 @@ from torch import nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.aggregation import AttentionPooled
-from pcn_cli.models.folder import fill_model, load_model_folder, make_model
+from pcn_cli.models.folder import fill_model, load_model_folder, make_model, read_config
 from pcn_cli.models.grid import measure_patch_grid
 from pcn_cli.models.sources import (
     Fetch,
     card_config,
+    file_config,
     find_source,
     read_weights,
+    tell_file,
+    timm_name,
 )
 from pcn_cli.models.timm_source import (
     PREFIX,
@@ -38,6 +41,7 @@ def start_model(
     classes: tuple[str, ...],
     *,
     fetch: Fetch,
+    pretrained: bool = True,
     size: int | None = None,
     fit: Fit | None = None,
     crop_pct: float | None = None,
@@ -48,8 +52,8 @@ def start_model(
     """The network to start training from, with a head for `classes`, and its facts.
 
     The head is new (drawn from `seed`) unless the source knows exactly these classes; then its rows are put into their
-    order. Cards without weights start from random numbers. `size`, `fit` and `crop_pct` are the source's own where they
-    are None.
+    order. Cards without weights, and everything without `pretrained`, start from random numbers. `size`, `fit` and
+    `crop_pct` are the source's own where they are None.
 
     Raises:
         ModelError, DownloadError: the source is none, is damaged, or cannot be fetched.
@@ -58,11 +62,13 @@ def start_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if source.startswith(PREFIX):
-            model, config = _start_pooled(parse_timm_source(source), classes, fetch, options)
-        else:
+            model, config = _start_pooled(parse_timm_source(source), classes, fetch, options, pretrained=pretrained)
+        elif pretrained:
             model, config = _start_known(source, classes, fetch, options)
             if config.classes != classes:
                 _change_classes(model, config.classes, classes)
+        else:
+            model, config = _start_random(source, classes, options)
     preprocessing = replace(
         config.preprocessing,
         height=size or config.preprocessing.height,
@@ -107,18 +113,31 @@ def _start_known(
         model.load_state_dict(trained.state_dict())
         return model, config
     if isinstance(found, Card) and found.url is None:
-        model = make_model(found.architecture, len(classes), {}, **options)
-        return model, replace(card_config(found), classes=classes)
+        return _start_random(source, classes, options)
     return read_weights(found, fetch, options)
 
 
+def _start_random(source: str, classes: tuple[str, ...], options: dict[str, Any]) -> tuple[nn.Module, ModelConfig]:
+    """The network of `source` with random numbers for weights."""
+    found = find_source(source)
+    if isinstance(found, Card):
+        config = card_config(found)
+    elif found.is_dir():
+        config = read_config(found)
+    else:
+        architecture, arguments = timm_name(tell_file(found))
+        config = file_config(architecture, arguments, classes)
+    return make_model(config.architecture, len(classes), config.model_args, **options), replace(config, classes=classes)
+
+
 def _start_pooled(
-    source: TimmSource, classes: tuple[str, ...], fetch: Fetch, options: dict[str, Any]
+    source: TimmSource, classes: tuple[str, ...], fetch: Fetch, options: dict[str, Any], *, pretrained: bool
 ) -> tuple[nn.Module, ModelConfig]:
-    tensors = read_backbone(source, offline=fetch.offline)
     arguments = pooled_args(source)
     model = make_model("attention_pooled", len(classes), arguments, **options)
-    fill_model(model.get_submodule("backbone"), tensors, f"{PREFIX}{source.name}")
+    if pretrained:
+        tensors = read_backbone(source, offline=fetch.offline)
+        fill_model(model.get_submodule("backbone"), tensors, f"{PREFIX}{source.name}")
     return model, ModelConfig(
         architecture="attention_pooled",
         model_args=arguments,

@@ -68,17 +68,9 @@ def read_weights(found: Card | Path, fetch: Fetch, options: dict[str, Any]) -> t
     architecture, arguments = timm_name(told)
     model = make_model(architecture, told.num_classes, arguments, **options)
     fill_model(model, tensors, str(path))
-    config = (
-        card_config(found)
-        if isinstance(found, Card)
-        else ModelConfig(
-            architecture=architecture,
-            model_args=arguments,
-            classes=class_names(told.num_classes),
-            preprocessing=Preprocessing(height=224, width=224),
-        )
-    )
-    return model, config
+    if isinstance(found, Card):
+        return model, card_config(found)
+    return model, file_config(architecture, arguments, class_names(told.num_classes))
 
 
 def tell_file(path: Path) -> Architecture:
@@ -110,6 +102,16 @@ def card_config(card: Card) -> ModelConfig:
         preprocessing=card_preprocessing(card),
         card=card.name,
         licence=card.licence,
+    )
+
+
+def file_config(architecture: str, arguments: dict[str, Any], classes: tuple[str, ...]) -> ModelConfig:
+    """The facts of a bare weight file's network."""
+    return ModelConfig(
+        architecture=architecture,
+        model_args=arguments,
+        classes=classes,
+        preprocessing=Preprocessing(height=224, width=224),
     )
 
 

@@ -30,6 +30,8 @@ def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int) -> lis
     refused: dict[str, str] = {}
     if recipe.train.tune == "probe":
         refused |= dict.fromkeys(ONLY_TUNING, "has no effect with train.tune=probe; add --tune all, or leave it out")
+        if recipe.train.probe_epochs == 0:
+            refused["train.probe_epochs"] = "must be at least 1 with train.tune=probe; or add --tune all"
     elif recipe.augment.level == "none":
         refused["augment.flip"] = "has no effect with augment.level=none"
     if recipe.data.fit != "crop":

@@ -21,6 +21,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
 PartShare = Annotated[float, Field(gt=0, lt=0.5)]
 Side = Annotated[int, Field(ge=32, le=2048)]
 ThumbnailSide = Annotated[int, Field(ge=64, le=1024)]
@@ -66,6 +67,7 @@ class ModelSection(Section):
     """Which network."""
 
     name: str = _field("s60", "A card, `timm:NAME`, `timm:local-dir:FOLDER`, a run or a model folder.")
+    pretrained: bool = _field(True, "Start from the model's weights; otherwise from random numbers.")
     drop_path: Rate = _field(0.0, "Stochastic depth of the trunk while it is tuned.")
     dropout: Rate = _field(0.0, "Dropout in the pooling block while training.")
 
@@ -75,7 +77,7 @@ class TrainSection(Section):
 
     tune: Tune | None = _field(None, "What learns: the pooling on cached tokens, with the norms, or everything.")
     epochs: Count | None = _field(None, "Passes over the training photos when tuning.")
-    probe_epochs: Count = _field(40, "Passes over the cached tokens of the probe.")
+    probe_epochs: CountOrNone = _field(40, "Passes over the cached tokens of the probe; 0: tune without a probe.")
     lr: Positive | None = _field(None, "Learning rate of the head at batch 64; it is scaled by √(batch/64).")
     probe_lr: Positive = _field(1e-3, "Learning rate of the probe at batch 64; it is scaled by √(batch/64).")
     batch_size: Count | None = _field(None, "Photos per optimizer step.")

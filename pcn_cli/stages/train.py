@@ -35,6 +35,7 @@ from pcn_cli.stages.load_model import Fetcher, model_source
 from pcn_cli.stages.machine import loading_workers
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
+from pcn_cli.training.learner import copy_state
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
 from pcn_cli.training.stop import StopRequest
@@ -95,6 +96,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         model_source(recipe.model.name),
         classes,
         fetch=fetch,
+        pretrained=recipe.model.pretrained,
         size=recipe.data.size,
         fit=recipe.data.fit,
         crop_pct=recipe.data.crop_pct,
@@ -122,13 +124,13 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
 
 def _train(model: nn.Module, work: Work) -> tuple[str, State]:
     """Which model is kept, "probe" or "tuned", and its weights."""
-    probe_state = _probe(model, work)
+    if work.recipe.train.probe_epochs:
+        model.load_state_dict(_probe(model, work))
+    kept, state = "probe", copy_state(model)
     candidates = {candidate.name: candidate for candidate in read_candidates(work.run)}
-    kept, state = "probe", probe_state
     if work.recipe.train.tune != "probe":
-        model.load_state_dict(probe_state)
         tuned = _tune(model, work)
-        if tuned.best.log_loss < candidates["probe"].val_log_loss:
+        if "probe" not in candidates or tuned.best.log_loss < candidates["probe"].val_log_loss:
             kept, state = "tuned", tuned.best_state
         model.load_state_dict(tuned.best_state)
         batches = work.batches(work.part("test"), batch_size=work.recipe.evaluate.batch_size)
