@@ -1,6 +1,6 @@
 """The whole way in Python: train on a folder of photos, predict some of them, look at where the network looked.
 
-    python examples/python_api.py shapes --model nano --output runs/from-python
+    python examples/python_api.py my_images --model nano --output runs/from-python
 
 does what `pcn finetune` and `pcn predict` do, and prints the accuracy, a few answers and the size of the maps.
 """

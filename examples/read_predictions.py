@@ -1,6 +1,6 @@
 """List a run's most confident mistakes, from the table that every run holds.
 
-    python examples/read_predictions.py runs/shapes-nano-1/predictions.csv --most 10
+    python examples/read_predictions.py runs/my_images-s60-1/predictions.csv --most 10
 
 prints one line per mistake: how sure the model was, what it said, what the label says, and the file.
 """

@@ -46,9 +46,7 @@ def unpack(packed: Path, folder: Path) -> dict[str, int]:
     write_table(folder / "labels.csv", ["file", "label", "split"], zip(files, classes, parts, strict=True))
     known = [number for number in range(len(files)) if boxes[number, 0] >= 0]
     header = ["file", "label", "xmin", "ymin", "xmax", "ymax", "width", "height"]
-    write_table(
-        folder / "boxes.csv", header, ([files[n], classes[n], *boxes[n].tolist(), SIDE, SIDE] for n in known)
-    )
+    write_table(folder / "boxes.csv", header, ([files[n], classes[n], *boxes[n].tolist(), SIDE, SIDE] for n in known))
     return {part: int((parts == part).sum()) for part in ("train", "val", "test")}
 
 

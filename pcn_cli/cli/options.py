@@ -10,6 +10,12 @@ Device = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps or cpu; chos
 Labels = Annotated[
     Path | None, typer.Option(help="A CSV with the columns file,label[,split][,group].", metavar="FILE", exists=False)
 ]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        help="A CSV with file,label,xmin,ymin,xmax,ymax,width,height to test the maps against.", metavar="FILE"
+    ),
+]
 Run = Annotated[
     Path | None, typer.Argument(help="A run folder; the latest finished run when not given.", metavar="RUN")
 ]

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from pcn_cli.stages.evaluate import Measured
     from pcn_cli.stages.finetune import Outcome
 
+_POINTING = {
+    "pointing_game": "strongest patch inside the object's box",
+    "pointing_game_right": "… of the right predictions",
+    "pointing_game_center": "… by guessing the middle",
+    "pointing_game_random": "… by guessing at random",
+}
 _HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 
 
@@ -40,6 +46,9 @@ def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]
     for name in (*_HEADLINES, *(name for name in metrics if name.startswith("top_"))):
         if name in metrics:
             table.add_row(name.replace("_", " "), *_value(name, metrics[name]))
+    for name, words in _POINTING.items():
+        if name in metrics:
+            table.add_row(words, *_value(name, metrics[name]))
     if "baseline_majority" in metrics:
         table.add_row("always guessing the most frequent class", *_value("accuracy", metrics["baseline_majority"]))
     out.print(table)

@@ -11,10 +11,11 @@ from pcn_cli.models.published import from_published, is_published
 from pcn_cli.models.weights import fetch_weights, weights_cache
 from pcn_cli.models.zoo import CARDS, Card, find_card
 
-# LayerScale 0.1 for nano is CaiT's choice (arXiv:2103.17239) for up to 18 blocks; the others are the authors' own.
+# LayerScale 1 for nano: 16 blocks are stable without it, and from random numbers it learns sooner than with 0.1. The
+# others are the authors' own.
 SIZES: dict[str, dict[str, Any]] = {
     "patchconvnet": {},
-    "patchconvnet_nano": {"embed_dim": 192, "depth": 16, "layer_scale": 0.1},
+    "patchconvnet_nano": {"embed_dim": 192, "depth": 16, "layer_scale": 1.0},
     "patchconvnet_s60": {"embed_dim": 384, "depth": 60, "layer_scale": 1e-4},
     "patchconvnet_s60_multi": {"embed_dim": 384, "depth": 60, "layer_scale": 1e-4, "class_tokens": True},
     "patchconvnet_s120": {"embed_dim": 384, "depth": 120, "layer_scale": 1e-6},

@@ -33,12 +33,14 @@ class Fetch(Protocol):
 def find_source(source: str) -> Card | Path:
     """The card, model folder (of a run, too) or weight file of that name; a card's name comes before a file's.
 
+    A card whose weights come inside the package is its model folder.
+
     Raises:
         ModelError: there is none.
     """
     path = Path(source).expanduser()
     try:
-        return find_card(source)
+        card = find_card(source)
     except ModelError as error:
         if (path / "model" / CONFIG).is_file():
             return path / "model"
@@ -47,6 +49,7 @@ def find_source(source: str) -> Card | Path:
         if path.suffix in (".pth", ".pt", ".safetensors") or len(path.parts) > 1:
             raise ModelError(f"there is no file or folder {source}", error.hint) from error
         raise
+    return card.folder or card
 
 
 def read_weights(found: Card | Path, fetch: Fetch, options: dict[str, Any]) -> tuple[nn.Module, ModelConfig]:

@@ -14,6 +14,7 @@ from pcn_cli.errors import DownloadError, ModelError, RecipeError
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.parts import Origin, Part, elect_writer
 from pcn_cli.models.download import Patience, UnreachableError, Wanted, download
+from pcn_cli.models.folder import WEIGHTS
 from pcn_cli.models.opener import is_offline
 from pcn_cli.models.store import Stored, open_stored, read_record, record_path, store, weights_cache, weights_path
 from pcn_cli.models.zoo import Card
@@ -61,11 +62,15 @@ def fetch_weights(
     on_bytes: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Path:
-    """The verified safetensors of `card`, downloaded where the cache has none; `on_note` hears of a hash recorded now.
+    """The safetensors of `card`: verified, downloaded where the cache has none, or those inside the package.
+
+    `on_note` hears of a hash recorded now.
 
     Raises:
         ModelError, DownloadError, ResourceError: as `get_weights`.
     """
+    if card.folder:
+        return card.folder / WEIGHTS
     fetched = get_weights(card, cache=cache, offline=offline, mirror=mirror, on_bytes=on_bytes)
     if fetched.note and on_note:
         on_note(fetched.note)
@@ -141,12 +146,17 @@ def import_weights(path: Path, *, cache: Path, card: Card | None = None) -> Fetc
 
 def verify_weights(card: Card, cache: Path) -> Verified:
     """Whether the stored weights of `card` still are what was recorded."""
+    if card.folder:
+        return _compare(card.folder / WEIGHTS, card.sha256 or "")
     path, record = weights_path(cache, card.full_name), read_record(cache, card.full_name)
     if record is None or not path.is_file():
         return Verified(state="not in the cache", path=path)
+    return _compare(path, record.weights_sha256)
+
+
+def _compare(path: Path, expected: str) -> Verified:
     found = sha256_of(path)
-    state: Literal["verified", "damaged"] = "verified" if found == record.weights_sha256 else "damaged"
-    return Verified(state=state, path=path, expected=record.weights_sha256, found=found)
+    return Verified(state="verified" if found == expected else "damaged", path=path, expected=expected, found=found)
 
 
 def _address(card: Card, mirror: str | None) -> str:

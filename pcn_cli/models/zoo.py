@@ -1,4 +1,4 @@
-"""One card per published weight file, and one for each network that comes without weights.
+"""One card per published weight file, one for the network inside the package, and one for each without weights.
 
 Published by Touvron et al. at dl.fbaipublicfiles.com/deit, with no checksums: `sha256` is None until a card pins one,
 and the hash met at first use is recorded in the cache instead. The ratio `crop_pct` behind the published figures at 384
@@ -8,6 +8,7 @@ and 512 is not recorded anywhere; 0.875 is the official repository's default.
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from pcn_cli.errors import ModelError
@@ -22,7 +23,8 @@ class Card:
     """What is known of one set of weights.
 
     `name` is the short name, `architecture` and `tag` are timm's; `top1` is ImageNet-1k accuracy in per cent as
-    published; `url` is None where no weights exist; `note` says what a person should know before choosing it.
+    published; `url` is None where there is nothing to download; `bundled` weights come inside this package; `note` says
+    what a person should know before choosing it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Card:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     url: str | None = None
     sha256: str | None = None
+    bundled: bool = False
     top1: float | None = None
     licence: str = "Apache-2.0"
     paper: str = PAPER
@@ -54,6 +57,11 @@ class Card:
     def file(self) -> str:
         """The name of the published file; empty where there is none."""
         return self.url.rsplit("/", 1)[-1] if self.url else ""
+
+    @property
+    def folder(self) -> Path | None:
+        """The model folder inside this package; None where the weights are elsewhere, or nowhere."""
+        return Path(__file__).parent / "bundled" / self.name if self.bundled else None
 
     @property
     def network(self) -> Architecture:
@@ -156,10 +164,14 @@ CARDS: tuple[Card, ...] = (
     Card(
         name="nano",
         architecture="patchconvnet_nano",
+        tag="pcn_tin200",
         embed_dim=192,
         depth=16,
+        num_classes=200,
         input_size=128,
+        bundled=True,
+        sha256="420189dea67bb64cca9d2c950083a3d4eb303b58286480d7129396be4b5636a5",
         paper="",
-        note="untrained: it has no weights yet",
+        note="inside the package; trained on the 64-pixel pictures of Tiny-ImageNet-200",
     ),
 )

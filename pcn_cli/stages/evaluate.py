@@ -7,30 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from pcn_cli.data.split import write_split
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
+from pcn_cli.files.atomic import read_csv, write_csv, write_json
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.table import confusion, measure, per_class
+from pcn_cli.models.describe import check_available
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, require, start_run
+from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
 from pcn_cli.stages.findings import write_findings
 from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import Fetcher, open_model
+from pcn_cli.stages.load_model import Fetcher, model_source, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
 from pcn_cli.stages.machine import loading_workers
 from pcn_cli.stages.overlays import draw_overlays
 from pcn_cli.stages.predictions_file import write_jsonl, write_predictions
-from pcn_cli.stages.recipe_file import read_recipe
+from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
@@ -59,31 +63,50 @@ def evaluate(
     *,
     images: str | Path | None = None,
     labels: str | Path | None = None,
+    boxes: str | Path | None = None,
     output: str | Path | None = None,
     device: str | None = None,
     listener: Listener | None = None,
 ) -> Measured:
-    """The numbers of a run's test part, measured anew; or of its model on other labelled photos, in a run of their own.
+    """The numbers of a run's test part, measured anew; or of a model on other labelled photos, in a run of their own.
+
+    Args:
+        run: a run; with `images` also a card or a model folder. The latest run when None.
+        images: labelled photos to measure on instead; only their test part where they come with parts.
+        labels: the table that names their classes.
+        boxes: a table of the boxes around the objects, which the maps are tested against.
+        output: the folder of the new run; needs `images`.
+        device: where to compute.
+        listener: hears how far it is.
 
     Raises:
         RunError: there is no such run, or its photos changed.
-        DataError: `images` hold classes that the model lacks.
+        DataError: `images` hold classes that the model lacks, or `boxes` is no table of boxes of these photos.
     """
     listener = listener or Listener()
-    here = open_run(None if run is None else Path(run))
     if images is not None:
-        return _evaluate_images(here, Path(images), labels=labels, output=output, device=device, listener=listener)
+        return _evaluate_images(
+            run, Path(images), labels=labels, boxes=boxes, output=output, device=device, listener=listener
+        )
+    here = open_run(None if run is None else Path(run))
     for flag, value in (("--labels", labels), ("--output", output)):
         if value is not None:
             raise RecipeError(f"{flag} has no effect without --images", "add --images PHOTOS")
     with hold_folder(here.root):
-        return evaluate_run(here, device=device, listener=listener)
+        return evaluate_run(here, boxes=boxes, device=device, listener=listener)
 
 
-def evaluate_run(run: RunDir, *, device: str | None, listener: Listener) -> Measured:
+def evaluate_run(run: RunDir, *, boxes: str | Path | None = None, device: str | None, listener: Listener) -> Measured:
     """The numbers of the run's own test part, written into the run; the caller holds the run."""
-    root = Path(read_record(run).photos)
-    return measure_rows(run, read_unchanged(run), root=root, source=run, device=device, listener=listener)
+    return measure_rows(
+        run,
+        read_unchanged(run),
+        root=Path(read_record(run).photos),
+        opened=open_model(run.root, fetch=Fetcher(offline=True)),
+        boxes=boxes or read_recipe(run.recipe).evaluate.boxes,
+        device=device,
+        listener=listener,
+    )
 
 
 def read_measured(run: RunDir) -> Measured:
@@ -97,11 +120,19 @@ def read_measured(run: RunDir) -> Measured:
 
 
 def measure_rows(
-    run: RunDir, rows: Sequence[SplitRow], *, root: Path, source: RunDir, device: str | None, listener: Listener
+    run: RunDir,
+    rows: Sequence[SplitRow],
+    *,
+    root: Path,
+    opened: tuple[nn.Module, ModelConfig],
+    boxes: str | Path | None,
+    device: str | None,
+    listener: Listener,
 ) -> Measured:
-    """The numbers of the test rows by the model of the run `source`, with all their files written into `run`."""
+    """The numbers of the test rows by the `opened` model, with all their files written into `run`."""
     recipe = read_recipe(run.recipe)
-    network, config = open_model(source.root, fetch=Fetcher(offline=True))
+    network, config = opened
+    known_boxes = read_boxes(Path(boxes)) if boxes else {}
     used = choose_device(device)
     test = [row for row in rows if row.split == "test"]
     train_labels = [row.label for row in rows if row.split == "train"]
@@ -123,7 +154,12 @@ def measure_rows(
         predictions = [one.prediction for one in scored]
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, listener=listener)
-        measured = _write_metrics(run, predictions, config, recipe, train_labels)
+        pointing = play_pointing_game(predictions, known_boxes)
+        if known_boxes and not pointing:
+            raise DataError(
+                "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
+            )
+        measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
         write_findings(run, rows, measured.metrics, measured.per_class)
     return measured
 
@@ -148,6 +184,7 @@ def _write_metrics(
     config: ModelConfig,
     recipe: Recipe,
     train_labels: Sequence[str],
+    pointing: dict[str, Metric],
 ) -> Measured:
     labels = [prediction.label for prediction in predictions]
     probabilities = np.array([prediction.probabilities for prediction in predictions])
@@ -160,6 +197,7 @@ def _write_metrics(
         seed=recipe.seed,
         train_labels=train_labels or None,
     )
+    metrics |= pointing
     metrics |= candidate_metrics(read_candidates(run), kept=metrics["accuracy"])
     rows = per_class(labels, probabilities, classes)
     write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
@@ -171,25 +209,41 @@ def _write_metrics(
 
 
 def _evaluate_images(
-    source: RunDir,
+    source: str | Path | None,
     photos: Path,
     *,
     labels: str | Path | None,
+    boxes: str | Path | None,
     output: str | Path | None,
     device: str | None,
     listener: Listener,
 ) -> Measured:
+    name = model_source(source)
+    check_available(name, offline=False)  # before thousands of photos are read
     scan = inspect(photos, labels=labels, listener=listener)
-    _, config = open_model(source.root, fetch=Fetcher(offline=True))
+    opened = open_model(name, fetch=Fetcher(listener=listener))
+    config = opened[1]
     unknown = sorted(set(scan.classes) - set(config.classes))
     if unknown or not scan.photos:
         found = f"classes that the model does not know: {', '.join(unknown)}" if unknown else "no photos"
         raise DataError(f"{photos} holds {found}", f"the model knows {', '.join(config.classes)}")
-    run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{source.root.name}-evaluated")
+    rows = _rows_to_measure(scan, listener)
+    trained = open_run(None if source is None else Path(source)) if name != str(source) else None
+    stem = trained.root.name if trained else Path(name).name
+    run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{stem}-evaluated")
     used = str(choose_device(device))
     with start_run(run, kind="evaluate", photos=photos, card=config.card, device=used), recording_outcome(run):
         write_scan(run, scan)
-        write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
-        rows = [SplitRow(file=p.file, label=p.label, split="test", sha256=p.sha256) for p in scan.photos]
+        write_recipe(run.recipe, read_recipe(trained.recipe) if trained else Recipe(), {})
         write_split(run.split, rows)
-        return measure_rows(run, rows, root=photos, source=source, device=device, listener=listener)
+        return measure_rows(run, rows, root=photos, opened=opened, boxes=boxes, device=device, listener=listener)
+
+
+def _rows_to_measure(scan: Scan, listener: Listener) -> list[SplitRow]:
+    """The photos of the test part, or all where the photos come without one."""
+    test = [photo for photo in scan.photos if photo.split == "test"]
+    if test:
+        listener.on_note(f"only their test part is measured: {len(test):,} of {len(scan.photos):,} photos")
+    return [
+        SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256) for photo in test or scan.photos
+    ]

@@ -19,6 +19,7 @@ from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
+from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.evaluate import evaluate_run, read_measured
 from pcn_cli.stages.listener import Listener, LoggingListener
@@ -77,6 +78,7 @@ def finetune(
     device: str | None = None,
     seed: int | None = None,
     labels: str | Path | None = None,
+    boxes: str | Path | None = None,
     keep_checkpoints: bool | None = None,
     dry_run: bool = False,
     offline: bool = False,
@@ -103,6 +105,7 @@ def finetune(
         "data.size": size,
         "data.fit": fit,
         "data.labels": None if labels is None else str(Path(labels).resolve()),
+        "evaluate.boxes": None if boxes is None else str(Path(boxes).resolve()),
         "seed": seed,
     }
     with StopRequest() as stop:
@@ -131,6 +134,8 @@ class Way:
 
 def _start(photos: Path, loaded: LoadedRecipe, way: Way, *, output: str | Path | None, dry_run: bool) -> Outcome:
     refuse_inside(Path(output) if output else RUNS, photos)
+    if loaded.recipe.evaluate.boxes:
+        read_boxes(Path(loaded.recipe.evaluate.boxes))  # what is wrong with it should be said now
     way.listener.on_stage("scan and split")
     lasting = with_values(loaded.recipe, {"model.name": _lasting_source(loaded.recipe.model.name)})
     plan = make_plan(

@@ -36,6 +36,12 @@ def get_model(
         ModelError: unknown, refused or damaged. DownloadError: not to be had. ResourceError: no space.
     """
     card, hears = find_card(name), listener or Listener()
+    if card.folder:
+        return {
+            "name": card.name,
+            "path": str(card.folder),
+            "note": f"{card.name} comes inside pcn; nothing to download",
+        }
     fetched = get_weights(
         card,
         cache=weights_cache(),
@@ -63,7 +69,7 @@ def verify_models(names: list[str]) -> list[dict[str, Any]]:
     Raises:
         ModelError: there is no such card.
     """
-    cards = [find_card(name) for name in names] if names else [card for card in CARDS if card.url]
+    cards = [find_card(name) for name in names] if names else [card for card in CARDS if card.url or card.bundled]
     checks = [{"name": card.name, **_check(card)} for card in cards]
     return [check for check in checks if names or check["state"] != "not in the cache"]
 

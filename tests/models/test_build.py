@@ -229,19 +229,53 @@ def test_the_fit_is_the_source_s_own_unless_asked_for(tmp_path: Path) -> None:
     assert start_model(str(tmp_path), CLASSES, fetch=no_fetch, fit="crop")[1].preprocessing.fit == "crop"
 
 
-def test_a_card_without_weights_starts_from_its_seed() -> None:
-    one, config = start_model("nano", CLASSES, fetch=no_fetch, seed=3, drop_path=0.1, dropout=0.2)
+def test_without_pretrained_weights_a_network_starts_from_its_seed() -> None:
+    options = {"fetch": no_fetch, "pretrained": False}
+    one, config = start_model("nano", CLASSES, seed=3, drop_path=0.1, dropout=0.2, **options)
     state = torch.random.get_rng_state()
-    two, _ = start_model("nano", CLASSES, fetch=no_fetch, seed=3)
-    other, _ = start_model("nano", CLASSES, fetch=no_fetch, seed=4)
+    two, _ = start_model("nano", CLASSES, seed=3, **options)
+    other, _ = start_model("nano", CLASSES, seed=4, **options)
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(one.head.weight, two.head.weight)
     assert not torch.equal(one.head.weight, other.head.weight)
     assert (config.architecture, config.card, config.classes) == ("patchconvnet_nano", "nano", CLASSES)
     assert one.blocks[3].drop_path.drop_prob == 0.1
     assert one.pooling.drop.p == 0.2
-    with pytest.raises(ModelError, match="nano has no weights yet"):
-        read_model("nano", fetch=no_fetch)
+    assert not torch.equal(one.stem[1].weight, read_model("nano", fetch=no_fetch)[0].stem[1].weight)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "timm"])
+def test_any_source_can_start_from_random_numbers(kind: str, tmp_path: Path, backbone_folder: Path) -> None:
+    write_weights(tmp_path / "w.safetensors", num_classes=3)
+    source = str(tmp_path / "w.safetensors") if kind == "file" else str(tmp_path)
+    if kind == "timm":
+        source = f"timm:local-dir:{backbone_folder}"
+    elif kind == "folder":
+        model, config = start_model(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
+        save_model_folder(tmp_path / "model", model, config)
+    trained, facts = start_model(source, CLASSES, fetch=no_fetch)
+    fresh, same_facts = start_model(source, CLASSES, fetch=no_fetch, pretrained=False)
+    assert same_facts == facts
+    shapes = {name: tensor.shape for name, tensor in trained.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in fresh.state_dict().items()} == shapes
+    convolutions = [name for name in shapes if name.endswith("weight") and len(shapes[name]) == 4]
+    assert convolutions
+    assert not any(torch.equal(trained.state_dict()[name], fresh.state_dict()[name]) for name in convolutions)
+
+
+@torch.inference_mode()
+def test_the_network_inside_the_package_opens_offline_and_through_timm() -> None:
+    model, config = read_model("nano", fetch=no_fetch)
+    theirs = timm.create_model("patchconvnet_nano", pretrained=True).eval()
+    images = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model(images), theirs(images))
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert len(config.classes) == 200
+
+
+def test_a_card_whose_weights_were_never_released_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"l60 has no weights yet: .* never released"):
+        read_model("l60", fetch=no_fetch)
 
 
 @pytest.mark.parametrize("form", [".pth", ".safetensors", "published.safetensors"])

@@ -232,7 +232,7 @@ def test_networks_are_named_as_people_say_them(tmp_path, cache) -> None:
     torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
     with pytest.raises(ModelError) as error:
         import_weights(path, cache=cache, card=find_card("s60"))
-    assert error.value.message == "this file holds Nano, the card is S60"
+    assert error.value.message == "this file holds Nano with 200 classes, the card is S60"
     assert error.value.exit_code == 4
 
 
@@ -287,9 +287,16 @@ def test_a_whole_download_survives_a_conversion_that_could_not_be_written(serve,
 
 
 def test_a_card_without_weights_says_so(cache) -> None:
-    for name in ("l60", "nano"):
-        with pytest.raises(ModelError, match=f"there are no weights of {name}"):
-            get_weights(find_card(name), cache=cache)
+    with pytest.raises(ModelError, match="there are no weights of l60"):
+        get_weights(find_card("l60"), cache=cache)
+
+
+def test_weights_inside_the_package_need_no_cache_and_are_verified(cache) -> None:
+    card = find_card("nano")
+    assert fetch_weights(card, cache=cache, offline=True) == card.folder / "model.safetensors"
+    assert verify_weights(card, cache).state == "verified"
+    assert verify_weights(replace(card, sha256="0" * 64), cache).state == "damaged"
+    assert not cache.exists() or not list(cache.iterdir())
 
 
 def test_a_local_file_is_imported_as_a_card(tiny_card, tiny_pth, cache, get) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -5,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.errors import ModelError
+from pcn_cli.models.folder import read_config
 from pcn_cli.models.published import KNOWN_SIZES
+from pcn_cli.models.sources import card_preprocessing
 from pcn_cli.models.zoo import BASE_URL, CARDS, Card, card_of_file, find_card
 
 PUBLISHED = {
@@ -31,11 +34,25 @@ def test_every_published_file_has_one_card_with_its_figures() -> None:
 
 
 def test_the_other_cards_say_that_they_have_no_weights() -> None:
-    others = {c.name: c for c in CARDS if not c.url}
-    assert set(others) == {"l60", "l120", "nano"}
-    assert "never released" in others["l60"].note
-    assert "untrained" in others["nano"].note
-    assert (others["nano"].embed_dim, others["nano"].depth, others["nano"].input_size) == (192, 16, 128)
+    others = {c.name: c for c in CARDS if not c.url and not c.bundled}
+    assert set(others) == {"l60", "l120"}
+    assert all("never released" in card.note for card in others.values())
+
+
+def test_the_weights_inside_the_package_are_those_of_their_card() -> None:
+    bundled = [card for card in CARDS if card.bundled]
+    assert [card.name for card in bundled] == ["nano"]
+    for card in bundled:
+        weights, config = card.folder / "model.safetensors", read_config(card.folder)
+        assert hashlib.sha256(weights.read_bytes()).hexdigest() == card.sha256
+        assert weights.stat().st_size <= 6_000_000
+        assert (config.architecture, config.card, config.preprocessing) == (
+            card.architecture,
+            card.name,
+            card_preprocessing(card),
+        )
+        assert len(config.classes) == card.num_classes
+        assert card.url is None
 
 
 def test_sizes_agree_with_the_published_key_lists(shared: Path) -> None:
@@ -63,7 +80,7 @@ def test_the_least_bytes_are_four_per_parameter(name: str, least: int) -> None:
 def test_a_card_is_found_by_each_of_its_names(card: Card) -> None:
     assert all(find_card(name) is card for name in (card.name, card.full_name, *card.aliases, card.name.upper()))
     assert KNOWN_SIZES[card.embed_dim, card.depth] == card.architecture.removeprefix("patchconvnet_").split("_")[0]
-    assert card.network.num_classes == 1000
+    assert card.network.num_classes == (200 if card.bundled else 1000)
 
 
 def test_no_two_cards_share_a_name() -> None:

@@ -162,3 +162,29 @@ def test_a_time_limit_shortens_the_tuning(photo_folder, tiny_weights):
     tuned = [row for row in read_csv(run / "history.csv") if row["phase"] == "tune"]
     assert 1 <= len(tuned) < 200
     assert "time limit" in (run / "run.log").read_text()
+
+
+def test_training_from_random_numbers_needs_no_probe(photo_folder):
+    options = {"size": 32, "tune": "all", "epochs": 1, "settings": ["model.pretrained=false", "train.probe_epochs=0"]}
+    outcome = pcn_cli.finetune(photo_folder, model="nano", **options)
+    assert [(one.name, one.kept) for one in outcome.candidates] == [("tuned", True)]
+    assert {row["phase"] for row in read_csv(outcome.run / "history.csv")} == {"tune"}
+    assert outcome.kept == "tuned"
+
+
+def test_a_probe_without_passes_is_refused(photo_folder, tiny_weights):
+    with pytest.raises(RecipeError, match=r"train\.probe_epochs: must be at least 1"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", settings=["train.probe_epochs=0"])
+
+
+def test_boxes_test_the_maps_of_a_run(photo_folder, tiny_weights, tmp_path):
+    photos = sorted(path.relative_to(photo_folder).as_posix() for path in photo_folder.rglob("*.jpg"))
+    rows = [f"{name},{name.split('/')[0]},0,0,1,1,2,2" for name in photos]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("\n".join(["file,label,xmin,ymin,xmax,ymax,width,height", *rows]) + "\n", encoding="utf-8")
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", boxes=boxes, **SETTINGS)
+    assert outcome.metrics["pointing_game_random"].value == 1.0
+    assert outcome.metrics["pointing_game"].n == outcome.metrics["accuracy"].n
+    assert json.loads((outcome.run / "metrics.json").read_text())["pointing_game_center"]["value"] == 1.0
+    with pytest.raises(DataError, match="no such table of boxes"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", boxes=tmp_path / "none.csv", **SETTINGS)

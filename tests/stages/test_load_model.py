@@ -73,6 +73,6 @@ def test_unknown_sources_name_the_nearest():
     with pytest.raises(ModelError, match="s60"):
         pcn_cli.load_model("s61")
     with pytest.raises(ModelError, match="no weights"):
-        pcn_cli.load_model("nano")
+        pcn_cli.load_model("l60")
     with pytest.raises(RunError, match="no finished run"):
         pcn_cli.load_model()

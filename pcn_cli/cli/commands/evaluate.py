@@ -7,24 +7,35 @@ import typer
 
 from pcn_cli.cli.console import print_json, safe, say
 from pcn_cli.cli.live import LiveListener
-from pcn_cli.cli.options import Device, Json, Labels, Run, examples
+from pcn_cli.cli.options import Boxes, Device, Json, Labels, examples
 from pcn_cli.cli.summary import show_metrics
 
 
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
     app.command(
-        "evaluate", epilog=examples("pcn evaluate", "pcn evaluate runs/my_images-s60-1 --images ./other_photos")
+        "evaluate",
+        epilog=examples(
+            "pcn evaluate",
+            "pcn evaluate runs/my_images-s60-1 --images ./other_photos",
+            "pcn evaluate nano --images ./tiny --boxes ./tiny/boxes.csv",
+        ),
     )(evaluate)
 
 
 def evaluate(
-    run: Run = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A run; with --images also a model folder or a card. The latest run when not given.", metavar="RUN"
+        ),
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Measure on this labelled folder instead, into a run of its own.", metavar="PHOTOS"),
     ] = None,
     labels: Labels = None,
+    boxes: Boxes = None,
     output: Annotated[Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")] = None,
     device: Device = None,
     json: Json = False,
@@ -33,7 +44,9 @@ def evaluate(
     from pcn_cli.stages.evaluate import evaluate as evaluate_run
 
     with LiveListener() as listener:
-        measured = evaluate_run(run, images=images, labels=labels, output=output, device=device, listener=listener)
+        measured = evaluate_run(
+            run, images=images, labels=labels, boxes=boxes, output=output, device=device, listener=listener
+        )
     if json:
         print_json(measured.plain())
     else:

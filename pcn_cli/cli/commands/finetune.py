@@ -8,7 +8,7 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveListener
-from pcn_cli.cli.options import Device, Json, Labels, Mirror, Offline, Workers, examples
+from pcn_cli.cli.options import Boxes, Device, Json, Labels, Mirror, Offline, Workers, examples
 from pcn_cli.cli.summary import show_dry_run, show_run
 
 
@@ -76,6 +76,7 @@ def finetune(
     device: Device = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.", metavar="N")] = None,
     labels: Labels = None,
+    boxes: Boxes = None,
     keep_checkpoints: Annotated[
         bool, typer.Option("--keep-checkpoints", help="Keep the checkpoints of the finished run.")
     ] = False,
@@ -106,6 +107,7 @@ def finetune(
             device=device,
             seed=seed,
             labels=labels,
+            boxes=boxes,
             keep_checkpoints=keep_checkpoints or None,
             dry_run=dry_run,
             offline=offline,

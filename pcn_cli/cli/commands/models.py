@@ -35,7 +35,7 @@ def list_models(json: Json = False) -> None:
             str(card["input_size"]),
             f"{card['parameters'] / 1e6:.1f} M",
             f"{card['top1']:.1f}" if card["top1"] else "",
-            f"{card['minimum_bytes'] / 1e6:,.0f} MB" if card["url"] else "none",
+            f"{card['minimum_bytes'] / 1e6:,.0f} MB" if card["url"] else "inside" if card["bundled"] else "none",
             card["note"],
         )
     out.print(table)
@@ -137,10 +137,10 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("input", f"{side} × {side}, crop {card['crop_pct']}, {card['interpolation']}"),
         ("mean, std", f"{card['mean']}, {card['std']}"),
         ("top-1", top1),
-        ("from", card["url"] or "no weights"),
+        ("from", card["url"] or ("the package itself" if card["bundled"] else "no weights")),
         ("bytes", f"at least {card['minimum_bytes']:,}" if card["url"] else ""),
-        ("sha256", (card["sha256"] or "not published; recorded at first use") if card["url"] else ""),
-        ("in the cache", f"{cache['state']}: {cache['path']}" if card["url"] else ""),
+        ("sha256", card["sha256"] or ("not published; recorded at first use" if card["url"] else "")),
+        ("weights", f"{cache['state']}: {cache['path']}" if card["url"] or card["bundled"] else ""),
         ("licence", card["licence"]),
         ("paper", card["paper"]),
         ("note", card["note"]),

@@ -1,63 +1,58 @@
-"""Draw a small set of photos to try pcn with: four kinds of things lying somewhere on a busy ground.
+"""Photos drawn by rule, to try everything with: four kinds of things, each somewhere on a busy ground, with its box.
 
-    python examples/draw_shapes.py shapes --per-class 40 --seed 0
-
-makes shapes/cross, shapes/leaf, shapes/ring and shapes/star with JPEG files in them, and beside the folder a boxes.csv
-(file,label,xmin,ymin,xmax,ymax,width,height) that says where the thing is in each. The same seed gives the same photos.
+The same seed gives the same photos.
 """
 
-import argparse
 import colorsys
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from pcn_cli.records.boxes import Box
+from pcn_cli.records.photos import PARTS, Part
+
+Edges = tuple[int, int, int, int]  # left, top, right, bottom in pixels, all inside
 
 HUES = {"cross": (205, 245), "leaf": (85, 140), "ring": (32, 52), "star": (-18, 14)}  # degrees, lowest and highest
 GROUNDS = ((112, 98, 82), (128, 126, 120), (150, 134, 104), (92, 98, 88), (118, 86, 70), (88, 90, 100))
 SMOOTHER = 3  # things are drawn this many times larger, then reduced
 
 
-def main() -> None:
-    """Draw what the command line asks for and say where it is."""
-    parser = argparse.ArgumentParser(description="Draw a small set of photos to try pcn with.")
-    parser.add_argument("folder", type=Path, help="where the class folders go")
-    parser.add_argument("--per-class", type=int, default=40, help="photos of each kind (default: 40)")
-    parser.add_argument("--seed", type=int, default=0, help="another number gives other photos (default: 0)")
-    arguments = parser.parse_args()
-    draw_photos(arguments.folder, per_class=arguments.per_class, seed=arguments.seed)
-    print(f"{arguments.per_class * len(HUES)} photos of {', '.join(HUES)} in {arguments.folder}")
+def draw_photos(folder: Path, per_class: dict[Part, int], *, seed: int) -> list[Box]:
+    """The boxes of the things in the photos that `folder` then holds, as part/kind/kind_000.jpg.
 
-
-def draw_photos(folder: Path, *, per_class: int, seed: int) -> Path:
-    """The path of boxes.csv, beside `folder`, which then holds the photos."""
-    boxes = folder.resolve().parent / "boxes.csv"
-    rows = []
+    Args:
+        folder: made where it does not exist.
+        per_class: number of photos of each kind in each part.
+        seed: another number gives other photos.
+    """
+    boxes = []
+    parts = [part for part in PARTS for _ in range(per_class[part])]
     for place, label in enumerate(HUES):
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        for number in range(per_class):
-            photo, box = draw_photo(label, np.random.default_rng([seed, place, number]))
-            file = f"{label}/{label}_{number:03}.jpg"
+        for number, part in enumerate(parts):
+            photo, (left, top, right, bottom) = draw_photo(label, np.random.default_rng([seed, place, number]))
+            file = f"{part}/{label}/{label}_{number:03}.jpg"
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
             photo.save(folder / file, quality=88)
-            rows.append([file, label, *box, *photo.size])
-    with boxes.open("w", encoding="utf-8", newline="") as file_of_boxes:
-        writer = csv.writer(file_of_boxes, lineterminator="\n")
-        writer.writerow(["file", "label", "xmin", "ymin", "xmax", "ymax", "width", "height"])
-        writer.writerows(rows)
+            width, height = photo.size
+            boxes.append(
+                Box(file=file, label=label, xmin=left, ymin=top, xmax=right, ymax=bottom, width=width, height=height)
+            )
     return boxes
 
 
-def draw_photo(label: str, rng: np.random.Generator) -> tuple[Image.Image, tuple[int, int, int, int]]:
-    """A photo of one thing, and the box around it in pixels: left, top, right, bottom."""
+def draw_photo(label: str, rng: np.random.Generator) -> tuple[Image.Image, Edges]:
+    """A photo of one thing, and the box around it."""
     width, height = [(320, 240), (240, 320), (288, 288)][rng.integers(3)]
     photo = draw_ground(width, height, rng)
     thing = draw_thing(label, int(min(width, height) * rng.uniform(0.34, 0.62)), rng)
     left, top = (place_within(whole, part, rng) for whole, part in zip(photo.size, thing.size, strict=True))
     photo = cast_shadow(photo, thing.getchannel("A"), left, top, rng)
     photo.paste(thing, (left, top), thing)
-    return develop(photo, rng), (left, top, left + thing.width, top + thing.height)
+    return develop(photo, rng), (left, top, left + thing.width - 1, top + thing.height - 1)
 
 
 def place_within(whole: int, part: int, rng: np.random.Generator) -> int:
@@ -110,7 +105,7 @@ def draw_thing(label: str, size: int, rng: np.random.Generator) -> Image.Image:
     return thing
 
 
-def lighting(shape: Image.Image, rng: np.random.Generator) -> np.ndarray:
+def lighting(shape: Image.Image, rng: np.random.Generator) -> NDArray[np.float64]:
     """How bright each pixel of the thing is: light from one side, a rounded edge, a rough skin."""
     width, height = shape.size
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -118,7 +113,8 @@ def lighting(shape: Image.Image, rng: np.random.Generator) -> np.ndarray:
     side = 0.18 * (x * math.cos(angle) + y * math.sin(angle))
     edge = np.asarray(shape.filter(ImageFilter.GaussianBlur(max(2, width / 18)))) / 255
     skin = 0.3 * (noise(width, height, (5, 15), rng) - 0.5)
-    return (0.55 + 0.5 * edge + side + skin)[..., None]
+    light: NDArray[np.float64] = (0.55 + 0.5 * edge + side + skin)[..., None]
+    return light
 
 
 def cast_shadow(photo: Image.Image, shape: Image.Image, left: int, top: int, rng: np.random.Generator) -> Image.Image:
@@ -135,17 +131,19 @@ def develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     corners = 1 - 0.16 * (x**2 + y**2)
     tint = rng.uniform(0.93, 1.07, 3) * rng.uniform(0.8, 1.2)
-    pixels = np.asarray(photo) * corners[..., None] * tint + rng.normal(0, 5, (height, width, 3))
+    grain = 5 * rng.standard_normal((height, width, 3), dtype=np.float32)
+    pixels = np.asarray(photo) * (corners[..., None] * tint).astype(np.float32) + grain
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def noise(width: int, height: int, cells: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def noise(width: int, height: int, cells: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
     """(height, width) values around 0.5: soft random hills of several sizes, `cells` across."""
     layers = []
     for count in cells:
         hills = Image.fromarray(rng.random((count, count), dtype=np.float32))
         layers.append(np.asarray(hills.resize((width, height), Image.Resampling.BICUBIC)))
-    return np.mean(layers, axis=0)
+    mean: NDArray[np.float64] = np.mean(layers, axis=0, dtype=np.float64)
+    return mean
 
 
 def outline_cross(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
@@ -197,6 +195,3 @@ def outline_star(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: floa
 
 
 OUTLINES = {"cross": outline_cross, "leaf": outline_leaf, "ring": outline_ring, "star": outline_star}
-
-if __name__ == "__main__":
-    main()

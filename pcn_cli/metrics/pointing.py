@@ -1,0 +1,62 @@
+"""The pointing game: does the strongest patch lie on the object? Beside it what a guess would reach.
+
+Zhang et al. 2016, arXiv:1608.00507; here without their margin of 15 pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pcn_cli.metrics.intervals import wilson
+from pcn_cli.records.boxes import Box
+from pcn_cli.records.metrics import Metric
+from pcn_cli.records.predictions import Prediction
+
+
+def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Sequence[Box]]) -> dict[str, Metric]:
+    """The share of photos whose peak lies in a box of the photo; nothing where no photo has a box.
+
+    Beside it the same for the right predictions alone, for a guess at the photo's middle and for one at random.
+
+    Args:
+        predictions: with `peak_x` and `peak_y` in pixels of the upright photo.
+        boxes: by file.
+    """
+    played = [prediction for prediction in predictions if boxes.get(prediction.file)]
+    if not played:
+        return {}
+    own = [boxes[prediction.file] for prediction in played]
+    hits = [hits_box(one.attention.peak_x, one.attention.peak_y, some) for one, some in zip(played, own, strict=True)]
+    right = [hit for hit, one in zip(hits, played, strict=True) if one.correct]
+    middle = [hits_box((some[0].width - 1) / 2, (some[0].height - 1) / 2, some) for some in own]
+    covered = [covered_share(some) for some in own]
+    metrics = {
+        "pointing_game": _share(hits, "photos whose strongest patch is centred in a box"),
+        "pointing_game_center": _share(middle, "the same for a guess at the middle of each photo"),
+        "pointing_game_random": Metric(
+            value=float(np.mean(covered)), n=len(covered), method="mean share of the photo's area in its boxes"
+        ),
+    }
+    if right:
+        metrics["pointing_game_right"] = _share(right, "the same as pointing_game, of the right predictions")
+    return metrics
+
+
+def hits_box(x: float, y: float, boxes: Sequence[Box]) -> bool:
+    """Whether (x, y) lies in one of the boxes, their edges included."""
+    return any(box.xmin <= x <= box.xmax and box.ymin <= y <= box.ymax for box in boxes)
+
+
+def covered_share(boxes: Sequence[Box]) -> float:
+    """The share of a photo's pixels that lie in at least one of its boxes."""
+    covered = np.zeros((boxes[0].height, boxes[0].width), dtype=bool)
+    for box in boxes:
+        covered[box.ymin : box.ymax + 1, box.xmin : box.xmax + 1] = True
+    return float(covered.mean())
+
+
+def _share(hits: Sequence[bool], method: str) -> Metric:
+    low, high = wilson(sum(hits), len(hits))
+    return Metric(
+        value=sum(hits) / len(hits), n=len(hits), method=f"{method}; Wilson interval", ci_low=low, ci_high=high
+    )
