@@ -50,6 +50,7 @@ def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int],
     hashes = pictures.each(_hash)
     coarse = pictures.each(_shrink)
     shown = pictures.each(lambda block: block.std(axis=(1, 2, 3)) >= LEAST_CONTRAST)
+    shown &= pictures.each(lambda block: (block + pictures.mean).std(axis=(1, 2, 3)) >= LEAST_CONTRAST)
     for first, second in _candidates(hashes, on_compared=on_compared):
         for start in range(0, len(first), _PAIRS):
             left, right = first[start : start + _PAIRS], second[start : start + _PAIRS]
@@ -67,16 +68,16 @@ class _Pictures:
     def __init__(self, sketches: NDArray[np.uint8]) -> None:
         self._sketches = sketches
         mean = sketches.mean(axis=0, dtype=np.float64) * (len(sketches) / (len(sketches) + _FEW))
-        self._mean = mean.astype(np.float32)
+        self.mean = mean.astype(np.float32)
 
     def at(self, positions: Numbers) -> Floats:
         """The pictures (n, side, side, 3) at `positions`."""
-        return np.asarray(self._sketches[positions] - self._mean, np.float32)
+        return np.asarray(self._sketches[positions] - self.mean, np.float32)
 
     def each(self, measure: Callable[[Floats], NDArray[Any]]) -> NDArray[Any]:
         """What `measure` says of every picture, asked for some at a time."""
         starts = range(0, len(self._sketches), _ROWS)
-        return np.concatenate([measure(self._sketches[start : start + _ROWS] - self._mean) for start in starts])
+        return np.concatenate([measure(self._sketches[start : start + _ROWS] - self.mean) for start in starts])
 
 
 def _hash(pictures: Floats) -> Bits:
@@ -104,6 +105,9 @@ def _confirm(pictures: _Pictures, coarse: Floats, first: Numbers, second: Number
     left = np.flatnonzero(_correlate(coarse[first], coarse[second]) >= LEAST_ROUGH)
     left = left[_align(coarse[first[left]], coarse[second[left]]) >= LEAST_COARSE]
     left = left[_align(pictures.at(first[left]), pictures.at(second[left])) >= LEAST_FINE]
+    # Two pale pictures have little but the missing mean in common: with it they must agree as well.
+    whole = (pictures.at(positions[left]) + pictures.mean for positions in (first, second))
+    left = left[_align(*whole) >= LEAST_FINE]
     details = (_detail(pictures.at(positions[left])) for positions in (first, second))
     same[left[_align(*details) >= LEAST_DETAIL]] = True
     return same

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     Raises:
         DataError: the user's own parts leave nothing to train on.
     """
+    rows = given_rows(scan)
     given: dict[str, Part] = {photo.file: photo.split for photo in scan.photos if photo.split}
     shares: dict[Part, float] = {"val": val, "test": test}
     units = [unit for unit in _find_units(scan) if not any(given.get(p.file, "train") != "train" for p in unit)]
@@ -50,19 +51,24 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     scale = len(scan.photos) / max(sum(map(len, units)), 1)
     open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given.values()}
     parts = _assign(units, open_parts, seed=seed)
-    rows = tuple(
+    rows = tuple(replace(row, split=parts.get(row.file, row.split)) for row in rows)
+    if rows and not any(row.split == "train" for row in rows):
+        raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
+    return rows
+
+
+def given_rows(scan: Scan) -> tuple[SplitRow, ...]:
+    """Each photo with the part it came with, training where it came with none, ordered by file."""
+    return tuple(
         SplitRow(
             file=photo.file,
             label=photo.label,
-            split=parts.get(photo.file) or given.get(photo.file, "train"),
+            split=photo.split or "train",
             sha256=photo.sha256,
             group=photo.group or "",
         )
         for photo in sorted(scan.photos, key=lambda photo: photo.file)
     )
-    if rows and not any(row.split == "train" for row in rows):
-        raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
-    return rows
 
 
 def write_split(path: Path, rows: Sequence[SplitRow]) -> None:

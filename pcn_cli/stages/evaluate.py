@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pcn_cli.data.split import write_split
+from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.metrics.table import confusion, measure, per_class
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.metrics import ClassRow, Metric
+from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import Prediction
@@ -23,7 +23,7 @@ from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, require, start_run
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
-from pcn_cli.stages.findings import write_findings
+from pcn_cli.stages.findings import read_findings, write_findings
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
@@ -44,6 +44,7 @@ class Measured:
     run: RunDir
     metrics: dict[str, Metric]
     per_class: tuple[ClassRow, ...]
+    findings: tuple[Finding, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """The numbers as JSON."""
@@ -51,6 +52,7 @@ class Measured:
             "run": str(self.run.root),
             "metrics": {name: to_plain(value) for name, value in self.metrics.items()},
             "per_class": [to_plain(row) for row in self.per_class],
+            "findings": [to_plain(finding) for finding in self.findings],
         }
 
 
@@ -93,6 +95,7 @@ def read_measured(run: RunDir) -> Measured:
         run=run,
         metrics={name: from_plain(Metric, metric) for name, metric in plain.items()},
         per_class=tuple(ClassRow.from_cells(row) for row in read_csv(run.per_class)),
+        findings=read_findings(run),
     )
 
 
@@ -124,8 +127,16 @@ def measure_rows(
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, listener=listener)
         measured = _write_metrics(run, predictions, config, recipe, train_labels)
-        write_findings(run, rows, measured.metrics, measured.per_class)
-    return measured
+        learned_from = () if source == run else _learned_from(source)
+        found = write_findings(run, rows, measured.metrics, measured.per_class, learned_from=learned_from)
+    return replace(measured, findings=found)
+
+
+def _learned_from(source: RunDir) -> list[SplitRow]:
+    """The photos that a run's model was made with, by their whole path."""
+    root = Path(read_record(source).photos)
+    rows = read_split(source.split) if source.split.is_file() else ()
+    return [replace(row, file=str(root / row.file)) for row in rows if row.split != "test"]
 
 
 def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> None:
