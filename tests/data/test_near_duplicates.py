@@ -1,5 +1,6 @@
 """Copies planted among drawn pictures are found; what only looks alike is not."""
 
+import json
 import shutil
 
 import numpy as np
@@ -12,6 +13,8 @@ from pcn_cli.data.near_duplicates import group_near
 from pcn_cli.data.scan import scan_photos
 from pcn_cli.data.sketch import SIDE, draw_sketch
 from pcn_cli.data.split import split_scan
+from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.photos import Scan
 
 PHOTOS, COPIES = 150, 30
 
@@ -60,6 +63,7 @@ def test_planted_copies_are_found_and_never_cross_the_split(planted):
     assert len(found) >= 0.9 * len(near)
     assert set(scan.near_duplicates) <= near  # nothing else is taken for a copy
     assert scan.alike == 0
+    assert from_plain(Scan, json.loads(json.dumps(to_plain(scan)))) == scan
     for seed in range(5):
         rows = split_scan(scan, seed=seed, val=0.2, test=0.2)
         assert find_leaks(rows, scan.near_duplicates) == ()
