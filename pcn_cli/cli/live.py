@@ -5,6 +5,7 @@ from types import TracebackType
 from rich.progress import TaskID
 
 from pcn_cli.cli.console import console, new_bars, safe, say
+from pcn_cli.records.metrics import Finding
 from pcn_cli.records.training import EpochRow
 from pcn_cli.stages.listener import Listener
 
@@ -49,6 +50,11 @@ class LiveListener(Listener):
 
     def on_choice(self, key: str, value: object, reason: str) -> None:
         say(f"  {safe(key)}: {safe(value)}  [dim]{safe(reason)}[/dim]")
+
+    def on_finding(self, finding: Finding) -> None:
+        say(f"  [bold]{safe(finding.severity)}[/bold]: {safe(finding.title)}. {safe(finding.evidence)}")
+        if finding.remedy:
+            say(f"    [dim]{safe(finding.remedy)}[/dim]")
 
     def on_note(self, text: str) -> None:
         say(f"  {safe(text)}")

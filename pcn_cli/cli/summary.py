@@ -7,7 +7,7 @@ from pcn_cli.cli.console import new_table, out, safe, say
 
 # Only named in signatures: `pcn --help` need not pay for their dataclasses.
 if TYPE_CHECKING:
-    from pcn_cli.records.metrics import Candidate, ClassRow, Metric
+    from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
     from pcn_cli.stages.evaluate import Measured
     from pcn_cli.stages.finetune import Outcome
 
@@ -21,7 +21,8 @@ _HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 
 
 def show_run(outcome: "Outcome") -> None:
-    """The numbers of a finished run, what was compared, and where everything lies."""
+    """What to know of a finished run, its numbers, what was compared, and where everything lies."""
+    show_findings(outcome.findings)
     show_numbers(outcome.metrics, outcome.per_class)
     if outcome.candidates:
         show_candidates(outcome.candidates)
@@ -29,8 +30,20 @@ def show_run(outcome: "Outcome") -> None:
 
 
 def show_metrics(measured: "Measured") -> None:
-    """The numbers of an evaluation."""
+    """What to know of an evaluation, then its numbers."""
+    show_findings(measured.findings)
     show_numbers(measured.metrics, measured.per_class)
+
+
+def show_findings(findings: "Sequence[Finding]") -> None:
+    """Each finding with its evidence and what to do about it."""
+    for finding in findings:
+        out.print(f"[bold]{safe(finding.severity)}: {safe(finding.title)}[/bold]", soft_wrap=True)
+        out.print(f"  {safe(finding.evidence)}", soft_wrap=True)
+        if finding.remedy:
+            out.print(f"  [dim]{safe(finding.remedy)}[/dim]", soft_wrap=True)
+    if findings:
+        out.print()
 
 
 def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]") -> None:

@@ -4,6 +4,7 @@ A process of its own keeps a decoder's crash, its memory and its noise on stderr
 neither `fork` nor a guarded main module.
 """
 
+import base64
 import hashlib
 import io
 import json
@@ -13,21 +14,25 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pcn_cli.data.open_image import UnreadablePhotoError, decode_photo, read_bytes
+from pcn_cli.data.open_image import UnreadablePhotoError, decode_with_mode, read_bytes
+from pcn_cli.data.sketch import draw_sketch
 
 READY = b"ready\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What decoding one file told: upright size in pixels and content hash, or the reason why there is none.
+    """What decoding one file told: upright size in pixels, content hash, mode, or the reason why there is none.
 
-    `is_image` is False where the content does not even begin like a supported image.
+    `sketch` is the picture in a few pixels (`data/sketch.py`), as base64 because it travels in JSON. `is_image` is
+    False where the content does not even begin like a supported image.
     """
 
     width: int = 0
     height: int = 0
     sha256: str = ""
+    mode: str = ""
+    sketch: str = ""
     reason: str = ""
     is_image: bool = True
 
@@ -36,10 +41,16 @@ def inspect_file(path: Path) -> FileFacts:
     """The facts of the file at `path`, read and decoded once; never raises for a bad file."""
     try:
         content = read_bytes(path)
-        width, height = decode_photo(io.BytesIO(content)).size
+        picture, mode = decode_with_mode(io.BytesIO(content))
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
-    return FileFacts(width=width, height=height, sha256=hashlib.sha256(content).hexdigest())
+    return FileFacts(
+        width=picture.width,
+        height=picture.height,
+        sha256=hashlib.sha256(content).hexdigest(),
+        mode=mode,
+        sketch=base64.b64encode(draw_sketch(picture)).decode("ascii"),
+    )
 
 
 def main() -> None:

@@ -41,30 +41,52 @@ def find_table(root: Path, labels: Path | None) -> Path | None:
     return next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
 
 
-def read_labels(table: Path) -> list[LabelRow]:
-    """The rows of a table of labels, in order.
+def read_header(table: Path) -> list[str]:
+    """The names of the columns, in lower case.
+
+    Raises:
+        DataError: not UTF-8, or no such table.
+    """
+    text = _read_text(table)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    try:
+        return _name_columns(next(reader, []))
+    except csv.Error as error:
+        raise DataError(f"{table}, line {reader.line_num}: {error}") from error
+
+
+def read_labels(table: Path, *, group_column: str = "group") -> list[LabelRow]:
+    """The rows of a table of labels, in order; their groups are the cells of `group_column`.
 
     Raises:
         DataError: not UTF-8, no header, a column is missing, or a row is malformed; the message names the line.
     """
     text = _read_text(table)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
-        header = [cell.strip().casefold() for cell in next(reader, [])]
-        _check_header(header, table)
+        header = _name_columns(next(reader, []))
+        _check_header(header, table, group_column.strip().casefold())
         # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
         read_cell = rearm_cell if "sha256" in header else str
         rows = []
         start = reader.line_num + 1  # a quoted cell may hold line breaks: a row is named by its first line
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                rows.append(_read_row([read_cell(cell) for cell in cells], header, table, start))
+                row = _name_cells([read_cell(cell) for cell in cells], header, f"{table}, line {start}")
+                group = row.get(group_column.strip().casefold(), "").strip() or None
+                rows.append(_read_row(row, table, start, group=group))
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}") from error
     return rows
+
+
+def _delimiter(text: str) -> str:
+    return max(",;\t", key=text.partition("\n")[0].count)
+
+
+def _name_columns(cells: list[str]) -> list[str]:
+    return [cell.strip().casefold() for cell in cells]
 
 
 def _read_text(table: Path) -> str:
@@ -76,25 +98,28 @@ def _read_text(table: Path) -> str:
         raise DataError(f"cannot read {table}: {error.strerror}") from error
 
 
-def _check_header(header: list[str], table: Path) -> None:
+def _check_header(header: list[str], table: Path, group_column: str) -> None:
     hint = "the first line must be: file,label (and split,group where you have them)"
     missing = [name for name in ("file", "label") if name not in header]
     if missing:
         found = ", ".join(header) or "nothing"
         raise DataError(f"{table}, line 1: no column {' and no column '.join(missing)}; found {found}", hint)
-    twice = [name for name in ("file", "label", "split", "group") if header.count(name) > 1]
+    twice = [name for name in dict.fromkeys(("file", "label", "split", group_column)) if header.count(name) > 1]
     if twice:
         raise DataError(f"{table}, line 1: the column {twice[0]} stands there twice", hint)
 
 
-def _read_row(cells: list[str], header: list[str], table: Path, line: int) -> LabelRow:
-    where = f"{table}, line {line}"
+def _name_cells(cells: list[str], header: list[str], where: str) -> dict[str, str]:
     while len(cells) > len(header) and not cells[-1].strip():
         cells.pop()
     if len(cells) > len(header):
         hint = "put quotes around a cell that holds the separator"
         raise DataError(f"{where}: {len(cells)} cells under {len(header)} columns", hint)
-    row = dict(zip(header, cells, strict=False))  # trailing empty cells may be left out
+    return dict(zip(header, cells, strict=False))  # trailing empty cells may be left out
+
+
+def _read_row(row: dict[str, str], table: Path, line: int, *, group: str | None) -> LabelRow:
+    where = f"{table}, line {line}"
     file, label = row.get("file", "").strip(), unicodedata.normalize("NFC", row.get("label", "").strip())
     if not file or not label:
         raise DataError(f"{where}: no {'label for ' + file if file else 'file'}")
@@ -103,5 +128,4 @@ def _read_row(cells: list[str], header: list[str], table: Path, line: int) -> La
     part = row.get("split", "").strip().casefold()
     if part and part not in PART_NAMES:
         raise DataError(f"{where}: split is {part!r}", f"use one of {', '.join(PART_NAMES)}, or leave it empty")
-    group = row.get("group", "").strip() or None
     return LabelRow(file=file, label=label, split=PART_NAMES.get(part), group=group, line=line)

@@ -57,8 +57,8 @@ def sort_by_folders(entries: Sequence[Entry]) -> Sorted:
     return result
 
 
-def sort_by_table(root: Path, entries: Sequence[Entry], table: Path) -> Sorted:
-    """Files labelled by `table`; what it does not list is passed over.
+def sort_by_table(root: Path, entries: Sequence[Entry], table: Path, *, group_column: str = "group") -> Sorted:
+    """Files labelled by `table`, their groups its `group_column`; what it does not list is passed over.
 
     Raises:
         DataError: the table is malformed or lists a file twice.
@@ -67,7 +67,7 @@ def sort_by_table(root: Path, entries: Sequence[Entry], table: Path) -> Sorted:
     found = {entry.file: entry for entry in entries}
     composed = {unicodedata.normalize("NFC", entry.file): entry.file for entry in entries}
     lines: dict[str, LabelRow] = {}
-    for row in read_labels(table):
+    for row in read_labels(table, group_column=group_column):
         file = _find_listed(root, table, row.file, found, composed)
         if file in lines:
             first = lines[file].line

@@ -85,6 +85,15 @@ def decode_photo(file: BinaryIO) -> Image.Image:
     Raises:
         UnreadablePhotoError: not an image, too large, or damaged.
     """
+    return decode_with_mode(file)[0]
+
+
+def decode_with_mode(file: BinaryIO) -> tuple[Image.Image, str]:
+    """The photo in an open file, as `open_photo` gives it, and Pillow's mode of the file's own pixels.
+
+    Raises:
+        UnreadablePhotoError: not an image, too large, or damaged.
+    """
     head = file.read(HEAD_BYTES)
     file.seek(0)
     kind = tell_format(head)
@@ -102,7 +111,7 @@ def decode_photo(file: BinaryIO) -> Image.Image:
         raise UnreadablePhotoError(_explain(error, kind)) from error
 
 
-def _decode(file: BinaryIO, kind: str) -> Image.Image:
+def _decode(file: BinaryIO, kind: str) -> tuple[Image.Image, str]:
     with Image.open(file, formats=(kind,)) as image:
         _check_size(*image.size)
         if kind == "TIFF":
@@ -111,8 +120,8 @@ def _decode(file: BinaryIO, kind: str) -> Image.Image:
         image.load()
         _check_size(*image.size)
         method = _UPRIGHT.get(_read_orientation(image))
-        picture = to_rgb(image)
-    return picture.transpose(method) if method is not None else picture
+        picture, mode = to_rgb(image), image.mode
+    return picture.transpose(method) if method is not None else picture, mode
 
 
 def _check_size(width: int, height: int) -> None:

@@ -6,11 +6,14 @@ Labels come from a table, from train/val/test folders with class folders inside,
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from pcn_cli.data.content import promises_image
 from pcn_cli.data.decode_worker import FileFacts
 from pcn_cli.data.decoding import inspect_files
+from pcn_cli.data.duplicates import find_near_duplicates
+from pcn_cli.data.grouping import group_candidates, has_column
 from pcn_cli.data.labels import find_table
 from pcn_cli.data.layouts import Candidate, Sorted, refuse_case_clashes, sort_by_folders, sort_by_table
 from pcn_cli.data.walk import walk_folder
@@ -22,8 +25,10 @@ def scan_photos(
     folder: Path,
     *,
     labels: Path | None = None,
+    group_by: str | None = None,
     workers: int | None = None,
     on_photo: Callable[[int, int], None] | None = None,
+    on_compared: Callable[[int, int], None] | None = None,
 ) -> Scan:
     """Everything in `folder`, each candidate decoded once; the folder is only read.
 
@@ -31,19 +36,28 @@ def scan_photos(
         folder: class folders (`oak/…`, nested ones are named by path), split folders (`train/oak/…`), or photos with a
             table `labels.csv` or `split.csv`.
         labels: a table that wins over folders; its paths are relative to it.
+        group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         workers: decoding processes; None chooses, 0 decodes in this process.
         on_photo: called with (done, total) after every decoded file; an exception it raises ends the scan.
+        on_compared: called with (done, total) while near duplicates are looked for, in the same way.
 
     Raises:
         DataError: no such folder, a malformed table, or class names that differ only by case.
+        RecipeError: `group_by` is neither a column nor an expression that any name matches.
     """
     root = folder.absolute()
     entries = walk_folder(root)
     table = find_table(root, labels)
-    plan = sort_by_table(root, entries, table.absolute()) if table else sort_by_folders(entries)
+    column = group_by if table and group_by and has_column(table, group_by) else None
+    if table:
+        plan = sort_by_table(root, entries, table.absolute(), group_column=column or "group")
+    else:
+        plan = sort_by_folders(entries)
     refuse_case_clashes(candidate.label for candidate in plan.candidates)
+    if group_by is not None and column is None:
+        plan = replace(plan, candidates=group_candidates(plan.candidates, group_by))
     facts = _decode_candidates(root, plan.candidates, workers=workers, on_photo=on_photo)
-    return _make_scan(root, plan, facts)
+    return _make_scan(root, plan, facts, on_compared=on_compared)
 
 
 def check_scan(scan: Scan, *, max_unreadable: float) -> None:
@@ -96,7 +110,9 @@ def _decode_candidates(
     return facts
 
 
-def _make_scan(root: Path, plan: Sorted, facts: dict[str, FileFacts]) -> Scan:
+def _make_scan(
+    root: Path, plan: Sorted, facts: dict[str, FileFacts], *, on_compared: Callable[[int, int], None] | None
+) -> Scan:
     photos: list[Photo] = []
     unreadable, ignored = list(plan.unreadable), list(plan.ignored)
     for candidate in plan.candidates:
@@ -109,6 +125,7 @@ def _make_scan(root: Path, plan: Sorted, facts: dict[str, FileFacts]) -> Scan:
                     width=found.width,
                     height=found.height,
                     sha256=found.sha256,
+                    mode=found.mode,
                     split=candidate.split,
                     group=candidate.group,
                 )
@@ -118,10 +135,15 @@ def _make_scan(root: Path, plan: Sorted, facts: dict[str, FileFacts]) -> Scan:
             unreadable.append(Unreadable(file=candidate.file, reason=found.reason))
         else:
             ignored.append(Ignored(file=candidate.file, reason=f"not a photo: {found.reason}"))
+    photos.sort(key=lambda photo: photo.file)
+    sketches = {file: found.sketch for file, found in facts.items()}
+    near_duplicates, alike = find_near_duplicates(photos, sketches, on_compared=on_compared)
     return Scan(
         root=str(root),
         layout=plan.layout,
-        photos=tuple(sorted(photos, key=lambda photo: photo.file)),
+        photos=tuple(photos),
         unreadable=tuple(sorted(unreadable, key=lambda item: item.file)),
         ignored=tuple(sorted(ignored, key=lambda item: item.file)),
+        near_duplicates=near_duplicates,
+        alike=alike,
     )

@@ -1,4 +1,4 @@
-"""Who trains, who selects, who is only ever measured: a stratified split that keeps equal photos and groups together.
+"""Who trains, who selects, who is only ever measured: a stratified split that keeps duplicates and groups together.
 
 The order within a class comes from hashes of the seed and the photos' content, so it depends neither on file names nor
 on the other classes, and a photo added later moves few others.
@@ -8,9 +8,14 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pcn_cli.data.leaks import tied_files
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.files.hashing import sha256_of
@@ -22,8 +27,9 @@ _COLUMNS = ("file", "label", "split", "group", "sha256")
 def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[SplitRow, ...]:
     """Each photo with its part, ordered by file.
 
-    Exact duplicates and groups are never divided. Every class with two units (photos, or sets of photos that belong
-    together) has one outside the training part, every class with three is in all parts, and one unit is trained on.
+    Exact and near duplicates and groups are never divided. Every class with two units (photos, or sets of photos that
+    belong together) has one outside the training part, every class with three is in all parts, and one unit is trained
+    on.
 
     Where a folder or a table already names parts, they stay as they are. Photos without a part train; a part that
     nobody names is taken from the photos that train, unless they belong together with a photo of another part.
@@ -37,26 +43,32 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     Raises:
         DataError: the user's own parts leave nothing to train on.
     """
+    rows = given_rows(scan)
     given: dict[str, Part] = {photo.file: photo.split for photo in scan.photos if photo.split}
     shares: dict[Part, float] = {"val": val, "test": test}
-    units = [unit for unit in _find_units(scan.photos) if not any(given.get(p.file, "train") != "train" for p in unit)]
+    units = [unit for unit in _find_units(scan) if not any(given.get(p.file, "train") != "train" for p in unit)]
     # Shares are of all photos, also where only some of them are free to move.
     scale = len(scan.photos) / max(sum(map(len, units)), 1)
     open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given.values()}
     parts = _assign(units, open_parts, seed=seed)
-    rows = tuple(
+    rows = tuple(replace(row, split=parts.get(row.file, row.split)) for row in rows)
+    if rows and not any(row.split == "train" for row in rows):
+        raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
+    return rows
+
+
+def given_rows(scan: Scan) -> tuple[SplitRow, ...]:
+    """Each photo with the part it came with, training where it came with none, ordered by file."""
+    return tuple(
         SplitRow(
             file=photo.file,
             label=photo.label,
-            split=parts.get(photo.file) or given.get(photo.file, "train"),
+            split=photo.split or "train",
             sha256=photo.sha256,
             group=photo.group or "",
         )
         for photo in sorted(scan.photos, key=lambda photo: photo.file)
     )
-    if rows and not any(row.split == "train" for row in rows):
-        raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
-    return rows
 
 
 def write_split(path: Path, rows: Sequence[SplitRow]) -> None:
@@ -103,21 +115,17 @@ def _read_row(cells: dict[str, str]) -> SplitRow:
     return SplitRow(file=cells["file"], label=cells["label"], split=part, sha256=cells["sha256"], group=cells["group"])
 
 
-def _find_units(photos: Iterable[Photo]) -> list[list[Photo]]:
-    """Photos in sets that must stay together: equal bytes, equal group, and whatever these chain to."""
-    unit_of: dict[tuple[str, str], list[Photo]] = {}
-    units: dict[int, list[Photo]] = {}
-    for photo in photos:
-        keys = [("photo", photo.sha256), *([("group", photo.group)] if photo.group else [])]
-        merged = [photo]
-        for unit in {id(unit): unit for unit in map(unit_of.get, keys) if unit is not None}.values():
-            merged += unit
-            del units[id(unit)]
-        units[id(merged)] = merged
-        for member in merged:
-            unit_of["photo", member.sha256] = merged
-            if member.group:
-                unit_of["group", member.group] = merged
+def _find_units(scan: Scan) -> list[list[Photo]]:
+    """Photos in sets that must stay together: one picture, one group, and whatever these chain to."""
+    ties = sorted({(key, file) for key, files in tied_files(scan).items() for file in files})
+    numbers = {photo.file: number for number, photo in enumerate(scan.photos)}
+    names = {key: len(numbers) + number for number, key in enumerate(dict.fromkeys(key for key, _ in ties))}
+    ends = ([numbers[file] for _, file in ties], [names[key] for key, _ in ties])
+    size = len(numbers) + len(names)
+    _, unit_of = connected_components(coo_array((np.ones(len(ties)), ends), shape=(size, size)), directed=False)
+    units: defaultdict[int, list[Photo]] = defaultdict(list)
+    for photo in scan.photos:
+        units[unit_of[numbers[photo.file]]].append(photo)
     return list(units.values())
 
 

@@ -47,8 +47,8 @@ def _few_test_photos(facts: Facts) -> Finding | None:
         return None
     return Finding(
         severity="warning",
-        title=f"{_count(len(few), 'class', 'classes')} with fewer than {FEW_TEST_PHOTOS} test photos",
-        evidence=f"{_list([f'{row.label} ({row.support})' for row in few])}: their numbers say little.",
+        title=f"{count_words(len(few), 'class', 'classes')} with fewer than {FEW_TEST_PHOTOS} test photos",
+        evidence=f"{join_words([f'{row.label} ({row.support})' for row in few])}: their numbers say little.",
         remedy="Add photos of these classes, or measure on more of them with --set split.test=0.3.",
     )
 
@@ -58,8 +58,8 @@ def _unreadable(facts: Facts) -> Finding | None:
         return None
     return Finding(
         severity="warning",
-        title=f"{_count(len(facts.unreadable), 'file', 'files')} could not be read",
-        evidence=f"Left out: {_list([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
+        title=f"{count_words(len(facts.unreadable), 'file', 'files')} could not be read",
+        evidence=f"Left out: {join_words([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
         remedy="All are listed in unreadable.csv; replace or remove them.",
     )
 
@@ -75,7 +75,7 @@ def _imbalance(facts: Facts) -> Finding | None:
     return Finding(
         severity="note",
         title=f"The largest class has {ratio:.1f} times the photos of the smallest",
-        evidence=f"Training photos: {most} {counts[most]}, {least} {counts[least]}.",
+        evidence=f"Photos to learn from: {most} {counts[most]}, {least} {counts[least]}.",
         remedy="Judge by balanced accuracy and macro-F1 rather than accuracy, and add photos of the small classes.",
     )
 
@@ -105,10 +105,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _count(number: int, one: str, many: str) -> str:
+def count_words(number: int, one: str, many: str) -> str:
+    """A number with the right form of its word: 1 file, 2 files."""
     return f"{number} {one if number == 1 else many}"
 
 
-def _list(names: Sequence[str], *, longest: int = 8) -> str:
+def join_words(names: Sequence[str], *, longest: int = 8) -> str:
+    """The names with commas between them; of many only the first, and how many more there are."""
     more = [f"and {len(names) - longest} more"] if len(names) > longest else []
     return ", ".join([*names[:longest], *more])

@@ -61,6 +61,9 @@ class SplitSection(Section):
 
     val: PartShare | None = _field(None, "Share of the photos for validation.")
     test: PartShare | None = _field(None, "Share of the photos for the test.")
+    group_by: str | None = _field(
+        None, "Photos of one group stay in one part: a column of the table, or a pattern of names."
+    )
 
 
 class ModelSection(Section):

@@ -13,7 +13,8 @@ class Photo:
     """One readable photo.
 
     `file` is the POSIX path below the photos folder, `width` and `height` are of the upright picture in pixels,
-    `sha256` is of the file's bytes, `split` and `group` are the user's own where a folder or a table names them.
+    `sha256` is of the file's bytes, `mode` is Pillow's word for the file's own pixels (such as RGB, L or CMYK), `split`
+    and `group` are the user's own where a folder, a table or a pattern names them.
     """
 
     file: str
@@ -21,6 +22,7 @@ class Photo:
     width: int
     height: int
     sha256: str
+    mode: str = ""
     split: Part | None = None
     group: str | None = None
 
@@ -45,7 +47,9 @@ class Ignored:
 class Scan:
     """Everything a scan found; each file stands in exactly one of the three lists, in the order of its path.
 
-    `root` is the absolute photos folder, `layout` how labels were found.
+    `root` is the absolute photos folder, `layout` how labels were found. `near_duplicates` are sets of files that show
+    one picture in different bytes (resized, encoded again, cut a little, brightened), with their exact copies. `alike`
+    counts photos that could not be told from more than a quarter of all: they are left out of `near_duplicates`.
     """
 
     root: str
@@ -53,6 +57,8 @@ class Scan:
     photos: tuple[Photo, ...]
     unreadable: tuple[Unreadable, ...] = ()
     ignored: tuple[Ignored, ...] = ()
+    near_duplicates: tuple[tuple[str, ...], ...] = ()
+    alike: int = 0
 
     @property
     def classes(self) -> dict[str, int]:
@@ -70,3 +76,16 @@ class SplitRow:
     split: Part
     sha256: str
     group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tie:
+    """Two photos that belong together: equal bytes ("exact"), one picture ("near") or one group of the user's."""
+
+    kind: Literal["exact", "near", "group"]
+    file: str
+    label: str
+    part: Part
+    other: str
+    other_label: str
+    other_part: Part

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from pcn_cli.data.split import write_split
+from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
 from pcn_cli.files.locks import hold_folder
@@ -18,7 +18,7 @@ from pcn_cli.metrics.table import confusion, measure, per_class
 from pcn_cli.models.describe import check_available
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.metrics import ClassRow, Metric
+from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.records.predictions import Prediction
@@ -27,7 +27,7 @@ from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, 
 from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
-from pcn_cli.stages.findings import write_findings
+from pcn_cli.stages.findings import read_findings, write_findings
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
@@ -48,6 +48,7 @@ class Measured:
     run: RunDir
     metrics: dict[str, Metric]
     per_class: tuple[ClassRow, ...]
+    findings: tuple[Finding, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """The numbers as JSON."""
@@ -55,6 +56,7 @@ class Measured:
             "run": str(self.run.root),
             "metrics": {name: to_plain(value) for name, value in self.metrics.items()},
             "per_class": [to_plain(row) for row in self.per_class],
+            "findings": [to_plain(finding) for finding in self.findings],
         }
 
 
@@ -116,6 +118,7 @@ def read_measured(run: RunDir) -> Measured:
         run=run,
         metrics={name: from_plain(Metric, metric) for name, metric in plain.items()},
         per_class=tuple(ClassRow.from_cells(row) for row in read_csv(run.per_class)),
+        findings=read_findings(run),
     )
 
 
@@ -128,8 +131,12 @@ def measure_rows(
     boxes: str | Path | None,
     device: str | None,
     listener: Listener,
+    learned_from: Sequence[SplitRow] = (),
 ) -> Measured:
-    """The numbers of the test rows by the `opened` model, with all their files written into `run`."""
+    """The numbers of the test rows by the `opened` model, with all their files written into `run`.
+
+    `learned_from` are the photos that the model was made with, where they are not of this run.
+    """
     recipe = read_recipe(run.recipe)
     network, config = opened
     known_boxes = read_boxes(Path(boxes)) if boxes else {}
@@ -160,8 +167,15 @@ def measure_rows(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
-        write_findings(run, rows, measured.metrics, measured.per_class)
-    return measured
+        found = write_findings(run, rows, measured.metrics, measured.per_class, learned_from=learned_from)
+    return replace(measured, findings=found)
+
+
+def _learned_from(source: RunDir) -> list[SplitRow]:
+    """The photos that a run's model was made with, by their whole path."""
+    root = Path(read_record(source).photos)
+    rows = read_split(source.split) if source.split.is_file() else ()
+    return [replace(row, file=str(root / row.file)) for row in rows if row.split != "test"]
 
 
 def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> None:
@@ -236,7 +250,16 @@ def _evaluate_images(
         write_scan(run, scan)
         write_recipe(run.recipe, read_recipe(trained.recipe) if trained else Recipe(), {})
         write_split(run.split, rows)
-        return measure_rows(run, rows, root=photos, opened=opened, boxes=boxes, device=device, listener=listener)
+        return measure_rows(
+            run,
+            rows,
+            root=photos,
+            opened=opened,
+            boxes=boxes,
+            device=device,
+            listener=listener,
+            learned_from=_learned_from(trained) if trained else (),
+        )
 
 
 def _rows_to_measure(scan: Scan, listener: Listener) -> list[SplitRow]:

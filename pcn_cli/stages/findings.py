@@ -7,16 +7,30 @@ from collections.abc import Mapping, Sequence
 from pcn_cli.files.atomic import write_json
 from pcn_cli.metrics.findings import Facts, findings
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.metrics import ClassRow, Metric
+from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.photos import SplitRow, Unreadable
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.candidates_file import read_candidates
+from pcn_cli.stages.leaks import check_run_leaks
 
 
 def write_findings(
-    run: RunDir, rows: Sequence[SplitRow], metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]
-) -> None:
-    """Put into the run what its numbers and its scan give cause to say."""
+    run: RunDir,
+    rows: Sequence[SplitRow],
+    metrics: Mapping[str, Metric],
+    per_class: Sequence[ClassRow],
+    *,
+    learned_from: Sequence[SplitRow] = (),
+) -> tuple[Finding, ...]:
+    """What the run's numbers and its scan give cause to say, as it was put into the run; warnings come first.
+
+    Args:
+        run: where.
+        rows: the run's photos with their parts.
+        metrics: of the test part.
+        per_class: of the test part.
+        learned_from: photos that the model learned from elsewhere, with paths that `rows` do not have.
+    """
     scan = json.loads(run.scan.read_text(encoding="utf-8"))
     facts = Facts(
         metrics=metrics,
@@ -25,4 +39,12 @@ def write_findings(
         unreadable=tuple(from_plain(Unreadable, plain) for plain in scan["unreadable"]),
         candidates=read_candidates(run),
     )
-    write_json(run.findings, [to_plain(finding) for finding in findings(facts)])
+    found = (*check_run_leaks(run, [*rows, *learned_from]).findings(), *findings(facts))
+    ordered = tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+    write_json(run.findings, [to_plain(finding) for finding in ordered])
+    return ordered
+
+
+def read_findings(run: RunDir) -> tuple[Finding, ...]:
+    """What `write_findings` put into the run."""
+    return tuple(from_plain(Finding, plain) for plain in json.loads(run.findings.read_text(encoding="utf-8")))

@@ -16,12 +16,13 @@ from pcn_cli.models.timm_source import LOCAL_PREFIX
 from pcn_cli.recipe.fields import read_value, with_values
 from pcn_cli.recipe.load import MACHINE_CHOICES, LoadedRecipe, load_recipe
 from pcn_cli.records.codec import to_plain
-from pcn_cli.records.metrics import Candidate, ClassRow, Metric
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
 from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.evaluate import evaluate_run, read_measured
+from pcn_cli.stages.leaks import LeakCheck, check_run_leaks, refuse_leaks
 from pcn_cli.stages.listener import Listener, LoggingListener
 from pcn_cli.stages.load_model import Fetcher
 from pcn_cli.stages.plan import Plan, make_plan
@@ -43,6 +44,7 @@ class Outcome:
     metrics: dict[str, Metric] = field(default_factory=dict)
     per_class: tuple[ClassRow, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    findings: tuple[Finding, ...] = ()
     kept: str = ""
 
     def plain(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class Outcome:
             "metrics": {name: to_plain(metric) for name, metric in self.metrics.items()},
             "per_class": [to_plain(row) for row in self.per_class],
             "candidates": [to_plain(candidate) for candidate in self.candidates],
+            "findings": [to_plain(finding) for finding in self.findings],
         }
 
 
@@ -79,6 +82,8 @@ def finetune(
     seed: int | None = None,
     labels: str | Path | None = None,
     boxes: str | Path | None = None,
+    group_by: str | None = None,
+    fail_on: str | None = None,
     keep_checkpoints: bool | None = None,
     dry_run: bool = False,
     offline: bool = False,
@@ -104,6 +109,7 @@ def finetune(
         "train.keep_checkpoints": keep_checkpoints,
         "data.size": size,
         "data.fit": fit,
+        "split.group_by": group_by,
         "data.labels": None if labels is None else str(Path(labels).resolve()),
         "evaluate.boxes": None if boxes is None else str(Path(boxes).resolve()),
         "seed": seed,
@@ -116,11 +122,11 @@ def finetune(
             if dry_run:
                 raise RecipeError("--dry-run has no effect with --resume", "leave one of the two out")
             _refuse_changes(stopped, photos=photos, recipe=recipe, settings=settings, flags=flags, output=output)
-            return _go_on(stopped, way)
+            return _go_on(stopped, way, fail_on=fail_on)
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         loaded = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
-        return _start(Path(photos), loaded, way, output=output, dry_run=dry_run)
+        return _start(Path(photos), loaded, way, output=output, dry_run=dry_run, fail_on=fail_on)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +138,15 @@ class Way:
     stop: StopRequest
 
 
-def _start(photos: Path, loaded: LoadedRecipe, way: Way, *, output: str | Path | None, dry_run: bool) -> Outcome:
+def _start(
+    photos: Path,
+    loaded: LoadedRecipe,
+    way: Way,
+    *,
+    output: str | Path | None,
+    dry_run: bool,
+    fail_on: str | None,
+) -> Outcome:
     refuse_inside(Path(output) if output else RUNS, photos)
     if loaded.recipe.evaluate.boxes:
         read_boxes(Path(loaded.recipe.evaluate.boxes))  # what is wrong with it should be said now
@@ -141,6 +155,7 @@ def _start(photos: Path, loaded: LoadedRecipe, way: Way, *, output: str | Path |
     plan = make_plan(
         photos, replace(loaded, recipe=lasting), measure=dry_run, offline=way.fetch.offline, listener=way.listener
     )
+    _tell_leaks(plan.leaks, way.listener, fail_on=fail_on)
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, plan.source.name)
     for key, reason in plan.reasons.items():
         if read_value(plan.recipe, key) is not None:
@@ -174,14 +189,20 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
     write_recipe(run.recipe, plan.recipe, plan.reasons)
 
 
-def _go_on(run: RunDir, way: Way) -> Outcome:
+def _tell_leaks(check: LeakCheck, listener: Listener, *, fail_on: str | None) -> None:
+    refuse_leaks(check, fail_on)
+    for finding in check.findings():
+        listener.on_finding(finding)
+
+
+def _go_on(run: RunDir, way: Way, *, fail_on: str | None) -> Outcome:
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
         way.listener.on_note(f"{run.root} is finished; nothing is left to do")
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
-        read_unchanged(run)
+        _tell_leaks(check_run_leaks(run, read_unchanged(run)), way.listener, fail_on=fail_on)
         update_record(run, status="running")
         return _walk(run, way)
 
@@ -235,6 +256,7 @@ def _outcome(run: RunDir) -> Outcome:
         metrics=measured.metrics,
         per_class=measured.per_class,
         candidates=read_candidates(run),
+        findings=measured.findings,
         kept=read_record(run).kept,
     )
 

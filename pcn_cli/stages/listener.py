@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from pcn_cli.records.metrics import Finding
 from pcn_cli.records.training import EpochRow
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ class Listener:
 
     def on_choice(self, key: str, value: object, reason: str) -> None:
         """A value was chosen automatically."""
+
+    def on_finding(self, finding: Finding) -> None:
+        """Something a person should know before they trust the numbers."""
 
     def on_note(self, text: str) -> None:
         """Something a person should know and need not act on."""
@@ -56,6 +60,10 @@ class LoggingListener(Listener):
 
     def on_choice(self, key: str, value: object, reason: str) -> None:
         self._inner.on_choice(key, value, reason)
+
+    def on_finding(self, finding: Finding) -> None:
+        logger.warning("%s: %s", finding.title, finding.evidence)
+        self._inner.on_finding(finding)
 
     def on_note(self, text: str) -> None:
         logger.info("%s", text)

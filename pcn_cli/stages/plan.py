@@ -13,8 +13,10 @@ from pcn_cli.models.describe import SourceFacts, check_available, describe_sourc
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages.leaks import LeakCheck, check_leaks
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
 from pcn_cli.stages.scan import inspect
@@ -38,6 +40,7 @@ class Plan:
     source: SourceFacts
     recipe: Recipe
     reasons: dict[str, str]
+    leaks: LeakCheck
     cost: Cost | None = None
 
     def count(self, part: str) -> int:
@@ -87,6 +90,7 @@ class Plan:
             "run_bytes": self.run_bytes(),
             "recipe": self.recipe.model_dump(mode="json"),
             "reasons": self.reasons,
+            "findings": [to_plain(finding) for finding in self.leaks.findings()],
         }
 
 
@@ -110,7 +114,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     word = model_source(loaded.recipe.model.name)
     check_available(word, offline=offline)  # before thousands of photos are read
     labels = loaded.recipe.data.labels
-    scan = inspect(photos, labels=labels, listener=listener)
+    scan = inspect(photos, labels=labels, group_by=loaded.recipe.split.group_by, listener=listener)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
@@ -135,6 +139,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
         source=source,
         recipe=recipe,
         reasons={**split_reasons, **reasons},
+        leaks=check_leaks(rows, scan.near_duplicates, alike=scan.alike),
         cost=cost,
     )
 

@@ -12,13 +12,21 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.listener import Listener
 
 
-def inspect(photos: Path, *, labels: str | Path | None = None, listener: Listener | None = None) -> Scan:
+def inspect(
+    photos: Path,
+    *,
+    labels: str | Path | None = None,
+    group_by: str | None = None,
+    listener: Listener | None = None,
+) -> Scan:
     """What `photos` holds, every file decoded once; nothing is written."""
     listener = listener or Listener()
     return scan_photos(
         photos,
         labels=None if labels is None else Path(labels),
+        group_by=group_by,
         on_photo=lambda done, total: listener.on_progress("looking at photos", done, total),
+        on_compared=lambda done, total: listener.on_progress("looking for near duplicates", done, total),
     )
 
 

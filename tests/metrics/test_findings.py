@@ -60,7 +60,7 @@ def test_imbalance_starts_at_three_to_one() -> None:
     (found,) = findings(facts(train_counts={"daisy": 100, "roses": 300, "never seen": 0}))
 
     assert found.title == "The largest class has 3.0 times the photos of the smallest"
-    assert found.evidence == "Training photos: roses 300, daisy 100."
+    assert found.evidence == "Photos to learn from: roses 300, daisy 100."
 
 
 def test_tuning_that_did_not_help_is_told_with_both_losses() -> None:

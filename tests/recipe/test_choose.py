@@ -10,7 +10,15 @@ from pcn_cli.recipe.schema import Recipe
 
 GPU = Facts(train_photos=1000, classes=7, device="cuda", native_bf16=True, cores=16, memory_gb=16)
 CPU = Facts(train_photos=1000, classes=7, cores=2)
-LEGITIMATELY_OPEN = {"data.labels", "evaluate.boxes", "report.title", "train.time", "split.val", "split.test"}
+LEGITIMATELY_OPEN = {
+    "data.labels",
+    "evaluate.boxes",
+    "report.title",
+    "train.time",
+    "split.val",
+    "split.test",
+    "split.group_by",
+}
 TUNING_ONLY = {"train.epochs", "train.lr", "train.micro_batch", "train.patience", "train.precision"}
 
 

@@ -8,7 +8,7 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveListener
-from pcn_cli.cli.options import Boxes, Device, Json, Labels, Mirror, Offline, Workers, examples
+from pcn_cli.cli.options import Boxes, Device, FailOn, GroupBy, Json, Labels, Mirror, Offline, Workers, examples
 from pcn_cli.cli.summary import show_dry_run, show_run
 
 
@@ -34,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
         "finetune",
         epilog=examples(
             "pcn finetune ./my_images",
+            "pcn finetune ./my_images --group-by '([a-z]+[0-9]+)_' --fail-on leak",
             "pcn finetune ./my_images --model nano --tune all --epochs 20",
             "pcn finetune --resume runs/my_images-s60-1",
         ),
@@ -77,6 +78,8 @@ def finetune(
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.", metavar="N")] = None,
     labels: Labels = None,
     boxes: Boxes = None,
+    group_by: GroupBy = None,
+    fail_on: FailOn = None,
     keep_checkpoints: Annotated[
         bool, typer.Option("--keep-checkpoints", help="Keep the checkpoints of the finished run.")
     ] = False,
@@ -108,6 +111,8 @@ def finetune(
             seed=seed,
             labels=labels,
             boxes=boxes,
+            group_by=group_by,
+            fail_on=fail_on and fail_on.value,
             keep_checkpoints=keep_checkpoints or None,
             dry_run=dry_run,
             offline=offline,

@@ -1,5 +1,6 @@
 """`pcn inspect`: what a folder holds, before anything is trained."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,49 +8,103 @@ import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.live import LiveListener
-from pcn_cli.cli.options import Json, Labels, examples
+from pcn_cli.cli.options import FailOn, GroupBy, Json, Labels, examples
+from pcn_cli.cli.summary import show_findings
 
 # Only named in a signature: `pcn --help` need not pay for its dataclasses.
 if TYPE_CHECKING:
+    from pcn_cli.records.health import Health, Spread
     from pcn_cli.records.photos import Scan
+    from pcn_cli.stages.inspect import Inspection
+
+_MOST_LINES = 20
 
 
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
-    app.command("inspect", epilog=examples("pcn inspect ./my_images", "pcn inspect ./my_images --json > scan.json"))(
-        inspect
+    lines = (
+        "pcn inspect ./my_images",
+        "pcn inspect ./my_images --json > scan.json",
+        "pcn inspect ./my_images --fail-on leak",
     )
+    app.command("inspect", epilog=examples(*lines))(inspect)
 
 
 def inspect(
     photos: Annotated[Path, typer.Argument(help="The folder of photos.", metavar="PHOTOS")],
     labels: Labels = None,
+    group_by: GroupBy = None,
+    fail_on: FailOn = None,
     json: Json = False,
 ) -> None:
-    """Look at every photo once: classes, sizes, files that cannot be read. Nothing is written."""
-    from pcn_cli.stages import scan as stage
+    """Look at every photo once: classes, sizes, copies, unreadable files, and what speaks against training as it is.
+
+    Ends with code 3 where `pcn finetune` would refuse the photos. Nothing is written.
+    """
+    from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
 
     with LiveListener() as listener:
-        scan = stage.inspect(photos, labels=labels, listener=listener)
+        inspection = inspect_photos(photos, labels=labels, group_by=group_by, listener=listener)
     if json:
-        print_json(stage.as_plain(scan))
+        print_json(inspection.plain())
     else:
-        _show(scan)
-    stage.check(scan)
+        _show(inspection)
+    refuse_unfit(inspection, fail_on=fail_on and fail_on.value)
 
 
-def _show(scan: "Scan") -> None:
+def _show(inspection: "Inspection") -> None:
+    scan = inspection.scan
     table = new_table("class", "photos#")
     for name, count in scan.classes.items():
         table.add_row(safe(name), f"{count:,}")
     out.print(table)
     out.print()
+    if inspection.health is not None:
+        _show_health(scan, inspection.health)
     out.print(
         f"{len(scan.photos):,} photos in {len(scan.classes):,} classes ({scan.layout}), "
         f"{len(scan.unreadable):,} unreadable, {len(scan.ignored):,} ignored"
     )
+    copies = inspection.health.exact_duplicates if inspection.health else ()
+    _show_lines("exact duplicates", [" = ".join(map(safe, files)) for files in copies])
+    _show_lines("near duplicates", [" ≈ ".join(map(safe, files)) for files in scan.near_duplicates])
     for title, found in (("unreadable", scan.unreadable), ("ignored", scan.ignored)):
-        for one in found[:20]:
-            out.print(f"  {title}: {safe(one.file)}  [dim]{safe(one.reason)}[/dim]", soft_wrap=True)
-        if len(found) > 20:
-            say(f"  … and {len(found) - 20:,} more {title}; `--json` lists all")
+        _show_lines(title, [f"{safe(one.file)}  [dim]{safe(one.reason)}[/dim]" for one in found])
+    out.print()
+    show_findings(inspection.findings)
+
+
+def _show_health(scan: "Scan", health: "Health") -> None:
+    table = new_table("", "least#", "median#", "most#")
+    table.add_row("width", *(f"{value:,.0f}" for value in _values(health.widths)))
+    table.add_row("height", *(f"{value:,.0f}" for value in _values(health.heights)))
+    table.add_row("width ÷ height", *(f"{value:.2f}" for value in _values(health.aspects)))
+    out.print(table)
+    out.print()
+    modes = ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items())
+    groups = {photo.group for photo in scan.photos if photo.group}
+    table = new_table("", "")
+    table.show_header = False
+    table.add_row("modes", modes)
+    table.add_row("largest class over smallest", f"{health.imbalance:.1f}")
+    table.add_row("exact duplicates", _count_sets(health.exact_duplicates))
+    table.add_row("near duplicates", _count_sets(scan.near_duplicates))
+    table.add_row("groups that stay together", f"{len(groups):,}")
+    table.add_row("recommended", f"--fit {health.fit}: {safe(health.fit_reason)}")
+    out.print(table)
+    out.print()
+
+
+def _values(spread: "Spread") -> tuple[float, float, float]:
+    return spread.least, spread.median, spread.most
+
+
+def _count_sets(sets: Sequence[Sequence[str]]) -> str:
+    return f"{sum(map(len, sets)):,} photos in {len(sets):,} sets" if sets else "none"
+
+
+def _show_lines(title: str, lines: Sequence[str]) -> None:
+    for line in lines[:_MOST_LINES]:
+        out.print(f"  {title}: {line}", soft_wrap=True)
+    if len(lines) > _MOST_LINES:
+        say(f"  … and {len(lines) - _MOST_LINES:,} more {title}; `--json` lists all")

@@ -1,0 +1,78 @@
+"""Inspect: what a folder of photos is like, before anything is trained. Nothing is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcn_cli.data.health import examine_photos
+from pcn_cli.data.split import given_rows
+from pcn_cli.metrics.findings import Facts, findings
+from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.recipe.choose import choose_split
+from pcn_cli.recipe.load import load_recipe
+from pcn_cli.records.codec import to_plain
+from pcn_cli.records.health import Health
+from pcn_cli.records.metrics import Finding
+from pcn_cli.records.photos import Scan
+from pcn_cli.stages.leaks import LeakCheck, check_leaks, refuse_leaks
+from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.scan import as_plain, check, inspect
+from pcn_cli.stages.split import divide
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found; `health` is None where there are no photos."""
+
+    scan: Scan
+    health: Health | None
+    leaks: LeakCheck
+    findings: tuple[Finding, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {
+            **as_plain(self.scan),
+            "health": to_plain(self.health) if self.health else None,
+            "leaks": [to_plain(tie) for tie in self.leaks.leaks],
+            "conflicts": [to_plain(tie) for tie in self.leaks.conflicts],
+            "findings": [to_plain(finding) for finding in self.findings],
+        }
+
+
+def inspect_photos(
+    photos: Path,
+    *,
+    labels: Path | None = None,
+    group_by: str | None = None,
+    listener: Listener | None = None,
+) -> Inspection:
+    """What `photos` holds and is like; every file is decoded once.
+
+    Raises:
+        DataError: no such folder, or a malformed table.
+        RecipeError: `group_by` matches nothing.
+    """
+    scan = inspect(photos, labels=labels, group_by=group_by, listener=listener)
+    health = examine_photos(scan)
+    leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
+    found = (
+        *photo_findings(PhotoFacts(leaks=leaks.leaks, conflicts=leaks.conflicts, alike=leaks.alike, health=health)),
+        *findings(Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)),
+    )
+    ordered = tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+    return Inspection(scan=scan, health=health, leaks=leaks, findings=ordered)
+
+
+def refuse_unfit(inspection: Inspection, *, fail_on: str | None) -> None:
+    """Nothing, if `pcn finetune` would train on these photos.
+
+    Raises:
+        DataError: it would refuse; or `fail_on` is "leak" and there are leaks.
+    """
+    scan = inspection.scan
+    check(scan)
+    own_parts = {photo.split for photo in scan.photos if photo.split}
+    recipe, _ = choose_split(load_recipe(None), len(scan.photos), own_parts=own_parts)
+    divide(scan, recipe)
+    refuse_leaks(inspection.leaks, fail_on)
