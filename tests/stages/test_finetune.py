@@ -173,7 +173,7 @@ def test_training_from_random_numbers_needs_no_probe(photo_folder):
 
 
 def test_a_probe_without_passes_is_refused(photo_folder, tiny_weights):
-    with pytest.raises(RecipeError, match=r"train\.probe_epochs: must be at least 1"):
+    with pytest.raises(RecipeError, match=r"train\.probe_epochs=0: must be at least 1"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", settings=["train.probe_epochs=0"])
 
 

@@ -129,6 +129,8 @@ def _show(got: dict[str, Any], *, json: bool) -> None:
 def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     side, cache = card["input_size"], card["cache"]
     top1 = f"{card['top1']:.1f} % of ImageNet-1k, as published" if card["top1"] else "not published"
+    if card["bundled"]:
+        top1 = ""  # of other classes: the note has it
     facts = [
         ("name", ", ".join([card["name"], *card["aliases"]])),
         ("full name", card["full_name"]),
