@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from urllib.parse import quote
 
-from pcn_cli.records.metrics import Metric
+from pcn_cli.records.metrics import Metric, is_share
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -20,11 +20,6 @@ def percent(share: float | None) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """A plain number with a fixed count of decimals; a dash where there is none."""
     return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}"
-
-
-def is_share(name: str) -> bool:
-    """Whether the metric of this name is read in percent."""
-    return "loss" not in name
 
 
 def measured(name: str, metric: Metric) -> str:

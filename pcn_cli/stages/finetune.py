@@ -77,6 +77,7 @@ def finetune(
     device: str | None = None,
     seed: int | None = None,
     labels: str | Path | None = None,
+    target_accuracy: float | None = None,
     keep_checkpoints: bool | None = None,
     dry_run: bool = False,
     offline: bool = False,
@@ -103,6 +104,7 @@ def finetune(
         "data.size": size,
         "data.fit": fit,
         "data.labels": None if labels is None else str(Path(labels).resolve()),
+        "evaluate.target_accuracy": target_accuracy,
         "seed": seed,
     }
     with StopRequest() as stop:

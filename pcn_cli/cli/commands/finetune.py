@@ -76,6 +76,10 @@ def finetune(
     device: Device = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.", metavar="N")] = None,
     labels: Labels = None,
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option(help="Wished share of right answers; less sure photos become `unknown`.", metavar="0.98"),
+    ] = None,
     keep_checkpoints: Annotated[
         bool, typer.Option("--keep-checkpoints", help="Keep the checkpoints of the finished run.")
     ] = False,
@@ -106,6 +110,7 @@ def finetune(
             device=device,
             seed=seed,
             labels=labels,
+            target_accuracy=target_accuracy,
             keep_checkpoints=keep_checkpoints or None,
             dry_run=dry_run,
             offline=offline,
