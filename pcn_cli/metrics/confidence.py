@@ -3,17 +3,18 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
 
 from pcn_cli.metrics import ranking
 from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability, temper
-from pcn_cli.metrics.intervals import Floats, bootstrap_weights
+from pcn_cli.metrics.intervals import Floats, bootstrap_area, bootstrap_weights
 from pcn_cli.metrics.measured import mean, mean_loss, proportion, with_interval
 from pcn_cli.metrics.selective import risk_area
 from pcn_cli.records.metrics import Metric
 
-MOST_RANKED = 300_000  # photos × classes above which 2,000 resamples of a ranking would take minutes
+Truths = NDArray[np.bool_]
 
 
 def log_loss_metric(answers: Answers) -> Metric:
@@ -61,30 +62,14 @@ def top_k_accuracy(answers: Answers) -> Metric | None:
 
 def mean_average_precision(answers: Answers) -> Metric | None:
     """The mean over classes of the average precision; None where all photos are of one class."""
-    if answers.measured.size < 2:
-        return None
-    value = np.mean([class_average_precision(answers, label) for label in answers.measured])
-
-    def resampled(weights: Floats) -> Floats:
-        areas = ranking.average_precisions(answers.probabilities, answers.targets, answers.measured, weights)
-        return np.asarray(areas.mean(axis=1))
-
-    return _ranked(float(value), answers, "mean average precision of the classes with photos", resampled)
+    method = "mean average precision of the classes with photos"
+    return _mean_area(answers, average_precision_score, ranking.average_precision_influence, method)
 
 
 def roc_auc(answers: Answers) -> Metric | None:
     """The mean over classes of the area under the ROC curve; None where all photos are of one class."""
-    if answers.measured.size < 2:
-        return None
-    pairs = [(answers.targets == label, answers.probabilities[:, label]) for label in answers.measured]
-    value = np.mean([roc_auc_score(own, scores) for own, scores in pairs])
-
-    def resampled(weights: Floats) -> Floats:
-        return np.asarray(
-            ranking.roc_areas(answers.probabilities, answers.targets, answers.measured, weights).mean(axis=1)
-        )
-
-    return _ranked(float(value), answers, "mean area under the ROC curve, each class against the rest", resampled)
+    method = "mean area under the ROC curve, each class against the rest"
+    return _mean_area(answers, roc_auc_score, ranking.roc_area_influence, method)
 
 
 def class_average_precision(answers: Answers, label: int) -> float:
@@ -104,10 +89,22 @@ def aurc(answers: Answers) -> Metric:
     return with_interval(value, answers, method, interval)
 
 
-def _ranked(value: float, answers: Answers, method: str, resampled: Callable[[Floats], Floats]) -> Metric:
-    if answers.targets.size * answers.measured.size > MOST_RANKED:
-        return with_interval(value, answers, method + "; no interval: too many photos and classes to resample", None)
-    return with_interval(value, answers, method, bootstrap_weights(resampled, answers.targets, seed=answers.seed))
+def _mean_area(
+    answers: Answers,
+    measure: Callable[[Truths, Floats], float],
+    influence: Callable[[Floats, Truths], Floats],
+    method: str,
+) -> Metric | None:
+    if answers.measured.size < 2:
+        return None
+    areas, influences = [], np.zeros(answers.targets.size)
+    for label in answers.measured:
+        scores, own = answers.probabilities[:, label], answers.targets == label
+        areas.append(float(measure(own, scores)))
+        influences += influence(scores, own) / answers.measured.size
+    area = float(np.mean(areas))
+    interval = bootstrap_area(area, influences, answers.targets, seed=answers.seed)
+    return with_interval(area, answers, method, interval, kind="stratified bootstrap of the photos' influence")
 
 
 def _ece(probabilities: Floats, answers: Answers, without: str) -> Metric:

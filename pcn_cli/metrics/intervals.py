@@ -1,8 +1,8 @@
 """95 % intervals: Wilson's for proportions; a stratified, seeded bootstrap with 2,000 resamples for the rest.
 
 A resample keeps the weight of every class but draws one photo fewer from it: drawing all n would show (n − 1)/n of the
-variance, too little where classes are small (Rao and Wu 1988). Statistics that are not plain means get bias-corrected
-percentiles (Efron 1987 without acceleration), means the studentised bootstrap, which knows that losses are skewed.
+variance, too little where classes are small (Rao and Wu 1988). Counts and ranks get bias-corrected percentiles (Efron
+1987, without acceleration), means the studentised bootstrap, which knows that losses are skewed.
 tests/metrics/test_coverage.py simulates how often each holds the truth.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from scipy.stats import binomtest, norm
 
 Interval = tuple[float, float]
@@ -70,34 +71,59 @@ def bootstrap_weights(
     return _bias_corrected(values, float(statistic(np.ones((1, targets.size)))[0]))
 
 
+def bootstrap_area(area: float, influence: Floats, targets: NDArray[np.int64], *, seed: int) -> Interval | None:
+    """The 95 % interval of an area under a curve, within (0, 1); None where it is 0 or 1 or has no spread.
+
+    A ranking is not measured anew for every resample: it changes by the sum of the drawn photos' influences, which on
+    the logit scale stays within the bounds.
+
+    Args:
+        area: the measured value.
+        influence: (n,) what one more of each photo adds to it.
+        targets: (n,) true classes.
+        seed: of the resamples.
+    """
+    sums, variances = _resampled_sums(influence, targets, seed)
+    if not 0 < area < 1 or not variances.any():
+        return None
+    low, high = expit(logit(area) + np.quantile(sums - influence.sum(), _TAILS) / (area * (1 - area)))
+    return float(low), float(high)
+
+
 def bootstrap_mean(values: Floats, targets: NDArray[np.int64], *, seed: int) -> Interval | None:
-    """The studentised 95 % interval of a mean over photos, not below 0; None where it has no spread.
+    """The studentised 95 % interval of a mean over photos, not below 0; None where no class has a spread.
 
     Args:
         values: (n,) ≥ 0, one per photo.
         targets: (n,) true classes.
         seed: of the resamples.
     """
+    own = [values[targets == label] for label in np.unique(targets)]
+    if all(np.ptp(one) < _SAME for one in own):
+        return None
+    sums, variances = _resampled_sums(values, targets, seed)
+    error = np.sqrt(sum(one.var() * one.size for one in own))
+    # A resample of one photo again and again has no spread of its own, so it can say nothing of how far it is off.
+    known = variances > 0
+    low, high = np.quantile((sums[known] - values.sum()) / np.sqrt(variances[known]), _TAILS)
+    mean = values.mean()
+    return max(0.0, float(mean - high * error / values.size)), float(mean - low * error / values.size)
+
+
+def _resampled_sums(values: Floats, targets: NDArray[np.int64], seed: int) -> tuple[Floats, Floats]:
+    """The sum of the values in each resample, and the variance of that sum as the resample itself shows it."""
     rng = np.random.default_rng(seed)
-    sums, variances, own_variance = np.zeros(RESAMPLES), np.zeros(RESAMPLES), 0.0
+    sums, variances = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
     for label in np.unique(targets):
         own = values[targets == label]
         draws = _draws(own.size)
-        own_variance += own.var() * own.size
         rows = max(1, _NUMBERS_AT_A_TIME // draws)
         for start in range(0, RESAMPLES, rows):
             part = slice(start, min(start + rows, RESAMPLES))
             drawn = own[rng.integers(0, own.size, (part.stop - start, draws))]
             sums[part] += drawn.mean(axis=1) * own.size
             variances[part] += drawn.var(axis=1) * own.size
-    if own_variance == 0:
-        return None
-    error = np.sqrt(own_variance)
-    # A resample of one photo again and again has no spread of its own, so it can say nothing of how far it is off.
-    known = variances > 0
-    low, high = np.quantile((sums[known] - values.sum()) / np.sqrt(variances[known]), _TAILS)
-    mean = values.mean()
-    return max(0.0, float(mean - high * error / values.size)), float(mean - low * error / values.size)
+    return sums, variances
 
 
 def _draws(n: int) -> int:
