@@ -1,7 +1,7 @@
 """How well each class's probability puts its own photos first, one class against the rest: ROC and precision–recall.
 
-scikit-learn measures the areas and the curves. Here is besides how much each photo adds to an area, from which intervals
-follow. Photos of the same probability are taken together.
+scikit-learn measures the areas and the curves. Here is besides how much each photo adds to an area, from which
+intervals follow. Photos of the same probability are taken together.
 """
 
 import numpy as np

@@ -13,7 +13,7 @@ from pcn_cli.report.pages.index import PAGES
 
 HERE = Path(__file__).parent
 SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "pages")
-STYLES = ("base", "overview", "gallery", "prediction", "tables", "print")
+STYLES = ("base", "overview", "gallery", "prediction", "tables", "confidence", "print")
 
 
 def render_page(draft: Draft) -> str:

@@ -43,9 +43,13 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 def metric_title(name: str) -> str:
     """The heading of a metric, from its key."""
-    words = name.replace("_", " ").replace("log loss", "log-loss").replace("f1", "F1")
+    words = " ".join(_WORDS.get(word, word) for word in name.split("_")).replace("log loss", "log-loss")
     words = re.sub(r"^top (\d+)", r"top-\1", words)
+    words = re.sub(r"^conformal (\d+)", rf"\1{SPACE}% sets:", words)
     return words[:1].upper() + words[1:]
+
+
+_WORDS = {"f1": "F1", "mcc": "MCC", "ece": "ECE", "aurc": "AURC", "roc": "ROC", "auc": "area", "untempered": "at T = 1"}
 
 
 def clean(text: str) -> str:
