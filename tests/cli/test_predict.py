@@ -148,7 +148,8 @@ def handed_over(monkeypatch, tmp_path):
 
     def answer(images, **options):
         got.update(options, images=images)
-        return [{"file": "a.png", "label": "x", "confidence": 1.0, "top": [{"label": "x", "p": 1.0}], "error": None}]
+        known = {"label": "x", "confidence": 1.0, "unknown": False, "top": [{"label": "x", "p": 1.0}], "sets": []}
+        return [{"file": "a.png", "error": None, **known}]
 
     monkeypatch.setattr("pcn_cli.stages.predict.predict", answer)
     monkeypatch.delenv("PCN_MIRROR", raising=False)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from pcn_cli.report.write import write_report
 
-PAGES = ("overview", "gallery", "classes", "confusions", "training", "photos", "reproduce")
+PAGES = ("overview", "gallery", "classes", "confusions", "confidence", "training", "photos", "reproduce")
 PAYLOADS = (
     "<script>window.hacked=1</script>",
     "</script><script>window.hacked=1</script>",
