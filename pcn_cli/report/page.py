@@ -12,7 +12,7 @@ from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.index import PAGES
 
 HERE = Path(__file__).parent
-SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "pages")
+SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "confidence", "pages")
 STYLES = ("base", "overview", "gallery", "prediction", "tables", "confidence", "print")
 
 
