@@ -83,15 +83,15 @@ def bootstrap_area(area: float, influence: Floats, targets: NDArray[np.int64], *
         targets: (n,) true classes.
         seed: of the resamples.
     """
-    sums, variances = _resampled_sums(influence, targets, seed)
-    if not 0 < area < 1 or not variances.any():
+    sums, _ = _resampled_sums(influence, targets, seed)
+    if not 0 < area < 1 or np.ptp(sums) < _SAME:
         return None
     low, high = expit(logit(area) + np.quantile(sums - influence.sum(), _TAILS) / (area * (1 - area)))
     return float(low), float(high)
 
 
 def bootstrap_mean(values: Floats, targets: NDArray[np.int64], *, seed: int) -> Interval | None:
-    """The studentised 95 % interval of a mean over photos, not below 0; None where no class has a spread.
+    """The studentised 95 % interval of a mean over photos, not below 0; None where no class shows a spread.
 
     Args:
         values: (n,) ≥ 0, one per photo.
@@ -105,6 +105,8 @@ def bootstrap_mean(values: Floats, targets: NDArray[np.int64], *, seed: int) -> 
     error = np.sqrt(sum(one.var() * one.size for one in own))
     # A resample of one photo again and again has no spread of its own, so it can say nothing of how far it is off.
     known = variances > 0
+    if not known.any():  # no class has three photos
+        return None
     low, high = np.quantile((sums[known] - values.sum()) / np.sqrt(variances[known]), _TAILS)
     mean = values.mean()
     return max(0.0, float(mean - high * error / values.size)), float(mean - low * error / values.size)

@@ -45,6 +45,7 @@ def test_resampled_counts_keep_the_number_of_photos_of_every_class() -> None:
 def test_a_statistic_that_never_changes_has_no_interval() -> None:
     assert bootstrap_counts(np.diag([5, 5]), lambda right, _: right.sum(axis=1) / 10, seed=0) is None
     assert bootstrap_mean(np.ones(4), np.zeros(4, dtype=np.int64), seed=0) is None
+    assert bootstrap_mean(np.arange(4.0), np.array([0, 0, 1, 1]), seed=0) is None  # drawn one by one
 
 
 def test_the_interval_of_a_mean_has_the_width_that_theory_gives() -> None:
