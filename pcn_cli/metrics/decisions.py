@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, recall_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.intervals import Floats, bootstrap_counts
@@ -48,7 +48,10 @@ def matthews(answers: Answers) -> Metric:
         spread = np.sqrt((n**2 - (predicted**2).sum(axis=1)) * (n**2 - (own**2).sum()))
         return np.asarray(np.divide(together, spread, out=np.zeros_like(together), where=spread > 0))
 
-    value = float(matthews_corrcoef(answers.targets, answers.predicted))
+    # scikit-learn's own warns where all labels and answers are of one class.
+    value = float(
+        resampled(np.diag(answers.matrix)[None].astype(float), answers.matrix.sum(axis=0)[None].astype(float))[0]
+    )
     return _counted(value, answers, "Matthews correlation of labels and answers, −1 to 1, 0 for guessing", resampled)
 
 
