@@ -1,5 +1,6 @@
 """What a run came to, as a few lines a person reads."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ _POINTING = {
     "pointing_game_center": "… by guessing the middle",
     "pointing_game_random": "… by guessing at random",
 }
-_HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+_HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece")
+_RANKINGS = ("mean_average_precision", "roc_auc", "aurc")
+_SMALL = "few photos"
 
 
 def show_run(outcome: "Outcome") -> None:
@@ -49,21 +52,39 @@ def show_findings(findings: "Sequence[Finding]") -> None:
 def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]") -> None:
     """The per-class table, then the headline with its interval and baseline."""
     if len(per_class) <= 40:
-        table = new_table("class", "precision#", "recall#", "F1#", "test photos#")
+        table = new_table("class", "precision#", "recall#", "F1#", "average precision#", "test photos#", "")
         for row in per_class:
-            rates = ("–" if rate is None else f"{rate:.1%}" for rate in (row.precision, row.recall, row.f1))
-            table.add_row(safe(row.label), *rates, f"{row.support:,}")
+            rates = (row.precision, row.recall, row.f1, row.average_precision)
+            shown = ("–" if rate is None else f"{rate:.1%}" for rate in rates)
+            table.add_row(safe(row.label), *shown, f"{row.support:,}", _SMALL if row.few else "")
         out.print(table)
         out.print()
-    table = new_table("test part", "value#", "95 % interval#")
-    for name in (*_HEADLINES, *(name for name in metrics if name.startswith("top_"))):
+    table = new_table("test part", "value#", "95 % interval#", "")
+    for name in (*_HEADLINES, *(name for name in metrics if name.startswith("top_")), *_RANKINGS):
         if name in metrics:
-            table.add_row(name.replace("_", " "), *_value(name, metrics[name]))
-    for name, words in _POINTING.items():
+            table.add_row(_title(name), *_value(name, metrics[name]), _SMALL if metrics[name].few else "")
+    for name, title in (_POINTING | _BASELINES).items():
         if name in metrics:
-            table.add_row(words, *_value(name, metrics[name]))
-    if "baseline_majority" in metrics:
-        table.add_row("always guessing the most frequent class", *_value("accuracy", metrics["baseline_majority"]))
+            table.add_row(title, *_value(name, metrics[name]), "")
+    out.print(table)
+    if "temperature" in metrics:
+        show_confidence(metrics)
+
+
+def show_confidence(metrics: "Mapping[str, Metric]") -> None:
+    """What calibration gave: the temperature and what it changed, the threshold, the sets."""
+    table = new_table("confidence", "value#", "95 % interval#", "")
+    table.add_row("temperature", *_value("temperature", metrics["temperature"]), metrics["temperature"].method)
+    for name in ("log_loss_untempered", "ece_untempered", *(name for name in metrics if name.startswith("threshold"))):
+        if name in metrics:
+            table.add_row(_title(name), *_value(name, metrics[name]), "")
+    for level in (90, 95):
+        own = [name for name in metrics if name.startswith(f"conformal_{level}_")]
+        for name in own:
+            table.add_row(_title(name), *_value(name, metrics[name]), "")
+        if not own:
+            table.add_row(f"{level} % sets", "–", "", "not enough photos")
+    out.print()
     out.print(table)
 
 
@@ -108,7 +129,22 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
+_BASELINES = {
+    "baseline_majority": "always guessing the most frequent class",
+    "baseline_prior_log_loss": "log loss of the classes' shares in training",
+}
+
+
+def _title(name: str) -> str:
+    """The key of a metric as words."""
+    words = {"mcc": "MCC", "ece": "ECE", "aurc": "AURC", "roc": "ROC", "auc": "area", "untempered": "without it"}
+    shown = " ".join(words.get(word, word) for word in name.split("_"))
+    return re.sub(r"conformal (\d+)", r"\1 % sets:", shown)
+
+
 def _value(name: str, metric: "Metric") -> tuple[str, str]:
-    form = "{:.4f}" if name == "log_loss" else "{:.1%}"
+    from pcn_cli.records.metrics import is_share
+
+    form = "{:.1%}" if is_share(name) else "{:.4f}"
     known = metric.ci_low is not None and metric.ci_high is not None
     return form.format(metric.value), f"{form.format(metric.ci_low)} – {form.format(metric.ci_high)}" if known else ""

@@ -16,6 +16,7 @@ class Answers:
     probabilities: NDArray[np.float64]  # (n, K), rows sum to 1
     predicted: NDArray[np.int64]  # (n,)
     matrix: NDArray[np.int64]  # (K, K), rows are the true classes
+    temperature: float  # that made the probabilities what they are
     top_k: int
     seed: int
     labels: Sequence[str]
@@ -26,12 +27,33 @@ class Answers:
         """The classes that have photos here."""
         return np.unique(self.targets)
 
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """The photos of each class, (K,)."""
+        return np.asarray(self.matrix.sum(axis=1))
+
+    @property
+    def own(self) -> NDArray[np.float64]:
+        """The probability of each photo's label, (n,)."""
+        return np.asarray(self.probabilities[np.arange(self.targets.size), self.targets])
+
+    @property
+    def confidences(self) -> NDArray[np.float64]:
+        """The probability of each photo's most probable class, (n,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is the label, (n,)."""
+        return np.asarray(self.predicted == self.targets)
+
 
 def collect_answers(
     labels: Sequence[str],
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
     *,
+    temperature: float = 1.0,
     top_k: int = 5,
     seed: int = 0,
     train_labels: Sequence[str] | None = None,
@@ -50,6 +72,7 @@ def collect_answers(
         probabilities=exact / exact.sum(axis=1, keepdims=True),  # float32 rows miss 1 by more than scikit-learn likes
         predicted=predicted,
         matrix=confusion_matrix(targets, predicted, labels=np.arange(len(classes))),
+        temperature=temperature,
         top_k=top_k,
         seed=seed,
         labels=labels,

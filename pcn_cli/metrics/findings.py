@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pcn_cli.records.calibration import Calibration, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
 
@@ -19,6 +20,8 @@ class Facts:
     train_counts: Mapping[str, int]
     unreadable: Sequence[Unreadable] = ()
     candidates: Sequence[Candidate] = ()
+    calibration: Calibration | None = None
+    selection: Selection | None = None
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
@@ -92,12 +95,50 @@ def _tuning_did_not_help(facts: Facts) -> Finding | None:
     )
 
 
+def _target_missed(facts: Facts) -> Finding | None:
+    wanted = facts.selection
+    if wanted is None:
+        return None
+    share = _percent(wanted.target)
+    if wanted.threshold is None:
+        return Finding(
+            severity="warning",
+            title=f"No threshold reaches the wished accuracy of {share}",
+            evidence=f"On {wanted.photos} validation photos even the surest answers are wrong more often, or too few "
+            "to tell; every photo is answered.",
+            remedy="Wish for a lower --target-accuracy, or add photos.",
+        )
+    accuracy = facts.metrics.get("threshold_accuracy")
+    if accuracy is None or accuracy.ci_high is None or accuracy.ci_high >= wanted.target:
+        return None
+    return Finding(
+        severity="warning",
+        title=f"Answers above the threshold are right less often than the wished {share}",
+        evidence=f"{_percent(accuracy.value)} of {accuracy.n} answers are right here; on the validation photos it was "
+        f"{_percent(wanted.right / wanted.answered)} of {wanted.answered}.",
+        remedy="Wish for a higher --target-accuracy than you need, or add photos.",
+    )
+
+
+def _temperature_not_fitted(facts: Facts) -> Finding | None:
+    if facts.calibration is None or facts.calibration.photos:
+        return None
+    return Finding(
+        severity="note",
+        title="The confidences are as the network gives them",
+        evidence=f"{facts.calibration.validation_photos} validation photos are too few to fit a temperature.",
+        remedy="Add photos, or give more of them to validation with --set split.val=0.3.",
+    )
+
+
 CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
     _not_above_baseline,
+    _target_missed,
     _few_test_photos,
     _unreadable,
     _imbalance,
     _tuning_did_not_help,
+    _temperature_not_fitted,
 )
 
 

@@ -80,7 +80,10 @@ def start_model(
         if _input_size(preprocessing) != _input_size(config.preprocessing) or source.startswith(PREFIX):
             config = replace(config, patch_grid=measure_patch_grid(model.backbone, _input_size(preprocessing)))
         model.patch_grid = config.patch_grid
-    return model, replace(config, classes=classes, preprocessing=preprocessing, temperature=1.0)
+    # What an earlier training calibrated says nothing of this one.
+    fresh = ModelConfig(architecture=config.architecture, classes=classes, preprocessing=preprocessing)
+    facts = {name: getattr(config, name) for name in ("model_args", "patch_grid", "card", "licence")}
+    return model, replace(fresh, **facts)
 
 
 def read_model(source: str, *, fetch: Fetch) -> tuple[nn.Module, ModelConfig]:

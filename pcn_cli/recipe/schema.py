@@ -117,6 +117,7 @@ class EvaluateSection(Section):
     top_k: Count = _field(5, "Also measure top-k accuracy, where there are more classes than k.")
     batch_size: Count = _field(32, "Photos per forward pass in evaluation and prediction.")
     boxes: str | None = _field(None, "A CSV of boxes around the objects, which the maps are tested against.")
+    target_accuracy: Ratio | None = _field(None, "Wished share of right answers; less sure photos become `unknown`.")
 
 
 class ExplainSection(Section):

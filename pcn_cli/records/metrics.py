@@ -2,6 +2,14 @@
 
 from dataclasses import astuple, dataclass, fields
 
+FEW_PHOTOS = 20  # below, the interval of a share spans about thirty points or more
+_NUMBERS = ("loss", "mcc", "brier", "aurc", "temperature", "set_size")
+
+
+def is_share(name: str) -> bool:
+    """Whether the metric of this name is read in percent."""
+    return not any(word in name for word in _NUMBERS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -13,6 +21,11 @@ class Metric:
     ci_low: float | None = None
     ci_high: float | None = None
 
+    @property
+    def few(self) -> bool:
+        """Whether it comes from so few photos that it says little."""
+        return self.n < FEW_PHOTOS
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassRow:
@@ -22,7 +35,13 @@ class ClassRow:
     precision: float | None
     recall: float | None
     f1: float | None
+    average_precision: float | None = None
     support: int
+
+    @property
+    def few(self) -> bool:
+        """Whether the class has so few photos that its numbers say little."""
+        return self.support < FEW_PHOTOS
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -32,12 +51,15 @@ class ClassRow:
     @classmethod
     def from_cells(cls, cells: dict[str, str]) -> "ClassRow":
         """The row that `cells` gave, by column name."""
-        rates = {name: float(cells[name]) if cells[name] else None for name in ("precision", "recall", "f1")}
+        rates = {name: float(cells[name]) if cells.get(name) else None for name in _RATES}
         return cls(label=cells["label"], support=int(cells["support"]), **rates)
 
     def cells(self) -> tuple[str | float | int, ...]:
         """The row for a table; what is not known is empty."""
         return tuple("" if value is None else value for value in astuple(self))
+
+
+_RATES = ("precision", "recall", "f1", "average_precision")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.preprocessing import Preprocessing
 
 
@@ -22,7 +23,8 @@ class ModelConfig:
     """The facts of a model: enough to build the same network again and to read its outputs.
 
     `architecture` and `model_args` are timm's words; `classes` are in the order of the logits; probabilities are
-    softmax(logits / temperature).
+    softmax(logits / temperature). `calibration` says how the temperature was found, `selection` when the answer is
+    "unknown", `conformal` which classes a set holds; they are missing where nothing was calibrated.
 
     Raises:
         ValueError: a class stands twice, or the temperature is not positive.
@@ -34,6 +36,9 @@ class ModelConfig:
     preprocessing: Preprocessing
     patch_grid: PatchGrid = PatchGrid()
     temperature: float = 1.0
+    calibration: Calibration | None = None
+    selection: Selection | None = None
+    conformal: tuple[ConformalLevel, ...] = ()
     card: str = ""
     licence: str = ""
 

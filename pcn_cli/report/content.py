@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcn_cli.records.curves import Curves
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.photos import Unreadable
@@ -70,6 +71,7 @@ class ReportContent:
     baseline: Baseline | None = None
     candidates: tuple[Candidate, ...] = ()
     per_class: tuple[ClassRow, ...] = ()
+    confidence: Curves | None = None
     findings: tuple[Finding, ...] = ()
     history: tuple[EpochRow, ...] = ()
     figures: Mapping[str, str] = field(default_factory=dict)

@@ -12,8 +12,8 @@ from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.index import PAGES
 
 HERE = Path(__file__).parent
-SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "pages")
-STYLES = ("base", "overview", "gallery", "prediction", "tables", "print")
+SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "confidence", "pages")
+STYLES = ("base", "overview", "gallery", "prediction", "tables", "confidence", "print")
 
 
 def render_page(draft: Draft) -> str:

@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from urllib.parse import quote
 
-from pcn_cli.records.metrics import Metric
+from pcn_cli.records.metrics import Metric, is_share
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -20,11 +20,6 @@ def percent(share: float | None) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """A plain number with a fixed count of decimals; a dash where there is none."""
     return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}"
-
-
-def is_share(name: str) -> bool:
-    """Whether the metric of this name is read in percent."""
-    return "loss" not in name
 
 
 def measured(name: str, metric: Metric) -> str:
@@ -48,9 +43,13 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 def metric_title(name: str) -> str:
     """The heading of a metric, from its key."""
-    words = name.replace("_", " ").replace("log loss", "log-loss").replace("f1", "F1")
+    words = " ".join(_WORDS.get(word, word) for word in name.split("_")).replace("log loss", "log-loss")
     words = re.sub(r"^top (\d+)", r"top-\1", words)
+    words = re.sub(r"^conformal (\d+)", rf"\1{SPACE}% sets:", words)
     return words[:1].upper() + words[1:]
+
+
+_WORDS = {"f1": "F1", "mcc": "MCC", "ece": "ECE", "aurc": "AURC", "roc": "ROC", "auc": "area", "untempered": "at T = 1"}
 
 
 def clean(text: str) -> str:

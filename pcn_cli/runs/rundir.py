@@ -92,6 +92,11 @@ class RunDir:
         return self.root / "metrics.json"
 
     @property
+    def curves(self) -> Path:
+        """The curves behind the numbers, and what calibration gave."""
+        return self.root / "curves.json"
+
+    @property
     def findings(self) -> Path:
         """What a person should know."""
         return self.root / "findings.json"
@@ -128,6 +133,7 @@ class RunDir:
         folders = (here.model, here.report, here.figures, here.overlays)
         files = (
             here.metrics,
+            here.curves,
             here.predictions,
             here.predictions_jsonl,
             here.per_class,

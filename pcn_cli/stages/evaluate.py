@@ -14,6 +14,7 @@ from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.metrics.pointing import play_pointing_game
+from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.metrics.table import confusion, measure, per_class
 from pcn_cli.models.describe import check_available
 from pcn_cli.recipe.schema import Recipe
@@ -143,7 +144,15 @@ def measure_rows(
     used = choose_device(device)
     test = [row for row in rows if row.split == "test"]
     train_labels = [row.label for row in rows if row.split == "train"]
-    written = (run.predictions, run.predictions_jsonl, run.per_class, run.confusion, run.metrics, run.findings)
+    written = (
+        run.predictions,
+        run.predictions_jsonl,
+        run.per_class,
+        run.confusion,
+        run.metrics,
+        run.curves,
+        run.findings,
+    )
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
         scored = []
         for one in score_photos(
@@ -167,7 +176,7 @@ def measure_rows(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
-        found = write_findings(run, rows, measured.metrics, measured.per_class, learned_from=learned_from)
+        found = write_findings(run, rows, measured.metrics, measured.per_class, config, learned_from=learned_from)
     return replace(measured, findings=found)
 
 
@@ -207,14 +216,17 @@ def _write_metrics(
         labels,
         probabilities,
         classes,
+        temperature=config.temperature,
         top_k=recipe.evaluate.top_k,
         seed=recipe.seed,
         train_labels=train_labels or None,
     )
     metrics |= pointing
+    metrics |= measure_promises(labels, probabilities, config, seed=recipe.seed)
     metrics |= candidate_metrics(read_candidates(run), kept=metrics["accuracy"])
     rows = per_class(labels, probabilities, classes)
     write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
+    write_json(run.curves, to_plain(gather_curves(labels, probabilities, config)))
     write_csv(run.per_class, ClassRow.names(), [row.cells() for row in rows])
     counts = confusion(labels, probabilities, classes)
     write_csv(run.confusion, ("label", *classes), ([n, *row] for n, row in zip(classes, counts.tolist(), strict=True)))

@@ -8,6 +8,7 @@ from pcn_cli.files.atomic import write_json
 from pcn_cli.metrics.findings import Facts, findings
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
+from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow, Unreadable
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.candidates_file import read_candidates
@@ -19,6 +20,7 @@ def write_findings(
     rows: Sequence[SplitRow],
     metrics: Mapping[str, Metric],
     per_class: Sequence[ClassRow],
+    config: ModelConfig,
     *,
     learned_from: Sequence[SplitRow] = (),
 ) -> tuple[Finding, ...]:
@@ -29,6 +31,7 @@ def write_findings(
         rows: the run's photos with their parts.
         metrics: of the test part.
         per_class: of the test part.
+        config: of the model, for what calibration promised.
         learned_from: photos that the model learned from elsewhere, with paths that `rows` do not have.
     """
     scan = json.loads(run.scan.read_text(encoding="utf-8"))
@@ -38,6 +41,8 @@ def write_findings(
         train_counts=Counter(row.label for row in rows if row.split == "train"),
         unreadable=tuple(from_plain(Unreadable, plain) for plain in scan["unreadable"]),
         candidates=read_candidates(run),
+        calibration=config.calibration,
+        selection=config.selection,
     )
     found = (*check_run_leaks(run, [*rows, *learned_from]).findings(), *findings(facts))
     ordered = tuple(sorted(found, key=lambda finding: finding.severity != "warning"))

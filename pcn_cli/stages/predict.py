@@ -12,12 +12,15 @@ from pcn_cli.attention.overlay import Look
 from pcn_cli.data.gather import gather_images
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
+from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.overlays import save_overlay
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.training.device import choose_device
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +32,26 @@ class Guess:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """The classes that hold the right one with probability `level`; none where no class is probable enough."""
+
+    level: float
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the model says of one file; `error` tells why there is no label."""
+    """What the model says of one file; `error` tells why there is no label.
+
+    The label is "unknown" and `unknown` true where the confidence is below the model's threshold.
+    """
 
     file: str
     label: str | None = None
     confidence: float | None = None
+    unknown: bool = False
     top: tuple[Guess, ...] = ()
+    sets: tuple[LabelSet, ...] = ()
     error: str | None = None
 
 
@@ -54,9 +70,10 @@ def predict(
     mirror: str | None = None,
     listener: Listener | None = None,
 ) -> list[dict[str, Any]]:
-    """One answer per image, in the order given: `{"file", "label", "confidence", "top": [{"label", "p"}], "error"}`.
+    """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
 
-    What is named twice is answered twice.
+    `top` holds `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. Where the model has a
+    threshold, a less sure photo has the label "unknown". What is named twice is answered twice.
 
     Args:
         images: files, folders (searched for images) and globs; where several are named, a missing one is an answer
@@ -91,7 +108,7 @@ def predict(
         listener.on_note(f"using {model}, the latest finished run")
     network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, listener=listener))
     if sort_into is not None:
-        for label in config.classes:
+        for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
             refuse_among(Path(sort_into) / safe_name(label), named, holders)
     answers = [Answer(file=str(path)) for path in paths]
     taken: set[Path] = set()
@@ -110,14 +127,14 @@ def predict(
         on_unreadable=keep_reason,
     )
     for one in scored:
-        path, label = paths[one.index], one.prediction.predicted
+        path, answer = paths[one.index], _answer(one, config, top=top)
         if overlay is not None:
             target = free_path(Path(overlay), f"{path.stem}.png", taken, replace=True)
             save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
         if sort_into is not None:
-            copy = free_path(Path(sort_into) / safe_name(label), path.name, taken)
+            copy = free_path(Path(sort_into) / safe_name(answer.label or UNKNOWN), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))
-        answers[one.index] = _answer(one, config.classes, top=top)
+        answers[one.index] = answer
         listener.on_progress("predicting", one.index + 1, len(paths))
     return [asdict(answer) for answer in answers]
 
@@ -134,11 +151,19 @@ def _holding_folders(paths: Sequence[Path]) -> set[Path]:
     return {Path(os.path.realpath(folder)) for folder in folders}
 
 
-def _answer(one: Scored, classes: Sequence[str], *, top: int) -> Answer:
-    ranked = sorted(zip(one.prediction.probabilities, classes, strict=True), key=lambda pair: (-pair[0], pair[1]))
+def _answer(one: Scored, config: ModelConfig, *, top: int) -> Answer:
+    prediction = one.prediction
+    ranked = sorted(zip(prediction.probabilities, config.classes, strict=True), key=lambda pair: (-pair[0], pair[1]))
+    unknown = config.selection is not None and config.selection.declines(prediction.confidence)
     return Answer(
-        file=one.prediction.file,
-        label=one.prediction.predicted,
-        confidence=one.prediction.confidence,
+        file=prediction.file,
+        label=UNKNOWN if unknown else prediction.predicted,
+        confidence=prediction.confidence,
+        unknown=unknown,
         top=tuple(Guess(label=label, p=p) for p, label in ranked[:top]),
+        sets=tuple(
+            LabelSet(level=level.level, labels=tuple(label for p, label in ranked if p >= level.least_probability))
+            for level in config.conformal
+            if level.least_probability is not None
+        ),
     )

@@ -11,6 +11,7 @@ from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.records.codec import from_plain
+from pcn_cli.records.curves import Curves
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.photos import PARTS, Unreadable
 from pcn_cli.records.predictions import Prediction
@@ -89,6 +90,7 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
         baseline=_baseline(run, metrics),
         candidates=read_candidates(run),
         per_class=_per_class(run),
+        confidence=from_plain(Curves, _json(run.curves, {})) if run.curves.is_file() else None,
         findings=tuple(from_plain(Finding, plain) for plain in _json(run.findings, [])),
         history=read_history(run.history),
         figures=_figures(run),

@@ -17,7 +17,8 @@ from pcn_cli.data.augment import Augmentation
 from pcn_cli.data.loaders import PhotoBatches
 from pcn_cli.data.split import fingerprint, read_split
 from pcn_cli.files.atomic import write_with
-from pcn_cli.metrics.table import measure
+from pcn_cli.metrics.answers import collect_answers
+from pcn_cli.metrics.decisions import accuracy
 from pcn_cli.models.build import start_model
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.recipe.duration import parse_duration
@@ -28,6 +29,7 @@ from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.records.training import EpochRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
+from pcn_cli.stages.calibrate import calibrate_model
 from pcn_cli.stages.candidates_file import read_candidates, write_candidates
 from pcn_cli.stages.history_file import read_history, write_history
 from pcn_cli.stages.listener import Listener
@@ -85,7 +87,7 @@ class Work:
 
     def accuracy(self, part: Part, probabilities: Probabilities) -> Metric:
         """The accuracy of `probabilities` on the photos of a part."""
-        return measure([row.label for row in self.part(part)], probabilities, self.classes)["accuracy"]
+        return accuracy(collect_answers([row.label for row in self.part(part)], probabilities, self.classes))
 
 
 def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener, stop: StopRequest) -> None:
@@ -118,7 +120,19 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         )
         kept, state = _train(model, work)
         model.load_state_dict(state)
-        save_model_folder(run.model, model, config)
+        calibrated = calibrate_model(
+            model,
+            config,
+            work.part("val"),
+            root=work.root,
+            device=work.device,
+            batch_size=recipe.evaluate.batch_size,
+            workers=loading_workers(recipe, work.device),
+            seed=recipe.seed,
+            target_accuracy=recipe.evaluate.target_accuracy,
+            listener=listener,
+        )
+        save_model_folder(run.model, model, calibrated)
         update_record(run, kept=kept)
 
 

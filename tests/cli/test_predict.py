@@ -148,7 +148,8 @@ def handed_over(monkeypatch, tmp_path):
 
     def answer(images, **options):
         got.update(options, images=images)
-        return [{"file": "a.png", "label": "x", "confidence": 1.0, "top": [{"label": "x", "p": 1.0}], "error": None}]
+        known = {"label": "x", "confidence": 1.0, "unknown": False, "top": [{"label": "x", "p": 1.0}], "sets": []}
+        return [{"file": "a.png", "error": None, **known}]
 
     monkeypatch.setattr("pcn_cli.stages.predict.predict", answer)
     monkeypatch.delenv("PCN_MIRROR", raising=False)
@@ -213,4 +214,5 @@ def test_weights_come_from_the_mirror(pcn, photos):
 def test_csv_has_a_column_per_rank(pcn, photos, tiny_model):
     shown = pcn("predict", "p/a.png", "--model", tiny_model, "--csv", "--top", "3").stdout.decode()
     header = next(csv.reader(io.StringIO(shown)))
-    assert header == ["file", "label", "confidence", "label_1", "p_1", "label_2", "p_2", "label_3", "p_3", "error"]
+    ranked = ["label_1", "p_1", "label_2", "p_2", "label_3", "p_3"]
+    assert header == ["file", "label", "confidence", "unknown", *ranked, "error"]

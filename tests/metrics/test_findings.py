@@ -1,6 +1,7 @@
 from typing import Any
 
 from pcn_cli.metrics.findings import CHECKS, Facts, findings
+from pcn_cli.records.calibration import Calibration, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.records.photos import Unreadable
 
@@ -73,6 +74,32 @@ def test_tuning_that_did_not_help_is_told_with_both_losses() -> None:
     assert findings(facts(candidates=candidates[:1])) == ()
 
 
+def test_a_target_that_no_threshold_reaches_is_a_warning() -> None:
+    (found,) = findings(facts(selection=Selection(target=0.98, photos=50)))
+
+    assert (found.severity, found.title) == ("warning", "No threshold reaches the wished accuracy of 98.0 %")
+    assert found.evidence.startswith("On 50 validation photos ")
+
+
+def test_a_target_that_the_test_photos_refute_is_a_warning() -> None:
+    wanted = Selection(target=0.98, photos=50, threshold=0.7, answered=40, right=40)
+    metrics = facts().metrics | {"threshold_accuracy": metric(0.9, 0.8, 0.95)}
+
+    (found,) = findings(facts(selection=wanted, metrics=metrics))
+
+    assert found.evidence == "90.0 % of 50 answers are right here; on the validation photos it was 100.0 % of 40."
+    met = facts().metrics | {"threshold_accuracy": metric(0.97, 0.9, 0.99)}
+    assert findings(facts(selection=wanted, metrics=met)) == ()
+
+
+def test_a_temperature_that_was_not_fitted_is_a_note() -> None:
+    (found,) = findings(facts(calibration=Calibration(validation_photos=12, photos=0)))
+
+    assert (found.severity, found.title) == ("note", "The confidences are as the network gives them")
+    assert found.evidence == "12 validation photos are too few to fit a temperature."
+    assert findings(facts(calibration=Calibration(validation_photos=60, photos=30))) == ()
+
+
 def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
     found = findings(
         facts(
@@ -81,9 +108,11 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
             train_counts={"daisy": 1, "roses": 9},
             unreadable=[Unreadable(file="a.jpg", reason="empty")],
             candidates=[Candidate(name="probe", val_log_loss=0.1), Candidate(name="tuned", val_log_loss=0.2)],
+            calibration=Calibration(validation_photos=3, photos=0),
+            selection=Selection(target=0.9, photos=3),
         )
     )
 
     assert len(found) == len(CHECKS)
-    assert [one.severity for one in found] == ["warning"] * 3 + ["note"] * 2
+    assert [one.severity for one in found] == ["warning"] * 4 + ["note"] * 3
     assert all(one.remedy for one in found)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from pcn_cli.metrics.table import METRICS, baseline, confusion, measure, per_class
+from pcn_cli.metrics.baselines import baseline
+from pcn_cli.metrics.table import METRICS, confusion, measure, per_class
 
 CLASSES = ("daisy", "roses", "tulips")
 
@@ -22,22 +23,33 @@ def random_answers(n: int = 200, count: int = 6, seed: int = 0) -> tuple[list[st
 def test_every_row_is_measured_in_display_order() -> None:
     labels, probabilities, classes = random_answers()
 
-    measured = measure(labels, probabilities, classes, top_k=5, train_labels=labels)
+    measured = measure(labels, probabilities, classes, temperature=1.3, top_k=5, train_labels=labels)
 
     assert list(measured) == [row.key.format(k=5) for row in METRICS]
     assert list(measured) == [
         "accuracy",
         "balanced_accuracy",
         "macro_f1",
+        "mcc",
         "log_loss",
+        "log_loss_untempered",
+        "brier",
+        "ece",
+        "ece_untempered",
         "top_5_accuracy",
+        "mean_average_precision",
+        "roc_auc",
+        "aurc",
         "baseline_majority",
+        "baseline_prior_log_loss",
     ]
-    for metric in measured.values():
+    without = {"ece", "ece_untempered", "baseline_prior_log_loss"}
+    for name, metric in measured.items():
         assert metric.n == 200
-        assert metric.ci_low is not None
-        assert metric.ci_low < metric.value < metric.ci_high
-        assert "interval" in metric.method
+        assert (metric.ci_low is None) is (name in without)
+        if name not in without:
+            assert metric.ci_low < metric.value < metric.ci_high
+            assert "interval" in metric.method
 
 
 def test_values_are_those_of_scikit_learn() -> None:
@@ -55,6 +67,11 @@ def test_values_are_those_of_scikit_learn() -> None:
     assert measured["log_loss"].value == pytest.approx(
         reference.log_loss(labels, exact, labels=sorted(classes)), rel=1e-12
     )
+    onehot = np.array(labels)[:, None] == np.sort(classes)
+    assert measured["mcc"].value == pytest.approx(reference.matthews_corrcoef(labels, predicted))
+    assert measured["brier"].value == pytest.approx(((exact - onehot) ** 2).sum(axis=1).mean())
+    assert measured["roc_auc"].value == pytest.approx(reference.roc_auc_score(labels, exact, multi_class="ovr"))
+    assert measured["mean_average_precision"].value == pytest.approx(reference.average_precision_score(onehot, exact))
     assert measured["top_3_accuracy"].value == pytest.approx(
         reference.top_k_accuracy_score(labels, exact, k=3, labels=sorted(classes))
     )
@@ -124,6 +141,33 @@ def test_the_baseline_guesses_what_is_most_frequent_in_training() -> None:
     assert metric.value == 0.25
     assert metric.n == 4
     assert metric.method == "always guessing roses, the most frequent class in training; Wilson interval"
+
+
+def test_the_prior_baseline_knows_only_the_shares_of_training() -> None:
+    measured = measure(["daisy", "roses"], np.eye(2, 3), CLASSES, train_labels=["daisy"] * 3 + ["roses"])
+
+    assert measured["baseline_prior_log_loss"].value == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2)
+
+
+def test_figures_without_the_temperature_are_those_of_the_bare_logits() -> None:
+    labels, probabilities, classes = random_answers()
+    hot = np.asarray(probabilities, dtype=np.float64) ** (1 / 2.5)
+    bare, tempered = measure(labels, probabilities, classes), measure(labels, hot, classes, temperature=2.5)
+
+    assert tempered["log_loss_untempered"].value == pytest.approx(bare["log_loss"].value)
+    assert tempered["ece_untempered"].value == pytest.approx(bare["ece"].value)
+    assert "ece_untempered" not in bare
+    assert tempered["accuracy"] == bare["accuracy"]
+
+
+def test_few_photos_are_marked() -> None:
+    assert measure(["daisy"] * 19, np.full((19, 3), 1 / 3), CLASSES)["accuracy"].few
+    assert not measure(["daisy"] * 20, np.full((20, 3), 1 / 3), CLASSES)["accuracy"].few
+    assert [row.few for row in per_class(["daisy"] * 20 + ["roses"], np.full((21, 3), 1 / 3), CLASSES)] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_confusion_has_true_classes_in_rows_in_the_given_order() -> None:

@@ -90,7 +90,8 @@ def test_timm_reads_the_folder(tmp_path: Path, name: str) -> None:
 
 def test_our_own_facts_stand_at_the_top_level(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    ours = {"classes", "preprocessing", "patch_grid", "temperature", "card", "licence"}
+    calibrated = {"temperature", "calibration", "selection", "conformal"}
+    ours = {"classes", "preprocessing", "patch_grid", "card", "licence"} | calibrated
     timms = {"architecture", "model_args", "num_classes", "num_features", "label_names", "pretrained_cfg"}
     assert set(config) == ours | timms
     assert config["classes"] == ["oak", "beech, copper", "Ærø"]
@@ -105,6 +106,8 @@ def test_our_own_facts_stand_at_the_top_level(folder: Path) -> None:
         ({"classes": "oak"}, "expected list"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": "warm"}, "config"),
+        ({"selection": {"target": 0.9, "photos": 9, "threshold": 2}}, "threshold from 0 to 1"),
+        ({"conformal": [{"level": 0.9, "photos": 20, "least_probability": -1}]}, "no such conformal sets"),
         ({"preprocessing": {"height": 0, "width": 4}}, "no such preprocessing"),
         ({"preprocessing": {"height": 8, "width": 8, "std": [0, 1, 1]}}, "no such preprocessing"),
         ({"preprocessing": {"height": 8, "width": 8, "fit": "stretch"}}, "stretch"),

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
+from pcn_cli.records.curves import Bin, Curve, Curves
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
@@ -84,13 +86,22 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
     ]
     return ReportContent(
         **{key: getattr(base, key) for key in ("title", "run", "part", "facts", "classes", "predictions", "looks")},
-        metrics={"accuracy": accuracy, "log_loss": Metric(value=0.4, n=n, method=name("mean loss"))},
+        metrics={
+            "accuracy": accuracy,
+            "log_loss": Metric(value=0.4, n=n, method=name("mean loss")),
+            "threshold_coverage": guessing,
+            "threshold_accuracy": accuracy,
+            "conformal_90_coverage": accuracy,
+            "conformal_90_set_size": Metric(value=1.2, n=n, method=name("mean size"), ci_low=1.1, ci_high=1.3),
+            "conformal_90_empty": guessing,
+        },
         baseline=Baseline(label=base.classes[0], accuracy=guessing),
         candidates=(
             Candidate(name="probe", val_log_loss=0.3, accuracy=accuracy, kept=True),
             Candidate(name="tuned", val_log_loss=0.4, accuracy=guessing),
         ),
         per_class=tuple(ClassRow(label=c, precision=0.5, recall=0.5, f1=0.5, support=n // 3) for c in base.classes),
+        confidence=invent_curves(n),
         findings=(
             Finding(severity="note", title=name("a note"), evidence=name("seen"), remedy=name("do")),
             Finding(severity="warning", title=name("a warning"), evidence=name("seen")),
@@ -107,6 +118,23 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             recipe=name("seed: 0"),
             versions={"pcn": name("0.1")},
             facts=(("device", name("cpu")),),
+        ),
+    )
+
+
+def invent_curves(n: int) -> Curves:
+    """What an evaluation of n pictures says of the confidences."""
+    bins = tuple(Bin(confidence=c, accuracy=c - 0.05, photos=n // 4) for c in (0.4, 0.6, 0.8, 0.95))
+    return Curves(
+        coverage=Curve(x=(0.1, 0.5, 1.0), y=(1.0, 0.95, 0.8)),
+        before=bins,
+        after=bins,
+        temperature=1.4,
+        calibration=Calibration(validation_photos=60, photos=30, log_loss_before=0.6, log_loss_after=0.5),
+        selection=Selection(target=0.95, photos=60, threshold=0.7, answered=40, right=38),
+        conformal=(
+            ConformalLevel(level=0.9, photos=30, least_probability=0.2),
+            ConformalLevel(level=0.95, photos=30),
         ),
     )
 

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from pcn_cli.report.write import write_report
 
-PAGES = ("overview", "gallery", "classes", "confusions", "training", "photos", "reproduce")
+PAGES = ("overview", "gallery", "classes", "confusions", "confidence", "training", "photos", "reproduce")
 PAYLOADS = (
     "<script>window.hacked=1</script>",
     "</script><script>window.hacked=1</script>",
@@ -282,6 +282,29 @@ def test_without_javascript_the_figures_the_tables_and_24_pictures_remain(visit,
     expect(seen.page.locator("table.matrix")).to_be_visible()
     expect(seen.page.locator("form")).to_be_hidden()
     expect(seen.page.locator("#theme")).to_be_hidden()
+
+
+def test_the_threshold_can_be_moved_and_says_what_it_gives(visit, report, invent):
+    seen = visit(report, "#confidence")
+    predictions = invent(60).predictions
+    for least in (0.7, 0.9):
+        seen.page.locator("#threshold").fill(str(round(100 * least)))
+        given = [p for p in predictions if round(p.confidence, 5) >= least]
+        right = sum(p.correct for p in given)
+        words = seen.page.locator("#threshold-words").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+        assert words == (
+            f"from {100 * least:.1f} % on: {100 * len(given) / 60:.1f} % answered, "
+            f"{100 * right / len(given):.1f} % of these right ({right} of {len(given)})"
+        )
+
+
+def test_the_page_on_confidence_says_what_is_promised_and_where_photos_are_missing(visit, report):
+    seen = visit(report, "#confidence")
+    text = seen.page.locator("#confidence").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "a temperature of 1.4000, fitted on 30 validation pictures" in text
+    assert "Below a confidence of 70.0 % the answer is “unknown”" in text
+    assert "not enough photos" in text
+    assert seen.page.locator("#confidence .point").count() == 8
 
 
 def test_thousands_of_predictions_never_stand_in_the_page_at_once(visit, tmp_path, invent, photo):

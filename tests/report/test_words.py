@@ -27,6 +27,8 @@ def test_an_unknown_number_is_a_dash_and_an_unknown_interval_nothing():
         ("top_5_accuracy", "Top-5 accuracy"),
         ("log_loss", "Log-loss"),
         ("per_class", "Per class"),
+        ("ece_untempered", "ECE at T = 1"),
+        ("conformal_90_set_size", "90\N{NO-BREAK SPACE}% sets: set size"),
     ],
 )
 def test_a_key_becomes_a_heading(key, title):

@@ -17,6 +17,7 @@ FIXED_FILES = {
     "attention.npz",
     "candidates.json",
     "confusion.csv",
+    "curves.json",
     "figures/confusion.png",
     "figures/confusion.svg",
     "figures/history.png",

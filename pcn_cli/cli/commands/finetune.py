@@ -80,6 +80,10 @@ def finetune(
     boxes: Boxes = None,
     group_by: GroupBy = None,
     fail_on: FailOn = None,
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option(help="Wished share of right answers; less sure photos become `unknown`.", metavar="0.98"),
+    ] = None,
     keep_checkpoints: Annotated[
         bool, typer.Option("--keep-checkpoints", help="Keep the checkpoints of the finished run.")
     ] = False,
@@ -113,6 +117,7 @@ def finetune(
             boxes=boxes,
             group_by=group_by,
             fail_on=fail_on and fail_on.value,
+            target_accuracy=target_accuracy,
             keep_checkpoints=keep_checkpoints or None,
             dry_run=dry_run,
             offline=offline,

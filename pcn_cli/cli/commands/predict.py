@@ -126,7 +126,8 @@ def _show(answers: list[dict[str, Any]]) -> None:
         if answer["error"]:
             table.add_row(safe(answer["file"]), f"[red]unreadable: {safe(answer['error'])}[/red]", "", "")
         else:
-            others = ", ".join(f"{safe(guess['label'])} {guess['p']:.1%}" for guess in answer["top"][1:3])
+            likely = answer["top"][:2] if answer["unknown"] else answer["top"][1:3]
+            others = ", ".join(f"{safe(guess['label'])} {guess['p']:.1%}" for guess in likely)
             table.add_row(safe(answer["file"]), safe(answer["label"]), f"{answer['confidence']:.1%}", others)
     out.print(table)
 
@@ -134,12 +135,13 @@ def _show(answers: list[dict[str, Any]]) -> None:
 def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:
     ranks = range(1, min(top, max((len(answer["top"]) for answer in answers), default=0)) + 1)
     rows: list[list[Any]] = [
-        ["file", "label", "confidence", *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]
+        ["file", "label", "confidence", "unknown", *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]
     ]
     for answer in answers:
         guesses = [cell for guess in answer["top"] for cell in (guess["label"], guess["p"])]
         guesses += [""] * (2 * len(ranks) - len(guesses))
-        row = [answer["file"], answer["label"] or "", answer["confidence"] or "", *guesses, answer["error"] or ""]
+        fixed = [answer["file"], answer["label"] or "", answer["confidence"] or "", int(answer["unknown"])]
+        row = [*fixed, *guesses, answer["error"] or ""]
         rows.append([disarm_cell(cell) for cell in row])
     return rows
 

@@ -1,6 +1,7 @@
 """The pages of the report in the order of the navigation."""
 
 from pcn_cli.report.pages.classes import CLASSES
+from pcn_cli.report.pages.confidence import CONFIDENCE
 from pcn_cli.report.pages.confusions import CONFUSIONS
 from pcn_cli.report.pages.gallery import GALLERY
 from pcn_cli.report.pages.overview import OVERVIEW
@@ -10,4 +11,14 @@ from pcn_cli.report.pages.prediction import PREDICTION
 from pcn_cli.report.pages.reproduce import REPRODUCE
 from pcn_cli.report.pages.training import TRAINING
 
-PAGES: tuple[Page, ...] = (OVERVIEW, GALLERY, CLASSES, CONFUSIONS, TRAINING, PHOTOS, REPRODUCE, PREDICTION)
+PAGES: tuple[Page, ...] = (
+    OVERVIEW,
+    GALLERY,
+    CLASSES,
+    CONFUSIONS,
+    CONFIDENCE,
+    TRAINING,
+    PHOTOS,
+    REPRODUCE,
+    PREDICTION,
+)

@@ -58,6 +58,7 @@ addEventListener("DOMContentLoaded", () => {
     data = rows;
     startGallery();
     startPrediction();
+    startThreshold();
     follow();
     document.documentElement.classList.add("ready");
   }).catch((error) => showTrouble(error.message));

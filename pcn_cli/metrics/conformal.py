@@ -1,0 +1,47 @@
+"""Conformal sets: split conformal prediction with the LAC score, so that a set holds the label as often as promised.
+
+Sadinle, Lei and Wasserman 2019, arXiv:1609.00451. The promise is an average over calibration and new photos of the same
+kind. A set may be empty: then no class is probable enough.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcn_cli.records.calibration import ConformalLevel
+
+LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
+
+Floats = NDArray[np.float64]
+
+
+def calibrate_sets(probabilities: Floats, targets: NDArray[np.int64]) -> tuple[ConformalLevel, ...]:
+    """What a class needs to be in the sets of each level, from photos that the temperature never saw.
+
+    Args:
+        probabilities: (n, K), with the temperature.
+        targets: (n,) true classes.
+    """
+    falling = np.sort(probabilities[np.arange(targets.size), targets])[::-1]
+    return tuple(_calibrate_level(level, falling) for level in LEVELS)
+
+
+def in_set(probabilities: Floats, level: ConformalLevel) -> NDArray[np.bool_]:
+    """Which classes the set of each photo holds, (n, K).
+
+    Raises:
+        ValueError: the level was not calibrated.
+    """
+    if level.least_probability is None:
+        raise ValueError(f"not enough photos for sets of {level.level:.0%}")
+    return np.asarray(probabilities >= level.least_probability)
+
+
+def _calibrate_level(level: float, falling: Floats) -> ConformalLevel:
+    """The level with the probability that ⌈(n + 1) · level⌉ of the n labels reach."""
+    count = falling.size
+    if count < LEVELS[level]:
+        return ConformalLevel(level=level, photos=count)
+    rank = math.ceil((count + 1) * level - 1e-9)  # 0.9 · 20 is a little more than 18
+    return ConformalLevel(level=level, photos=count, least_probability=float(falling[rank - 1]))

@@ -1,0 +1,62 @@
+"""Selective prediction: to answer only where the model is sure enough, and how much is right then.
+
+El-Yaniv and Wiener 2010; Geifman and El-Yaniv 2017, arXiv:1705.08500. Photos of the same confidence are answered
+together.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcn_cli.records.calibration import Selection
+
+FEWEST = 10  # answered validation photos below which an accuracy is not to be promised
+
+Floats = NDArray[np.float64]
+Truths = NDArray[np.bool_]
+
+
+def coverage_curve(confidences: Floats, right: Truths) -> tuple[Floats, Floats]:
+    """Shares of photos answered, rising to 1, and the accuracy on those: one point per distinct confidence."""
+    order, ends = _groups(confidences)
+    answered = ends + 1
+    return answered / order.size, np.cumsum(right[order])[ends] / answered
+
+
+def risk_area(confidences: Floats, right: Truths, weights: Floats) -> Floats:
+    """AURC, (R,): the mean share of mistakes over all coverages, for photos with each row of `weights` (R, n)."""
+    order, ends = _groups(confidences)
+    drawn = weights[:, order]
+    answered = np.cumsum(drawn, axis=1)[:, ends]
+    wrong = np.cumsum(drawn * ~right[order], axis=1)[:, ends]
+    steps = np.diff(answered, axis=1, prepend=0.0)
+    risks = np.divide(wrong, answered, out=np.zeros_like(wrong), where=answered > 0)
+    return np.asarray((steps * risks).sum(axis=1) / answered[:, -1])
+
+
+def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Selection:
+    """The lowest confidence from which on at least `target` of the answers are right, and at least 10 are given.
+
+    Args:
+        confidences: (n,) of the validation photos, with the temperature.
+        right: (n,) whether the most probable class is the label.
+        target: wished accuracy.
+    """
+    order, ends = _groups(confidences)
+    answered, correct = ends + 1, np.cumsum(right[order])[ends]
+    fitting = np.flatnonzero((correct >= target * answered - 1e-9) & (answered >= FEWEST))
+    if fitting.size == 0:
+        return Selection(target=target, photos=order.size)
+    best = fitting[-1]
+    return Selection(
+        target=target,
+        photos=order.size,
+        threshold=float(confidences[order[ends[best]]]),
+        answered=int(answered[best]),
+        right=int(correct[best]),
+    )
+
+
+def _groups(confidences: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The photos with the surest first, and the places where the next one is less sure."""
+    order = np.argsort(-confidences, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(confidences[order])), order.size - 1)

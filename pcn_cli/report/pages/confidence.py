@@ -1,0 +1,96 @@
+"""Confidence: whether "80 % sure" is right four times in five, what answering less gains, and sets of classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import floor
+
+from pcn_cli.records.calibration import ConformalLevel
+from pcn_cli.records.curves import Bin, Curve
+from pcn_cli.records.metrics import Metric
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.page import Page
+
+SIDE = 300  # of a chart, in its own units
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """One reliability chart: its heading, the calibration error, the bins and their places (x, y, radius)."""
+
+    title: str
+    error: Metric | None
+    bins: tuple[Bin, ...]
+    places: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """What the sets of one level give; the metrics are None where there were not enough photos."""
+
+    level: ConformalLevel
+    coverage: Metric | None
+    size: Metric | None
+    empty: Metric | None
+
+
+def view_confidence(draft: Draft) -> dict[str, object] | None:
+    """The values of templates/confidence.html; None where nothing was measured."""
+    curves, metrics = draft.content.confidence, draft.content.metrics
+    if curves is None:
+        return None
+    charts = [_reliability("With the temperature", curves.after, metrics.get("ece"))]
+    if curves.temperature != 1:
+        charts.insert(0, _reliability("Without it", curves.before, metrics.get("ece_untempered")))
+    lowest = floor(10 * min(curves.coverage.y)) / 10
+    return {
+        "temperature": curves.temperature,
+        "calibration": curves.calibration,
+        "selection": curves.selection,
+        "charts": charts,
+        "metrics": metrics,
+        "side": SIDE,
+        "lowest": lowest,
+        "line": _line(curves.coverage, lowest),
+        "steps": _steps(curves.coverage),
+        "sets": [_sets(level, metrics) for level in curves.conformal],
+    }
+
+
+def _reliability(title: str, bins: tuple[Bin, ...], error: Metric | None) -> Reliability:
+    most = max(one.photos for one in bins)
+    places = tuple(
+        (
+            round(SIDE * one.confidence, 1),
+            round(SIDE * (1 - one.accuracy), 1),
+            round(3 + 3 * (one.photos / most) ** 0.5, 1),
+        )
+        for one in bins
+    )
+    return Reliability(title=title, error=error, bins=bins, places=places)
+
+
+def _line(curve: Curve, lowest: float) -> str:
+    """The curve as points of an SVG line, the accuracy between `lowest` and 1."""
+    span = max(1 - lowest, 0.1)
+    return " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y) / span:.1f}" for x, y in zip(curve.x, curve.y, strict=True))
+
+
+def _steps(curve: Curve) -> list[tuple[float, float]]:
+    """About ten points of the curve for a table, from all answered to few."""
+    wanted = [share / 10 for share in range(10, 0, -1)]
+    points = list(zip(curve.x, curve.y, strict=True))
+    nearest = [min(points, key=lambda point: abs(point[0] - share)) for share in wanted]
+    return list(dict.fromkeys(nearest))
+
+
+def _sets(level: ConformalLevel, metrics: Mapping[str, Metric]) -> Sets:
+    name = f"conformal_{100 * level.level:.0f}"
+    return Sets(
+        level=level,
+        coverage=metrics.get(f"{name}_coverage"),
+        size=metrics.get(f"{name}_set_size"),
+        empty=metrics.get(f"{name}_empty"),
+    )
+
+
+CONFIDENCE = Page(name="confidence", title="Confidence", view=view_confidence)

@@ -1,0 +1,84 @@
+"""Calibrate: what the validation part says of the trained model's confidence, put into its config."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pcn_cli.metrics.calibration import FEWEST, calibrate, divide_validation, temper
+from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
+from pcn_cli.metrics.selective import choose_threshold
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.scoring import score_photos
+
+
+def calibrate_model(
+    model: nn.Module,
+    config: ModelConfig,
+    rows: Sequence[SplitRow],
+    *,
+    root: Path,
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    target_accuracy: float | None,
+    listener: Listener,
+) -> ModelConfig:
+    """The config with temperature, threshold and conformal sets from the validation `rows`.
+
+    They are scored anew, exactly as predict and evaluate score photos.
+    """
+    listener.on_stage("calibrate")
+    scored = []
+    plain = replace(config, temperature=1.0)
+    files = [row.file for row in rows]
+    for one in score_photos(
+        model, plain, root=root, files=files, device=device, batch_size=batch_size, workers=workers
+    ):
+        scored.append(one.prediction.probabilities)
+        listener.on_progress("calibrating", len(scored), len(rows))
+    probabilities = np.array(scored)
+    targets = np.array([config.classes.index(row.label) for row in rows])
+    fitting, rest = divide_validation(targets, seed=seed)
+    temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
+    tempered = temper(probabilities, temperature)
+    selection = None
+    if target_accuracy is not None:
+        right = tempered.argmax(axis=1) == targets
+        selection = choose_threshold(tempered.max(axis=1), right, target=target_accuracy)
+    calibrated = replace(
+        config,
+        temperature=temperature,
+        calibration=calibration,
+        selection=selection,
+        conformal=calibrate_sets(tempered[rest], targets[rest]),
+    )
+    for note in _notes(calibrated):
+        listener.on_note(note)
+    return calibrated
+
+
+def _notes(config: ModelConfig) -> list[str]:
+    """What could not be calibrated, a sentence each."""
+    notes = []
+    if config.calibration and not config.calibration.photos:
+        found = config.calibration.validation_photos
+        notes.append(f"temperature 1: {found} validation photos are fewer than {FEWEST}")
+    if config.selection and config.selection.threshold is None:
+        notes.append(
+            f"no threshold reaches an accuracy of {config.selection.target:.1%} on the "
+            f"{config.selection.photos} validation photos, so every photo is answered"
+        )
+    notes += [
+        f"not enough photos for {level.level:.0%} sets: {level.photos} validation photos are left for them, "
+        f"at least {LEVELS[level.level]} are needed"
+        for level in config.conformal
+        if level.least_probability is None
+    ]
+    return notes

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+
+from pcn_cli.metrics.calibration import (
+    calibrate,
+    divide_validation,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    temper,
+)
+
+
+def draw(n: int, count: int = 4, sharpness: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (n, count) that are `sharpness` times too sure, and targets drawn from the honest ones."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (n, count))
+    honest = softmax(logits, axis=1)
+    targets = (honest.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
+    return softmax(sharpness * logits, axis=1), targets
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_temperature_finds_how_much_too_sure_the_model_is(sharpness: float) -> None:
+    probabilities, targets = draw(4000, sharpness=sharpness)
+
+    assert fit_temperature(probabilities, targets) == pytest.approx(sharpness, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_temperature_never_raises_the_log_loss_it_is_fitted_on(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities, targets = draw(int(rng.integers(1, 60)), sharpness=rng.choice([0.1, 1, 10, 300]), seed=seed)
+
+    temperature, found = calibrate(probabilities, targets, validation_photos=99)
+
+    assert 0.05 <= temperature <= 20
+    assert found.log_loss_after <= found.log_loss_before
+    before = log_loss(targets, probabilities, labels=range(4))
+    after = log_loss(targets, temper(probabilities, temperature), labels=range(4))
+    assert after <= before + 1e-12
+
+
+def test_a_perfect_model_and_certain_zeros_break_nothing() -> None:
+    assert 0.05 <= fit_temperature(np.eye(3), np.arange(3)) <= 20
+    wrong = fit_temperature(np.eye(3), np.array([1, 2, 0]))
+    assert np.isfinite(temper(np.eye(3), wrong)).all()
+
+
+def test_a_class_without_a_validation_photo_does_not_matter() -> None:
+    probabilities, targets = draw(600, sharpness=2)
+    present = targets != 3
+
+    assert fit_temperature(probabilities[present], targets[present]) == pytest.approx(2, rel=0.5)
+
+
+def test_tempering_is_softmax_of_divided_logits_and_can_be_taken_back() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (50, 5))
+    probabilities = softmax(logits, axis=1)
+
+    tempered = temper(probabilities, 1.7)
+
+    assert tempered == pytest.approx(softmax(logits / 1.7, axis=1), rel=1e-12)
+    assert temper(tempered, 1 / 1.7) == pytest.approx(probabilities, rel=1e-9)
+
+
+@pytest.mark.parametrize(("photos", "fitting"), [(1, 0), (29, 0), (30, 30), (50, 30), (60, 30), (200, 100)])
+def test_the_temperature_gets_half_of_the_photos_at_least_thirty_or_none(photos: int, fitting: int) -> None:
+    chosen, rest = divide_validation(np.arange(photos) % 3, seed=0)
+
+    assert chosen.size == fitting
+    assert sorted([*chosen, *rest]) == list(range(photos))
+
+
+def test_both_halves_hold_every_class_in_its_share_and_follow_the_seed() -> None:
+    targets = np.repeat([0, 1, 2], [100, 40, 20])
+
+    chosen, rest = divide_validation(targets, seed=1)
+
+    assert np.abs(np.bincount(targets[chosen]) - [50, 20, 10]).max() <= 1
+    assert (chosen == divide_validation(targets, seed=1)[0]).all()
+    assert (chosen != divide_validation(targets, seed=2)[0]).any()
+    assert rest.size == 80
+
+
+def test_under_thirty_photos_the_temperature_stays_one() -> None:
+    temperature, found = calibrate(np.empty((0, 3)), np.empty(0, dtype=int), validation_photos=29)
+
+    assert temperature == 1
+    assert (found.photos, found.validation_photos, found.log_loss_before) == (0, 29, None)
+
+
+def test_bins_hold_equally_many_photos_and_their_error_is_what_lies_between() -> None:
+    confidences = np.linspace(0.4, 1, 100)
+    right = np.arange(100) % 2 == 0
+
+    bins = reliability(confidences, right)
+
+    assert len(bins) == 15
+    assert {one.photos for one in bins} == {6, 7}
+    assert sum(one.photos for one in bins) == 100
+    by_hand = sum(one.photos * abs(one.confidence - one.accuracy) for one in bins) / 100
+    assert expected_calibration_error(bins) == pytest.approx(by_hand)
+    assert len(reliability(confidences[:3], right[:3])) == 3
+
+
+def test_a_calibrated_model_has_a_small_error_and_a_sharpened_one_a_large() -> None:
+    errors = []
+    for sharpness in (1.0, 3.0):
+        probabilities, targets = draw(4000, sharpness=sharpness)
+        right = probabilities.argmax(axis=1) == targets
+        errors.append(expected_calibration_error(reliability(probabilities.max(axis=1), right)))
+    assert errors[0] < 0.03 < 0.08 < errors[1]

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from scipy.stats import betabinom
+
+from pcn_cli.metrics.conformal import calibrate_sets, in_set
+from pcn_cli.records.calibration import ConformalLevel
+
+
+def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    targets = rng.integers(0, 6, n)
+    return softmax(rng.normal(0, 1, (n, 6)) + 1.5 * np.eye(6)[targets], axis=1), targets
+
+
+@pytest.mark.parametrize("photos", [40, 150])
+def test_the_sets_of_new_photos_cover_within_the_beta_binomial_band(photos: int) -> None:
+    rng, tests, trials = np.random.default_rng(photos), 2000, 200
+    outside, total = {0.9: 0, 0.95: 0}, {0.9: 0, 0.95: 0}
+    for _ in range(trials):
+        levels = calibrate_sets(*draw(rng, photos))
+        probabilities, targets = draw(rng, tests)
+        for level in levels:
+            held = int(in_set(probabilities, level)[np.arange(tests), targets].sum())
+            rank = int(np.ceil((photos + 1) * level.level - 1e-9))
+            low, high = betabinom(tests, rank, photos + 1 - rank).ppf([0.005, 0.995])
+            outside[level.level] += not low <= held <= high
+            total[level.level] += held
+    for level, count in outside.items():
+        # 1 of 100 may lie outside: 8 of 200 is beyond chance (p < 0.001).
+        assert count < 8, level
+        assert level - 0.01 <= total[level] / (trials * tests) <= level + 1 / photos + 0.01
+
+
+@pytest.mark.parametrize(
+    ("photos", "known"),
+    [(0, (False, False)), (19, (False, False)), (20, (True, False)), (39, (True, False)), (40, (True, True))],
+)
+def test_too_few_photos_give_no_sets(photos: int, known: tuple[bool, bool]) -> None:
+    levels = calibrate_sets(*draw(np.random.default_rng(0), photos))
+
+    assert tuple(level.level for level in levels) == (0.9, 0.95)
+    assert tuple(level.least_probability is not None for level in levels) == known
+    assert {level.photos for level in levels} == {photos}
+
+
+def test_the_quantile_is_the_one_that_the_rank_asks_for() -> None:
+    own = np.arange(1, 21) / 21  # twenty photos: ⌈21 · 0.9⌉ = 19 labels must be held, so all but the least
+    probabilities = np.stack([own, 1 - own], axis=1)
+
+    level = calibrate_sets(probabilities, np.zeros(20, dtype=int))[0]
+
+    assert level.least_probability == pytest.approx(2 / 21)
+    assert in_set(np.array([[0.95, 0.05], [0.5, 0.5]]), level).tolist() == [[True, False], [True, True]]
+
+
+def test_a_level_without_photos_has_no_sets() -> None:
+    with pytest.raises(ValueError, match="not enough photos for sets of 95%"):
+        in_set(np.eye(2), ConformalLevel(level=0.95, photos=3))

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from pcn_cli.metrics.selective import choose_threshold, coverage_curve, risk_area
+
+CONFIDENCES = np.array([0.9, 0.5, 0.7, 0.7, 0.6])
+RIGHT = np.array([True, False, True, False, True])
+
+
+def test_the_curve_answers_the_surest_first_and_equals_together() -> None:
+    coverage, accuracy = coverage_curve(CONFIDENCES, RIGHT)
+
+    assert coverage.tolist() == [0.2, 0.6, 0.8, 1.0]
+    assert accuracy == pytest.approx([1, 2 / 3, 3 / 4, 3 / 5])
+
+
+def test_the_risk_area_is_the_mean_share_of_mistakes() -> None:
+    distinct, right = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
+    by_hand = np.mean([0, 0, 1 / 3, 1 / 4])
+
+    assert risk_area(distinct, right, np.ones((1, 4))) == pytest.approx([by_hand])
+    # A photo drawn twice counts twice, one not drawn not at all.
+    assert risk_area(distinct, right, np.array([[0, 0, 1.0, 3.0]])) == pytest.approx([(1 * 1 + 3 * 1 / 4) / 4])
+
+
+def test_the_threshold_is_the_lowest_that_reaches_the_target() -> None:
+    confidences = np.linspace(1, 0.01, 100)
+    right = np.ones(100, dtype=bool)
+    right[[50, 60, 70]] = False
+
+    chosen = choose_threshold(confidences, right, target=0.98)
+
+    # 2 mistakes among 70 are too many for 98 %, 1 among 60 is not.
+    assert (chosen.answered, chosen.right) == (60, 59)
+    assert (confidences >= chosen.threshold).sum() == 60
+    assert chosen.declines(confidences[60])
+    assert not chosen.declines(confidences[59])
+
+
+def test_a_target_that_is_met_anyway_answers_everything() -> None:
+    chosen = choose_threshold(np.linspace(0.5, 1, 20), np.ones(20, dtype=bool), target=1.0)
+
+    assert (chosen.answered, chosen.threshold) == (20, 0.5)
+
+
+@pytest.mark.parametrize("right", [np.zeros(50, dtype=bool), np.arange(50) < 9])
+def test_no_threshold_where_fewer_than_ten_answers_would_keep_the_promise(right: np.ndarray) -> None:
+    chosen = choose_threshold(np.linspace(1, 0.5, 50), right, target=0.99)
+
+    assert (chosen.threshold, chosen.photos) == (None, 50)
+    assert not chosen.declines(0.0)
