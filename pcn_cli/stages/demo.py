@@ -66,7 +66,6 @@ def demo(
     outcome = finetune(
         folder / "photos",
         model="nano",
-        tune="all",
         recipe="demo",
         boxes=folder / "boxes.csv",
         output=folder / "run",
