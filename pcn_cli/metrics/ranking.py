@@ -44,7 +44,8 @@ def roc_area_influence(scores: Floats, own: Truths) -> Floats:
     above, below = np.cumsum(positives) - positives / 2, others.sum() - np.cumsum(others) + others / 2
     area = (positives * below).sum() / (positives.sum() * others.sum())
     ahead, behind = below / others.sum(), above / positives.sum()
-    return np.where(own, (ahead[group] - area) / positives.sum(), (behind[group] - area) / others.sum())
+    influence: Floats = np.where(own, (ahead[group] - area) / positives.sum(), (behind[group] - area) / others.sum())
+    return influence
 
 
 def roc_points(scores: Floats, own: Truths) -> Curve:
@@ -73,4 +74,5 @@ def thin(x: Floats, y: Floats) -> Curve:
 def _grouped(scores: Floats, own: Truths) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Each photo's group of equal scores, the highest first; per group the photos of the class and all photos."""
     _, group = np.unique(-scores, return_inverse=True)
-    return group, np.bincount(group, weights=own.astype(float)), np.bincount(group).astype(float)
+    positives = np.bincount(group, weights=own.astype(np.float64)).astype(np.float64)
+    return group.astype(np.int64), positives, np.bincount(group).astype(np.float64)

@@ -20,8 +20,8 @@ class Stem(nn.ModuleList):
             nn.Conv2d(widths[i], widths[i + 1], 3, stride=2, padding=1, bias=False) for i in range(len(widths) - 1)
         )
         # torch's own start shrinks the picture to a hundredth on its way, where GELU is a straight line.
-        for convolution in self:
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        for convolution in self.children():
+            nn.init.kaiming_normal_(convolution.get_parameter("weight"), nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
         """The tokens that enter the trunk; no activation after the last convolution."""
