@@ -42,12 +42,16 @@ def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]
 
 
 def fit_temperature(probabilities: Floats, targets: Indices) -> float:
-    """The temperature, 0.05 … 20, with the smallest log-loss; 1 unless another is better.
+    """The temperature, 0.05 … 20, with the smallest log-loss; 1 unless another is better, and where all is right.
+
+    Without a mistake there is nothing to learn how sure to be from: the surer, the better it would look.
 
     Args:
         probabilities: (n, K) at temperature 1.
         targets: (n,) true classes.
     """
+    if bool((probabilities.argmax(axis=1) == targets).all()):
+        return 1.0
     logits = _logits(probabilities)
     found = minimize_scalar(
         lambda x: _log_loss(logits / np.exp(x), targets), bounds=np.log((_COLDEST, _HOTTEST)), method="bounded"

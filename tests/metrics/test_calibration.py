@@ -113,3 +113,8 @@ def test_a_calibrated_model_has_a_small_error_and_a_sharpened_one_a_large() -> N
         right = probabilities.argmax(axis=1) == targets
         errors.append(expected_calibration_error(reliability(probabilities.max(axis=1), right)))
     assert errors[0] < 0.03 < 0.08 < errors[1]
+
+
+def test_without_a_mistake_nothing_is_made_surer() -> None:
+    probabilities = np.tile([0.7, 0.2, 0.1], (40, 1))
+    assert fit_temperature(probabilities, np.zeros(40, dtype=np.int64)) == 1.0

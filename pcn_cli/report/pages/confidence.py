@@ -41,7 +41,7 @@ def view_confidence(draft: Draft) -> dict[str, object] | None:
     charts = [_reliability("With the temperature", curves.after, metrics.get("ece"))]
     if curves.temperature != 1:
         charts.insert(0, _reliability("Without it", curves.before, metrics.get("ece_untempered")))
-    lowest = floor(10 * min(curves.coverage.y)) / 10
+    lowest = min(floor(10 * min(curves.coverage.y)) / 10, 0.9)
     return {
         "temperature": curves.temperature,
         "calibration": curves.calibration,
