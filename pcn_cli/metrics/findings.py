@@ -1,11 +1,14 @@
 """What a person should know before trusting the numbers: CHECKS has one function per finding, in order of gravity."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pcn_cli.records.calibration import Calibration, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
+
+Known = TypeVar("Known")
 
 FEW_TEST_PHOTOS = 5
 IMBALANCE = 3.0
@@ -26,7 +29,16 @@ class Facts:
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
     """Every finding that the facts support, warnings before notes."""
-    found = [finding for check in CHECKS if (finding := check(facts)) is not None]
+    return run_checks(CHECKS, facts)
+
+
+def run_checks(checks: Sequence[Callable[[Known], Finding | None]], facts: Known) -> tuple[Finding, ...]:
+    """What the checks find in `facts`, warnings before notes."""
+    return warnings_first(finding for check in checks if (finding := check(facts)) is not None)
+
+
+def warnings_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, warnings before notes, otherwise in their order."""
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pcn_cli.metrics.findings import count_words, join_words
+from pcn_cli.metrics.findings import count_words, join_words, run_checks
 from pcn_cli.records.health import Health
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Tie
@@ -24,8 +24,7 @@ class PhotoFacts:
 
 def photo_findings(facts: PhotoFacts) -> tuple[Finding, ...]:
     """Every finding that the facts support, warnings before notes."""
-    found = [finding for check in PHOTO_CHECKS if (finding := check(facts)) is not None]
-    return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+    return run_checks(PHOTO_CHECKS, facts)
 
 
 def _leaks(facts: PhotoFacts) -> Finding | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pcn_cli.metrics.intervals import wilson
+from pcn_cli.metrics.measured import proportion
 from pcn_cli.records.boxes import Box
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.predictions import Prediction
@@ -31,14 +31,18 @@ def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Se
     middle = [hits_box((some[0].width - 1) / 2, (some[0].height - 1) / 2, some) for some in own]
     covered = [covered_share(some) for some in own]
     metrics = {
-        "pointing_game": _share(hits, "photos whose strongest patch is centred in a box"),
-        "pointing_game_center": _share(middle, "the same for a guess at the middle of each photo"),
+        "pointing_game": proportion(sum(hits), len(hits), "photos whose strongest patch is centred in a box"),
+        "pointing_game_center": proportion(
+            sum(middle), len(middle), "the same for a guess at the middle of each photo"
+        ),
         "pointing_game_random": Metric(
             value=float(np.mean(covered)), n=len(covered), method="mean share of the photo's area in its boxes"
         ),
     }
     if right:
-        metrics["pointing_game_right"] = _share(right, "the same as pointing_game, of the right predictions")
+        metrics["pointing_game_right"] = proportion(
+            sum(right), len(right), "the same as pointing_game, of the right predictions"
+        )
     return metrics
 
 
@@ -53,10 +57,3 @@ def covered_share(boxes: Sequence[Box]) -> float:
     for box in boxes:
         covered[box.ymin : box.ymax + 1, box.xmin : box.xmax + 1] = True
     return float(covered.mean())
-
-
-def _share(hits: Sequence[bool], method: str) -> Metric:
-    low, high = wilson(sum(hits), len(hits))
-    return Metric(
-        value=sum(hits) / len(hits), n=len(hits), method=f"{method}; Wilson interval", ci_low=low, ci_high=high
-    )

@@ -68,7 +68,7 @@ def start_model(
             if config.classes != classes:
                 _change_classes(model, config.classes, classes)
         else:
-            model, config = _start_random(source, classes, options)
+            model, config = _start_random(find_source(source), classes, options)
     preprocessing = replace(
         config.preprocessing,
         height=size or config.preprocessing.height,
@@ -116,13 +116,14 @@ def _start_known(
         model.load_state_dict(trained.state_dict())
         return model, config
     if isinstance(found, Card) and found.url is None:
-        return _start_random(source, classes, options)
+        return _start_random(found, classes, options)
     return read_weights(found, fetch, options)
 
 
-def _start_random(source: str, classes: tuple[str, ...], options: dict[str, Any]) -> tuple[nn.Module, ModelConfig]:
-    """The network of `source` with random numbers for weights."""
-    found = find_source(source)
+def _start_random(
+    found: Card | Path, classes: tuple[str, ...], options: dict[str, Any]
+) -> tuple[nn.Module, ModelConfig]:
+    """The network of a card, model folder or weight file with random numbers for weights."""
     if isinstance(found, Card):
         config = card_config(found)
     elif found.is_dir():

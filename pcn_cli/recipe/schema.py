@@ -21,7 +21,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
+CountOrZero = Annotated[int, Field(ge=0)]
 PartShare = Annotated[float, Field(gt=0, lt=0.5)]
 Side = Annotated[int, Field(ge=32, le=2048)]
 ThumbnailSide = Annotated[int, Field(ge=64, le=1024)]
@@ -80,7 +80,7 @@ class TrainSection(Section):
 
     tune: Tune | None = _field(None, "What learns: the pooling on cached tokens, with the norms, or everything.")
     epochs: Count | None = _field(None, "Passes over the training photos when tuning.")
-    probe_epochs: CountOrNone = _field(40, "Passes over the cached tokens of the probe; 0: tune without a probe.")
+    probe_epochs: CountOrZero = _field(40, "Passes over the cached tokens of the probe; 0: tune without a probe.")
     lr: Positive | None = _field(None, "Learning rate of the head at batch 64; it is scaled by √(batch/64).")
     probe_lr: Positive = _field(1e-3, "Learning rate of the probe at batch 64; it is scaled by √(batch/64).")
     batch_size: Count | None = _field(None, "Photos per optimizer step.")

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pcn_cli.files.atomic import write_json
-from pcn_cli.metrics.findings import Facts, findings
+from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow, Unreadable
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.candidates_file import read_candidates
-from pcn_cli.stages.leaks import check_run_leaks
+from pcn_cli.stages.leaks import check_scan_leaks
 
 
 def write_findings(
@@ -44,10 +44,10 @@ def write_findings(
         calibration=config.calibration,
         selection=config.selection,
     )
-    found = (*check_run_leaks(run, [*rows, *learned_from]).findings(), *findings(facts))
-    ordered = tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
-    write_json(run.findings, [to_plain(finding) for finding in ordered])
-    return ordered
+    leaks = check_scan_leaks(scan, [*rows, *learned_from])
+    found = warnings_first((*leaks.findings(), *findings(facts)))
+    write_json(run.findings, [to_plain(finding) for finding in found])
+    return found
 
 
 def read_findings(run: RunDir) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pcn_cli.data.health import examine_photos
 from pcn_cli.data.split import given_rows
-from pcn_cli.metrics.findings import Facts, findings
+from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
@@ -56,12 +56,10 @@ def inspect_photos(
     scan = inspect(photos, labels=labels, group_by=group_by, listener=listener)
     health = examine_photos(scan)
     leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
-    found = (
-        *photo_findings(PhotoFacts(leaks=leaks.leaks, conflicts=leaks.conflicts, alike=leaks.alike, health=health)),
-        *findings(Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)),
-    )
-    ordered = tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
-    return Inspection(scan=scan, health=health, leaks=leaks, findings=ordered)
+    of_photos = PhotoFacts(leaks=leaks.leaks, conflicts=leaks.conflicts, alike=leaks.alike, health=health)
+    others = Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)
+    found = warnings_first((*photo_findings(of_photos), *findings(others)))
+    return Inspection(scan=scan, health=health, leaks=leaks, findings=found)
 
 
 def refuse_unfit(inspection: Inspection, *, fail_on: str | None) -> None:

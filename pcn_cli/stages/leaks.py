@@ -1,8 +1,9 @@
 """The leak check: photos that belong together and stand in two parts, told before any number is."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pcn_cli.data.leaks import find_conflicts, find_leaks
 from pcn_cli.errors import DataError, RecipeError
@@ -35,7 +36,11 @@ def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str
 
 def check_run_leaks(run: RunDir, rows: Sequence[SplitRow]) -> LeakCheck:
     """The same for photos of a run, whose scan knows the near duplicates."""
-    scan = json.loads(run.scan.read_text(encoding="utf-8"))
+    return check_scan_leaks(json.loads(run.scan.read_text(encoding="utf-8")), rows)
+
+
+def check_scan_leaks(scan: Mapping[str, Any], rows: Sequence[SplitRow]) -> LeakCheck:
+    """The same where a run's scan.json was read already."""
     # Runs of the first version have no near duplicates.
     return check_leaks(rows, scan.get("near_duplicates", []), alike=scan.get("alike", 0))
 
