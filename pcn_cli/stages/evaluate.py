@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from pcn_cli.data.scan import other_part
 from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
@@ -246,7 +247,7 @@ def _evaluate_images(
 ) -> Measured:
     name = model_source(source)
     check_available(name, offline=False)  # before thousands of photos are read
-    scan = inspect(photos, labels=labels, listener=listener)
+    scan = inspect(photos, labels=labels, only="test", listener=listener)
     opened = open_model(name, fetch=Fetcher(listener=listener))
     config = opened[1]
     unknown = sorted(set(scan.classes) - set(config.classes))
@@ -276,9 +277,8 @@ def _evaluate_images(
 
 def _rows_to_measure(scan: Scan, listener: Listener) -> list[SplitRow]:
     """The photos of the test part, or all where the photos come without one."""
-    test = [photo for photo in scan.photos if photo.split == "test"]
-    if test:
-        listener.on_note(f"only their test part is measured: {len(test):,} of {len(scan.photos):,} photos")
-    return [
-        SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256) for photo in test or scan.photos
-    ]
+    others = sum(one.reason == other_part("test") for one in scan.ignored)
+    if others:
+        found = len(scan.photos)
+        listener.on_note(f"only their test part is measured: {found:,} of {found + others:,} photos")
+    return [SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256) for photo in scan.photos]
