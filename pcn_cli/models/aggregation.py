@@ -150,6 +150,10 @@ class AttentionPooled(nn.Module):
         """Compute the backbone's activations twice to save memory."""
         self.backbone.set_grad_checkpointing(enable)  # type: ignore[operator]
 
+    def compilable(self) -> tuple[nn.Module, ...]:
+        """The layers of the backbone."""
+        return tuple(self.backbone.children())
+
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that must not decay, beside the one-dimensional ones."""
         own: set[str] = getattr(self.backbone, "no_weight_decay", set)()

@@ -29,6 +29,7 @@ from pcn_cli.models.timm_source import (
     parse_timm_source,
     pooled_args,
     read_backbone,
+    read_network,
     timm_preprocessing,
 )
 from pcn_cli.models.zoo import Card
@@ -104,6 +105,22 @@ def read_model(source: str, *, fetch: Fetch) -> tuple[nn.Module, ModelConfig]:
         raise ModelError(f"{found.name} has no weights yet: {found.note}", f"pcn finetune PHOTOS --model {found.name}")
     model, config = read_weights(found, fetch, {})
     return model.eval(), config
+
+
+def read_teacher(source: str, *, fetch: Fetch, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
+    """A trained network of any classes in evaluation mode, and how it wants its photos: whole, at `size` pixels.
+
+    Raises:
+        ModelError, DownloadError: the source is none, has no weights, is damaged, or cannot be fetched.
+    """
+    if source.startswith(PREFIX):
+        named = parse_timm_source(source)
+        network, preprocessing = read_network(named, offline=fetch.offline), timm_preprocessing(named)
+    else:
+        network, config = read_model(source, fetch=fetch)
+        preprocessing = config.preprocessing
+    height, width = size or preprocessing.height, size or preprocessing.width
+    return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
 
 
 def _start_known(

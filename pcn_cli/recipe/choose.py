@@ -173,10 +173,11 @@ def _choose_probe(choices: _Choices, facts: Facts) -> None:
     choices.add("train.mixup", 0.0, _NOT_IN_PROBE)
     choices.add("augment.level", "none", _NOT_IN_PROBE)
     for key, neutral in ONLY_TUNING.items():
-        if neutral is None and key != "train.time":
+        if neutral is None and key not in _ONLY_WISHED:
             choices.add(key, None, _NOT_IN_PROBE)
 
 
+_ONLY_WISHED = ("train.time", "train.teacher", "train.teacher_size")  # nothing is ever chosen for these
 _NOT_IN_PROBE = "not used: the probe computes every photo's tokens once"
 
 
@@ -185,7 +186,10 @@ def _choose_tuning(choices: _Choices, facts: Facts) -> None:
     photos = f"{facts.train_photos:,} photos to train on"
     choices.add("train.epochs", *_epochs(choices.recipe, facts, plan))
     choices.add("train.lr", plan.lr, photos)
-    choices.add("train.mixup", plan.mixup, photos)
+    taught = choices.recipe.train.teacher is not None
+    choices.add(
+        "train.mixup", 0.0 if taught else plan.mixup, "the teacher answers no mixed photos" if taught else photos
+    )
     choices.add("augment.level", plan.level, photos)
     choices.add(
         "train.patience", max(5, round((choices.recipe.train.epochs or 1) / 4)), "a quarter of the epochs, at least 5"

@@ -5,7 +5,7 @@ from typing import Any
 from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.fields import read_value, recipe_fields
 from pcn_cli.recipe.load import LoadedRecipe
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.schema import Recipe, TrainSection
 
 # Key → the value that changes nothing, for what only counts while the trunk learns; no neutral value: always refused.
 ONLY_TUNING: dict[str, Any] = {
@@ -19,10 +19,16 @@ ONLY_TUNING: dict[str, Any] = {
     "train.patience": None,
     "train.precision": None,
     "train.grad_checkpointing": False,
+    "train.compile": False,
+    "train.teacher": None,
+    "train.teacher_weight": None,
+    "train.teacher_size": None,
     "train.time": None,
     "augment.level": "none",
     "augment.flip": True,
 }
+
+_ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
 
 
 def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int) -> list[str]:
@@ -34,6 +40,8 @@ def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int) -> lis
             refused["train.probe_epochs"] = "must be at least 1 with train.tune=probe; or add --tune all"
     elif recipe.augment.level == "none":
         refused["augment.flip"] = "has no effect with augment.level=none"
+    if recipe.train.tune != "probe":
+        refused |= _refuse_teaching(recipe.train)
     if recipe.data.fit != "crop":
         refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
     if recipe.evaluate.top_k >= classes:
@@ -45,6 +53,15 @@ def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int) -> lis
     neutral = ONLY_TUNING if recipe.train.tune == "probe" else {}
     noticed = [key for key in order if neutral.get(key) is None or read_value(recipe, key) != neutral[key]]
     return [f"{loaded.origins[key]}: {refused[key]}" for key in noticed]
+
+
+def _refuse_teaching(train: TrainSection) -> dict[str, str]:
+    """Why the teacher's settings would not be noticed, or cannot be followed."""
+    if train.teacher is None:
+        return dict.fromkeys(_ONLY_TAUGHT, "has no effect without train.teacher")
+    if train.mixup or train.cutmix:
+        return {"train.teacher": "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"}
+    return {}
 
 
 def refuse(problems: list[str]) -> None:

@@ -113,6 +113,8 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     """
     word = model_source(loaded.recipe.model.name)
     check_available(word, offline=offline)  # before thousands of photos are read
+    if loaded.recipe.train.teacher is not None:
+        check_available(model_source(loaded.recipe.train.teacher), offline=offline)
     labels = loaded.recipe.data.labels
     scan = inspect(photos, labels=labels, group_by=loaded.recipe.split.group_by, listener=listener)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)

@@ -15,6 +15,8 @@ LEGITIMATELY_OPEN = {
     "evaluate.boxes",
     "evaluate.target_accuracy",
     "report.title",
+    "train.teacher",
+    "train.teacher_size",
     "train.time",
     "split.val",
     "split.test",
@@ -260,3 +262,19 @@ def test_the_fit_is_the_model_s_own_unless_the_user_says_otherwise() -> None:
     assert (recipe.data.fit, recipe.data.crop_pct, "data.fit" in reasons) == ("crop", 0.875, False)
     assert (chosen(GPU).data.fit, chosen(GPU, "data.fit=squash").data.fit) == ("crop", "squash")
     assert problems_of(padded, "data.crop_pct=0.9") == ["--set data.crop_pct=0.9: has no effect with data.fit=pad"]
+
+
+def test_a_teacher_takes_the_place_of_mixed_photos() -> None:
+    facts = replace(GPU, train_photos=50_000)
+    assert chosen(facts).train.mixup > 0
+    recipe, reasons = choose(load_recipe(None, settings=["train.teacher=timm:resnet18"]), facts)
+    assert recipe.train.mixup == 0
+    assert reasons["train.mixup"] == "the teacher answers no mixed photos"
+    problems = problems_of(facts, "train.teacher=timm:resnet18", "train.cutmix=0.5")
+    assert len(problems) == 1
+    assert "train.teacher=timm:resnet18: answers no mixed photos" in problems[0]
+
+
+@pytest.mark.parametrize("setting", ["train.teacher_weight=2", "train.teacher_size=128"])
+def test_a_teachers_settings_without_a_teacher_are_refused(setting: str) -> None:
+    assert "has no effect without train.teacher" in problems_of(GPU, setting)[0]
