@@ -21,8 +21,13 @@ def mean(values: NDArray[np.float64], answers: Answers, method: str) -> Metric:
 
 
 def mean_loss(own: NDArray[np.float64], answers: Answers, method: str) -> Metric:
-    """The log-loss of photos whose labels got the probabilities `own` (n,), clipped as scikit-learn does."""
-    return mean(-np.log(np.clip(own, np.finfo(np.float64).eps, 1)), answers, method)
+    """The log-loss of photos whose labels got the probabilities `own` (n,)."""
+    return mean(photo_losses(own), answers, method)
+
+
+def photo_losses(own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """−ln of each photo's probability of its label (n,), clipped as scikit-learn does."""
+    return np.asarray(-np.log(np.clip(own, np.finfo(np.float64).eps, 1)))
 
 
 def with_interval(
