@@ -102,6 +102,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         size=recipe.data.size,
         fit=recipe.data.fit,
         crop_pct=recipe.data.crop_pct,
+        pooling=recipe.model.pooling,
         drop_path=recipe.model.drop_path,
         dropout=recipe.model.dropout,
         seed=recipe.seed,
@@ -196,7 +197,8 @@ def _probe(model: nn.Module, work: Work) -> State:
             lr=train.probe_lr,
             patience=PROBE_PATIENCE,
             mixup=0.0,
-            cutmix=0.0,
+            # Beside a part of another photo, a class token is of use only if it looks at its own class.
+            cutmix=train.cutmix or 0.0 if work.recipe.model.pooling == "per-class" else 0.0,
             precision="float32",
             time_limit=None,
         )
@@ -288,7 +290,7 @@ def _fit_plan(work: Work) -> FitPlan:
         ema=train.ema,
         label_smoothing=train.label_smoothing,
         mixup=train.mixup or 0.0,
-        cutmix=train.cutmix,
+        cutmix=train.cutmix or 0.0,
         patience=train.patience,
         monitor=train.monitor or "log_loss",
         precision=train.precision or "float32",
