@@ -126,7 +126,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     cost = None
     if measure or facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe"):
         size = recipe.data.size or source.input_size
-        cost = measure_cost(sketch_model(word, facts.classes), size=size, device=device)
+        cost = measure_cost(sketch_model(word, facts.classes, pooling=recipe.model.pooling), size=size, device=device)
         # `choose` counts for 224 pixels.
         facts = replace(
             facts,
@@ -160,6 +160,7 @@ def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.
         input_size=source.input_size,
         fit=source.fit,
         crop_pct=source.crop_pct,
+        pooling=source.pooling,
     )
 
 

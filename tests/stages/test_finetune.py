@@ -175,6 +175,24 @@ def test_training_from_random_numbers_needs_no_probe(photo_folder):
     assert outcome.kept == "tuned"
 
 
+@pytest.mark.parametrize("tune", ["probe", "all"])
+def test_a_token_per_class_goes_the_whole_way(photo_folder, tiny_weights, tune):
+    options = {"epochs": 1, "batch_size": 8} if tune == "all" else {}
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune=tune, pooling="per-class", **options, **SETTINGS)
+    config = json.loads((outcome.run / "model" / "config.json").read_text())
+    assert config["model_args"]["class_tokens"] is True
+    assert len(read_csv(outcome.run / "predictions.csv")) == outcome.metrics["accuracy"].n
+    photo = next((photo_folder / "red").iterdir())
+    (answer,) = pcn_cli.predict([photo], model=outcome.run)
+    assert answer["label"] in ("blue", "green", "red")
+    attended = pcn_cli.load_model(outcome.run).attend(torch.zeros(1, 3, 32, 48))
+    assert attended.weights.shape == (1, 3, 6)
+    again = pcn_cli.finetune(photo_folder, model=outcome.run, tune="probe", **SETTINGS)
+    assert "pooling: per-class" in (again.run / "recipe.yaml").read_text()
+    with pytest.raises(RecipeError, match="cannot become a single one"):
+        pcn_cli.finetune(photo_folder, model=outcome.run, tune="probe", pooling="single", **SETTINGS)
+
+
 def test_a_probe_without_passes_is_refused(photo_folder, tiny_weights):
     with pytest.raises(RecipeError, match=r"train\.probe_epochs=0: must be at least 1"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", settings=["train.probe_epochs=0"])
