@@ -112,6 +112,11 @@ class RunDir:
         return self.root / "attention.npz"
 
     @property
+    def trust(self) -> Path:
+        """What was checked of the maps."""
+        return self.root / "trust.json"
+
+    @property
     def overlays(self) -> Path:
         """The maps drawn on the photos."""
         return self.root / "overlays"

@@ -29,6 +29,7 @@ from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
 from pcn_cli.stages.findings import read_findings, write_findings
+from pcn_cli.stages.hiding import choose_hiding, stack_hidden
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
@@ -163,6 +164,7 @@ def measure_rows(
             device=used,
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, used),
+            hiding=choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed),
         ):
             row = test[one.index]
             scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
@@ -197,6 +199,7 @@ def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> 
         maps=np.stack([one.look for one in scored]),
         placements=tuple(one.placement for one in scored),
         patch_grid=config.patch_grid,
+        **stack_hidden([one.hidden for one in scored if one.hidden]),
     )
     write_looks(run.attention, looks)
 
