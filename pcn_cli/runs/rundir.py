@@ -146,6 +146,7 @@ class RunDir:
             here.candidates,
             here.findings,
             here.attention,
+            here.trust,
             here.history,
             here.scan,
             here.split,

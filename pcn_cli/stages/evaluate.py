@@ -40,6 +40,8 @@ from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
+from pcn_cli.stages.trust import check_maps
+from pcn_cli.stages.trust_file import write_trust
 from pcn_cli.training.device import choose_device
 
 
@@ -153,7 +155,9 @@ def measure_rows(
         run.metrics,
         run.curves,
         run.findings,
+        run.trust,
     )
+    hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed)
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
         scored = []
         for one in score_photos(
@@ -164,7 +168,7 @@ def measure_rows(
             device=used,
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, used),
-            hiding=choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed),
+            hiding=hiding,
         ):
             row = test[one.index]
             scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
@@ -177,8 +181,23 @@ def measure_rows(
             raise DataError(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
+        trust = check_maps(
+            network,
+            config,
+            scored,
+            root=root,
+            boxes=known_boxes,
+            hiding=hiding,
+            device=used,
+            batch_size=recipe.evaluate.batch_size,
+            workers=loading_workers(recipe, used),
+            listener=listener,
+        )
+        write_trust(run.trust, trust)
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
-        found = write_findings(run, rows, measured.metrics, measured.per_class, config, learned_from=learned_from)
+        found = write_findings(
+            run, rows, measured.metrics, measured.per_class, config, trust, learned_from=learned_from
+        )
     return replace(measured, findings=found)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.faithfulness import hiding_numbers, run_hiding_tests, run_random_orders
 from pcn_cli.attention.protocol import Attended, Attends
+from pcn_cli.attention.reweighing import even_weights, logits_reweighed, permuted_weights
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import HidingNumbers
 
@@ -23,13 +24,19 @@ class Hiding:
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenMaps:
-    """What hiding gave of one photo; the fields are those of `Looks`, in single precision."""
+    """What hiding gave of one photo; the arrays are those of `Looks`, in single precision.
+
+    `even` and `permuted` are the classes predicted once the patches share the pooling's weight evenly, or have their
+    weights at random places.
+    """
 
     numbers: HidingNumbers
     evidence: np.ndarray
     evidence_classes: np.ndarray
     deletion: np.ndarray
     insertion: np.ndarray
+    even: str
+    permuted: str
 
 
 def choose_hiding(photos: int, *, checks: int, seed: int) -> Hiding:
@@ -77,6 +84,7 @@ def hide_batch(
         temperature=config.temperature,
         seeds=seeds,
     )
+    even, permuted = _predict_reweighed(network, attended, seeds, config.classes)
     rows = [row for row, index in enumerate(indices) if index in hiding.sample]
     random_srg = {}
     if rows:
@@ -102,6 +110,21 @@ def hide_batch(
             evidence_classes=classes[row],
             deletion=test.deletion.astype(np.float32),
             insertion=test.insertion.astype(np.float32),
+            even=even[row],
+            permuted=permuted[row],
         )
         for row, test in enumerate(tests)
     ]
+
+
+def _predict_reweighed(
+    network: Attends, attended: Attended, seeds: Sequence[tuple[int, int]], classes: Sequence[str]
+) -> list[list[str]]:
+    """The classes predicted with even and with permuted weights."""
+    patches = attended.grid[0] * attended.grid[1]
+    others = (
+        even_weights(attended.weights, patches),
+        permuted_weights(attended.weights, patches, seeds=seeds),
+    )
+    logits = [logits_reweighed(network, weights, attended.values) for weights in others]
+    return [[classes[best] for best in one.argmax(dim=1).tolist()] for one in logits]
