@@ -104,6 +104,12 @@ class PatchConvNet(nn.Module):
         """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
         return self._classify(self.pooling.finish(pooled))
 
+    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
+        """With class tokens, the logits (B, S, k) of `classes` (B, k) from their weighted sums (B, S, k, d) alone."""
+        tokens = self.norm(self.pooling.finish(pooled, classes[:, None]))
+        logits: Tensor = self.head(tokens, classes[:, None])
+        return logits
+
     def forward_intermediates(
         self,
         x: Tensor,

@@ -118,9 +118,13 @@ class AttentionPooling(nn.Module):
         values: Tensor = self.v(self.norm1(keys) if self.values_are_normed else keys)
         return values
 
-    def finish(self, pooled: Tensor) -> Tensor:
-        """The class tokens (…, T, d) once the weighted sum of values is known; the tail of every what-if."""
-        cls = self.cls_token[0] + self.gamma_1 * self.drop(self.proj(pooled))
+    def finish(self, pooled: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The class tokens (…, T, d) once the weighted sum of values is known; the tail of every what-if.
+
+        With `classes` (…, k) the weighted sums (…, k, d) are those of these class tokens.
+        """
+        own = self.cls_token[0] if classes is None else self.cls_token[0][classes]
+        cls = own + self.gamma_1 * self.drop(self.proj(pooled))
         hidden = self.drop(F.gelu(self.fc1(self.norm2(cls))))
         finished: Tensor = cls + self.gamma_2 * self.drop(self.fc2(hidden))
         return finished

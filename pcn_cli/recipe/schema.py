@@ -131,6 +131,9 @@ class ExplainSection(Section):
     """What is drawn."""
 
     look: Look = _field("spotlight", "How overlays are drawn.")
+    checks: Annotated[int, Field(ge=0, le=200)] = _field(
+        100, "Test photos on which the maps are checked with further passes and random orders; 0: no such checks."
+    )
     overlays: Annotated[int, Field(ge=0)] = _field(500, "Most overlay pictures written into the run, uncertain first.")
 
 

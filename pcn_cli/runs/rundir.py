@@ -117,6 +117,11 @@ class RunDir:
         return self.root / "attention.npz"
 
     @property
+    def trust(self) -> Path:
+        """What was checked of the maps."""
+        return self.root / "trust.json"
+
+    @property
     def overlays(self) -> Path:
         """The maps drawn on the photos."""
         return self.root / "overlays"
@@ -146,6 +151,7 @@ class RunDir:
             here.candidates,
             here.findings,
             here.attention,
+            here.trust,
             here.history,
             here.scan,
             here.split,
