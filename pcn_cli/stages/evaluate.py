@@ -30,6 +30,7 @@ from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
 from pcn_cli.stages.findings import read_findings, write_findings
+from pcn_cli.stages.hiding import choose_hiding, stack_hidden
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
@@ -40,6 +41,8 @@ from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
+from pcn_cli.stages.trust import check_maps
+from pcn_cli.stages.trust_file import write_trust
 from pcn_cli.training.device import choose_device
 
 
@@ -153,7 +156,9 @@ def measure_rows(
         run.metrics,
         run.curves,
         run.findings,
+        run.trust,
     )
+    hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed)
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
         scored = []
         for one in score_photos(
@@ -164,6 +169,7 @@ def measure_rows(
             device=used,
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, used),
+            hiding=hiding,
         ):
             row = test[one.index]
             scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
@@ -176,8 +182,23 @@ def measure_rows(
             raise DataError(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
+        trust = check_maps(
+            network,
+            config,
+            scored,
+            root=root,
+            boxes=known_boxes,
+            hiding=hiding,
+            device=used,
+            batch_size=recipe.evaluate.batch_size,
+            workers=loading_workers(recipe, used),
+            listener=listener,
+        )
+        write_trust(run.trust, trust)
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
-        found = write_findings(run, rows, measured.metrics, measured.per_class, config, learned_from=learned_from)
+        found = write_findings(
+            run, rows, measured.metrics, measured.per_class, config, trust, learned_from=learned_from
+        )
     return replace(measured, findings=found)
 
 
@@ -198,6 +219,7 @@ def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> 
         maps=np.stack([one.look for one in scored]),
         placements=tuple(one.placement for one in scored),
         patch_grid=config.patch_grid,
+        **stack_hidden([one.hidden for one in scored if one.hidden]),
     )
     write_looks(run.attention, looks)
 
