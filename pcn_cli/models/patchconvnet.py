@@ -174,6 +174,10 @@ class PatchConvNet(nn.Module):
         """Compute activations twice to save memory."""
         self.grad_checkpointing = enable
 
+    def compilable(self) -> tuple[nn.Module, ...]:
+        """The stem and each block: alike in shape, the blocks are compiled once for all."""
+        return (self.stem, *self.blocks)
+
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that must not decay, beside the one-dimensional ones."""
         return {"pooling.cls_token"}

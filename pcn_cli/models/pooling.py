@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pcn_cli.models.blocks import LAYER_NORM_EPS
 
 MLP_RATIO = 3
+TOKEN_STD = 0.02  # of a class token at its start, or of the part that is a class's own
 
 
 class Attended(NamedTuple):
@@ -89,15 +90,14 @@ class AttentionPooling(nn.Module):
             layer.draw(std=0.02)
         for layer in (self.q, self.k, self.v, self.proj):
             layer.draw(std=0.02 if published else 0.0)
-        if published:
-            trunc_normal_(self.cls_token, std=0.02)
+        if published or self.cls_token.shape[1] > 1:  # tokens that are all alike would never look apart
+            trunc_normal_(self.cls_token, std=TOKEN_STD)
         else:
             nn.init.zeros_(self.cls_token)
 
     def reset_class_tokens(self, count: int) -> None:
         """Put `count` new class tokens in place of those there are."""
-        self.cls_token = nn.Parameter(self.cls_token.new_empty(1, count, self.embed_dim))
-        trunc_normal_(self.cls_token, std=0.02)
+        self.cls_token = nn.Parameter(spread_class_tokens(self.cls_token.detach(), count))
 
     def forward(self, tokens: Tensor) -> Pooled:
         """The class tokens after looking at the grid (B, d, h, w), and how they looked."""
@@ -153,6 +153,13 @@ class AttentionPooling(nn.Module):
             if not self.token_is_key:
                 return weights @ patches
             return weights[:, :, :1] * cls.to(patches.dtype) + weights[:, :, 1:] @ patches  # (B, 1, d)
+
+
+def spread_class_tokens(tokens: Tensor, count: int) -> Tensor:
+    """`count` class tokens (1, count, d): each the mean of `tokens` (1, T, d) plus a small part drawn for it."""
+    own = torch.empty(1, count, tokens.shape[2], dtype=tokens.dtype)
+    trunc_normal_(own, std=TOKEN_STD)
+    return tokens.mean(dim=1, keepdim=True) + own.to(tokens.device)
 
 
 class Projection(nn.Linear):

@@ -62,6 +62,11 @@ class RunDir:
         return self.root / "checkpoints" / "probe.safetensors"
 
     @property
+    def taught(self) -> Path:
+        """The teacher's answers to the training photos, until the run is finished."""
+        return self.root / "checkpoints" / "taught.safetensors"
+
+    @property
     def model(self) -> Path:
         """The model: config.json and model.safetensors, usable without the rest of the run."""
         return self.root / "model"
