@@ -41,6 +41,7 @@ from pcn_cli.stages.history_file import read_history, write_history
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source
 from pcn_cli.stages.machine import loading_workers
+from pcn_cli.stages.replay import record_replay
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
 from pcn_cli.training.learner import copy_state
@@ -171,6 +172,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
             listener=listener,
         )
         save_model_folder(run.model, model, calibrated)
+        record_replay(run.model, work.part("val"), root=work.root)
         update_record(run, kept=kept)
 
 

@@ -31,6 +31,7 @@ FIXED_FILES = {
     "metrics.json",
     "model/config.json",
     "model/model.safetensors",
+    "model/replay.json",
     "per_class.csv",
     "predictions.csv",
     "predictions.jsonl",
