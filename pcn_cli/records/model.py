@@ -50,3 +50,9 @@ class ModelConfig:
             raise ValueError("a class stands twice in the model's list")
         if self.temperature <= 0:
             raise ValueError(f"the temperature should be positive, found {self.temperature}")
+
+    def withholds(self, confidence: float) -> bool | None:
+        """Whether an answer of this confidence is "unknown"; None where the model has no threshold."""
+        if self.selection is None or self.selection.threshold is None:
+            return None
+        return self.selection.declines(confidence)

@@ -77,7 +77,8 @@ class HidingNumbers:
 class Prediction:
     """What the model says of one photo; `probabilities` are in the order of the model's classes.
 
-    `hiding` is None where nothing was hidden: in runs of older versions.
+    `hiding` is None where nothing was hidden: in runs of older versions. `unknown` tells whether the model's threshold
+    withholds the answer; None where it has none.
     """
 
     file: str
@@ -88,6 +89,7 @@ class Prediction:
     split: str = ""
     label: str = ""
     hiding: HidingNumbers | None = None
+    unknown: bool | None = None
 
     @property
     def correct(self) -> bool | None:

@@ -154,7 +154,7 @@ def _holding_folders(paths: Sequence[Path]) -> set[Path]:
 def _answer(one: Scored, config: ModelConfig, *, top: int) -> Answer:
     prediction = one.prediction
     ranked = sorted(zip(prediction.probabilities, config.classes, strict=True), key=lambda pair: (-pair[0], pair[1]))
-    unknown = config.selection is not None and config.selection.declines(prediction.confidence)
+    unknown = bool(prediction.unknown)
     return Answer(
         file=prediction.file,
         label=UNKNOWN if unknown else prediction.predicted,

@@ -9,11 +9,13 @@ from pcn_cli.files.atomic import read_csv, write_csv, write_text
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
+_UNKNOWN = "unknown"  # stands only in tables of models that have a threshold
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
     """Put `predictions` at `path` as a table; `correct` is 1 or 0, empty where there is no label."""
-    header = (*_FIXED, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
+    fixed = (*_FIXED, _UNKNOWN) if any(prediction.unknown is not None for prediction in predictions) else _FIXED
+    header = (*fixed, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
     write_csv(path, header, (_row(prediction) for prediction in predictions))
 
 
@@ -22,6 +24,8 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
     lines = []
     for prediction in predictions:
         fixed = {name: getattr(prediction, name) for name in _FIXED}
+        if prediction.unknown is not None:
+            fixed[_UNKNOWN] = prediction.unknown
         numbers = {name: getattr(prediction.attention, name) for name in AttentionNumbers.names()}
         hiding = {name: getattr(prediction.hiding, name, None) for name in HidingNumbers.names()}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
@@ -36,7 +40,8 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
         header = next(csv.reader(file))
     hiding = HidingNumbers.names()
     behind = len(numbers) + (len(hiding) if tuple(header[-len(hiding) :]) == hiding else 0)
-    classes = tuple(name.removeprefix("p_") for name in header[len(_FIXED) : len(header) - behind])
+    first = len(_FIXED) + (header[len(_FIXED)] == _UNKNOWN)
+    classes = tuple(name.removeprefix("p_") for name in header[first : len(header) - behind])
     return tuple(_prediction(row, classes, numbers) for row in read_csv(path)), classes
 
 
@@ -49,6 +54,7 @@ def _row(prediction: Prediction) -> list[str | float | int]:
         prediction.predicted,
         prediction.confidence,
         correct,
+        *([] if prediction.unknown is None else [int(prediction.unknown)]),
         *prediction.probabilities,
         *(getattr(prediction.attention, name) for name in AttentionNumbers.names()),
         *(prediction.hiding.cells() if prediction.hiding else [""] * len(HidingNumbers.names())),
@@ -65,4 +71,5 @@ def _prediction(row: dict[str, str], classes: Sequence[str], numbers: Sequence[s
         probabilities=tuple(float(row[f"p_{name}"]) for name in classes),
         attention=AttentionNumbers(**{name: float(row[name]) for name in numbers}),
         hiding=HidingNumbers.from_cells(row),
+        unknown=row[_UNKNOWN] == "1" if _UNKNOWN in row else None,
     )
