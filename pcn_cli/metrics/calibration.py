@@ -24,8 +24,8 @@ Indices = NDArray[np.int64]
 def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]:
     """The validation photos for the temperature and those for the conformal sets, drawn by `seed` class by class.
 
-    Half for each. Below 40 photos there are not enough for both, so the temperature gets all; below 30 it is not fitted,
-    so all are left for the sets.
+    Half for each. Below 40 photos there are not enough for both, so the temperature gets all; below 30 it is not
+    fitted, so all are left for the sets.
 
     Args:
         targets: (n,) true classes of the validation part.
