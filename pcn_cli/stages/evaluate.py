@@ -39,6 +39,8 @@ from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
+from pcn_cli.stages.suspects import doubt_predictions
+from pcn_cli.stages.suspects_file import write_suspects
 from pcn_cli.training.device import choose_device
 
 
@@ -152,6 +154,7 @@ def measure_rows(
         run.metrics,
         run.curves,
         run.findings,
+        run.suspects,
     )
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
         scored = []
@@ -175,6 +178,8 @@ def measure_rows(
             raise DataError(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
+        if not run.suspects.is_file():  # nobody looked at all photos while training
+            write_suspects(run, doubt_predictions(predictions, config.classes))
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
         found = write_findings(run, rows, measured.metrics, measured.per_class, config, learned_from=learned_from)
     return replace(measured, findings=found)

@@ -27,6 +27,7 @@ FIXED_FILES = {
     "findings.json",
     "history.csv",
     "metrics.json",
+    "neighbours.csv",
     "model/config.json",
     "model/model.safetensors",
     "per_class.csv",
@@ -37,6 +38,7 @@ FIXED_FILES = {
     "run.log",
     "scan.json",
     "split.csv",
+    "suspects.csv",
     "unreadable.csv",
 }
 
