@@ -79,13 +79,29 @@ def seen_mask(placement: Placement, *, size: tuple[int, int] | None = None) -> N
     return ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))[None, :]
 
 
+def whole_input(width: int, height: int) -> Placement:
+    """The placement of an input that is itself the picture."""
+    return Placement(width=width, height=height, input_width=width, input_height=height, box=(0, 0, width, height))
+
+
+def mirror_map(values: NDArray[np.floating], *, patch_grid: PatchGrid, width: int) -> NDArray[np.float32]:
+    """The map (h, w) as it lies once its input, `width` pixels wide, is mirrored left and right.
+
+    Patches that are not centred in their cells do not change places with each other: values are taken in between.
+    """
+    centers = patch_grid.offset + patch_grid.stride * np.arange(values.shape[1], dtype=np.float64)
+    across = _axis_weights((width - centers - patch_grid.offset) / patch_grid.stride, values.shape[1], smooth=True)
+    mirrored: NDArray[np.float32] = np.matmul(values, across.T, dtype=np.float32)
+    return mirrored
+
+
 def mass_threshold(
     values: NDArray[np.floating], mass: float, *, patch_grid: PatchGrid, placement: Placement, smooth: bool = True
 ) -> float:
     """The value above which the drawn map holds `mass` of its total, over the whole input, padding included."""
     # The input itself as the picture: every part of it counts, whatever the picture shows of it.
     width, height = placement.input_width, placement.input_height
-    plain = Placement(width=width, height=height, input_width=width, input_height=height, box=(0, 0, width, height))
+    plain = whole_input(width, height)
     drawn = map_to_photo(values, patch_grid=patch_grid, placement=plain, size=(width, height), smooth=smooth).values
     falling = np.sort(drawn, axis=None)[::-1]
     held = np.cumsum(falling, dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.attention.geometry import patch_centers
+from pcn_cli.attention.localisation import find_peak
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.predictions import AttentionNumbers
 from pcn_cli.records.preprocessing import Placement
@@ -104,9 +105,8 @@ def attention_numbers(
         placement: where that input lies on the picture.
     """
     exact: Array = np.asarray(look, dtype=np.float64)
-    rows, columns = exact.shape
-    x, y = patch_centers((rows, columns), patch_grid=patch_grid, placement=placement)
-    row, column = divmod(int(exact.argmax()), columns)
+    x, y = patch_centers((exact.shape[0], exact.shape[1]), patch_grid=patch_grid, placement=placement)
+    peak_x, peak_y = find_peak(exact, patch_grid=patch_grid, placement=placement)
     return AttentionNumbers(
         image_share=float(image_share),
         effective_patches=effective_patches(exact),
@@ -114,8 +114,8 @@ def attention_numbers(
         mass50=mass_fraction(exact, 0.5),
         mass80=mass_fraction(exact, 0.8),
         border_share=border_share(exact),
-        peak_x=_within(x[column], placement.width),
-        peak_y=_within(y[row], placement.height),
+        peak_x=peak_x,
+        peak_y=peak_y,
         center_x=_within(exact.sum(axis=0) @ x, placement.width),
         center_y=_within(exact.sum(axis=1) @ y, placement.height),
     )

@@ -37,3 +37,16 @@ class Attends(Protocol):
     def attend(self, images: Tensor) -> Attended:
         """The pass over (B, 3, H, W) normalised images."""
         ...
+
+    def tail(self, pooled: Tensor) -> Tensor:
+        """The logits (…, K) for weighted sums of values (…, T, d), one for each class token."""
+        ...
+
+
+@runtime_checkable
+class AttendsByClass(Attends, Protocol):
+    """A network with a token per class: the logit of a class needs its own token alone."""
+
+    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
+        """The logits (B, S, k) of `classes` (B, k) for the weighted sums (B, S, k, d) of their tokens."""
+        ...

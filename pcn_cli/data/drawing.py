@@ -18,6 +18,7 @@ Edges = tuple[int, int, int, int]  # left, top, right, bottom in pixels, all ins
 
 HUES = {"cross": (205, 245), "leaf": (85, 140), "ring": (32, 52), "star": (-18, 14)}  # degrees, lowest and highest
 GROUNDS = ((112, 98, 82), (128, 126, 120), (150, 134, 104), (92, 98, 88), (118, 86, 70), (88, 90, 100))
+SIZES = ((320, 240), (240, 320), (288, 288))  # of photos: width, height
 SMOOTHER = 3  # things are drawn this many times larger, then reduced
 
 
@@ -33,26 +34,69 @@ def draw_photos(folder: Path, per_class: dict[Part, int], *, seed: int) -> list[
     parts = [part for part in PARTS for _ in range(per_class[part])]
     for place, label in enumerate(HUES):
         for number, part in enumerate(parts):
-            photo, (left, top, right, bottom) = draw_photo(label, np.random.default_rng([seed, place, number]))
+            photo, edges = draw_photo(label, np.random.default_rng([seed, place, number]))
             file = f"{part}/{label}/{label}_{number:03}.jpg"
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             photo.save(folder / file, quality=88)
-            width, height = photo.size
-            boxes.append(
-                Box(file=file, label=label, xmin=left, ymin=top, xmax=right, ymax=bottom, width=width, height=height)
-            )
+            boxes.append(make_box(file, label, edges, photo))
     return boxes
+
+
+def draw_pairs(folder: Path, count: int, *, seed: int) -> list[Box]:
+    """The boxes of the things in the photos that `folder` then holds, as pair_000.jpg: two of different kinds in each.
+
+    Args:
+        folder: made where it does not exist.
+        count: number of photos.
+        seed: another number gives other photos.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    boxes = []
+    for number in range(count):
+        rng = np.random.default_rng([seed, len(HUES), number])
+        photo, things = draw_pair(rng)
+        photo.save(folder / f"pair_{number:03}.jpg", quality=88)
+        boxes += [make_box(f"pair_{number:03}.jpg", label, edges, photo) for label, edges in things.items()]
+    return boxes
+
+
+def make_box(file: str, label: str, edges: Edges, photo: Image.Image) -> Box:
+    """The box of a thing in a photo."""
+    (left, top, right, bottom), (width, height) = edges, photo.size
+    return Box(file=file, label=label, xmin=left, ymin=top, xmax=right, ymax=bottom, width=width, height=height)
+
+
+def draw_pair(rng: np.random.Generator) -> tuple[Image.Image, dict[str, Edges]]:
+    """A photo of two things of different kinds, side by side or one above the other, and the box around each."""
+    width, height = SIZES[rng.integers(len(SIZES))]
+    photo, side = draw_ground(width, height, rng), min(width, height)
+    across, things = rng.random() < 0.5, {}
+    for label, direction in zip(rng.permutation(list(HUES))[:2].tolist(), (-1, 1), strict=True):
+        thing = draw_thing(label, int(side * rng.uniform(0.34, 0.42)), rng)
+        apart, aside = direction * side * rng.uniform(0.2, 0.22), side * rng.uniform(-0.2, 0.2)
+        x, y = (apart, aside) if across else (aside, apart)
+        left, top = int((width - thing.width) / 2 + x), int((height - thing.height) / 2 + y)
+        photo, things[label] = put(thing, photo, left, top, rng)
+    return develop(photo, rng), things
+
+
+def put(
+    thing: Image.Image, photo: Image.Image, left: int, top: int, rng: np.random.Generator
+) -> tuple[Image.Image, Edges]:
+    """The photo with the thing and its shadow on it, and the box around the thing."""
+    photo = cast_shadow(photo, thing.getchannel("A"), left, top, rng)
+    photo.paste(thing, (left, top), thing)
+    return photo, (left, top, left + thing.width - 1, top + thing.height - 1)
 
 
 def draw_photo(label: str, rng: np.random.Generator) -> tuple[Image.Image, Edges]:
     """A photo of one thing, and the box around it."""
-    width, height = [(320, 240), (240, 320), (288, 288)][rng.integers(3)]
+    width, height = SIZES[rng.integers(len(SIZES))]
     photo = draw_ground(width, height, rng)
     thing = draw_thing(label, int(min(width, height) * rng.uniform(0.34, 0.62)), rng)
     left, top = (place_within(whole, part, rng) for whole, part in zip(photo.size, thing.size, strict=True))
-    photo = cast_shadow(photo, thing.getchannel("A"), left, top, rng)
-    photo.paste(thing, (left, top), thing)
-    return develop(photo, rng), (left, top, left + thing.width - 1, top + thing.height - 1)
+    photo, edges = put(thing, photo, left, top, rng)
+    return develop(photo, rng), edges
 
 
 def place_within(whole: int, part: int, rng: np.random.Generator) -> int:

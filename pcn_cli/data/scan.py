@@ -18,7 +18,7 @@ from pcn_cli.data.labels import find_table
 from pcn_cli.data.layouts import Candidate, Sorted, refuse_case_clashes, sort_by_folders, sort_by_table
 from pcn_cli.data.walk import walk_folder
 from pcn_cli.errors import DataError
-from pcn_cli.records.photos import Ignored, Photo, Scan, Unreadable
+from pcn_cli.records.photos import Ignored, Part, Photo, Scan, Unreadable
 
 
 def scan_photos(
@@ -26,6 +26,7 @@ def scan_photos(
     *,
     labels: Path | None = None,
     group_by: str | None = None,
+    only: Part | None = None,
     workers: int | None = None,
     on_photo: Callable[[int, int], None] | None = None,
     on_compared: Callable[[int, int], None] | None = None,
@@ -37,6 +38,7 @@ def scan_photos(
             table `labels.csv` or `split.csv`.
         labels: a table that wins over folders; its paths are relative to it.
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
+        only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
         workers: decoding processes; None chooses, 0 decodes in this process.
         on_photo: called with (done, total) after every decoded file; an exception it raises ends the scan.
         on_compared: called with (done, total) while near duplicates are looked for, in the same way.
@@ -56,8 +58,15 @@ def scan_photos(
     refuse_case_clashes(candidate.label for candidate in plan.candidates)
     if group_by is not None and column is None:
         plan = replace(plan, candidates=group_candidates(plan.candidates, group_by))
+    if only is not None:
+        plan = _keep_part(plan, only)
     facts = _decode_candidates(root, plan.candidates, workers=workers, on_photo=on_photo)
     return _make_scan(root, plan, facts, on_compared=on_compared)
+
+
+def other_part(part: Part) -> str:
+    """Why a photo was passed over that is not of `part`."""
+    return f"not of the {part} part"
 
 
 def check_scan(scan: Scan, *, max_unreadable: float) -> None:
@@ -89,6 +98,14 @@ _LAYOUT_HINT = "put the photos of each class into a folder named after it, or gi
 def _count_the_rest(scan: Scan) -> str:
     reasons = Counter([*(u.reason for u in scan.unreadable), *(i.reason for i in scan.ignored)]).most_common(3)
     return ": " + "; ".join(f"{count} × {reason}" for reason, count in reasons) if reasons else ", it is empty"
+
+
+def _keep_part(plan: Sorted, part: Part) -> Sorted:
+    own = [candidate for candidate in plan.candidates if candidate.split == part]
+    if not own:
+        return plan
+    rest = [Ignored(file=one.file, reason=other_part(part)) for one in plan.candidates if one.split != part]
+    return replace(plan, candidates=own, ignored=[*plan.ignored, *rest])
 
 
 def _decode_candidates(

@@ -39,12 +39,13 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Put a table at `path`; cells that a spreadsheet would run as a formula are disarmed."""
-    text = "".join(_csv_line(cells) for cells in (header, *rows))
+    text = "".join(csv_line(cells) for cells in (header, *rows))
     # File names may hold bytes that are no text: they go out as they came in.
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
-def _csv_line(cells: Sequence[Any]) -> str:
+def csv_line(cells: Sequence[Any]) -> str:
+    """One row of a table with its line end; cells that a spreadsheet would run as a formula are disarmed."""
     line = io.StringIO(newline="")
     # csv quotes a lone carriage return only where line ends hold one; unquoted, readers would take it for a line end.
     csv.writer(line, lineterminator="\r\n").writerow([disarm_cell(cell) for cell in cells])

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accura
 from pcn_cli.metrics import ranking
 from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability, temper
-from pcn_cli.metrics.intervals import Floats, bootstrap_area, bootstrap_weights
+from pcn_cli.metrics.intervals import Floats, bootstrap_weights, logit_area
 from pcn_cli.metrics.measured import mean, mean_loss, proportion, with_interval
 from pcn_cli.metrics.selective import risk_area
 from pcn_cli.records.metrics import Metric
@@ -103,12 +103,12 @@ def _mean_area(
         areas.append(float(measure(own, scores)))
         influences += influence(scores, own) / answers.measured.size
     area = float(np.mean(areas))
-    interval = bootstrap_area(area, influences, answers.targets, seed=answers.seed)
-    return with_interval(area, answers, method, interval, kind="stratified bootstrap of the photos' influence")
+    interval = logit_area(area, influences, answers.targets)
+    return with_interval(area, answers, method, interval, kind="logit-normal stratified")
 
 
 def _ece(probabilities: Floats, answers: Answers, without: str) -> Metric:
-    # No interval: the plain estimate is biased upwards, so its bootstrap does not hold the truth as often as it says.
+    # No interval: the plain estimate is biased upwards, so no resampling of it holds the truth as often as it says.
     value = expected_calibration_error(reliability(probabilities.max(axis=1), answers.right))
     method = f"expected calibration error{without}, {BINS} bins of equally many photos; biased upwards, no interval"
     return with_interval(value, answers, method, None)

@@ -29,6 +29,7 @@ class AttentionPooled(nn.Module):
         backbone: a name of timm's registry; backbone_args: its settings, as JSON holds them.
         embed_dim: width of the pooling; None keeps the backbone's. Another width puts a projection and a norm of ours
             in the place of what the backbone has behind its pooling.
+        class_tokens: one class token per class, each with a map and a logit of its own.
         drop_rate: dropout in the pooling block; attn_drop_rate: on its weights; drop_path_rate: handed to the backbone.
 
     Raises:
@@ -42,6 +43,7 @@ class AttentionPooled(nn.Module):
         backbone_args: Mapping[str, Any] | None = None,
         embed_dim: int | None = None,
         num_classes: int = 1000,
+        class_tokens: bool = False,
         in_chans: int = 3,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
@@ -53,6 +55,7 @@ class AttentionPooled(nn.Module):
         width = embed_dim or channels
         self.num_classes = num_classes
         self.in_chans = in_chans
+        self.class_tokens = class_tokens
         self.num_features = channels
         self.embed_dim = width
         self.drop_rate = drop_rate
@@ -66,10 +69,16 @@ class AttentionPooled(nn.Module):
             for part in self._head_parts:
                 self.backbone.add_module(part, nn.Identity())
             self._head_parts = ()
-        self.pooling = AttentionPooling(width, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, start="average")
+        self.pooling = AttentionPooling(
+            width,
+            class_tokens=max(num_classes, 1) if class_tokens else None,
+            drop_rate=drop_rate,
+            attn_drop_rate=attn_drop_rate,
+            start="average",
+        )
         self.head_hidden_size = self._count_features()
         self.train()
-        self.head = make_head(self.head_hidden_size, num_classes)
+        self.head = make_head(self.head_hidden_size, num_classes, class_tokens=class_tokens)
         self.feature_info = getattr(self.backbone, "feature_info", [])
         self._patch_grid: PatchGrid | None = None
         self.pretrained_cfg: dict[str, Any] = {}
@@ -117,7 +126,7 @@ class AttentionPooled(nn.Module):
         return Attended(self._classify(pooled.tokens), pooled.weights, self.pooling.value(projected), grid)
 
     def tail(self, pooled: Tensor) -> Tensor:
-        """The logits once the weighted sum of values (…, 1, d) is known: hiding patches is closed form."""
+        """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
         return self._classify(self.pooling.finish(pooled))
 
     def forward_intermediates(self, x: Tensor, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the backbone's
@@ -135,7 +144,7 @@ class AttentionPooled(nn.Module):
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Start a new head for `num_classes` (0: none).
+        """Start a new head for `num_classes` (0: none); with class tokens also new tokens.
 
         Raises:
             ValueError: `global_pool` asks for another pooling; the attention pooling is the network.
@@ -144,11 +153,19 @@ class AttentionPooled(nn.Module):
             raise ValueError(f"the pooling cannot be changed to {global_pool!r}")
         reference = next(self.backbone.parameters())
         self.num_classes = num_classes
-        self.head = make_head(self.head_hidden_size, num_classes).to(reference.device, reference.dtype)
+        self.head = make_head(self.head_hidden_size, num_classes, class_tokens=self.class_tokens).to(
+            reference.device, reference.dtype
+        )
+        if self.class_tokens and num_classes:
+            self.pooling.reset_class_tokens(num_classes)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute the backbone's activations twice to save memory."""
         self.backbone.set_grad_checkpointing(enable)  # type: ignore[operator]
+
+    def compilable(self) -> tuple[nn.Module, ...]:
+        """The layers of the backbone."""
+        return tuple(self.backbone.children())
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that must not decay, beside the one-dimensional ones."""
@@ -167,18 +184,20 @@ class AttentionPooled(nn.Module):
         return lambda name: (float(layers.get(name.removeprefix("backbone."), len(trunk) + 1)),)
 
     def _classify(self, cls: Tensor, pre_logits: bool = False) -> Tensor:
-        features = self._backbone_head(self.norm(cls))
+        features = self._backbone_head(self.norm(cls))  # (…, T, F)
+        if not self.class_tokens:
+            features = features.squeeze(-2)
         logits: Tensor = features if pre_logits else self.head(features)
         return logits
 
     def _backbone_head(self, cls: Tensor) -> Tensor:
-        """What the backbone makes of a pooled map, given the token (…, 1, d) that takes the pooled map's place."""
+        """What the backbone makes of a pooled map, given tokens (…, T, d) that each take the pooled map's place."""
         if self.embed_dim != self.num_features:
-            return cls.squeeze(-2)
+            return cls
         flat = cls.reshape(-1, 1, 1, self.embed_dim)  # a grid of one patch: average pooling leaves it as it is
         grid = flat if is_nhwc(self.backbone) else flat.permute(0, 3, 1, 2)
         features: Tensor = self.backbone.forward_head(grid, pre_logits=True)  # type: ignore[operator]
-        return features.reshape(*cls.shape[:-2], -1)
+        return features.reshape(*cls.shape[:-1], -1)
 
     @torch.no_grad()
     def _count_features(self) -> int:

@@ -79,9 +79,11 @@ class ClassTokenHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_classes))
         trunc_normal_(self.weight, std=0.02)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """The logits."""
-        return (tokens * self.weight[:, 0]).sum(-1) + self.bias
+    def forward(self, tokens: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The logits; with `classes` (…, k) of these alone, whose tokens (…, k, d) are."""
+        if classes is None:
+            return (tokens * self.weight[:, 0]).sum(-1) + self.bias
+        return (tokens * self.weight[classes, 0]).sum(-1) + self.bias[classes]
 
 
 def make_head(embed_dim: int, num_classes: int, *, class_tokens: bool = False) -> nn.Module:

@@ -12,6 +12,7 @@ from torch import nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.aggregation import AttentionPooled
+from pcn_cli.models.class_tokens import change_pooling
 from pcn_cli.models.folder import fill_model, load_model_folder, make_model, read_config
 from pcn_cli.models.grid import measure_patch_grid
 from pcn_cli.models.sources import (
@@ -29,10 +30,11 @@ from pcn_cli.models.timm_source import (
     parse_timm_source,
     pooled_args,
     read_backbone,
+    read_network,
     timm_preprocessing,
 )
 from pcn_cli.models.zoo import Card
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import ModelConfig, Pooling
 from pcn_cli.records.preprocessing import Fit, Preprocessing
 
 
@@ -45,6 +47,7 @@ def start_model(
     size: int | None = None,
     fit: Fit | None = None,
     crop_pct: float | None = None,
+    pooling: Pooling | None = None,
     drop_path: float = 0.0,
     dropout: float = 0.0,
     seed: int = 0,
@@ -52,8 +55,8 @@ def start_model(
     """The network to start training from, with a head for `classes`, and its facts.
 
     The head is new (drawn from `seed`) unless the source knows exactly these classes; then its rows are put into their
-    order. Cards without weights, and everything without `pretrained`, start from random numbers. `size`, `fit` and
-    `crop_pct` are the source's own where they are None.
+    order. Cards without weights, and everything without `pretrained`, start from random numbers. `size`, `fit`,
+    `crop_pct` and `pooling` are the source's own where they are None.
 
     Raises:
         ModelError, DownloadError: the source is none, is damaged, or cannot be fetched.
@@ -69,6 +72,8 @@ def start_model(
                 _change_classes(model, config.classes, classes)
         else:
             model, config = _start_random(find_source(source), classes, options)
+        if pooling:
+            model, config = change_pooling(model, replace(config, classes=classes), pooling, options)
     preprocessing = replace(
         config.preprocessing,
         height=size or config.preprocessing.height,
@@ -104,6 +109,22 @@ def read_model(source: str, *, fetch: Fetch) -> tuple[nn.Module, ModelConfig]:
         raise ModelError(f"{found.name} has no weights yet: {found.note}", f"pcn finetune PHOTOS --model {found.name}")
     model, config = read_weights(found, fetch, {})
     return model.eval(), config
+
+
+def read_teacher(source: str, *, fetch: Fetch, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
+    """A trained network of any classes in evaluation mode, and how it wants its photos: whole, at `size` pixels.
+
+    Raises:
+        ModelError, DownloadError: the source is none, has no weights, is damaged, or cannot be fetched.
+    """
+    if source.startswith(PREFIX):
+        named = parse_timm_source(source)
+        network, preprocessing = read_network(named, offline=fetch.offline), timm_preprocessing(named)
+    else:
+        network, config = read_model(source, fetch=fetch)
+        preprocessing = config.preprocessing
+    height, width = size or preprocessing.height, size or preprocessing.width
+    return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
 
 
 def _start_known(

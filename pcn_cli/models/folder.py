@@ -28,7 +28,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # What a config.json may say about each family of ours.
 _MODEL_ARGS = {
     "patchconvnet": {"embed_dim", "depth", "class_tokens"},
-    "attention_pooled": {"backbone", "backbone_args", "embed_dim"},
+    "attention_pooled": {"backbone", "backbone_args", "embed_dim", "class_tokens"},
 }
 _CROP_MODES = {"crop": "center", "pad": "border", "squash": "squash"}
 

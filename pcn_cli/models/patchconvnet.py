@@ -104,6 +104,12 @@ class PatchConvNet(nn.Module):
         """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
         return self._classify(self.pooling.finish(pooled))
 
+    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
+        """With class tokens, the logits (B, S, k) of `classes` (B, k) from their weighted sums (B, S, k, d) alone."""
+        tokens = self.norm(self.pooling.finish(pooled, classes[:, None]))
+        logits: Tensor = self.head(tokens, classes[:, None])
+        return logits
+
     def forward_intermediates(
         self,
         x: Tensor,
@@ -167,6 +173,10 @@ class PatchConvNet(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute activations twice to save memory."""
         self.grad_checkpointing = enable
+
+    def compilable(self) -> tuple[nn.Module, ...]:
+        """The stem and each block: alike in shape, the blocks are compiled once for all."""
+        return (self.stem, *self.blocks)
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that must not decay, beside the one-dimensional ones."""

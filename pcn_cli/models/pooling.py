@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pcn_cli.models.blocks import LAYER_NORM_EPS
 
 MLP_RATIO = 3
+TOKEN_STD = 0.02  # of a class token at its start, or of the part that is a class's own
 
 
 class Attended(NamedTuple):
@@ -89,15 +90,14 @@ class AttentionPooling(nn.Module):
             layer.draw(std=0.02)
         for layer in (self.q, self.k, self.v, self.proj):
             layer.draw(std=0.02 if published else 0.0)
-        if published:
-            trunc_normal_(self.cls_token, std=0.02)
+        if published or self.cls_token.shape[1] > 1:  # tokens that are all alike would never look apart
+            trunc_normal_(self.cls_token, std=TOKEN_STD)
         else:
             nn.init.zeros_(self.cls_token)
 
     def reset_class_tokens(self, count: int) -> None:
         """Put `count` new class tokens in place of those there are."""
-        self.cls_token = nn.Parameter(self.cls_token.new_empty(1, count, self.embed_dim))
-        trunc_normal_(self.cls_token, std=0.02)
+        self.cls_token = nn.Parameter(spread_class_tokens(self.cls_token.detach(), count))
 
     def forward(self, tokens: Tensor) -> Pooled:
         """The class tokens after looking at the grid (B, d, h, w), and how they looked."""
@@ -118,9 +118,13 @@ class AttentionPooling(nn.Module):
         values: Tensor = self.v(self.norm1(keys) if self.values_are_normed else keys)
         return values
 
-    def finish(self, pooled: Tensor) -> Tensor:
-        """The class tokens (…, T, d) once the weighted sum of values is known; the tail of every what-if."""
-        cls = self.cls_token[0] + self.gamma_1 * self.drop(self.proj(pooled))
+    def finish(self, pooled: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The class tokens (…, T, d) once the weighted sum of values is known; the tail of every what-if.
+
+        With `classes` (…, k) the weighted sums (…, k, d) are those of these class tokens.
+        """
+        own = self.cls_token[0] if classes is None else self.cls_token[0][classes]
+        cls = own + self.gamma_1 * self.drop(self.proj(pooled))
         hidden = self.drop(F.gelu(self.fc1(self.norm2(cls))))
         finished: Tensor = cls + self.gamma_2 * self.drop(self.fc2(hidden))
         return finished
@@ -149,6 +153,13 @@ class AttentionPooling(nn.Module):
             if not self.token_is_key:
                 return weights @ patches
             return weights[:, :, :1] * cls.to(patches.dtype) + weights[:, :, 1:] @ patches  # (B, 1, d)
+
+
+def spread_class_tokens(tokens: Tensor, count: int) -> Tensor:
+    """`count` class tokens (1, count, d): each the mean of `tokens` (1, T, d) plus a small part drawn for it."""
+    own = torch.empty(1, count, tokens.shape[2], dtype=tokens.dtype)
+    trunc_normal_(own, std=TOKEN_STD)
+    return tokens.mean(dim=1, keepdim=True) + own.to(tokens.device)
 
 
 class Projection(nn.Linear):

@@ -128,6 +128,25 @@ def read_backbone(source: TimmSource, *, offline: bool = False) -> dict[str, Ten
     return _without_classifier(original)
 
 
+def read_network(source: TimmSource, *, offline: bool = False) -> nn.Module:
+    """The network with its own classifier and trained weights, as timm made it.
+
+    Raises:
+        ModelError: there are no safetensors of it, or they are damaged or do not fit; or it has no classifier.
+        DownloadError: they could not be fetched, or may not be.
+    """
+    file = source.file or _fetch(source, offline=offline)
+    tensors = read_tensors(file)
+    classifier = source.pretrained_cfg.get("classifier")
+    if f"{classifier}.weight" not in tensors:
+        raise ModelError(f"{file} holds no classifier, so it names nothing", "name a network trained to classify")
+    if source.file is None:
+        return _fill(source, tensors)
+    network = _build(source, num_classes=len(tensors[f"{classifier}.weight"]))
+    fill_model(network, tensors, str(file))
+    return network
+
+
 def _without_classifier(network: nn.Module) -> dict[str, Tensor]:
     network.reset_classifier(0)  # type: ignore[operator]
     return dict(network.state_dict())

@@ -14,6 +14,7 @@ from pcn_cli.recipe.effects import ONLY_TUNING, refuse, without_effect
 from pcn_cli.recipe.fields import read_value, with_values
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Fit, Level, Recipe
+from pcn_cli.records.model import Pooling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Facts:
     input_size: int = 224
     fit: Fit = "crop"
     crop_pct: float = 0.875
+    pooling: Pooling = "single"
     activation_mb: float = 138.0
     seconds_per_photo: float | None = None
 
@@ -100,7 +102,9 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     _choose_input(choices, facts)
     _choose_machine(choices, facts)
     _choose_tune(choices, facts)
-    refuse(without_effect(loaded, choices.recipe, classes=facts.classes))
+    refuse(without_effect(loaded, choices.recipe, classes=facts.classes, own_pooling=facts.pooling))
+    if choices.recipe.model.pooling == "per-class":
+        choices.add("train.cutmix", 1.0, "two photos in one teach each class token to look at its own class")
     choices.add("train.monitor", *_monitor(facts))
     if choices.recipe.train.tune == "probe":
         _choose_probe(choices, facts)
@@ -137,6 +141,7 @@ def _is_accelerator(device: str) -> bool:
 
 
 def _choose_input(choices: _Choices, facts: Facts) -> None:
+    choices.add("model.pooling", facts.pooling, "the model's own")
     choices.add("data.size", facts.input_size, "the model's own")
     choices.add("data.fit", facts.fit, "the model's own")
     if choices.recipe.data.fit == "crop":
@@ -171,12 +176,14 @@ def _choose_probe(choices: _Choices, facts: Facts) -> None:
     batch_size = _batch_size(facts.train_photos, most=64)
     choices.add("train.batch_size", batch_size, f"{facts.train_photos:,} photos to train on")
     choices.add("train.mixup", 0.0, _NOT_IN_PROBE)
+    choices.add("train.cutmix", 0.0, _NOT_IN_PROBE)
     choices.add("augment.level", "none", _NOT_IN_PROBE)
     for key, neutral in ONLY_TUNING.items():
-        if neutral is None and key != "train.time":
+        if neutral is None and key not in _ONLY_WISHED:
             choices.add(key, None, _NOT_IN_PROBE)
 
 
+_ONLY_WISHED = ("train.time", "train.teacher", "train.teacher_size")  # nothing is ever chosen for these
 _NOT_IN_PROBE = "not used: the probe computes every photo's tokens once"
 
 
@@ -185,7 +192,11 @@ def _choose_tuning(choices: _Choices, facts: Facts) -> None:
     photos = f"{facts.train_photos:,} photos to train on"
     choices.add("train.epochs", *_epochs(choices.recipe, facts, plan))
     choices.add("train.lr", plan.lr, photos)
-    choices.add("train.mixup", plan.mixup, photos)
+    taught = choices.recipe.train.teacher is not None
+    choices.add(
+        "train.mixup", 0.0 if taught else plan.mixup, "the teacher answers no mixed photos" if taught else photos
+    )
+    choices.add("train.cutmix", 0.0, "photos stay whole; 1 mixes two of them")
     choices.add("augment.level", plan.level, photos)
     choices.add(
         "train.patience", max(5, round((choices.recipe.train.epochs or 1) / 4)), "a quarter of the epochs, at least 5"

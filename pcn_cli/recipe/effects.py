@@ -6,6 +6,10 @@ from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.fields import read_value, recipe_fields
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.model import Pooling
+
+# A pass keeps a token, a map and a row of the hidden layer for each class of each photo.
+MOST_CLASS_TOKENS = 300
 
 # Key → the value that changes nothing, for what only counts while the trunk learns; no neutral value: always refused.
 ONLY_TUNING: dict[str, Any] = {
@@ -19,25 +23,39 @@ ONLY_TUNING: dict[str, Any] = {
     "train.patience": None,
     "train.precision": None,
     "train.grad_checkpointing": False,
+    "train.compile": False,
+    "train.teacher": None,
+    "train.teacher_weight": None,
+    "train.teacher_size": None,
     "train.time": None,
     "augment.level": "none",
     "augment.flip": True,
 }
 
+_ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
 
-def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int) -> list[str]:
+
+def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int, own_pooling: Pooling = "single") -> list[str]:
     """One line for every value of the user that nobody would notice, or that contradicts another."""
     refused: dict[str, str] = {}
     if recipe.train.tune == "probe":
         refused |= dict.fromkeys(ONLY_TUNING, "has no effect with train.tune=probe; add --tune all, or leave it out")
+        if recipe.model.pooling == "per-class":
+            del refused["train.cutmix"]
         if recipe.train.probe_epochs == 0:
             refused["train.probe_epochs"] = "must be at least 1 with train.tune=probe; or add --tune all"
     elif recipe.augment.level == "none":
         refused["augment.flip"] = "has no effect with augment.level=none"
+    if recipe.train.tune != "probe":
+        refused |= _refuse_teaching(recipe)
     if recipe.data.fit != "crop":
         refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
     if recipe.evaluate.top_k >= classes:
         refused["evaluate.top_k"] = f"has no effect with {classes} classes"
+    if recipe.model.pooling == "per-class" and classes > MOST_CLASS_TOKENS:
+        refused["model.pooling"] = f"per-class is for at most {MOST_CLASS_TOKENS} classes, found {classes:,}"
+    elif recipe.model.pooling == "single" and own_pooling == "per-class":
+        refused["model.pooling"] = "the model has a token per class, which cannot become a single one"
     batch_size, micro_batch = recipe.train.batch_size, recipe.train.micro_batch
     if recipe.train.tune != "probe" and batch_size and micro_batch and batch_size % micro_batch:
         refused["train.micro_batch"] = f"should divide train.batch_size ({batch_size})"
@@ -45,6 +63,17 @@ def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int) -> lis
     neutral = ONLY_TUNING if recipe.train.tune == "probe" else {}
     noticed = [key for key in order if neutral.get(key) is None or read_value(recipe, key) != neutral[key]]
     return [f"{loaded.origins[key]}: {refused[key]}" for key in noticed]
+
+
+def _refuse_teaching(recipe: Recipe) -> dict[str, str]:
+    """Why the teacher's settings would not be noticed, or cannot be followed."""
+    if recipe.train.teacher is None:
+        return dict.fromkeys(_ONLY_TAUGHT, "has no effect without train.teacher")
+    if recipe.model.pooling == "per-class":
+        return {"train.teacher": "cannot teach a network with a token for every class"}
+    if recipe.train.mixup or recipe.train.cutmix:
+        return {"train.teacher": "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"}
+    return {}
 
 
 def refuse(problems: list[str]) -> None:

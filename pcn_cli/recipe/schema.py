@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pcn_cli.recipe.duration import parse_duration
+from pcn_cli.records.model import Pooling
 
 
 def _checked_duration(text: str) -> str:
@@ -33,6 +34,7 @@ Tune = Literal["probe", "pooling", "all"]
 Monitor = Literal["log_loss", "macro_f1"]
 Precision = Literal["float32", "bfloat16"]
 Level = Literal["none", "light", "medium", "strong"]
+
 Look = Literal["spotlight", "heat", "contour"]
 
 
@@ -71,6 +73,7 @@ class ModelSection(Section):
 
     name: str = _field("s60", "A card, `timm:NAME`, `timm:local-dir:FOLDER`, a run or a model folder.")
     pretrained: bool = _field(True, "Start from the model's weights; otherwise from random numbers.")
+    pooling: Pooling | None = _field(None, "One class token for all classes, or one token and one map per class.")
     drop_path: Rate = _field(0.0, "Stochastic depth of the trunk while it is tuned.")
     dropout: Rate = _field(0.0, "Dropout in the pooling block while training.")
 
@@ -92,11 +95,15 @@ class TrainSection(Section):
     ema: bool = _field(True, "Average the weights over training; the average is what is evaluated.")
     label_smoothing: Rate = _field(0.0, "Label smoothing of the loss.")
     mixup: NotNegative | None = _field(None, "Mixup alpha.")
-    cutmix: NotNegative = _field(0.0, "CutMix alpha.")
+    cutmix: NotNegative | None = _field(None, "CutMix alpha; with class tokens it also mixes the probe's tokens.")
     monitor: Monitor | None = _field(None, "The validation figure that picks the best epoch.")
     patience: Count | None = _field(None, "Epochs without a better validation figure after which tuning stops.")
     precision: Precision | None = _field(None, "Arithmetic of the forward pass while tuning.")
     grad_checkpointing: bool = _field(False, "Save memory by computing activations twice.")
+    compile: bool = _field(False, "Compile the trunk once, so that each step of tuning is faster.")
+    teacher: str | None = _field(None, "A trained network, such as `timm:NAME`, whose answers are learned as well.")
+    teacher_weight: Positive = _field(1.0, "Weight of the teacher's loss beside that of the labels.")
+    teacher_size: Side | None = _field(None, "Side of the teacher's input in pixels; otherwise its own.")
     time: Duration | None = _field(None, "Time limit for tuning, such as 20m or 2h; the schedule ends within it.")
     device: str | None = _field(None, "cuda, cuda:1, mps or cpu.")
     workers: Workers | None = _field(None, "Processes that load photos; 0 loads them in the main process.")
@@ -124,6 +131,9 @@ class ExplainSection(Section):
     """What is drawn."""
 
     look: Look = _field("spotlight", "How overlays are drawn.")
+    checks: Annotated[int, Field(ge=0, le=200)] = _field(
+        100, "Test photos on which the maps are checked with further passes and random orders; 0: no such checks."
+    )
     overlays: Annotated[int, Field(ge=0)] = _field(500, "Most overlay pictures written into the run, uncertain first.")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass, fields
 
 FEW_PHOTOS = 20  # below, the interval of a share spans about thirty points or more
-_NUMBERS = ("loss", "mcc", "brier", "aurc", "temperature", "set_size")
+_NUMBERS = ("loss", "mcc", "brier", "aurc", "temperature", "set_size", "correlation", "srg")
 
 
 def is_share(name: str) -> bool:

@@ -1,10 +1,13 @@
 """What a model folder says about itself beside its weights."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.preprocessing import Preprocessing
+
+# One class token for all classes, or one for each.
+Pooling = Literal["single", "per-class"]
 
 
 @dataclass(frozen=True, kw_only=True)

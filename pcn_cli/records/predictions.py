@@ -1,6 +1,6 @@
 """One picture's scores and the numbers of its attention map."""
 
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,56 @@ class AttentionNumbers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HidingNumbers:
+    """What hiding patches in the pooling does to one prediction (definitions: attention/faithfulness.py).
+
+    S50 are the most looked-at patches that together hold half of the look. `deletion_auc` and `insertion_auc` are areas
+    under the probability of the predicted class while patches are hidden, or all others are, the most looked-at first;
+    `srg` is insertion less deletion, `random_gain` how far that exceeds the mean of 8 random orders (None off the
+    sample); `comprehensiveness` and `sufficiency` are how much of the probability goes when S50 is hidden, or alone
+    kept; `flip_fraction` is the share of patches to hide until another class is predicted (None if that never happens);
+    `look_evidence_spearman` is None where one of the two maps is level. `hidden_top` is the class predicted without S50
+    and `hidden_p` its probability; `kept_p` and `random_hidden_p` are the probability of the predicted class with S50
+    alone, and with as many random patches hidden.
+    """
+
+    deletion_auc: float
+    insertion_auc: float
+    srg: float
+    random_gain: float | None
+    comprehensiveness: float
+    sufficiency: float
+    flip_fraction: float | None
+    look_evidence_spearman: float | None
+    hidden_top: str
+    hidden_p: float
+    kept_p: float
+    random_hidden_p: float
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_cells(cls, cells: dict[str, str]) -> "HidingNumbers | None":
+        """The numbers that `cells` gave, by column name; None where the row has none."""
+        if not cells.get("deletion_auc"):
+            return None
+        numbers = {name: float(cells[name]) if cells[name] else None for name in cls.names() if name != "hidden_top"}
+        return cls(hidden_top=cells["hidden_top"], **numbers)  # type: ignore[arg-type]
+
+    def cells(self) -> tuple[str | float, ...]:
+        """The numbers for a table; what is not known is empty."""
+        return tuple("" if value is None else value for value in astuple(self))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the model says of one photo; `probabilities` are in the order of the model's classes."""
+    """What the model says of one photo; `probabilities` are in the order of the model's classes.
+
+    `hiding` is None where nothing was hidden: in runs of older versions.
+    """
 
     file: str
     predicted: str
@@ -39,6 +87,7 @@ class Prediction:
     attention: AttentionNumbers
     split: str = ""
     label: str = ""
+    hiding: HidingNumbers | None = None
 
     @property
     def correct(self) -> bool | None:

@@ -72,6 +72,11 @@ class RunDir:
         return self.root / "checkpoints" / "probe.safetensors"
 
     @property
+    def taught(self) -> Path:
+        """The teacher's answers to the training photos, until the run is finished."""
+        return self.root / "checkpoints" / "taught.safetensors"
+
+    @property
     def model(self) -> Path:
         """The model: config.json and model.safetensors, usable without the rest of the run."""
         return self.root / "model"
@@ -122,6 +127,11 @@ class RunDir:
         return self.root / "attention.npz"
 
     @property
+    def trust(self) -> Path:
+        """What was checked of the maps."""
+        return self.root / "trust.json"
+
+    @property
     def overlays(self) -> Path:
         """The maps drawn on the photos."""
         return self.root / "overlays"
@@ -153,6 +163,7 @@ class RunDir:
             here.suspects,
             here.neighbours,
             here.attention,
+            here.trust,
             here.history,
             here.scan,
             here.split,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from pcn_cli.data.scan import other_part
 from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
@@ -29,6 +30,7 @@ from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
 from pcn_cli.stages.findings import read_findings, write_findings
+from pcn_cli.stages.hiding import choose_hiding, stack_hidden
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
@@ -41,6 +43,8 @@ from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
 from pcn_cli.stages.suspects import doubt_predictions
 from pcn_cli.stages.suspects_file import write_suspects
+from pcn_cli.stages.trust import check_maps
+from pcn_cli.stages.trust_file import write_trust
 from pcn_cli.training.device import choose_device
 
 
@@ -155,7 +159,9 @@ def measure_rows(
         run.curves,
         run.findings,
         run.suspects,
+        run.trust,
     )
+    hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed)
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
         scored = []
         for one in score_photos(
@@ -166,6 +172,7 @@ def measure_rows(
             device=used,
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, used),
+            hiding=hiding,
         ):
             row = test[one.index]
             scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
@@ -180,8 +187,23 @@ def measure_rows(
             )
         if not run.suspects.is_file():  # nobody looked at all photos while training
             write_suspects(run, doubt_predictions(predictions, config.classes))
+        trust = check_maps(
+            network,
+            config,
+            scored,
+            root=root,
+            boxes=known_boxes,
+            hiding=hiding,
+            device=used,
+            batch_size=recipe.evaluate.batch_size,
+            workers=loading_workers(recipe, used),
+            listener=listener,
+        )
+        write_trust(run.trust, trust)
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
-        found = write_findings(run, rows, measured.metrics, measured.per_class, config, learned_from=learned_from)
+        found = write_findings(
+            run, rows, measured.metrics, measured.per_class, config, trust, learned_from=learned_from
+        )
     return replace(measured, findings=found)
 
 
@@ -202,6 +224,7 @@ def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> 
         maps=np.stack([one.look for one in scored]),
         placements=tuple(one.placement for one in scored),
         patch_grid=config.patch_grid,
+        **stack_hidden([one.hidden for one in scored if one.hidden]),
     )
     write_looks(run.attention, looks)
 
@@ -251,7 +274,7 @@ def _evaluate_images(
 ) -> Measured:
     name = model_source(source)
     check_available(name, offline=False)  # before thousands of photos are read
-    scan = inspect(photos, labels=labels, listener=listener)
+    scan = inspect(photos, labels=labels, only="test", listener=listener)
     opened = open_model(name, fetch=Fetcher(listener=listener))
     config = opened[1]
     unknown = sorted(set(scan.classes) - set(config.classes))
@@ -281,9 +304,8 @@ def _evaluate_images(
 
 def _rows_to_measure(scan: Scan, listener: Listener) -> list[SplitRow]:
     """The photos of the test part, or all where the photos come without one."""
-    test = [photo for photo in scan.photos if photo.split == "test"]
-    if test:
-        listener.on_note(f"only their test part is measured: {len(test):,} of {len(scan.photos):,} photos")
-    return [
-        SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256) for photo in test or scan.photos
-    ]
+    others = sum(one.reason == other_part("test") for one in scan.ignored)
+    if others:
+        found = len(scan.photos)
+        listener.on_note(f"only their test part is measured: {found:,} of {found + others:,} photos")
+    return [SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256) for photo in scan.photos]

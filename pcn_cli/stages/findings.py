@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pcn_cli.files.atomic import write_json
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow, Unreadable
+from pcn_cli.records.trust import Trust
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.leaks import check_scan_leaks
@@ -24,6 +26,7 @@ def write_findings(
     metrics: Mapping[str, Metric],
     per_class: Sequence[ClassRow],
     config: ModelConfig,
+    trust: Trust,
     *,
     learned_from: Sequence[SplitRow] = (),
 ) -> tuple[Finding, ...]:
@@ -35,6 +38,7 @@ def write_findings(
         metrics: of the test part.
         per_class: of the test part.
         config: of the model, for what calibration promised.
+        trust: what was checked of the maps.
         learned_from: photos that the model learned from elsewhere, with paths that `rows` do not have.
     """
     scan = json.loads(run.scan.read_text(encoding="utf-8"))
@@ -49,9 +53,8 @@ def write_findings(
         suspects=read_suspects(run),
     )
     leaks = check_scan_leaks(scan, [*rows, *learned_from])
-    found = warnings_first(
-        (*leaks.findings(), *photo_findings(PhotoFacts(neighbours=read_neighbours(run))), *findings(facts))
-    )
+    neighbours = PhotoFacts(neighbours=read_neighbours(run))
+    found = warnings_first((*leaks.findings(), *photo_findings(neighbours), *findings(facts), *trust_findings(trust)))
     write_json(run.findings, [to_plain(finding) for finding in found])
     return found
 

@@ -67,6 +67,7 @@ def finetune(
     *,
     model: str | Path | None = None,
     tune: str | None = None,
+    pooling: str | None = None,
     recipe: str | Path | None = None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
@@ -100,6 +101,7 @@ def finetune(
     """
     flags: dict[str, Any] = {
         "model.name": None if model is None else _lasting_source(str(model)),
+        "model.pooling": pooling,
         "train.tune": tune,
         "train.epochs": epochs,
         "train.lr": lr,

@@ -113,6 +113,8 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     """
     word = model_source(loaded.recipe.model.name)
     check_available(word, offline=offline)  # before thousands of photos are read
+    if loaded.recipe.train.teacher is not None:
+        check_available(model_source(loaded.recipe.train.teacher), offline=offline)
     labels = loaded.recipe.data.labels
     scan = inspect(photos, labels=labels, group_by=loaded.recipe.split.group_by, listener=listener)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
@@ -124,7 +126,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     cost = None
     if measure or facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe"):
         size = recipe.data.size or source.input_size
-        cost = measure_cost(sketch_model(word, facts.classes), size=size, device=device)
+        cost = measure_cost(sketch_model(word, facts.classes, pooling=recipe.model.pooling), size=size, device=device)
         # `choose` counts for 224 pixels.
         facts = replace(
             facts,
@@ -158,6 +160,7 @@ def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.
         input_size=source.input_size,
         fit=source.fit,
         crop_pct=source.crop_pct,
+        pooling=source.pooling,
     )
 
 

@@ -9,6 +9,7 @@ from pcn_cli.files.atomic import write_csv, write_text
 from pcn_cli.runs.rundir import RunDir, new_run_dir
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.stages.evaluate import write_scored
+from pcn_cli.stages.hiding import choose_hiding
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.machine import loading_workers
@@ -44,6 +45,7 @@ def predict_into_run(
                 device=used,
                 batch_size=recipe.evaluate.batch_size,
                 workers=loading_workers(recipe, used),
+                hiding=choose_hiding(len(files), checks=recipe.explain.checks, seed=recipe.seed),
                 on_unreadable=lambda index, reason: unreadable.append((files[index], reason)),
             ):
                 scored.append(one)

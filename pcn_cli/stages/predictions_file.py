@@ -1,4 +1,4 @@
-"""predictions.csv and .jsonl: one row per photo with its probabilities and the numbers of its map."""
+"""predictions.csv and .jsonl: one row per photo: its probabilities, the numbers of its map and of hiding patches."""
 
 import csv
 import json
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcn_cli.files.atomic import read_csv, write_csv, write_text
-from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
     """Put `predictions` at `path` as a table; `correct` is 1 or 0, empty where there is no label."""
-    header = (*_FIXED, *(f"p_{name}" for name in classes), *AttentionNumbers.names())
+    header = (*_FIXED, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
     write_csv(path, header, (_row(prediction) for prediction in predictions))
 
 
@@ -23,17 +23,20 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
     for prediction in predictions:
         fixed = {name: getattr(prediction, name) for name in _FIXED}
         numbers = {name: getattr(prediction.attention, name) for name in AttentionNumbers.names()}
+        hiding = {name: getattr(prediction.hiding, name, None) for name in HidingNumbers.names()}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
-        lines.append(json.dumps({**fixed, "probabilities": probabilities, **numbers}, allow_nan=False))
+        lines.append(json.dumps({**fixed, "probabilities": probabilities, **numbers, **hiding}, allow_nan=False))
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
-    """The predictions and the classes that `write_predictions` was given."""
+    """The predictions and the classes that `write_predictions` was given; older tables lack what hiding does."""
     numbers = AttentionNumbers.names()
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header = next(csv.reader(file))
-    classes = tuple(name.removeprefix("p_") for name in header[len(_FIXED) : len(header) - len(numbers)])
+    hiding = HidingNumbers.names()
+    behind = len(numbers) + (len(hiding) if tuple(header[-len(hiding) :]) == hiding else 0)
+    classes = tuple(name.removeprefix("p_") for name in header[len(_FIXED) : len(header) - behind])
     return tuple(_prediction(row, classes, numbers) for row in read_csv(path)), classes
 
 
@@ -48,6 +51,7 @@ def _row(prediction: Prediction) -> list[str | float | int]:
         correct,
         *prediction.probabilities,
         *(getattr(prediction.attention, name) for name in AttentionNumbers.names()),
+        *(prediction.hiding.cells() if prediction.hiding else [""] * len(HidingNumbers.names())),
     ]
 
 
@@ -60,4 +64,5 @@ def _prediction(row: dict[str, str], classes: Sequence[str], numbers: Sequence[s
         confidence=float(row["confidence"]),
         probabilities=tuple(float(row[f"p_{name}"]) for name in classes),
         attention=AttentionNumbers(**{name: float(row[name]) for name in numbers}),
+        hiding=HidingNumbers.from_cells(row),
     )

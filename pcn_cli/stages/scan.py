@@ -7,7 +7,7 @@ from pcn_cli.data.scan import check_scan, scan_photos
 from pcn_cli.files.atomic import write_csv, write_json
 from pcn_cli.recipe.schema import DataSection
 from pcn_cli.records.codec import to_plain
-from pcn_cli.records.photos import Scan
+from pcn_cli.records.photos import Part, Scan
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.listener import Listener
 
@@ -17,14 +17,16 @@ def inspect(
     *,
     labels: str | Path | None = None,
     group_by: str | None = None,
+    only: Part | None = None,
     listener: Listener | None = None,
 ) -> Scan:
-    """What `photos` holds, every file decoded once; nothing is written."""
+    """What `photos` holds, every file decoded once, or those of one part; nothing is written."""
     listener = listener or Listener()
     return scan_photos(
         photos,
         labels=None if labels is None else Path(labels),
         group_by=group_by,
+        only=only,
         on_photo=lambda done, total: listener.on_progress("looking at photos", done, total),
         on_compared=lambda done, total: listener.on_progress("looking for near duplicates", done, total),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
 from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.loaders import PhotoBatches
@@ -16,6 +17,7 @@ from pcn_cli.data.preprocessing import place_input
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.preprocessing import Placement
+from pcn_cli.stages.hiding import HiddenMaps, Hiding, hide_batch
 from pcn_cli.training.device import explain_memory
 
 _DOING = "photos were scored"
@@ -24,12 +26,16 @@ _SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay."""
+    """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay.
+
+    `hidden` is what hiding patches gave, where that was asked for.
+    """
 
     index: int
     prediction: Prediction
     look: np.ndarray
     placement: Placement
+    hidden: HiddenMaps | None = None
 
 
 def score_photos(
@@ -41,9 +47,12 @@ def score_photos(
     device: torch.device,
     batch_size: int,
     workers: int,
+    hiding: Hiding | None = None,
     on_unreadable: Callable[[int, str], None] | None = None,
 ) -> Iterator[Scored]:
-    """Each photo's scores and map, in the order of `files`; photos that cannot be opened go to `on_unreadable`.
+    """Each photo's scores and maps, in the order of `files`; photos that cannot be opened go to `on_unreadable`.
+
+    With `hiding` evidence and curves are computed in the same pass; tokens are not kept.
 
     Raises:
         ResourceError: a batch does not fit into memory.
@@ -66,16 +75,25 @@ def score_photos(
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
         probabilities = torch.softmax(attended.logits.cpu().double() / config.temperature, dim=1).numpy()
-        best = probabilities.argmax(axis=1)
-        weights = choose_weights(attended.weights.float().cpu().numpy(), best)
+        ranked = rank_classes(attended.logits)
+        best = ranked[:, 0].cpu().numpy()
+        weights = choose_weights(attended.weights.float().cpu().numpy(), best.tolist())
         looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
-        for row, index in enumerate(batch.indices.tolist()):
+        indices = batch.indices.tolist()
+        hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
+        if hiding is not None:
+            with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+                hidden = hide_batch(
+                    network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
+                )
+        for row, index in enumerate(indices):
             width, height = batch.sizes[row].tolist()
             placement = place_input(config.preprocessing, width, height)
             yield Scored(
                 index=index,
                 look=looks[row],
                 placement=placement,
+                hidden=hidden[row],
                 prediction=Prediction(
                     file=files[index],
                     predicted=config.classes[best[row]],
@@ -84,5 +102,6 @@ def score_photos(
                     attention=attention_numbers(
                         looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
                     ),
+                    hiding=getattr(hidden[row], "numbers", None),
                 ),
             )

@@ -21,13 +21,14 @@ from pcn_cli.data.split import fingerprint, number_units, read_split
 from pcn_cli.files.atomic import write_with
 from pcn_cli.metrics.answers import collect_answers
 from pcn_cli.metrics.decisions import accuracy
-from pcn_cli.models.build import start_model
+from pcn_cli.models.build import read_teacher, start_model
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.recipe.duration import parse_duration
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.metrics import Candidate, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Part, SplitRow
+from pcn_cli.records.preprocessing import Preprocessing
 from pcn_cli.records.training import EpochRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
@@ -46,6 +47,7 @@ from pcn_cli.training.learner import copy_state
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
 from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.teaching import ask_teacher
 from pcn_cli.training.tokens import TokenCache, cache_tokens
 
 PROBE_PHOTOS = 20_000  # above this many the probe learns from a sample
@@ -68,6 +70,7 @@ class Work:
     classes: tuple[str, ...]
     config: ModelConfig
     device: torch.device
+    fetch: Fetcher
     listener: Listener
     stop: StopRequest
 
@@ -76,15 +79,23 @@ class Work:
         return [row for row in self.rows if row.split == name]
 
     def batches(
-        self, rows: Sequence[SplitRow], *, batch_size: int, augmentation: Augmentation | None = None
+        self,
+        rows: Sequence[SplitRow],
+        *,
+        batch_size: int,
+        augmentation: Augmentation | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> PhotoBatches:
-        """The photos of `rows` in batches: shuffled and varied for training, in order otherwise."""
+        """The photos of `rows` in batches: shuffled and varied for training, in order otherwise.
+
+        `preprocessing` is the model's own where it is None.
+        """
         return PhotoBatches(
             self.root,
             [row.file for row in rows],
             [self.classes.index(row.label) for row in rows],
             batch_size=batch_size,
-            preprocessing=self.config.preprocessing,
+            preprocessing=preprocessing or self.config.preprocessing,
             augmentation=augmentation,
             seed=self.recipe.seed,
             workers=loading_workers(self.recipe, self.device),
@@ -108,6 +119,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         size=recipe.data.size,
         fit=recipe.data.fit,
         crop_pct=recipe.data.crop_pct,
+        pooling=recipe.model.pooling,
         drop_path=recipe.model.drop_path,
         dropout=recipe.model.dropout,
         seed=recipe.seed,
@@ -121,6 +133,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
             classes=classes,
             config=config,
             device=choose_device(recipe.train.device),
+            fetch=fetch,
             listener=listener,
             stop=stop,
         )
@@ -203,7 +216,10 @@ def _probe(model: nn.Module, work: Work) -> State:
             lr=train.probe_lr,
             patience=PROBE_PATIENCE,
             mixup=0.0,
-            cutmix=0.0,
+            # Beside a part of another photo, a class token is of use only if it looks at its own class.
+            cutmix=train.cutmix or 0.0 if work.recipe.model.pooling == "per-class" else 0.0,
+            compile=False,
+            teacher="",
             precision="float32",
             time_limit=None,
         )
@@ -266,6 +282,7 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
         preprocessing=work.config.preprocessing,
         seed=work.recipe.seed,
     )
+    taught = _ask_teacher(work) if plan.teacher else None
     val_rows = work.part("val")
     val_batches = work.batches(val_rows, batch_size=work.recipe.evaluate.batch_size)
     val_targets = np.array([work.classes.index(row.label) for row in val_rows])
@@ -276,6 +293,7 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
         lambda judged: _judge(val_targets, _probabilities(judged, val_batches, work)),
         plan=plan,
         device=work.device,
+        taught=taught,
         checkpoints=work.run.checkpoints,
         resume=True,
         on_step=work.listener.on_step,
@@ -285,6 +303,25 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
     )
     history.complete(result.history)
     return result
+
+
+def _ask_teacher(work: Work) -> Tensor:
+    """The teacher's answers to the training photos; they are kept, so that a resumed run has them already."""
+    done, train = work.run.taught, work.recipe.train
+    if not done.is_file():
+        teacher, preprocessing = read_teacher(model_source(train.teacher), fetch=work.fetch, size=train.teacher_size)
+        answers = ask_teacher(
+            teacher,
+            work.batches(work.part("train"), batch_size=work.recipe.evaluate.batch_size, preprocessing=preprocessing),
+            device=work.device,
+            bfloat16=train.precision == "bfloat16",
+            on_batch=partial(work.listener.on_progress, "asking the teacher"),
+            stop=work.stop,
+        )
+        work.run.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_with(done, lambda part: save_file({"answers": answers}, part))
+    taught: Tensor = load_file(done)["answers"]
+    return taught
 
 
 def _fit_plan(work: Work) -> FitPlan:
@@ -306,11 +343,14 @@ def _fit_plan(work: Work) -> FitPlan:
         ema=train.ema,
         label_smoothing=train.label_smoothing,
         mixup=train.mixup or 0.0,
-        cutmix=train.cutmix,
+        cutmix=train.cutmix or 0.0,
         patience=train.patience,
         monitor=train.monitor or "log_loss",
         precision=train.precision or "float32",
         grad_checkpointing=train.grad_checkpointing,
+        compile=train.compile,
+        teacher=train.teacher or "",
+        teacher_weight=train.teacher_weight,
         time_limit=parse_duration(train.time) if train.time else None,
         checkpoint_minutes=train.checkpoint_minutes,
         seed=work.recipe.seed,

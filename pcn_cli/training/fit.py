@@ -28,6 +28,7 @@ from pcn_cli.training.pace import Pace
 from pcn_cli.training.plan import FitPlan, FitResult, Validation, check_same_plan, is_better
 from pcn_cli.training.protocols import Batches
 from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.teaching import without_second_head
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def fit(
     *,
     plan: FitPlan,
     device: torch.device,
+    taught: Tensor | None = None,
     checkpoints: Path | None = None,
     resume: bool = False,
     on_step: OnStep | None = None,
@@ -56,6 +58,7 @@ def fit(
     Args:
         model: satisfies `protocols.Network`.
         validate: gets the network to judge, in evaluation mode.
+        taught: the answers of a teacher, (photos, answers) logits by the batches' indices, which are learned as well.
         checkpoints: a folder for checkpoints; without it nothing reaches the disk.
         resume: go on from the newest checkpoint there, or start where there is none; False removes those of before.
         on_step: called with step, total, loss, rate of the head, images per second.
@@ -82,7 +85,7 @@ def fit(
         # A network that was never trained has no statistics worth keeping.
         fresh_norms=fresh_norms(model) if plan.tune == "all" else (),
     )
-    learner = Learner(model, plan=plan, device=device, progress=progress)
+    learner = Learner(model, plan=plan, device=device, progress=progress, taught=taught)
     keeper = Keeper(checkpoints, minutes=plan.checkpoint_minutes, clock=clock, on_note=on_note)
     best: dict[str, Tensor] = {}
 
@@ -198,7 +201,7 @@ def fit(
         raise DivergedError("training ended without a validation")
     learner.release()
     return FitResult(
-        best_state=best,
+        best_state=without_second_head(best),
         best=progress.best,
         best_epoch=progress.best_epoch,
         history=progress.history,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, RunError
 from pcn_cli.training.checkpoint import Progress, TrainState
+from pcn_cli.training.compiling import compile_trunk
 from pcn_cli.training.device import is_out_of_memory
 from pcn_cli.training.objective import Objective
 from pcn_cli.training.optim import (
@@ -22,6 +23,7 @@ from pcn_cli.training.optim import (
 from pcn_cli.training.plan import FitPlan
 from pcn_cli.training.protocols import Batch, Network
 from pcn_cli.training.random_stream import RandomStream
+from pcn_cli.training.teaching import Teaching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,16 @@ class Learner:
         model: changed in place; moved to `device` in channels-last memory.
     """
 
-    def __init__(self, model: nn.Module, *, plan: FitPlan, device: torch.device, progress: Progress) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        plan: FitPlan,
+        device: torch.device,
+        progress: Progress,
+        taught: Tensor | None = None,
+    ) -> None:
+        self._teaching = None if taught is None else Teaching(model, taught, weight=plan.teacher_weight, seed=plan.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.plan, self.device = plan, device
         chosen = set(choose_trainable(model, plan.tune))
@@ -53,6 +64,8 @@ class Learner:
             trunk_ratio=1.0 if plan.tune == "probe" else plan.trunk_ratio,
         )
         self.average = make_average(model, steps=progress.total_steps) if plan.ema else None
+        if plan.compile:
+            compile_trunk(model, device)  # behind the average, which is judged and stays as it is
         self._objective = Objective(
             classes=len(plan.classes), label_smoothing=plan.label_smoothing, mixup=plan.mixup, cutmix=plan.cutmix
         )
@@ -131,11 +144,19 @@ class Learner:
         images = batch.images.to(self.device, non_blocking=True)
         images, targets = self._objective.mix(images, batch.targets.to(self.device, non_blocking=True))
         total, outputs = torch.zeros((), device=self.device), []
-        for some, wanted in zip(torch.split(images, micro_batch), torch.split(targets, micro_batch), strict=True):
+        pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
+        for some, wanted, indices in zip(*pieces, strict=True):
+            some = some.contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
-                logits = self.model(some.contiguous(memory_format=torch.channels_last))
+                if self._teaching is None:
+                    logits, answers = self.model(some), None
+                else:
+                    logits, answers = self._teaching.answer(some)
+            loss = self._objective(logits, wanted)
+            if self._teaching is not None and answers is not None:
+                loss = loss + self._teaching.loss(answers, indices)
             # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
-            loss = self._objective(logits, wanted) * (len(some) / len(images))
+            loss = loss * (len(some) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             outputs.append(logits.detach())
@@ -185,6 +206,8 @@ class Learner:
     def release(self) -> None:
         """Give the network back for evaluation: no gradients kept, no checkpointed activations."""
         self.optimizer.zero_grad(set_to_none=True)
+        if self._teaching is not None:
+            self._teaching.end()
         cast("Network", self.model).set_grad_checkpointing(False)
         self.model.eval()
 

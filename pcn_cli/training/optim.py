@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pcn_cli.errors import ModelError
 from pcn_cli.training.protocols import Network
+from pcn_cli.training.teaching import SECOND_HEAD
 
 _FUSED = ("cpu", "cuda", "mps", "xpu")
 EMA_HORIZON = 0.1  # share of the steps over which the weights are averaged
@@ -27,7 +28,7 @@ def choose_trainable(model: nn.Module, tune: Literal["probe", "pooling", "all"])
 
     `probe`: those with the network's pooling prefixes; `pooling`: the trunk's norms as well; `all`: all.
     """
-    prefixes = cast("Network", model).pooling_prefixes
+    prefixes = _behind_tokens(model)
     norms = {
         f"{name}.{short}"
         for name, module in model.named_modules()
@@ -64,7 +65,7 @@ def layer_scales(model: nn.Module, ratio: float) -> dict[str, float]:
     layers, decay = _layers(model), trunk_layer_decay(model, ratio)
     last = max(layers.values())
     scales = {name: decay ** (last - layer) for name, layer in layers.items()}
-    prefixes = cast("Network", model).pooling_prefixes
+    prefixes = _behind_tokens(model)
     pooling = [scale for name, scale in scales.items() if name.startswith(prefixes)]
     trunk = [scale for name, scale in scales.items() if not name.startswith(prefixes)]
     ordered = pooling and trunk and max(pooling) == 1.0 and max(trunk) <= min(pooling)
@@ -148,6 +149,11 @@ def set_training_mode(model: nn.Module, *, learn_statistics: tuple[str, ...] = (
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and name not in learn_statistics:
             module.eval()
+
+
+def _behind_tokens(model: nn.Module) -> tuple[str, ...]:
+    """Parameter-name prefixes of everything behind the tokens, the head that learns from a teacher among it."""
+    return (*cast("Network", model).pooling_prefixes, f"{SECOND_HEAD}.")
 
 
 def _layers(model: nn.Module) -> dict[str, int]:

@@ -14,9 +14,10 @@ class FitPlan:
     """Every number of a fit, resolved.
 
     `lr` is the head's rate at batch 64; the optimizer runs at lr × √(batch_size / 64). `trunk_ratio` is the stem's
-    rate over the head's. `warmup` is a share of the steps. `micro_batch` photos go through the network at once, their
-    gradients add up to those of `batch_size`. `time_limit` is in seconds. `fingerprint` tells the data apart,
-    `classes` are in the order of the logits; a resumed fit must find both unchanged.
+    rate over the head's. `teacher` names whose answers are learned as well. `warmup` is a share of the steps.
+    `micro_batch` photos go through the network at once, their gradients add up to those of `batch_size`. `time_limit`
+    is in seconds. `fingerprint` tells the data apart, `classes` are in the order of the logits; a resumed fit must
+    find both unchanged.
     """
 
     phase: Literal["probe", "tune"] = "tune"
@@ -39,6 +40,9 @@ class FitPlan:
     monitor: Literal["log_loss", "macro_f1"] = "log_loss"
     precision: Literal["float32", "bfloat16"] = "float32"
     grad_checkpointing: bool = False
+    compile: bool = False
+    teacher: str = ""
+    teacher_weight: float = 1.0
     time_limit: float | None = None
     checkpoint_minutes: float = 5.0
     seed: int = 0

@@ -1,9 +1,9 @@
 """What training asks of a network and of a source of batches; nothing here knows photos or architectures."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Network(Protocol):
@@ -20,6 +20,14 @@ class Network(Protocol):
 
     def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
         """Logits (B, K) of tokens (B, C, h, w)."""
+        ...
+
+    def get_classifier(self) -> nn.Module:
+        """What makes logits of what `forward_head` gives with `pre_logits`."""
+        ...
+
+    def compilable(self) -> Iterable[nn.Module]:
+        """The parts of the trunk that are worth compiling, each on its own."""
         ...
 
     def group_matcher(self, coarse: bool = False) -> Any:  # noqa: ANN401 - timm takes patterns or a function

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.attention.geometry import display_size, map_to_photo, mass_threshold, patch_centers, seen_mask
+from pcn_cli.attention.geometry import (
+    display_size,
+    map_to_photo,
+    mass_threshold,
+    mirror_map,
+    patch_centers,
+    seen_mask,
+)
 from pcn_cli.attention.maps import attention_numbers
 from pcn_cli.data.open_image import open_photo
 from pcn_cli.data.preprocessing import place_input, preprocess
@@ -158,3 +165,16 @@ def test_maps_without_an_extent_are_refused() -> None:
         map_to_photo(np.ones(4), patch_grid=PatchGrid(), placement=place(10, 10, "crop"))
     with pytest.raises(ValueError, match="covers nothing"):
         map_to_photo(np.ones((2, 2)), patch_grid=PatchGrid(), placement=empty)
+
+
+@pytest.mark.parametrize("patch_grid", [PatchGrid(), PatchGrid(stride=32, offset=16)], ids=["stem", "cell centre"])
+def test_a_mirrored_map_lies_where_the_mirrored_picture_has_it(patch_grid: PatchGrid) -> None:
+    bright = np.zeros((3, SIZE, SIZE))
+    bright[:, 80:120, 60:110] = 2
+    look, mirrored = (look_at_bright(pixels, patch_grid) for pixels in (bright, bright[:, :, ::-1]))
+
+    back = mirror_map(mirrored, patch_grid=patch_grid, width=SIZE)
+    x = patch_grid.offset + patch_grid.stride * np.arange(look.shape[1])
+
+    assert (back.sum(axis=0) / back.sum()) @ x == pytest.approx(look.sum(axis=0) @ x, abs=1)
+    assert np.corrcoef(back.ravel(), look.ravel())[0, 1] > 0.98

@@ -111,3 +111,53 @@ def test_clean_leaves_a_run_in_use_alone_and_says_so(pcn, runs):
     assert rows["fruit-2"]["deleted"] is False
     assert "is in use by process" in rows["fruit-2"]["left"]
     assert (runs / "fruit-2" / "checkpoints" / "raw.safetensors").is_file()
+
+
+def test_two_real_runs_are_compared_in_words_json_and_csv(pcn, photo_folder, tiny_model, tmp_path):
+    common = (
+        "finetune",
+        photo_folder,
+        "--model",
+        tiny_model,
+        "--tune",
+        "probe",
+        "--size",
+        "32",
+        "--set",
+        "split.test=0.4",
+    )
+    for name, rate in (("slow", 1e-9), ("fast", 0.01)):
+        settings = ("--set", "train.probe_epochs=4", "--set", f"train.probe_lr={rate}", "--output", f"runs/{name}")
+        assert pcn(*common, *settings).returncode == 0
+    words = ("runs", "compare", "runs/slow", "runs/fast")
+    plain = json.loads(pcn(*words, "--json").stdout)
+    own = [json.loads((tmp_path / "runs" / name / "metrics.json").read_text()) for name in ("slow", "fast")]
+    assert (plain["first"], plain["second"], plain["photos"]) == ("runs/slow", "runs/fast", own[0]["accuracy"]["n"])
+    for one in plain["differences"]:
+        assert [one["first"], one["second"]] == [pytest.approx(metrics[one["key"]]["value"]) for metrics in own]
+    assert (plain["only_first"], plain["only_second"]) == (0, 0)
+    assert plain["flips"]
+
+    shown = pcn(*words)
+    assert shown.returncode == 0
+    text = shown.stdout.decode()
+    assert text.splitlines()[-1] == plain["verdict"]
+    accuracy = plain["differences"][0]
+    assert f"{accuracy['first']:.1%}" in text
+    assert f"{100 * accuracy['difference']['value']:+.1f} points" in text
+    assert all(flip["file"] in text for flip in plain["flips"][:20])
+
+    header, *rows = pcn(*words, "--csv").stdout.decode().splitlines()
+    assert header == "file,label,first,second,right"
+    assert [row.split(",")[0] for row in rows] == [flip["file"] for flip in plain["flips"]]
+
+    both = pcn(*words, "--csv", "--json")
+    assert both.returncode == 2
+    assert b"--json and --csv were both given" in both.stderr
+
+
+def test_what_cannot_be_compared_ends_with_its_code(pcn, runs):
+    result = pcn("runs", "compare", "runs/fruit-1", "runs/fruit-2")
+    assert (result.returncode, result.stdout) == (8, b"")
+    assert b"error: runs/fruit-1 holds no evaluation" in result.stderr
+    assert b"try: pcn finetune --resume runs/fruit-1" in result.stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.data.drawing import draw_photos
+from pcn_cli.data.drawing import draw_pairs, draw_photos
 from pcn_cli.records.boxes import Box
 
 KINDS = ["cross", "leaf", "ring", "star"]
@@ -61,6 +61,25 @@ def test_the_box_holds_the_most_colourful_part_of_each_photo(drawn: tuple[Path, 
         line, column = np.argwhere(colourfulness(pixels) == colourfulness(pixels).max())[0] * 8 + 4
         assert box.xmin - 8 <= column <= box.xmax + 8, box.file
         assert box.ymin - 8 <= line <= box.ymax + 8, box.file
+
+
+def test_a_pair_is_two_things_of_different_kinds_apart_in_the_middle_square(tmp_path: Path) -> None:
+    boxes = draw_pairs(tmp_path / "pairs", 40, seed=0)
+    assert sorted(contents(tmp_path / "pairs")) == [f"pair_{number:03}.jpg" for number in range(40)]
+    assert len(set(contents(tmp_path / "pairs").values())) == 40
+    for one, other in zip(boxes[::2], boxes[1::2], strict=True):
+        assert one.file == other.file
+        assert one.label != other.label
+        apart_x = max(one.xmin, other.xmin) > min(one.xmax, other.xmax)
+        apart_y = max(one.ymin, other.ymin) > min(one.ymax, other.ymax)
+        assert apart_x or apart_y, one.file
+        seen = 0.875 * min(one.width, one.height) / 2  # half of what a square crop shows
+        for box in (one, other):
+            assert box.width / 2 - seen <= box.xmin < box.xmax <= box.width / 2 + seen, box
+            assert box.height / 2 - seen <= box.ymin < box.ymax <= box.height / 2 + seen, box
+    assert {box.label for box in boxes} == set(KINDS)
+    assert draw_pairs(tmp_path / "same", 40, seed=0) == boxes
+    assert contents(tmp_path / "same") == contents(tmp_path / "pairs")
 
 
 def colourfulness(pixels: np.ndarray) -> np.ndarray:

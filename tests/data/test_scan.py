@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pcn_cli.data.open_image import open_photo
-from pcn_cli.data.scan import check_scan, scan_photos
+from pcn_cli.data.scan import check_scan, other_part, scan_photos
 from pcn_cli.errors import DataError
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.photos import Ignored, Photo, Scan, Unreadable
@@ -215,3 +215,20 @@ def upright_size(path):
         warnings.simplefilter("ignore")
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).size
+
+
+def test_photos_of_other_parts_are_passed_over_unopened(photo_folder):
+    for part, numbers in (("train", range(8)), ("test", range(8, 12))):
+        for label in ("blue", "green", "red"):
+            (photo_folder / part / label).mkdir(parents=True)
+            for number in numbers:
+                (photo_folder / label / f"{number:02}.jpg").rename(photo_folder / part / label / f"{number:02}.jpg")
+    for label in ("blue", "green", "red"):
+        (photo_folder / label).rmdir()
+    (photo_folder / "train/red/00.jpg").write_bytes(b"no picture")
+    scan = scan_photos(photo_folder, only="test")
+    assert {photo.split for photo in scan.photos} == {"test"}
+    assert (len(scan.photos), scan.unreadable) == (12, ())
+    assert {one.reason for one in scan.ignored} == {other_part("test")}
+    assert len(scan.ignored) == 24
+    assert len(scan_photos(photo_folder, only="val").photos) == 35  # nobody names such a part

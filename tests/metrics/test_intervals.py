@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.intervals import bootstrap_area, bootstrap_counts, bootstrap_mean, bootstrap_weights, wilson
+from pcn_cli.metrics.intervals import bootstrap_weights, hall_mean, logit_area, wilson, wilson_of_counts
 
 
 def test_wilson_agrees_with_its_formula() -> None:
@@ -24,37 +24,75 @@ def test_wilson_of_nothing_is_refused() -> None:
         wilson(0, 0)
 
 
-def test_resampled_counts_keep_the_number_of_photos_of_every_class() -> None:
-    matrix = np.array([[8, 2, 0], [1, 5, 1], [0, 0, 0]])
-    seen = []
+def share_right(right: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return right.sum(axis=1) / 200
 
-    def statistic(right: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        seen.append((right, predicted))
-        return right.sum(axis=1) / matrix.sum()
 
-    low, high = bootstrap_counts(matrix, statistic, seed=0)
-    (own, _), (right, predicted) = seen
+def mean_f1(right: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return (2 * right / (100 + predicted)).mean(axis=1)
 
-    assert own.tolist() == [[8, 5, 0]]
-    assert predicted.sum(axis=1) == pytest.approx(17)
-    assert (right.max(axis=0) <= np.array([10, 7, 0]) + 1e-9).all()
-    assert right.mean(axis=0) == pytest.approx([8, 5, 0], abs=0.2)
-    assert low < 13 / 17 < high
+
+@pytest.mark.parametrize("wrong", [0, 1, 5, 60, 100])
+def test_where_mistakes_count_alike_the_interval_is_wilson_s(wrong: int) -> None:
+    matrix = np.array([[100 - wrong, wrong], [wrong, 100 - wrong]])
+
+    assert wilson_of_counts(matrix, share_right) == pytest.approx(wilson(200 - 2 * wrong, 200), abs=0.002)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 20])
+def test_the_mean_f1_of_two_like_classes_is_as_sure_as_their_accuracy(wrong: int) -> None:
+    matrix = np.array([[100 - wrong, wrong], [wrong, 100 - wrong]])
+
+    assert wilson_of_counts(matrix, mean_f1) == pytest.approx(wilson(200 - 2 * wrong, 200), abs=0.003)
+
+
+def test_a_mistake_in_a_small_class_makes_the_interval_wider() -> None:
+    def mean_recall(right: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        return (right / [180, 20]).mean(axis=1)
+
+    mistakes = (np.array([[160, 20], [0, 20]]), np.array([[180, 0], [4, 16]]))
+    widths = [high - low for low, high in (wilson_of_counts(matrix, mean_recall) for matrix in mistakes)]
+
+    assert widths[1] > 1.5 * widths[0]
 
 
 def test_a_statistic_that_never_changes_has_no_interval() -> None:
-    assert bootstrap_counts(np.diag([5, 5]), lambda right, _: right.sum(axis=1) / 10, seed=0) is None
-    assert bootstrap_mean(np.ones(4), np.zeros(4, dtype=np.int64), seed=0) is None
-    assert bootstrap_mean(np.arange(4.0), np.array([0, 0, 1, 1]), seed=0) is None  # drawn one by one
+    assert wilson_of_counts(np.diag([5, 5]), lambda right, _: np.full(len(right), 0.5)) is None
+    assert hall_mean(np.ones(4), np.zeros(4, dtype=np.int64)) is None
+    assert hall_mean(np.repeat([1.0, 2.0], 3), np.repeat([0, 1], 3)) is None
+    assert bootstrap_weights(lambda weights: weights.sum(axis=1), np.zeros(4, dtype=np.int64), seed=0) is None
+
+
+def test_a_range_from_minus_one_is_a_share_that_was_stretched() -> None:
+    matrix = np.array([[90, 10], [10, 90]])
+
+    low, high = wilson_of_counts(matrix, lambda right, predicted: 2 * share_right(right, predicted) - 1, lowest=-1)
+
+    assert ((low + 1) / 2, (high + 1) / 2) == pytest.approx(wilson_of_counts(matrix, share_right))
 
 
 def test_the_interval_of_a_mean_has_the_width_that_theory_gives() -> None:
     values = np.random.default_rng(0).normal(3, 1, 400)
 
-    low, high = bootstrap_mean(values, np.repeat([0, 1], 200), seed=1)
+    low, high = hall_mean(values, np.repeat([0, 1], 200))
 
     assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.01)
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.02)
+
+
+def test_the_interval_of_skewed_values_reaches_further_up_than_down() -> None:
+    values = np.append(np.full(60, 0.1) + np.arange(60) / 1000, 5.0)
+
+    low, high = hall_mean(values, np.zeros(61, dtype=np.int64))
+
+    assert 0 <= low < values.mean() < high
+    assert high - values.mean() > 2 * (values.mean() - low)
+
+
+def test_classes_of_one_photo_are_taken_together() -> None:
+    values = np.random.default_rng(0).exponential(1, 40)
+
+    assert hall_mean(values, np.arange(40)) == hall_mean(values, np.zeros(40, dtype=np.int64))
 
 
 def test_weights_keep_the_sum_of_every_class_and_draw_a_photo_fewer() -> None:
@@ -77,8 +115,10 @@ def test_an_area_has_an_interval_within_its_bounds_and_none_at_them() -> None:
     influence = np.random.default_rng(0).normal(0, 0.002, 50)
     targets = np.repeat([0, 1], 25)
 
-    low, high = bootstrap_area(0.99, influence, targets, seed=0)
+    low, high = logit_area(0.99, influence, targets)
 
     assert 0 < low < 0.99 < high < 1
-    assert bootstrap_area(1.0, influence, targets, seed=0) is None
-    assert bootstrap_area(0.9, np.zeros(50), targets, seed=0) is None
+    low, high = logit_area(0.9, influence / 10, targets)
+    assert high - low == pytest.approx(2 * 1.96 * 0.0002 * np.sqrt(50), rel=0.25)
+    assert logit_area(1.0, influence, targets) is None
+    assert logit_area(0.9, np.zeros(50), targets) is None

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 import timm
 import torch
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.data import ImageNetInfo
 from timm.models import get_pretrained_cfg
 
 from pcn_cli.errors import DownloadError, ModelError
-from pcn_cli.models.build import read_model, start_model
+from pcn_cli.models.build import read_model, read_teacher, start_model
 from pcn_cli.models.describe import check_available, describe_source
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.models.published import Architecture, from_published, published_shapes
@@ -93,6 +94,27 @@ def test_a_timm_folder_starts_as_its_average_pooling(backbone_folder: Path) -> N
     plain = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True).eval()
     images = torch.randn(2, 3, 96, 96)
     torch.testing.assert_close(model.eval().forward_features(images), plain.forward_features(images))
+
+
+@torch.no_grad()
+def test_a_teacher_keeps_its_own_classes_and_sees_whole_photos(backbone_folder: Path) -> None:
+    teacher, preprocessing = read_teacher(f"timm:local-dir:{backbone_folder}", fetch=no_fetch, size=64)
+    plain = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True).eval()
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(teacher(images), plain(images))
+    assert (preprocessing.height, preprocessing.width, preprocessing.mean) == (64, 64, (0.5, 0.5, 0.5))
+    assert (preprocessing.fit, preprocessing.crop_pct) == ("crop", 1.0)
+    teacher, preprocessing = read_teacher("nano", fetch=no_fetch)
+    assert teacher(images).shape == (2, 200)
+    assert preprocessing.height == 128
+
+
+def test_a_teacher_without_a_classifier_is_refused(backbone_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(backbone_folder, tmp_path / "headless")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({k: v for k, v in tensors.items() if "classifier" not in k}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="holds no classifier"):
+        read_teacher(f"timm:local-dir:{folder}", fetch=no_fetch)
 
 
 def test_a_relative_timm_folder_works(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,27 +1,60 @@
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import timm
 import torch
+from torch import Tensor
 
 import pcn_cli.models  # noqa: F401 - importing is registering
+from pcn_cli.models.backbone import feature_map
 from pcn_cli.models.grid import measure_patch_grid
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.records.model import PatchGrid
 
+BACKBONES = [
+    ("resnet18", {}, 0.5),  # padding 1 everywhere: patch 0 is centred on pixel 0
+    ("regnety_002", {}, 0.5),
+    ("mobilenetv3_small_100", {}, 0.5),
+    ("mobilenetv2_100", {}, 0.5),
+    ("mobilenetv2_100", {"pad_type": "same"}, 31.5),  # pads right and below only: pixel 31
+    ("convnext_atto", {}, 16.0),  # kernels as wide as their stride: the middle of the cell
+]
 
-@pytest.mark.parametrize(
-    ("name", "settings", "offset"),
-    [
-        ("resnet18", {}, 0.5),  # padding 1 everywhere: patch 0 is centred on pixel 0
-        ("regnety_002", {}, 0.5),
-        ("mobilenetv3_small_100", {}, 0.5),
-        ("mobilenetv2_100", {}, 0.5),
-        ("mobilenetv2_100", {"pad_type": "same"}, 31.5),  # pads right and below only: pixel 31
-        ("convnext_atto", {}, 16.0),  # kernels as wide as their stride: the middle of the cell
-    ],
-)
+
+@pytest.mark.parametrize(("name", "settings", "offset"), BACKBONES)
 def test_the_offset_is_what_the_padding_makes_it(name: str, settings: dict, offset: float) -> None:
     backbone = timm.create_model(name, num_classes=0, **settings)
     assert measure_patch_grid(backbone, (3, 224, 224)) == PatchGrid(stride=32.0, offset=offset)
+
+
+@pytest.mark.parametrize(("name", "settings", "offset"), BACKBONES)
+def test_a_patch_answers_to_pixels_around_its_measured_centre(name: str, settings: dict, offset: float) -> None:
+    torch.manual_seed(0)
+    backbone = timm.create_model(name, num_classes=0, **settings).eval().requires_grad_(False)
+    assert center_of_answer(partial(feature_map, backbone), patch=3) == pytest.approx((offset + 96, offset + 96), abs=3)
+
+
+def center_of_answer(features: Callable[[Tensor], Tensor], *, patch: int) -> tuple[float, float]:
+    """Where the pixels lie to which patch (p, p) of a network with its own weights answers: the squared gradient."""
+    images = torch.randn(4, 3, 224, 224, requires_grad=True)
+    (gradient,) = torch.autograd.grad(features(images)[:, :, patch, patch].square().sum(), images)
+    mass = gradient.square().sum((0, 1))
+    pixels = torch.arange(224) + 0.5
+    return float((mass.sum(0) @ pixels) / mass.sum()), float((mass.sum(1) @ pixels) / mass.sum())
+
+
+def test_an_impulse_reaches_the_tokens_of_the_stem_around_it() -> None:
+    torch.manual_seed(0)
+    stem = PatchConvNet(embed_dim=16, depth=1, num_classes=2).stem
+    images = torch.randn(1, 3, 96, 96, requires_grad=True)
+    (gradient,) = torch.autograd.grad(stem(images)[0, :, 2, 3].square().sum(), images)
+    rows, columns = (gradient.abs().sum((0, 1)) > 0).nonzero(as_tuple=True)
+    # Pixels 16 m − 15 … 16 m + 15: the middle is pixel 16 m, 7.5 px before the middle of the cell.
+    assert (int(rows.min()), int(rows.max())) == (17, 47)
+    assert (int(columns.min()), int(columns.max())) == (33, 63)
+    grid = PatchConvNet.patch_grid
+    assert (grid.offset + 2 * grid.stride, grid.offset + 3 * grid.stride) == ((17 + 48) / 2, (33 + 64) / 2)
 
 
 def test_patchconvnet_is_as_described() -> None:

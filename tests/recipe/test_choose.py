@@ -15,6 +15,8 @@ LEGITIMATELY_OPEN = {
     "evaluate.boxes",
     "evaluate.target_accuracy",
     "report.title",
+    "train.teacher",
+    "train.teacher_size",
     "train.time",
     "split.val",
     "split.test",
@@ -46,7 +48,7 @@ def test_a_probe_leaves_open_what_only_tuning_uses() -> None:
     recipe, reasons = choose(load_recipe(None), CPU)
     assert {key for key in recipe_fields() if read_value(recipe, key) is None} == LEGITIMATELY_OPEN | TUNING_ONLY
     assert all(reasons[key].startswith("not used") for key in TUNING_ONLY)
-    assert (recipe.augment.level, recipe.train.mixup) == ("none", 0.0)
+    assert (recipe.augment.level, recipe.train.mixup, recipe.train.cutmix) == ("none", 0.0, 0.0)
 
 
 def test_without_an_accelerator_the_probe_is_the_default_and_says_why() -> None:
@@ -118,6 +120,32 @@ def test_a_value_that_a_probe_would_not_notice_is_refused(setting: str) -> None:
 )
 def test_a_value_that_agrees_with_the_probe_is_welcome(setting: str) -> None:
     assert chosen(GPU, "train.tune=probe", setting).train.tune == "probe"
+
+
+@pytest.mark.parametrize("facts", [GPU, CPU])
+def test_class_tokens_learn_from_two_photos_in_one_unless_the_user_says_otherwise(facts: Facts) -> None:
+    recipe, reasons = choose(load_recipe(None, settings=["model.pooling=per-class"]), facts)
+    assert recipe.train.cutmix == 1.0
+    assert reasons["train.cutmix"] == "two photos in one teach each class token to look at its own class"
+    for value in (0.0, 0.5):
+        assert chosen(facts, "model.pooling=per-class", f"train.cutmix={value}").train.cutmix == value
+    assert chosen(facts).model.pooling == "single"
+    assert chosen(facts).train.cutmix == 0.0
+
+
+def test_the_pooling_is_the_models_own_where_nobody_asked() -> None:
+    recipe, reasons = choose(load_recipe(None), replace(CPU, pooling="per-class"))
+    assert (recipe.model.pooling, reasons["model.pooling"]) == ("per-class", "the model's own")
+
+
+def test_class_tokens_are_for_a_few_hundred_classes() -> None:
+    assert chosen(replace(CPU, classes=300), "model.pooling=per-class").model.pooling == "per-class"
+    assert problems_of(replace(CPU, classes=1301), "model.pooling=per-class") == [
+        "--set model.pooling=per-class: per-class is for at most 300 classes, found 1,301"
+    ]
+    assert problems_of(replace(CPU, pooling="per-class"), "model.pooling=single") == [
+        "--set model.pooling=single: the model has a token per class, which cannot become a single one"
+    ]
 
 
 def test_a_value_for_tuning_is_refused_where_the_probe_was_chosen_by_itself() -> None:
@@ -260,3 +288,19 @@ def test_the_fit_is_the_model_s_own_unless_the_user_says_otherwise() -> None:
     assert (recipe.data.fit, recipe.data.crop_pct, "data.fit" in reasons) == ("crop", 0.875, False)
     assert (chosen(GPU).data.fit, chosen(GPU, "data.fit=squash").data.fit) == ("crop", "squash")
     assert problems_of(padded, "data.crop_pct=0.9") == ["--set data.crop_pct=0.9: has no effect with data.fit=pad"]
+
+
+def test_a_teacher_takes_the_place_of_mixed_photos() -> None:
+    facts = replace(GPU, train_photos=50_000)
+    assert chosen(facts).train.mixup > 0
+    recipe, reasons = choose(load_recipe(None, settings=["train.teacher=timm:resnet18"]), facts)
+    assert recipe.train.mixup == 0
+    assert reasons["train.mixup"] == "the teacher answers no mixed photos"
+    problems = problems_of(facts, "train.teacher=timm:resnet18", "train.cutmix=0.5")
+    assert len(problems) == 1
+    assert "train.teacher=timm:resnet18: answers no mixed photos" in problems[0]
+
+
+@pytest.mark.parametrize("setting", ["train.teacher_weight=2", "train.teacher_size=128"])
+def test_a_teachers_settings_without_a_teacher_are_refused(setting: str) -> None:
+    assert "has no effect without train.teacher" in problems_of(GPU, setting)[0]

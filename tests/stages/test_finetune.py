@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import pcn_cli
-from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
+from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.runs.rundir import RunDir
@@ -175,6 +177,24 @@ def test_training_from_random_numbers_needs_no_probe(photo_folder):
     assert outcome.kept == "tuned"
 
 
+@pytest.mark.parametrize("tune", ["probe", "all"])
+def test_a_token_per_class_goes_the_whole_way(photo_folder, tiny_weights, tune):
+    options = {"epochs": 1, "batch_size": 8} if tune == "all" else {}
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune=tune, pooling="per-class", **options, **SETTINGS)
+    config = json.loads((outcome.run / "model" / "config.json").read_text())
+    assert config["model_args"]["class_tokens"] is True
+    assert len(read_csv(outcome.run / "predictions.csv")) == outcome.metrics["accuracy"].n
+    photo = next((photo_folder / "red").iterdir())
+    (answer,) = pcn_cli.predict([photo], model=outcome.run)
+    assert answer["label"] in ("blue", "green", "red")
+    attended = pcn_cli.load_model(outcome.run).attend(torch.zeros(1, 3, 32, 48))
+    assert attended.weights.shape == (1, 3, 6)
+    again = pcn_cli.finetune(photo_folder, model=outcome.run, tune="probe", **SETTINGS)
+    assert "pooling: per-class" in (again.run / "recipe.yaml").read_text()
+    with pytest.raises(RecipeError, match="cannot become a single one"):
+        pcn_cli.finetune(photo_folder, model=outcome.run, tune="probe", pooling="single", **SETTINGS)
+
+
 def test_a_probe_without_passes_is_refused(photo_folder, tiny_weights):
     with pytest.raises(RecipeError, match=r"train\.probe_epochs=0: must be at least 1"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", settings=["train.probe_epochs=0"])
@@ -191,3 +211,26 @@ def test_boxes_test_the_maps_of_a_run(photo_folder, tiny_weights, tmp_path):
     assert json.loads((outcome.run / "metrics.json").read_text())["pointing_game_center"]["value"] == 1.0
     with pytest.raises(DataError, match="no such table of boxes"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", boxes=tmp_path / "none.csv", **SETTINGS)
+
+
+def test_a_teacher_is_asked_once_and_leaves_nothing_in_the_model(photo_folder, tiny_weights):
+    settings = ["train.probe_epochs=0", "train.keep_checkpoints=true"]
+    options = {"model": tiny_weights, "tune": "all", "epochs": 2, "size": 32}
+    plain = pcn_cli.finetune(photo_folder, **options, settings=settings)
+    taught = pcn_cli.finetune(
+        photo_folder, **options, settings=[*settings, "train.teacher=nano", "train.teacher_size=64"]
+    )
+    answers = load_file(RunDir(taught.run).taught)["answers"]
+    trained_on = [row for row in read_csv(taught.run / "split.csv") if row["split"] == "train"]
+    assert answers.shape == (len(trained_on), 200)
+    one, other = (load_file(run / "model" / "model.safetensors") for run in (plain.run, taught.run))
+    assert one.keys() == other.keys()
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_teacher_that_is_not_there_is_refused_before_anything_is_read(photo_folder, tiny_weights):
+    with pytest.raises(ModelError, match=r"should hold config\.json"):
+        pcn_cli.finetune(
+            photo_folder, model=tiny_weights, tune="all", settings=["train.teacher=timm:local-dir:nowhere"]
+        )
+    assert not Path("runs").exists()

@@ -68,6 +68,12 @@ class Standin(nn.Module):
         pooled = self.dropout(self.norm((weights * tokens).sum(dim=1)))
         return pooled if pre_logits else self.head(pooled)
 
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def compilable(self) -> list[nn.Module]:
+        return list(self.blocks)
+
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
         return {"stem": r"^stem", "blocks": r"^blocks\.(\d+)", "pooling": r"^(?:cls_token|pool\.|norm\.)"}
 

@@ -20,6 +20,13 @@ class Tune(StrEnum):
     all = "all"
 
 
+class Pooling(StrEnum):
+    """How many class tokens look."""
+
+    single = "single"
+    per_class = "per-class"
+
+
 class Fit(StrEnum):
     """How a photo fits the square input."""
 
@@ -36,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
             "pcn finetune ./my_images",
             "pcn finetune ./my_images --group-by '([a-z]+[0-9]+)_' --fail-on leak",
             "pcn finetune ./my_images --model nano --tune all --epochs 20",
+            "pcn finetune ./my_images --pooling per-class",
             "pcn finetune --resume runs/my_images-s60-1",
         ),
     )(finetune)
@@ -51,6 +59,9 @@ def finetune(
     ] = None,
     tune: Annotated[
         Tune | None, typer.Option(help="What learns: the pooling on cached tokens, the norms as well, or everything.")
+    ] = None,
+    pooling: Annotated[
+        Pooling | None, typer.Option(help="One class token for all classes, or one token and one map per class.")
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="A recipe by name (see `pcn recipes list`) or a YAML file.", metavar="NAME|FILE")
@@ -100,6 +111,7 @@ def finetune(
             photos,
             model=model,
             tune=tune and tune.value,
+            pooling=pooling and pooling.value,
             recipe=recipe,
             settings=settings or (),
             epochs=epochs,

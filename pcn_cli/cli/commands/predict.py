@@ -1,10 +1,7 @@
 """`pcn predict`: labels, probabilities and overlays for new photos."""
 
-import csv
-import io
 import os
 import sys
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +12,7 @@ from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.live import LiveListener
 from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.atomic import disarm_cell
+from pcn_cli.files.atomic import csv_line
 
 
 class Look(StrEnum):
@@ -89,7 +86,7 @@ def predict(
     if json:
         print_json(answers)
     elif as_csv:
-        write_out("".join(_csv_line(row) for row in _csv_rows(answers, top=top)))
+        write_out("".join(csv_line(row) for row in _csv_rows(answers, top=top)))
     else:
         _show(answers)
     if overlay is not None:
@@ -141,13 +138,5 @@ def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:
         guesses = [cell for guess in answer["top"] for cell in (guess["label"], guess["p"])]
         guesses += [""] * (2 * len(ranks) - len(guesses))
         fixed = [answer["file"], answer["label"] or "", answer["confidence"] or "", int(answer["unknown"])]
-        row = [*fixed, *guesses, answer["error"] or ""]
-        rows.append([disarm_cell(cell) for cell in row])
+        rows.append([*fixed, *guesses, answer["error"] or ""])
     return rows
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    line = io.StringIO(newline="")
-    # csv quotes a lone carriage return only where line ends hold one; unquoted, readers would take it for a line end.
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -1,18 +1,27 @@
-"""`pcn runs`: what was made so far, and what it takes on the disk."""
+"""`pcn runs`: what was made so far, what it takes on the disk, and two of them compared."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.options import Json, examples
+from pcn_cli.errors import RecipeError
+from pcn_cli.files.atomic import csv_line
+
+# Only named in signatures: `pcn --help` need not pay for its dataclasses.
+if TYPE_CHECKING:
+    from pcn_cli.records.comparison import Comparison, Difference
+
+_MOST_FLIPS = 20
 
 runs = typer.Typer(invoke_without_command=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Give `app` the commands."""
-    app.add_typer(runs, name="runs", epilog=examples("pcn runs", "pcn runs clean"))
+    app.add_typer(runs, name="runs", epilog=examples("pcn runs", "pcn runs compare A B", "pcn runs clean"))
 
 
 @runs.callback()
@@ -62,3 +71,76 @@ def clean(
         say(f"deleted {total / 1e6:,.0f} MB")
     else:
         say(f"{total / 1e6:,.0f} MB could go" + ("; add --yes to delete them" if total else ""))
+
+
+@runs.command(
+    "compare",
+    epilog=examples(
+        "pcn runs compare runs/my_images-s60-1 runs/my_images-s60-2", "pcn runs compare A B --csv > flips.csv"
+    ),
+)
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run.", metavar="A")],
+    second: Annotated[Path, typer.Argument(help="Another run.", metavar="B")],
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the photos that they answer differently as CSV on standard output.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Tell whether B is better than A on the test photos that both have, or whether that could be chance."""
+    from pcn_cli.stages.compare import compare_runs
+
+    if json and as_csv:
+        raise RecipeError("--json and --csv were both given", "choose one")
+    comparison = compare_runs(first, second)
+    if json:
+        print_json(comparison.plain())
+    elif as_csv:
+        write_out("".join(map(csv_line, comparison.table())))
+    else:
+        _show(comparison)
+
+
+def _show(comparison: "Comparison") -> None:
+    names = [safe(Path(run).name) for run in (comparison.first, comparison.second)]
+    for name, count in zip(names, (comparison.only_first, comparison.only_second), strict=True):
+        if count:
+            say(f"{count:,} test photos of {name} are left out: the other run did not measure them under that label")
+    few = "few photos" if comparison.differences[0].difference.few else ""
+    table = new_table(
+        f"{comparison.photos:,} test photos of both",
+        *(f"{name}#" for name in names),
+        "difference#",
+        "95 % interval#",
+        "",
+    )
+    for one in comparison.differences:
+        table.add_row(*_cells(one), few)
+    out.print(table)
+    out.print()
+    if comparison.flips:
+        flips = new_table("photo", "label", *(f"{name} said" for name in names), "right")
+        for flip in comparison.flips[:_MOST_FLIPS]:
+            right = {"first": names[0], "second": names[1]}.get(flip.right, "neither")
+            flips.add_row(*map(safe, (flip.file, flip.label, flip.first, flip.second)), right)
+        out.print(flips)
+        out.print()
+    if len(comparison.flips) > _MOST_FLIPS:
+        say(f"… and {len(comparison.flips) - _MOST_FLIPS:,} more photos; `--csv` lists all")
+    out.print(safe(comparison.verdict), soft_wrap=True)
+
+
+def _cells(one: "Difference") -> list[str]:
+    from pcn_cli.records.metrics import is_share
+
+    share = is_share(one.key)
+    values = [f"{value:.1%}" if share else f"{value:.4f}" for value in (one.first, one.second)]
+    found = one.difference
+    change = _signed(found.value, share=share) + (" points" if share else "")
+    if found.ci_low is None or found.ci_high is None:
+        return [one.title, *values, change, ""]
+    return [one.title, *values, change, " – ".join(_signed(end, share=share) for end in (found.ci_low, found.ci_high))]
+
+
+def _signed(value: float, *, share: bool) -> str:
+    return f"{100 * value:+.1f}" if share else f"{value:+.4f}"

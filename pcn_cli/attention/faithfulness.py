@@ -1,0 +1,189 @@
+"""Does the decision hang on what the map shows? Patches are hidden in its order, and the probability is watched.
+
+Deletion hides the most looked-at patches first, insertion keeps them alone; both are curves over the shares 0, 0.05 … 1
+of the patches, and their areas are RISE's (Petsiuk et al. 2018, arXiv:1806.07421). SRG, symmetric relevance gain
+(Blücher et al. 2024, arXiv:2401.06654), is the deletion area with the least looked-at first less that with the most
+looked-at first; hiding from the least on is keeping the most, so it is insertion less deletion. Comprehensiveness and
+sufficiency are ERASER's (DeYoung et al. 2020), for the patches that hold half of the look.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from pcn_cli.attention.hiding import logits_without
+from pcn_cli.attention.maps import mass_fraction
+from pcn_cli.attention.protocol import Attends
+from pcn_cli.records.predictions import HidingNumbers
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Sets = NDArray[np.bool_]  # (…, N), True for a patch that is hidden
+STEPS = 21
+RANDOM_ORDERS = 8
+_HALF = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class HidingTest:
+    """What hiding did to one picture; probabilities are those of the predicted class unless another is named.
+
+    `deletion` and `insertion` (21,) are the curves, `deletion_classes` (21,) what was predicted along the first.
+    """
+
+    deletion: Floats
+    insertion: Floats
+    deletion_classes: Integers
+    hidden_class: int
+    hidden_p: float
+    hidden_own_p: float
+    kept_p: float
+    random_hidden_p: float
+
+
+def run_hiding_tests(
+    network: Attends,
+    weights: Tensor,
+    values: Tensor,
+    *,
+    looks: Floats,
+    predicted: Integers,
+    temperature: float,
+    seeds: Sequence[tuple[int, int]],
+) -> list[HidingTest]:
+    """What hiding does to each of B pictures with look maps (B, h, w), whose order is followed.
+
+    Args:
+        network: that gave weights and values.
+        weights: (B, 1, N+1) or (B, K, N).
+        values: (B, N+1, d) or (B, N, d).
+        looks: of the predicted class.
+        predicted: the predicted class of each.
+        temperature: of the probabilities.
+        seeds: of the random patches; a picture's depend on nothing else.
+    """
+    flat = looks.reshape(len(looks), -1)
+    ranks = rank_patches(flat)
+    half = np.array([half_count(look) for look in flat])[:, None]
+    drawn = np.stack([draw_orders(seed, flat.shape[1], count=1)[0] for seed in seeds])
+    facts = np.stack([ranks < half, ranks >= half, drawn < half], axis=1)
+    probabilities = _probabilities(
+        network, weights, values, np.concatenate([curve_sets(ranks[:, None]), facts], axis=1), temperature
+    )
+    return [_read_test(own, int(best)) for own, best in zip(probabilities, predicted, strict=True)]
+
+
+def run_random_orders(
+    network: Attends,
+    weights: Tensor,
+    values: Tensor,
+    *,
+    predicted: Integers,
+    temperature: float,
+    seeds: Sequence[tuple[int, int]],
+) -> Floats:
+    """The SRG (B, 8) of random orders; the other arguments are those of `run_hiding_tests`."""
+    patches = values.shape[1] - (weights.shape[1] == 1)
+    orders = np.stack([draw_orders(seed, patches, count=RANDOM_ORDERS) for seed in seeds])
+    probabilities = _probabilities(network, weights, values, curve_sets(orders), temperature)
+    own = probabilities[np.arange(len(predicted)), :, predicted].reshape(len(predicted), RANDOM_ORDERS, 2, STEPS)
+    srg: Floats = area_under(own[:, :, 1]) - area_under(own[:, :, 0])
+    return srg
+
+
+def hiding_numbers(
+    test: HidingTest, *, look: Floats, evidence: Floats, classes: Sequence[str], random_srg: Floats | None = None
+) -> HidingNumbers:
+    """The numbers of one picture's test.
+
+    Args:
+        test: of the picture.
+        look: (h, w) of the predicted class.
+        evidence: (h, w) of the predicted class.
+        classes: the names.
+        random_srg: of random orders, where they were followed.
+    """
+    deletion, insertion = float(area_under(test.deletion)), float(area_under(test.insertion))
+    srg = insertion - deletion
+    changed = np.flatnonzero(test.deletion_classes != test.deletion_classes[0])
+    return HidingNumbers(
+        deletion_auc=deletion,
+        insertion_auc=insertion,
+        srg=srg,
+        random_gain=None if random_srg is None else srg - float(random_srg.mean()),
+        comprehensiveness=float(test.deletion[0]) - test.hidden_own_p,
+        sufficiency=float(test.deletion[0]) - test.kept_p,
+        flip_fraction=float(changed[0] / (STEPS - 1)) if changed.size else None,
+        look_evidence_spearman=rank_correlation(look, evidence),
+        hidden_top=classes[test.hidden_class],
+        hidden_p=test.hidden_p,
+        kept_p=test.kept_p,
+        random_hidden_p=test.random_hidden_p,
+    )
+
+
+def area_under(curves: Floats) -> Floats:
+    """(Σ − ½ first − ½ last) / (n − 1) of curves (…, n)."""
+    area: Floats = (curves.sum(axis=-1) - (curves[..., 0] + curves[..., -1]) / 2) / (curves.shape[-1] - 1)
+    return area
+
+
+def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
+    """Spearman's correlation of two maps; None where one of them is level."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return float(spearmanr(one, other, axis=None).statistic)
+
+
+def rank_patches(values: Floats) -> Integers:
+    """The place of each patch (…, N) in falling order, 0 for the highest; equal ones in reading order."""
+    order = np.argsort(-values, axis=-1, kind="stable")
+    ranks: Integers = np.argsort(order, axis=-1, kind="stable")
+    return ranks
+
+
+def half_count(look: Floats) -> int:
+    """How many patches S50 has: the fewest that hold half of the look."""
+    return round(mass_fraction(look, _HALF) * look.size)
+
+
+def draw_orders(seed: tuple[int, int], patches: int, *, count: int) -> Integers:
+    """Random ranks (count, N); the first are the same however many are drawn."""
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.permutation(patches) for _ in range(count)])
+
+
+def curve_sets(ranks: Integers) -> Sets:
+    """The sets of both curves for orders (B, O, N): (B, O · 2 · 21, N), each order's deletion before its insertion."""
+    patches = ranks.shape[-1]
+    counts = np.rint(np.linspace(0, 1, STEPS) * patches)[:, None]
+    deletion, insertion = ranks[:, :, None] < counts, ranks[:, :, None] >= counts  # (B, O, 21, N)
+    return np.stack([deletion, insertion], axis=2).reshape(len(ranks), -1, patches)
+
+
+def _probabilities(network: Attends, weights: Tensor, values: Tensor, hidden: Sets, temperature: float) -> Floats:
+    sets = torch.from_numpy(hidden).to(weights.device)
+    logits = logits_without(network, weights, values, hidden=sets)
+    probabilities: Floats = torch.softmax(logits.cpu().double() / temperature, dim=2).numpy()  # (B, S, K)
+    return probabilities
+
+
+def _read_test(probabilities: Floats, predicted: int) -> HidingTest:
+    """The test of one picture from the (2 · 21 + 3, K) that hiding left of its probabilities."""
+    own, classes = probabilities[:, predicted], probabilities.argmax(axis=1)
+    hidden, kept, random_hidden = range(2 * STEPS, 2 * STEPS + 3)
+    return HidingTest(
+        deletion=own[:STEPS],
+        insertion=own[STEPS : 2 * STEPS],
+        deletion_classes=classes[:STEPS],
+        hidden_class=int(classes[hidden]),
+        hidden_p=float(probabilities[hidden].max()),
+        hidden_own_p=float(own[hidden]),
+        kept_p=float(own[kept]),
+        random_hidden_p=float(own[random_hidden]),
+    )

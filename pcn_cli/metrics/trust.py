@@ -1,0 +1,298 @@
+"""Can one trust the maps? Plain verdicts over a data set, each from the numbers that stand beside it.
+
+A check is "good" or "bad" only where a 95 % interval says so; otherwise it is "open".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ttest_1samp
+
+from pcn_cli.metrics.measured import proportion
+from pcn_cli.records.metrics import Finding, Metric
+from pcn_cli.records.trust import Trust, TrustCheck
+
+ALIKE = 0.5  # rank correlation from which two maps count as alike
+STEADY = 0.5  # the same for a photo and its mirror image
+Outcome = Literal["good", "bad", "open"]
+Floats = NDArray[np.float64]
+
+
+def mean_with_interval(values: Sequence[float] | Floats, method: str) -> Metric:
+    """The mean of numbers of either sign, one per photo, with Student's interval where they differ."""
+    own = np.asarray(values, dtype=np.float64)
+    metric = Metric(value=float(own.mean()), n=own.size, method=method)
+    if own.size < 2 or np.ptp(own) == 0:
+        return metric
+    low, high = ttest_1samp(own, 0).confidence_interval(0.95)
+    return Metric(
+        value=metric.value, n=own.size, method=f"{method}; Student's interval", ci_low=float(low), ci_high=float(high)
+    )
+
+
+def check_even_attention(right: Sequence[bool], right_even: Sequence[bool]) -> TrustCheck:
+    """Whether the answers get worse once every patch counts the same."""
+    values = _accuracies(right, right_even, other="even", method="every patch given the same weight in the pooling")
+    return _cost_check(
+        values,
+        key="uniform_attention",
+        question="Does it matter for the answers where the network looks?",
+        good="Yes: with even attention it is right less often.",
+        bad="No: with even attention it is right as often. Where it looks hardly decides the answers; rather read the"
+        " evidence.",
+    )
+
+
+def check_permuted_attention(right: Sequence[bool], right_permuted: Sequence[bool]) -> TrustCheck:
+    """Whether the answers get worse once the weights stand at random places."""
+    values = _accuracies(right, right_permuted, other="permuted", method="the patches' weights at random places")
+    return _cost_check(
+        values,
+        key="permuted_attention",
+        question="Would looking anywhere else do as well?",
+        good="No: with its attention at random places it is right less often.",
+        bad="Yes: with its attention at random places it is right as often.",
+    )
+
+
+def check_order(srg: Sequence[float], gain: Sequence[float]) -> TrustCheck:
+    """Whether hiding in the map's order does more than hiding in random ones."""
+    values = {
+        "srg": mean_with_interval(srg, "mean symmetric relevance gain of hiding in the order of the look"),
+        "srg_gain": mean_with_interval(gain, "the same, less the mean of 8 random orders of each photo"),
+    }
+    outcome = _sign(values["srg_gain"])
+    return TrustCheck(
+        key="order",
+        question="Do the patches it looks at most carry the answer?",
+        outcome=outcome,
+        verdict={
+            "good": "Yes: hiding them first changes the answer more than hiding in a random order.",
+            "bad": "No: a random order of hiding changes the answer more.",
+            "open": "Not shown: hiding them first does no more than a random order, as far as these photos tell.",
+        }[outcome],
+        values=values,
+    )
+
+
+def check_randomised(pooling: Sequence[float], network: Sequence[float]) -> TrustCheck:
+    """Whether the maps change with what the network learned."""
+    words = "mean rank correlation of the look maps with those of the same network whose {} forgot what it learned"
+    values = {
+        "correlation_pooling": mean_with_interval(pooling, words.format("pooling")),
+        "correlation_network": mean_with_interval(network, words.format("every layer")),
+    }
+    outcome = _below(values["correlation_network"], ALIKE)
+    return TrustCheck(
+        key="parameter_randomisation",
+        question="Do the maps show what was learned, rather than the picture's own contrasts?",
+        outcome=outcome,
+        verdict={
+            "good": "Yes: a network that forgot everything looks elsewhere.",
+            "bad": "No: a network that forgot everything looks at nearly the same places.",
+            "open": "Not clear: a network that forgot everything looks at somewhat similar places.",
+        }[outcome],
+        values=values,
+    )
+
+
+def check_flip(correlations: Sequence[float], same_label: Sequence[bool]) -> TrustCheck:
+    """Whether a mirrored photo gives the mirrored map and the same answer."""
+    values = {
+        "correlation_flip": mean_with_interval(
+            correlations, "mean rank correlation of the look with that of the mirrored photo, mirrored back"
+        ),
+        "label_agreement": proportion(sum(same_label), len(same_label), "mirrored photos with the same answer"),
+    }
+    outcome = _flipped(_below(values["correlation_flip"], STEADY))
+    return TrustCheck(
+        key="flip",
+        question="Does the mirrored photo give the mirrored map?",
+        outcome=outcome,
+        verdict={
+            "good": "Yes, by and large.",
+            "bad": "No: it looks at other places, so a single map says little.",
+            "open": "Only in part.",
+        }[outcome],
+        values=values,
+    )
+
+
+def check_pixels(attended: Sequence[float], random: Sequence[float]) -> TrustCheck:
+    """Whether blurring the half of the patches that it looked at most costs more than blurring a random half."""
+    words = "mean drop of the predicted class's probability with {} blurred in the photo"
+    values = {
+        "drop_looked_at": mean_with_interval(attended, words.format("the half of the patches it looked at most")),
+        "drop_random": mean_with_interval(random, words.format("a random half of the patches")),
+        "drop_difference": mean_with_interval(
+            np.asarray(attended) - np.asarray(random), "the first less the second, photo by photo"
+        ),
+    }
+    outcome = _sign(values["drop_difference"])
+    return TrustCheck(
+        key="pixels",
+        question="Does it hold in the pixels as well?",
+        outcome=outcome,
+        verdict={
+            "good": "Yes: blurring what it looked at costs more confidence than blurring as much elsewhere.",
+            "bad": "No: blurring as much elsewhere costs more confidence.",
+            "open": "Not shown: blurring what it looked at costs about as much as blurring as much elsewhere.",
+        }[outcome],
+        values=values,
+    )
+
+
+def check_pointing(hits: Mapping[str, Sequence[bool]], *, random: Sequence[float]) -> TrustCheck:
+    """Whether the strongest patch lies on the object more often than the middle of the photo does.
+
+    Args:
+        hits: whether each photo's object was hit, by name: look, evidence and center.
+        random: the share of each photo that its boxes cover, which is what a random place reaches.
+    """
+    values = {name: proportion(sum(one), len(one), f"{_POINTERS[name]} in a box") for name, one in hits.items()}
+    values["random"] = mean_with_interval(random, "mean share of the photo in its boxes")
+    ahead = np.asarray(hits["look"], dtype=float) - np.asarray(hits["center"], dtype=float)
+    return _object_check(
+        values,
+        ahead,
+        key="pointing",
+        question="Does the strongest patch lie on the object?",
+        other="a guess at the middle",
+    )
+
+
+def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]) -> TrustCheck:
+    """Whether more of the map lies on the object than of a map that is the same everywhere.
+
+    Args:
+        energy: the share in each photo's boxes, by name: look, evidence and center.
+        even: the boxes' share of what was seen.
+    """
+    values = {
+        name: mean_with_interval(one, f"mean share of {_MAPS[name]} in the boxes") for name, one in energy.items()
+    }
+    values["random"] = mean_with_interval(
+        even, "mean share of the seen photo in the boxes: a map that is the same everywhere"
+    )
+    ahead = np.asarray(energy["look"]) - np.asarray(even)
+    return _object_check(
+        values,
+        ahead,
+        key="energy",
+        question="How much of the map lies on the object?",
+        other="a map that is the same everywhere",
+    )
+
+
+def trust_findings(trust: Trust) -> tuple[Finding, ...]:
+    """A finding for each check that the maps did not pass."""
+    return tuple(
+        Finding(
+            severity="note",
+            title=_TITLES[check.key],
+            evidence=f"{check.question} {check.verdict} " + _spell(check.values),
+            remedy=_REMEDIES.get(check.key, "Read single maps with care; the report tells what was checked."),
+        )
+        for check in trust.checks
+        if check.outcome == "bad"
+    )
+
+
+_POINTERS = {
+    "look": "photos whose strongest patch of the look is centred",
+    "evidence": "photos whose strongest patch of the predicted class's evidence is centred",
+    "center": "photos whose middle lies",
+}
+_MAPS = {
+    "look": "the look",
+    "evidence": "the positive evidence for the predicted class",
+    "center": "a round blob in the photo's middle",
+}
+_TITLES = {
+    "uniform_attention": "Even attention costs no accuracy: where the network looks hardly decides its answers",
+    "permuted_attention": "Attention at random places costs no accuracy",
+    "order": "Hiding what it looked at changes the answers less than hiding at random",
+    "parameter_randomisation": "The maps hardly depend on what was learned",
+    "flip": "A mirrored photo does not give the mirrored map",
+    "pixels": "Blurring what it looked at costs less than blurring elsewhere",
+    "pointing": "The maps find the objects less often than a guess at the middle",
+    "energy": "Less of the maps lies on the objects than their size alone would give",
+}
+_REMEDIES = {
+    "uniform_attention": "Read the evidence rather than the look: it shows what each patch adds to a class.",
+}
+
+
+def _accuracies(right: Sequence[bool], other_right: Sequence[bool], *, other: str, method: str) -> dict[str, Metric]:
+    lost = np.asarray(right, dtype=float) - np.asarray(other_right, dtype=float)
+    return {
+        f"accuracy_{other}": proportion(sum(other_right), len(other_right), f"share of photos right, {method}"),
+        "accuracy": proportion(sum(right), len(right), "share of photos right, as the network is"),
+        "accuracy_lost": mean_with_interval(lost, "the second less the first, photo by photo"),
+    }
+
+
+def _cost_check(values: dict[str, Metric], *, key: str, question: str, good: str, bad: str) -> TrustCheck:
+    """Whether accuracy is lost.
+
+    That none is lost counts as shown where the interval leaves room for no more than 2 %, or no photo fares otherwise.
+    """
+    lost = values["accuracy_lost"]
+    outcome: Outcome = "open"
+    if lost.ci_low is not None and lost.ci_low > 0:
+        outcome = "good"
+    elif lost.ci_high is None or lost.ci_high <= _NEGLIGIBLE:
+        outcome = "bad"
+    return TrustCheck(
+        key=key,
+        question=question,
+        outcome=outcome,
+        verdict={"good": good, "bad": bad, "open": "Not clear: these photos are too few to tell."}[outcome],
+        values=values,
+    )
+
+
+_NEGLIGIBLE = 0.02  # accuracy
+
+
+def _object_check(values: dict[str, Metric], ahead: Floats, *, key: str, question: str, other: str) -> TrustCheck:
+    difference = mean_with_interval(ahead, f"the look less {other}, photo by photo")
+    outcome = _sign(difference)
+    return TrustCheck(
+        key=key,
+        question=question,
+        outcome=outcome,
+        verdict={
+            "good": f"More than {other} would reach.",
+            "bad": f"Less than {other} would reach.",
+            "open": f"About as {other} would reach.",
+        }[outcome],
+        values=values,
+    )
+
+
+def _sign(difference: Metric) -> Outcome:
+    """Good where the interval lies above 0, bad where it lies below."""
+    if difference.ci_low is None or difference.ci_high is None:
+        return "open"
+    return "good" if difference.ci_low > 0 else "bad" if difference.ci_high < 0 else "open"
+
+
+def _below(metric: Metric, bound: float) -> Outcome:
+    """Good where the interval lies below the bound, bad where it lies above."""
+    if metric.ci_low is None or metric.ci_high is None:
+        return "open"
+    return "good" if metric.ci_high < bound else "bad" if metric.ci_low > bound else "open"
+
+
+def _flipped(outcome: Outcome) -> Outcome:
+    turned: dict[Outcome, Outcome] = {"good": "bad", "bad": "good", "open": "open"}
+    return turned[outcome]
+
+
+def _spell(values: dict[str, Metric]) -> str:
+    """The numbers in words: accuracy even 80.1 %, accuracy 80.0 % …"""
+    shown = [f"{name.replace('_', ' ')} {metric.value:.3f}" for name, metric in values.items()]
+    return f"({', '.join(shown)}; {next(iter(values.values())).n} photos.)"

@@ -1,0 +1,138 @@
+"""Compare: two runs on the test photos that both have measured, told by their content."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pcn_cli.data.split import read_split
+from pcn_cli.errors import DataError, RunError
+from pcn_cli.metrics.answers import Answers, collect_answers
+from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
+from pcn_cli.records.comparison import Comparison, Flip
+from pcn_cli.records.predictions import Prediction
+from pcn_cli.runs.rundir import RunDir, open_run
+from pcn_cli.runs.state import read_record
+from pcn_cli.stages.predictions_file import read_predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What a run said of its test photos: each by the hash of its content and its label."""
+
+    run: RunDir
+    classes: tuple[str, ...]
+    predictions: dict[tuple[str, str], list[Prediction]]
+
+
+def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison:
+    """What the run `second` does better or worse than `first` on the test photos of both.
+
+    Photos are the same where their content and their label are, whatever their names and wherever they lie.
+
+    Raises:
+        RunError: there is no such run, or it holds no evaluation.
+        DataError: the runs have other classes, or no test photo in common.
+    """
+    one, other = _read_run(Path(first)), _read_run(Path(second))
+    if set(one.classes) != set(other.classes):
+        raise DataError(_differing_classes(one, other), "compare runs of the same classes")
+    pairs = _pairs(one, other)
+    if not pairs:
+        raise DataError(
+            f"{first} and {second} have no test photo in common",
+            f"measure both on the same photos: `pcn evaluate {first} --images PHOTOS`, and so for {second}",
+        )
+    left, right = (
+        _answers([pair[side] for pair in pairs], own.classes, one.classes, seed=seed)
+        for side, own in enumerate((one, other))
+    )
+    first_right, second_right, p_value = mcnemar(left, right)
+    return Comparison(
+        first=str(first),
+        second=str(second),
+        photos=len(pairs),
+        only_first=sum(map(len, one.predictions.values())) - len(pairs),
+        only_second=sum(map(len, other.predictions.values())) - len(pairs),
+        differences=find_differences(left, right),
+        first_right=first_right,
+        second_right=second_right,
+        p_value=p_value,
+        verdict=tell_verdict(
+            *_short_names(Path(first), Path(second)),
+            photos=len(pairs),
+            only_first=first_right,
+            only_second=second_right,
+            p_value=p_value,
+        ),
+        flips=tuple(_flips(pairs)),
+    )
+
+
+def _read_run(path: Path) -> Evaluated:
+    run = open_run(path)
+    record = read_record(run)
+    if "evaluate" not in record.stages or not (run.predictions.is_file() and run.split.is_file()):
+        unfinished = record.kind == "train" and "train" not in record.stages
+        hint = f"pcn finetune --resume {path}" if unfinished else f"pcn evaluate {path}"
+        if record.kind == "predict":
+            hint = "measure labelled photos with `pcn evaluate RUN --images PHOTOS`"
+        raise RunError(f"{path} holds no evaluation", hint)
+    hashes = {row.file: row.sha256 for row in read_split(run.split)}
+    found: defaultdict[tuple[str, str], list[Prediction]] = defaultdict(list)
+    try:
+        predictions, classes = read_predictions(run.predictions)
+        for prediction in predictions:
+            found[hashes[prediction.file], prediction.label].append(prediction)
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{run.predictions} is damaged: {error}", f"pcn evaluate {path}") from error
+    return Evaluated(run=run, classes=classes, predictions=dict(found))
+
+
+def _pairs(one: Evaluated, other: Evaluated) -> list[tuple[Prediction, Prediction]]:
+    """The photos of both, in the order of the first; a copy has a pair for each time that both have it."""
+    return [
+        pair
+        for photo, predictions in one.predictions.items()
+        for pair in zip(predictions, other.predictions.get(photo, ()), strict=False)
+    ]
+
+
+def _answers(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequence[str], *, seed: int) -> Answers:
+    """The predictions of a model whose classes are in the order `own`, brought into the order of `classes`."""
+    order = [own.index(name) for name in classes]
+    probabilities = np.array([prediction.probabilities for prediction in predictions])[:, order]
+    return collect_answers([prediction.label for prediction in predictions], probabilities, classes, seed=seed)
+
+
+def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> Iterator[Flip]:
+    """The photos that get two answers: those that the second alone has right, then the first alone, then neither."""
+    flips = [
+        Flip(
+            file=one.file,
+            label=one.label,
+            first=one.predicted,
+            second=other.predicted,
+            right="second" if other.correct else "first" if one.correct else "",
+        )
+        for one, other in pairs
+        if one.predicted != other.predicted
+    ]
+    for right in ("second", "first", ""):
+        yield from (flip for flip in flips if flip.right == right)
+
+
+def _short_names(first: Path, second: Path) -> tuple[str, str]:
+    """The folders' names, or the whole paths where these are equal."""
+    return (str(first), str(second)) if first.name == second.name else (first.name, second.name)
+
+
+def _differing_classes(one: Evaluated, other: Evaluated) -> str:
+    lines = [
+        f"only {run.run.root} has {', '.join(sorted(set(run.classes) - set(rest.classes)))}"
+        for run, rest in ((one, other), (other, one))
+        if set(run.classes) - set(rest.classes)
+    ]
+    return f"the runs have other classes: {'; '.join(lines)}"

@@ -1,0 +1,130 @@
+"""What hiding patches does to the photos of one batch, while their values are still there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from pcn_cli.attention.evidence import evidence_maps
+from pcn_cli.attention.faithfulness import hiding_numbers, run_hiding_tests, run_random_orders
+from pcn_cli.attention.protocol import Attended, Attends
+from pcn_cli.attention.reweighing import even_weights, logits_reweighed, permuted_weights
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.predictions import HidingNumbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hiding:
+    """How patches are hidden: `seed` draws random ones, photos in `sample` (their places in the list) get 8 orders."""
+
+    seed: int
+    sample: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenMaps:
+    """What hiding gave of one photo; the arrays are those of `Looks`, in single precision.
+
+    `even` and `permuted` are the classes predicted once the patches share the pooling's weight evenly, or have their
+    weights at random places.
+    """
+
+    numbers: HidingNumbers
+    evidence: np.ndarray
+    evidence_classes: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+    even: str
+    permuted: str
+
+
+def choose_hiding(photos: int, *, checks: int, seed: int) -> Hiding:
+    """How to hide patches of so many photos; random orders are followed for `checks` of them, drawn from `seed`."""
+    drawn = np.random.default_rng(seed).permutation(photos)[:checks]
+    return Hiding(seed=seed, sample=frozenset(drawn.tolist()))
+
+
+def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:
+    """The arrays of all photos by the names of their fields in `Looks`; none where nothing was hidden."""
+    names = ("evidence", "evidence_classes", "deletion", "insertion")
+    return {name: np.stack([getattr(one, name) for one in hidden]) for name in names} if hidden else {}
+
+
+def hide_batch(
+    network: Attends,
+    attended: Attended,
+    *,
+    looks: np.ndarray,
+    ranked: Tensor,
+    indices: Sequence[int],
+    config: ModelConfig,
+    hiding: Hiding,
+) -> list[HiddenMaps]:
+    """What hiding gives of each photo of a batch.
+
+    Args:
+        network: that gave `attended`.
+        attended: the pass over the batch.
+        looks: (B, h, w) of the predicted classes.
+        ranked: the most probable classes of each photo, (B, k).
+        indices: the photos' places in the list.
+        config: of the model.
+        hiding: how.
+    """
+    maps = evidence_maps(network, attended, ranked).cpu().numpy()
+    classes = ranked.cpu().numpy()
+    seeds = [(hiding.seed, index) for index in indices]
+    tests = run_hiding_tests(
+        network,
+        attended.weights,
+        attended.values,
+        looks=looks,
+        predicted=classes[:, 0],
+        temperature=config.temperature,
+        seeds=seeds,
+    )
+    even, permuted = _predict_reweighed(network, attended, seeds, config.classes)
+    rows = [row for row, index in enumerate(indices) if index in hiding.sample]
+    random_srg = {}
+    if rows:
+        orders = run_random_orders(
+            network,
+            attended.weights[rows],
+            attended.values[rows],
+            predicted=classes[rows, 0],
+            temperature=config.temperature,
+            seeds=[seeds[row] for row in rows],
+        )
+        random_srg = dict(zip(rows, orders, strict=True))
+    return [
+        HiddenMaps(
+            numbers=hiding_numbers(
+                test,
+                look=looks[row],
+                evidence=maps[row, 0],
+                classes=config.classes,
+                random_srg=random_srg.get(row),
+            ),
+            evidence=maps[row],
+            evidence_classes=classes[row],
+            deletion=test.deletion.astype(np.float32),
+            insertion=test.insertion.astype(np.float32),
+            even=even[row],
+            permuted=permuted[row],
+        )
+        for row, test in enumerate(tests)
+    ]
+
+
+def _predict_reweighed(
+    network: Attends, attended: Attended, seeds: Sequence[tuple[int, int]], classes: Sequence[str]
+) -> list[list[str]]:
+    """The classes predicted with even and with permuted weights."""
+    patches = attended.grid[0] * attended.grid[1]
+    others = (
+        even_weights(attended.weights, patches),
+        permuted_weights(attended.weights, patches, seeds=seeds),
+    )
+    logits = [logits_reweighed(network, weights, attended.values) for weights in others]
+    return [[classes[best] for best in one.argmax(dim=1).tolist()] for one in logits]

@@ -1,0 +1,98 @@
+"""Learning from a larger network: a second head learns the teacher's answers, and is gone when training ends.
+
+Hinton, Vinyals, Dean 2015, arXiv:1503.02531, with a head of its own for the teacher, whose classes may be others. The
+answers are computed once, on the whole photos; variation of the photos does not reach them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pcn_cli.errors import ModelError
+from pcn_cli.training.device import explain_memory
+from pcn_cli.training.protocols import Batches, Network
+from pcn_cli.training.stop import StopRequest
+
+TEMPERATURE = 2.0  # of both answers in the loss
+SECOND_HEAD = "teacher_head"  # its name in the network
+
+
+class Teaching:
+    """The second head of a network, and the loss against the teacher's answers.
+
+    Args:
+        model: gets the head as a submodule, so that optimizer, average and checkpoints hold it like the rest.
+        taught: the teacher's logits (photos, answers).
+        weight: of the teacher's loss beside that of the labels.
+
+    Raises:
+        ModelError: the network has a token for every class, so there is no one place for a second head.
+    """
+
+    def __init__(self, model: nn.Module, taught: Tensor, *, weight: float, seed: int) -> None:
+        head = cast("Network", model).get_classifier()
+        if not isinstance(head, nn.Linear):
+            raise ModelError("a network with a token for every class cannot learn from a teacher")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            second = nn.Linear(head.in_features, taught.shape[1])
+        model.add_module(SECOND_HEAD, second)
+        self._model, self._taught, self._weight = model, taught, weight
+
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (B, K), and those of the second head (B, answers)."""
+        network = cast("Network", self._model)
+        features = network.forward_head(network.forward_features(images), pre_logits=True)
+        return network.get_classifier()(features), self._model.get_submodule(SECOND_HEAD)(features)
+
+    def loss(self, answers: Tensor, indices: Tensor) -> Tensor:
+        """The weighted divergence of the answers (B, answers) from the teacher's to the photos `indices` (B,)."""
+        wanted = F.softmax(self._taught[indices].to(answers.device).float() / TEMPERATURE, dim=1)
+        given = F.log_softmax(answers.float() / TEMPERATURE, dim=1)
+        # Times T², so that its gradient keeps its size beside that of the labels.
+        return self._weight * TEMPERATURE**2 * F.kl_div(given, wanted, reduction="batchmean")
+
+    def end(self) -> None:
+        """Take the second head off the network."""
+        delattr(self._model, SECOND_HEAD)
+
+
+def without_second_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's own tensors of a state."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith(f"{SECOND_HEAD}.")}
+
+
+@torch.inference_mode()
+def ask_teacher(
+    teacher: nn.Module,
+    batches: Batches,
+    *,
+    device: torch.device,
+    bfloat16: bool = False,
+    on_batch: Callable[[int, int], None] | None = None,
+    stop: StopRequest | None = None,
+) -> Tensor:
+    """The teacher's logits (photos, answers) in float16, in the order of the batches' indices.
+
+    Raises:
+        ResourceError: a batch does not fit into memory.
+        StoppedError: `stop` asked for it.
+    """
+    pieces, indices = [], []
+    with explain_memory("the teacher answered"):
+        teacher = teacher.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    for number, batch in enumerate(batches.batches(0), start=1):
+        if stop is not None:
+            stop.check("stopped while the teacher answered")
+        with explain_memory("the teacher answered"), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            images = batch.images.to(device, memory_format=torch.channels_last)
+            pieces.append(teacher(images).cpu().half())
+        indices.append(batch.indices)
+        if on_batch is not None:
+            on_batch(number, len(batches))
+    order = np.argsort(torch.cat(indices).numpy())
+    return torch.cat(pieces)[order]

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pcn_cli.attention.faithfulness import (
+    RANDOM_ORDERS,
+    STEPS,
+    HidingTest,
+    area_under,
+    curve_sets,
+    draw_orders,
+    half_count,
+    hiding_numbers,
+    rank_correlation,
+    rank_patches,
+    run_hiding_tests,
+    run_random_orders,
+)
+
+CLASSES = ("oak", "elm")
+
+
+class Counter:
+    """A network that says oak the more, the more of the pooled value is left; the rest is elm."""
+
+    def tail(self, pooled: Tensor) -> Tensor:
+        oak = pooled[..., 0, 0]
+        return torch.stack([oak, torch.zeros_like(oak)], dim=-1)
+
+
+def one_good_patch(patches: int = 20) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Half of the weight on patch 3, whose value is 8 and speaks for oak; the others, and the class token, for elm."""
+    values = torch.full((1, patches + 1, 1), -1.0)
+    values[0, 4] = 8
+    weights = torch.full((1, 1, patches + 1), 0.4 / (patches - 1))
+    weights[0, 0, 4], weights[0, 0, 0] = 0.5, 0.1
+    look = weights[0, 0, 1:].double().numpy() / 0.9
+    return weights, values, look.reshape(1, 4, patches // 4)
+
+
+def test_a_curve_goes_through_what_is_left_step_by_step() -> None:
+    weights, values, look = one_good_patch()
+    (test,) = run_hiding_tests(
+        Counter(), weights, values, looks=look, predicted=np.array([0]), temperature=2.0, seeds=[(0, 0)]
+    )
+    own = 1 / (1 + np.exp(-(8 * 0.5 - 0.5) / 2))
+    nothing = 1 / (1 + np.exp(1 / 2))
+    assert test.deletion[0] == test.insertion[-1] == pytest.approx(own)
+    assert test.deletion[1:] == pytest.approx(nothing)  # without patch 3 all that is left says −1
+    assert test.insertion[0] == pytest.approx(nothing)
+    for step in range(1, STEPS):  # patch 3, then others, and the class token's own share of 0.1
+        others = 0.4 * (step - 1) / 19
+        pooled = (8 * 0.5 - others - 0.1) / (0.5 + others + 0.1)
+        assert test.insertion[step] == pytest.approx(1 / (1 + np.exp(-pooled / 2)))
+    assert (test.deletion_classes[0], set(test.deletion_classes[1:])) == (0, {1})
+
+
+def test_what_ifs_hide_and_keep_the_patches_with_half_of_the_look() -> None:
+    weights, values, look = one_good_patch()
+    (test,) = run_hiding_tests(
+        Counter(), weights, values, looks=look, predicted=np.array([0]), temperature=2.0, seeds=[(0, 1)]
+    )
+    assert half_count(look[0]) == 1
+    assert test.hidden_class == 1
+    assert test.hidden_own_p == pytest.approx(test.deletion[1])
+    assert test.hidden_p == pytest.approx(1 - test.hidden_own_p)
+    assert test.kept_p == pytest.approx(test.insertion[1])
+    drawn = int(np.argmin(draw_orders((0, 1), 20, count=1)[0]))
+    assert drawn != 3
+    assert test.random_hidden_p > test.deletion[0]  # one that spoke against oak is gone
+
+
+def test_random_orders_depend_on_the_picture_alone() -> None:
+    weights, values, _ = one_good_patch()
+    pair = (weights.expand(2, -1, -1), values.expand(2, -1, -1))
+    options = {"predicted": np.array([0, 0]), "temperature": 2.0}
+    both = run_random_orders(Counter(), *pair, seeds=[(0, 5), (0, 9)], **options)
+    turned = run_random_orders(Counter(), *pair, seeds=[(0, 9), (0, 5)], **options)
+    assert both.shape == (2, RANDOM_ORDERS)
+    assert both.tolist() == turned[::-1].tolist()
+    assert both[0].tolist() != both[1].tolist()
+    assert both.std() > 0.05
+
+
+def invent_test(**changes: object) -> HidingTest:
+    facts = {
+        "deletion": np.linspace(0.9, 0.1, STEPS),
+        "insertion": np.full(STEPS, 0.9),
+        "deletion_classes": np.array([0] * 7 + [1] * 14),
+        "hidden_class": 1,
+        "hidden_p": 0.7,
+        "hidden_own_p": 0.3,
+        "kept_p": 0.8,
+        "random_hidden_p": 0.85,
+    }
+    return HidingTest(**facts | changes)
+
+
+def test_numbers_of_a_test_worked_out_by_hand() -> None:
+    look, evidence = np.array([[4.0, 3, 2, 1]]), np.array([[8.0, 1, 3, 2]])
+    numbers = hiding_numbers(
+        invent_test(), look=look, evidence=evidence, classes=CLASSES, random_srg=np.array([0.1, -0.3])
+    )
+    assert numbers.deletion_auc == pytest.approx(0.5)
+    assert numbers.insertion_auc == pytest.approx(0.9)
+    assert numbers.srg == pytest.approx(0.4)
+    assert numbers.random_gain == pytest.approx(0.5)
+    assert numbers.comprehensiveness == pytest.approx(0.6)
+    assert numbers.sufficiency == pytest.approx(0.1)
+    assert numbers.flip_fraction == pytest.approx(0.35)
+    assert numbers.look_evidence_spearman == pytest.approx(0.4)  # ranks 4 3 2 1 and 4 1 3 2: 1 − 6 · 6 / 60
+    assert (numbers.hidden_top, numbers.hidden_p) == ("elm", 0.7)
+    assert (numbers.kept_p, numbers.random_hidden_p) == (0.8, 0.85)
+
+
+def test_what_is_not_known_is_none() -> None:
+    steady = invent_test(deletion_classes=np.zeros(STEPS, dtype=np.int64))
+    numbers = hiding_numbers(steady, look=np.full((1, 4), 0.25), evidence=np.eye(1, 4), classes=CLASSES)
+    assert numbers.random_gain is None
+    assert numbers.flip_fraction is None
+    assert numbers.look_evidence_spearman is None
+
+
+@pytest.mark.parametrize("patches", [1, 4, 49, 196])
+def test_curves_begin_and_end_with_everything_and_nothing(patches: int) -> None:
+    orders = draw_orders((0, 0), patches, count=3)[None]
+    sets = curve_sets(orders).reshape(3, 2, STEPS, patches)
+    shown = sets.sum(axis=-1)
+    assert (shown[:, 0, 0] == 0).all()
+    assert (shown[:, 0, -1] == patches).all()
+    assert (shown[:, 1] == patches - shown[:, 0]).all()
+    assert not (sets[:, 0] & sets[:, 1]).any()
+    assert (np.diff(shown[:, 0], axis=-1) >= 0).all()
+
+
+def test_deletion_hides_the_first_of_the_order_first() -> None:
+    ranks = rank_patches(np.array([[0.1, 0.5, 0.2, 0.2]]))
+    assert ranks.tolist() == [[3, 0, 1, 2]]
+    sets = curve_sets(ranks[:, None]).reshape(2, STEPS, 4)
+    assert np.flatnonzero(sets[0, 5]).tolist() == [1]  # a quarter of four patches
+    assert np.flatnonzero(sets[1, 5]).tolist() == [0, 2, 3]
+
+
+def test_areas_follow_the_trapezoid() -> None:
+    assert area_under(np.array([[1.0, 0, 0], [1, 1, 1]])).tolist() == [0.25, 1.0]
+
+
+def test_level_maps_have_no_correlation() -> None:
+    assert rank_correlation(np.ones(4), np.arange(4)) is None
+    assert rank_correlation(np.arange(4), np.arange(4) ** 2) == pytest.approx(1)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from pcn_cli.metrics import trust
+from pcn_cli.records.trust import Trust
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_interval_of_a_mean_of_either_sign_is_students() -> None:
+    metric = trust.mean_with_interval([-1.0, 0, 1, 2], "a mean")
+    half = 3.1824463 * np.std([-1, 0, 1, 2], ddof=1) / 2  # t at 3 degrees of freedom
+    assert metric.value == 0.5
+    assert (metric.ci_low, metric.ci_high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+    assert trust.mean_with_interval([0.2, 0.2], "a mean").ci_low is None
+
+
+def test_students_interval_holds_the_truth() -> None:
+    draws = RNG.normal(0.1, 1, (400, 60))
+    metrics = [trust.mean_with_interval(own, "a mean") for own in draws]
+    held = [metric.ci_low <= 0.1 <= metric.ci_high for metric in metrics]
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_even_attention_that_costs_accuracy_is_good_news() -> None:
+    check = trust.check_even_attention([True] * 60, [False] * 20 + [True] * 40)
+    assert (check.outcome, check.values["accuracy_lost"].value) == ("good", pytest.approx(1 / 3))
+    assert check.values["accuracy_even"].n == 60
+    assert trust.trust_findings(Trust(sample=0, seed=0, checks=(check,))) == ()
+
+
+def test_even_attention_that_costs_nothing_becomes_a_finding() -> None:
+    right = [True, False] * 200
+    check = trust.check_even_attention(right, right)
+    assert check.outcome == "bad"
+    (finding,) = trust.trust_findings(Trust(sample=0, seed=0, checks=(check,)))
+    assert finding.title.startswith("Even attention costs no accuracy")
+    assert "accuracy even 0.500" in finding.evidence
+    assert "evidence" in finding.remedy
+
+
+def test_few_photos_leave_the_question_open() -> None:
+    check = trust.check_permuted_attention([True] * 12, [True] * 11 + [False])
+    assert check.outcome == "open"
+    assert "too few" in check.verdict
+
+
+@pytest.mark.parametrize(("center", "outcome"), [(0.3, "good"), (-0.3, "bad"), (0.0, "open")])
+def test_verdicts_follow_the_interval(center: float, outcome: str) -> None:
+    numbers = center + RNG.normal(0, 0.2, 50) - (0 if center else RNG.normal(0, 0.2, 50))
+    numbers = numbers - numbers.mean() + center
+    assert trust.check_order(numbers, numbers).outcome == outcome
+    assert trust.check_pixels(numbers + 1, np.ones(50)).outcome == outcome
+    assert trust.check_randomised(numbers, 0.5 - numbers).outcome == outcome
+    assert trust.check_flip(0.5 + numbers, [True] * 50).outcome == outcome
+    energy = {"look": 0.5 + numbers, "evidence": numbers, "center": numbers}
+    assert trust.check_energy(energy, even=np.full(50, 0.5)).outcome == outcome
+
+
+def test_pointing_is_judged_beside_the_middle_on_the_same_photos() -> None:
+    hits = {"look": [True] * 30 + [False] * 10, "evidence": [True] * 40, "center": [False] * 25 + [True] * 15}
+    check = trust.check_pointing(hits, random=[0.2] * 40)
+    assert (check.outcome, list(check.values)) == ("good", ["look", "evidence", "center", "random"])
+    assert check.values["random"].value == pytest.approx(0.2)
+    turned = {"look": hits["center"], "evidence": hits["evidence"], "center": hits["look"]}
+    assert trust.check_pointing(turned, random=[0.2] * 40).outcome == "bad"
+
+
+def test_every_bad_check_has_a_title_of_its_own() -> None:
+    numbers = RNG.normal(-0.5, 0.1, 50)
+    bad = (
+        trust.check_even_attention([True] * 300, [True] * 300),
+        trust.check_permuted_attention([True] * 300, [True] * 300),
+        trust.check_order(numbers, numbers),
+        trust.check_randomised(-numbers, 1 + numbers * 0.1),
+        trust.check_flip(numbers, [True] * 50),
+        trust.check_pixels(numbers, np.zeros(50)),
+        trust.check_pointing(
+            {"look": [False] * 50, "evidence": [True] * 50, "center": [True] * 49 + [False]}, random=[1]
+        ),
+        trust.check_energy({"look": numbers, "evidence": numbers, "center": numbers}, even=np.zeros(50)),
+    )
+    assert [check.outcome for check in bad] == ["bad"] * len(bad)
+    found = trust.trust_findings(Trust(sample=50, seed=0, checks=bad))
+    assert len({finding.title for finding in found}) == len(bad)
