@@ -16,7 +16,12 @@ class FailCause(StrEnum):
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Device = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps or cpu; chosen when not given.", metavar="DEVICE")]
 Labels = Annotated[
-    Path | None, typer.Option(help="A CSV with the columns file,label[,split][,group].", metavar="FILE", exists=False)
+    Path | None,
+    typer.Option(
+        help="A CSV with the columns file,label[,split][,group]; labels instead of label holds several, as cat;dog.",
+        metavar="FILE",
+        exists=False,
+    ),
 ]
 Boxes = Annotated[
     Path | None,

@@ -18,7 +18,18 @@ _POINTING = {
     "pointing_game_center": "… by guessing the middle",
     "pointing_game_random": "… by guessing at random",
 }
-_HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece")
+_HEADLINES = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "micro_f1",
+    "exact_match",
+    "hamming_loss",
+    "mcc",
+    "log_loss",
+    "brier",
+    "ece",
+)
 _RANKINGS = ("mean_average_precision", "roc_auc", "aurc")
 _SMALL = "few photos"
 
@@ -60,7 +71,9 @@ def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]
         out.print(table)
         out.print()
     table = new_table("test part", "value#", "95 % interval#", "")
-    for name in (*_HEADLINES, *(name for name in metrics if name.startswith("top_")), *_RANKINGS):
+    first = () if "accuracy" in metrics else ("mean_average_precision",)  # what counts where photos have several labels
+    top = (name for name in metrics if name.startswith("top_"))
+    for name in dict.fromkeys((*first, *_HEADLINES, *top, *_RANKINGS)):
         if name in metrics:
             table.add_row(_title(name), *_value(name, metrics[name]), _SMALL if metrics[name].few else "")
     for name, title in (_POINTING | _BASELINES).items():
@@ -72,13 +85,13 @@ def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]
 
 
 def show_confidence(metrics: "Mapping[str, Metric]") -> None:
-    """What calibration gave: the temperature and what it changed, the threshold, the sets."""
+    """What calibration gave: the temperature and what it changed, the threshold, the sets (of one label only)."""
     table = new_table("confidence", "value#", "95 % interval#", "")
     table.add_row("temperature", *_value("temperature", metrics["temperature"]), metrics["temperature"].method)
     for name in ("log_loss_untempered", "ece_untempered", *(name for name in metrics if name.startswith("threshold"))):
         if name in metrics:
             table.add_row(_title(name), *_value(name, metrics[name]), "")
-    for level in (90, 95):
+    for level in (90, 95) if "accuracy" in metrics else ():
         own = [name for name in metrics if name.startswith(f"conformal_{level}_")]
         for name in own:
             table.add_row(_title(name), *_value(name, metrics[name]), "")
@@ -90,9 +103,11 @@ def show_confidence(metrics: "Mapping[str, Metric]") -> None:
 
 def show_candidates(candidates: "Sequence[Candidate]") -> None:
     """The models that were compared, with the one that was kept."""
-    table = new_table("", "validation log-loss#", "test accuracy#", "95 % interval#", title="compared")
+    several = any(candidate.mean_average_precision for candidate in candidates)
+    figure = "test mean average precision#" if several else "test accuracy#"
+    table = new_table("", "validation log-loss#", figure, "95 % interval#", title="compared")
     for candidate in candidates:
-        accuracy = _value("accuracy", candidate.accuracy) if candidate.accuracy else ("–", "")
+        accuracy = _value("accuracy", candidate.headline) if candidate.headline else ("–", "")
         name = f"[bold]{safe(candidate.name)}[/bold] (kept)" if candidate.kept else safe(candidate.name)
         table.add_row(name, f"{candidate.val_log_loss:.4f}", *accuracy)
     out.print()
@@ -106,7 +121,9 @@ def show_dry_run(outcome: "Outcome") -> None:
         return
     table = new_table("class", "train#", "validation#", "test#")
     for name in plan.scan.classes:
-        parts = (sum(row.label == name and row.split == part for row in plan.rows) for part in ("train", "val", "test"))
+        parts = (
+            sum(name in row.labels and row.split == part for row in plan.rows) for part in ("train", "val", "test")
+        )
         table.add_row(safe(name), *(f"{count:,}" for count in parts))
     out.print(table)
     out.print()
@@ -131,6 +148,8 @@ def _duration(seconds: float) -> str:
 
 _BASELINES = {
     "baseline_majority": "always guessing the most frequent class",
+    "baseline_majority_set": "exact match of always guessing the most frequent set of labels",
+    "baseline_prior_average_precision": "mean average precision of the classes' shares in training",
     "baseline_prior_log_loss": "log loss of the classes' shares in training",
 }
 

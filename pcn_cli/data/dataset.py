@@ -40,11 +40,13 @@ class StackedPhotos(NamedTuple):
 class LoadedPhoto(NamedTuple):
     """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`.
 
+    `target` is a class index, or a row of 0 and 1 for all classes.
+
     `size` is the width and height of the upright picture in pixels.
     """
 
     position: int
-    target: int
+    target: Any
     pixels: NDArray[np.float32] | None
     size: tuple[int, int] = (0, 0)
     reason: str = ""
@@ -82,7 +84,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         self,
         root: Path,
         files: list[str],
-        targets: list[int],
+        targets: list[Any],
         preprocessing: Preprocessing,
         augmentation: Varied | None,
     ) -> None:
@@ -129,7 +131,7 @@ def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
             image.copy_(torch.from_numpy(pixels))
     return StackedPhotos(
         images,
-        torch.tensor([photo.target for photo, _ in readable], dtype=torch.int64),
+        torch.from_numpy(np.array([photo.target for photo, _ in readable], dtype=np.int64)),
         torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
         torch.tensor([photo.size for photo, _ in readable], dtype=torch.int64),
         [(photo.position, photo.reason) for photo in photos if photo.pixels is None],

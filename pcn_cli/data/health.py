@@ -39,17 +39,16 @@ def examine_photos(scan: Scan) -> Health | None:
         aspects=_spread(widths / heights),
         modes=dict(modes.most_common()),
         exact_duplicates=tuple(tuple(photo.file for photo in group) for group in copies),
-        imbalance=max(counts.values()) / min(counts.values()),
+        imbalance=max(counts.values(), default=1) / min(counts.values(), default=1),
         small_classes=tuple(name for name, count in counts.items() if count < FEW_PHOTOS),
-        against_flipping=find_words_against_flipping(scan.photos),
+        against_flipping=find_words_against_flipping(scan.photos, classes=list(counts)),
         fit=fit,
         fit_reason=reason,
     )
 
 
-def find_words_against_flipping(photos: Sequence[Photo]) -> tuple[str, ...]:
+def find_words_against_flipping(photos: Sequence[Photo], *, classes: Sequence[str]) -> tuple[str, ...]:
     """Words that tell left from right, or name something written, in class names or in many file names."""
-    classes = sorted({photo.label for photo in photos})
     words = {word for name in classes for word in _words(name)}
     found = words & (_SIDES | _WRITTEN)
     # One digit or letter as a whole name is what the photo shows; longer numbers are often mere identifiers.

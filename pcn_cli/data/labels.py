@@ -1,25 +1,33 @@
 """A table of labels: file,label[,split][,group], separated by commas, semicolons or tabs. All cells are text.
 
-Class names are never read as YAML, numbers or dates; other columns are left alone.
+A column `labels` in the place of `label` holds several names with ; or | between them, or none. Class names are never
+read as YAML, numbers or dates; other columns are left alone.
 """
 
 import csv
 import io
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import rearm_cell
+from pcn_cli.records.labels import join_labels
 from pcn_cli.records.photos import Part
 
 TABLE_NAMES = ("labels.csv", "split.csv")
+SEVERAL = "labels"  # the column that gives a photo several labels
+SEPARATORS = ";|"
 PART_NAMES: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelRow:
-    """One listed photo; `file` is as written, relative to the table's folder, `line` its line in the table."""
+    """One listed photo; `file` is as written, relative to the table's folder, `line` its line in the table.
+
+    `label` is one class, or all of the photo's joined where the table has a column `labels`.
+    """
 
     file: str
     label: str
@@ -39,6 +47,11 @@ def find_table(root: Path, labels: Path | None) -> Path | None:
             raise DataError(f"no such table of labels: {labels}")
         return labels
     return next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
+
+
+def has_several(table: Path) -> bool:
+    """Whether the table gives photos several labels; errors as of `read_header`."""
+    return SEVERAL in read_header(table)
 
 
 def read_header(table: Path) -> list[str]:
@@ -66,6 +79,7 @@ def read_labels(table: Path, *, group_column: str = "group") -> list[LabelRow]:
     try:
         header = _name_columns(next(reader, []))
         _check_header(header, table, group_column.strip().casefold())
+        several = SEVERAL in header
         # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
         read_cell = rearm_cell if "sha256" in header else str
         rows = []
@@ -74,11 +88,23 @@ def read_labels(table: Path, *, group_column: str = "group") -> list[LabelRow]:
             if any(cell.strip() for cell in cells):
                 row = _name_cells([read_cell(cell) for cell in cells], header, f"{table}, line {start}")
                 group = row.get(group_column.strip().casefold(), "").strip() or None
-                rows.append(_read_row(row, table, start, group=group))
+                rows.append(_read_row(row, table, start, group=group, several=several))
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{table}, line {reader.line_num}: {error}") from error
-    return rows
+    return _join_cells(rows, table) if several else rows
+
+
+def _join_cells(rows: Sequence[LabelRow], table: Path) -> list[LabelRow]:
+    """The rows with their labels joined in one order; one separator holds for the whole table."""
+    first = {mark: row.line for mark in SEPARATORS for row in reversed(rows) if mark in row.label}
+    if len(first) > 1:
+        places = " and ".join(f"{mark} on line {line}" for mark, line in first.items())
+        hint = "put the same one between labels everywhere; no class name may hold ; or |"
+        raise DataError(f"{table}: both ; and | stand among the labels: {places}", hint)
+    mark = next(iter(first), SEPARATORS[0])
+    names = [[name.strip() for name in row.label.split(mark)] for row in rows]
+    return [replace(row, label=join_labels(filter(None, own))) for row, own in zip(rows, names, strict=True)]
 
 
 def _delimiter(text: str) -> str:
@@ -100,11 +126,15 @@ def _read_text(table: Path) -> str:
 
 def _check_header(header: list[str], table: Path, group_column: str) -> None:
     hint = "the first line must be: file,label (and split,group where you have them)"
-    missing = [name for name in ("file", "label") if name not in header]
+    if {"label", SEVERAL} <= set(header):
+        several_hint = f"keep {SEVERAL} where a photo may have several, with ; between them, otherwise label"
+        raise DataError(f"{table}, line 1: a column label and a column {SEVERAL}", several_hint)
+    label = SEVERAL if SEVERAL in header else "label"
+    missing = [name for name in ("file", label) if name not in header]
     if missing:
         found = ", ".join(header) or "nothing"
         raise DataError(f"{table}, line 1: no column {' and no column '.join(missing)}; found {found}", hint)
-    twice = [name for name in dict.fromkeys(("file", "label", "split", group_column)) if header.count(name) > 1]
+    twice = [name for name in dict.fromkeys(("file", label, "split", group_column)) if header.count(name) > 1]
     if twice:
         raise DataError(f"{table}, line 1: the column {twice[0]} stands there twice", hint)
 
@@ -118,10 +148,11 @@ def _name_cells(cells: list[str], header: list[str], where: str) -> dict[str, st
     return dict(zip(header, cells, strict=False))  # trailing empty cells may be left out
 
 
-def _read_row(row: dict[str, str], table: Path, line: int, *, group: str | None) -> LabelRow:
+def _read_row(row: dict[str, str], table: Path, line: int, *, group: str | None, several: bool) -> LabelRow:
     where = f"{table}, line {line}"
-    file, label = row.get("file", "").strip(), unicodedata.normalize("NFC", row.get("label", "").strip())
-    if not file or not label:
+    file, cell = row.get("file", "").strip(), row.get(SEVERAL if several else "label", "")
+    label = unicodedata.normalize("NFC", cell.strip())
+    if not file or not (label or several):
         raise DataError(f"{where}: no {'label for ' + file if file else 'file'}")
     if "\0" in file + label:
         raise DataError(f"{where}: a NUL character")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pcn_cli.data.content import is_camera_raw
-from pcn_cli.data.labels import PART_NAMES, LabelRow, read_labels
+from pcn_cli.data.labels import PART_NAMES, SEVERAL, LabelRow, has_several, read_labels
 from pcn_cli.data.walk import Entry
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import Ignored, Part, Unreadable
@@ -18,7 +18,7 @@ BAD_NAME = "the name is not valid text (UTF-8): rename it"
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A file that is to be decoded, with its label; `listed` tells that a table names it."""
+    """A file that is to be decoded, with its label (several joined); `listed` tells that a table names it."""
 
     file: str
     label: str
@@ -29,12 +29,13 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """Every file of a walk in one of three lists."""
+    """Every file of a walk in one of three lists; with `multi_label` a photo may have several labels, or none."""
 
     layout: Literal["class folders", "split folders", "table"]
     candidates: list[Candidate] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
+    multi_label: bool = False
 
 
 def sort_by_folders(entries: Sequence[Entry]) -> Sorted:
@@ -63,7 +64,7 @@ def sort_by_table(root: Path, entries: Sequence[Entry], table: Path, *, group_co
     Raises:
         DataError: the table is malformed or lists a file twice.
     """
-    result = Sorted(layout="table")
+    result = Sorted(layout="table", multi_label=has_several(table))
     found = {entry.file: entry for entry in entries}
     composed = {unicodedata.normalize("NFC", entry.file): entry.file for entry in entries}
     lines: dict[str, LabelRow] = {}
@@ -71,7 +72,8 @@ def sort_by_table(root: Path, entries: Sequence[Entry], table: Path, *, group_co
         file = _find_listed(root, table, row.file, found, composed)
         if file in lines:
             first = lines[file].line
-            raise DataError(f"{table}, line {row.line}: {row.file} stands on line {first} already", "list it once")
+            hint = f"list it once; all labels of a photo stand in one column {SEVERAL}, with ; between them"
+            raise DataError(f"{table}, line {row.line}: {row.file} stands on line {first} already", hint)
         lines[file] = row
         if file.startswith("../") or PurePosixPath(file).is_absolute():
             result.unreadable.append(Unreadable(file=file, reason=f"listed, but outside the photos folder {root}"))

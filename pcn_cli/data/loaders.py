@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,8 +26,8 @@ from pcn_cli.records.preprocessing import Preprocessing
 class Batch(NamedTuple):
     """Photos that go through the network together.
 
-    images (B, 3, H, W) float32 in channels-last memory, targets (B,) int64, indices (B,) int64: positions in `files`,
-    sizes (B, 2) int64: width and height of the upright pictures in pixels.
+    images (B, 3, H, W) float32 in channels-last memory, targets (B,) or (B, K) int64, indices (B,) int64: positions in
+    `files`, sizes (B, 2) int64: width and height of the upright pictures in pixels.
     """
 
     images: Tensor
@@ -42,7 +44,7 @@ class PhotoBatches:
     Args:
         root: the photos folder.
         files: paths below `root`; absolute ones are taken as they are.
-        targets: class index of each file.
+        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes.
         batch_size: photos per batch; the last one may hold fewer unless `drop_last`.
         preprocessing: evaluation preprocessing, used where `augmentation` is None.
         augmentation: training variation, called with (image, epoch, position in `files`).
@@ -59,7 +61,7 @@ class PhotoBatches:
         self,
         root: Path,
         files: Sequence[str],
-        targets: Sequence[int],
+        targets: Sequence[int] | NDArray[np.int64],
         *,
         batch_size: int,
         preprocessing: Preprocessing,

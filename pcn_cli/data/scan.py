@@ -18,6 +18,7 @@ from pcn_cli.data.labels import find_table
 from pcn_cli.data.layouts import Candidate, Sorted, refuse_case_clashes, sort_by_folders, sort_by_table
 from pcn_cli.data.walk import walk_folder
 from pcn_cli.errors import DataError
+from pcn_cli.records.labels import split_labels
 from pcn_cli.records.photos import Ignored, Part, Photo, Scan, Unreadable
 
 
@@ -55,7 +56,9 @@ def scan_photos(
         plan = sort_by_table(root, entries, table.absolute(), group_column=column or "group")
     else:
         plan = sort_by_folders(entries)
-    refuse_case_clashes(candidate.label for candidate in plan.candidates)
+    refuse_case_clashes(
+        name for candidate in plan.candidates for name in split_labels(candidate.label, multi_label=plan.multi_label)
+    )
     if group_by is not None and column is None:
         plan = replace(plan, candidates=group_candidates(plan.candidates, group_by))
     if only is not None:
@@ -73,7 +76,7 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
     """Return nothing where the photos can be learned from.
 
     Raises:
-        DataError: no photos, one class only, or a larger share than `max_unreadable` of the files is unreadable.
+        DataError: no photos, nothing to tell apart, or a larger share than `max_unreadable` of the files is unreadable.
     """
     candidates = len(scan.photos) + len(scan.unreadable)
     if not scan.photos:
@@ -87,12 +90,17 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
             f" {words}",
             f"pcn inspect {scan.root} lists them; repair or remove them, or raise --set data.max_unreadable=…",
         )
-    if len(scan.classes) < 2:
+    if scan.multi_label:
+        if not any(0 < count < len(scan.photos) for count in scan.classes.values()):
+            raise DataError(f"all {len(scan.photos)} photos in {scan.root} have the same labels", _SEVERAL_HINT)
+    elif len(scan.classes) < 2:
         name = next(iter(scan.classes))
         raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", _LAYOUT_HINT)
 
 
 _LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
+
+_SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
 
 
 def _count_the_rest(scan: Scan) -> str:
@@ -163,4 +171,5 @@ def _make_scan(
         ignored=tuple(sorted(ignored, key=lambda item: item.file)),
         near_duplicates=near_duplicates,
         alike=alike,
+        multi_label=plan.multi_label,
     )

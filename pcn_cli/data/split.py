@@ -7,7 +7,7 @@ on the other classes, and a photo added later moves few others.
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pcn_cli.data.labels import SEVERAL
 from pcn_cli.data.leaks import tied_files
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.records.photos import PARTS, Part, Photo, Scan, SplitRow
-
-_COLUMNS = ("file", "label", "split", "group", "sha256")
 
 
 def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[SplitRow, ...]:
@@ -30,7 +29,8 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
 
     Exact and near duplicates and groups are never divided. Every class with two units (photos, or sets of photos that
     belong together) has one outside the training part, every class with three is in all parts, and one unit is trained
-    on.
+    on. Where photos have several labels each is dealt out by its rarest one, so that this holds for rare labels, which
+    chance would serve worst.
 
     Where a folder or a table already names parts, they stay as they are. Photos without a part train; a part that
     nobody names is taken from the photos that train, unless they belong together with a photo of another part.
@@ -51,7 +51,7 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     # Shares are of all photos, also where only some of them are free to move.
     scale = len(scan.photos) / max(sum(map(len, units)), 1)
     open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given.values()}
-    parts = _assign(units, open_parts, seed=seed)
+    parts = _assign(_sort_by_class(scan, units), open_parts, seed=seed)
     rows = tuple(replace(row, split=parts.get(row.file, row.split)) for row in rows)
     if rows and not any(row.split == "train" for row in rows):
         raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
@@ -67,14 +67,20 @@ def given_rows(scan: Scan) -> tuple[SplitRow, ...]:
             split=photo.split or "train",
             sha256=photo.sha256,
             group=photo.group or "",
+            multi_label=scan.multi_label,
         )
         for photo in sorted(scan.photos, key=lambda photo: photo.file)
     )
 
 
 def write_split(path: Path, rows: Sequence[SplitRow]) -> None:
-    """Put the split at `path` as CSV."""
-    write_csv(path, _COLUMNS, ((row.file, row.label, row.split, row.group, row.sha256) for row in rows))
+    """Put the split at `path` as CSV, the labels under the name that a table of labels has for them."""
+    label = SEVERAL if any(row.multi_label for row in rows) else "label"
+    write_csv(
+        path,
+        ("file", label, "split", "group", "sha256"),
+        ((row.file, row.label, row.split, row.group, row.sha256) for row in rows),
+    )
 
 
 def read_split(path: Path) -> tuple[SplitRow, ...]:
@@ -113,7 +119,15 @@ def _read_row(cells: dict[str, str]) -> SplitRow:
     part = next((part for part in PARTS if part == cells["split"]), None)
     if part is None:
         raise ValueError(f"split is {cells['split']!r}")
-    return SplitRow(file=cells["file"], label=cells["label"], split=part, sha256=cells["sha256"], group=cells["group"])
+    several = SEVERAL in cells
+    return SplitRow(
+        file=cells["file"],
+        label=cells[SEVERAL if several else "label"],
+        split=part,
+        sha256=cells["sha256"],
+        group=cells["group"],
+        multi_label=several,
+    )
 
 
 def _find_units(scan: Scan) -> list[list[Photo]]:
@@ -145,12 +159,25 @@ class _Quota:
     taken: int = 0
 
 
-def _assign(units: Iterable[list[Photo]], shares: dict[Part, float], *, seed: int) -> dict[str, Part]:
-    """The part of each photo that leaves the training part, by file."""
+def _sort_by_class(scan: Scan, units: Iterable[list[Photo]]) -> dict[str, list[list[Photo]]]:
+    """The units by the class that each is dealt out with: its most frequent one, of several labels the rarest of all.
+
+    Photos without any label are a class of their own.
+    """
+    counts = scan.classes
     by_class: defaultdict[str, list[list[Photo]]] = defaultdict(list)
     for unit in units:
-        label, _ = min(Counter(photo.label for photo in unit).items(), key=lambda item: (-item[1], item[0]))
+        if scan.multi_label:
+            names = {name for photo in unit for name in scan.labels_of(photo)}
+            label = min(names, key=lambda name: (counts[name], name), default="")
+        else:
+            label, _ = min(Counter(photo.label for photo in unit).items(), key=lambda item: (-item[1], item[0]))
         by_class[label].append(unit)
+    return by_class
+
+
+def _assign(by_class: Mapping[str, list[list[Photo]]], shares: dict[Part, float], *, seed: int) -> dict[str, Part]:
+    """The part of each photo that leaves the training part, by file."""
     quotas = {part: _Quota(share) for part, share in shares.items()}
     chosen: dict[str, Part] = {}
     for label in sorted(by_class):

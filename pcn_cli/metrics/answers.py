@@ -1,6 +1,6 @@
 """The photos' labels and the model's probabilities, checked and in the form that the metrics compute from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,16 @@ class Answers:
     seed: int
     labels: Sequence[str]
     train_labels: Sequence[str] | None
+
+    @property
+    def draw(self) -> str:
+        """Whether an interval draws photos class by class, in a word."""
+        return "stratified"
+
+    def rankings(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+        """For each class with photos, its probabilities (n,) and which photos are its own; none of one class alone."""
+        if self.measured.size > 1:
+            yield from ((self.probabilities[:, label], self.targets == label) for label in self.measured)
 
     @property
     def measured(self) -> NDArray[np.int64]:

@@ -11,12 +11,12 @@ from pcn_cli.metrics.measured import mean_loss, proportion
 from pcn_cli.records.metrics import Metric
 
 
-def baseline(train_labels: Sequence[str], labels: Sequence[str]) -> Metric:
-    """The accuracy on `labels` of always guessing the most frequent class of the training part."""
+def baseline(train_labels: Sequence[str], labels: Sequence[str], *, of: str = "class") -> Metric:
+    """The accuracy on `labels` of always guessing the most frequent one (`of` its kind) of the training part."""
     test = list(labels)
     guessed = _fit("most_frequent", train_labels).predict(np.zeros((len(test), 1)))
     right = int(accuracy_score(test, guessed, normalize=False))
-    return proportion(right, len(test), f"always guessing {guessed[0]}, the most frequent class in training")
+    return proportion(right, len(test), f"always guessing {guessed[0] or 'none'}, the most frequent {of} in training")
 
 
 def majority_baseline(answers: Answers) -> Metric | None:

@@ -14,7 +14,7 @@ from pcn_cli.records.curves import Bin
 
 FEWEST = 30  # validation photos below which the temperature stays 1
 BINS = 15
-_COLDEST, _HOTTEST = 0.05, 20.0
+TEMPERATURES = (0.05, 20.0)  # lowest and highest
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -54,7 +54,7 @@ def fit_temperature(probabilities: Floats, targets: Indices) -> float:
         return 1.0
     logits = _logits(probabilities)
     found = minimize_scalar(
-        lambda x: _log_loss(logits / np.exp(x), targets), bounds=np.log((_COLDEST, _HOTTEST)), method="bounded"
+        lambda x: _log_loss(logits / np.exp(x), targets), bounds=np.log(TEMPERATURES), method="bounded"
     )
     return float(np.exp(found.x)) if found.fun < _log_loss(logits, targets) else 1.0
 

@@ -10,7 +10,7 @@ from pcn_cli.metrics import ranking
 from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability, temper
 from pcn_cli.metrics.intervals import Floats, bootstrap_weights, logit_area
-from pcn_cli.metrics.measured import mean, mean_loss, proportion, with_interval
+from pcn_cli.metrics.measured import Photos, mean, mean_loss, proportion, with_interval
 from pcn_cli.metrics.selective import risk_area
 from pcn_cli.records.metrics import Metric
 
@@ -60,14 +60,14 @@ def top_k_accuracy(answers: Answers) -> Metric | None:
     return proportion(int(right), answers.targets.size, method)
 
 
-def mean_average_precision(answers: Answers) -> Metric | None:
-    """The mean over classes of the average precision; None where all photos are of one class."""
+def mean_average_precision(answers: Photos) -> Metric | None:
+    """The mean over classes of the average precision; None where no class can be ranked."""
     method = "mean average precision of the classes with photos"
     return _mean_area(answers, average_precision_score, ranking.average_precision_influence, method)
 
 
-def roc_auc(answers: Answers) -> Metric | None:
-    """The mean over classes of the area under the ROC curve; None where all photos are of one class."""
+def roc_auc(answers: Photos) -> Metric | None:
+    """The mean over classes of the area under the ROC curve; None where no class can be ranked."""
     method = "mean area under the ROC curve, each class against the rest"
     return _mean_area(answers, roc_auc_score, ranking.roc_area_influence, method)
 
@@ -90,21 +90,20 @@ def aurc(answers: Answers) -> Metric:
 
 
 def _mean_area(
-    answers: Answers,
+    answers: Photos,
     measure: Callable[[Truths, Floats], float],
     influence: Callable[[Floats, Truths], Floats],
     method: str,
 ) -> Metric | None:
-    if answers.measured.size < 2:
-        return None
     areas, influences = [], np.zeros(answers.targets.size)
-    for label in answers.measured:
-        scores, own = answers.probabilities[:, label], answers.targets == label
+    for scores, own in answers.rankings():
         areas.append(float(measure(own, scores)))
-        influences += influence(scores, own) / answers.measured.size
+        influences += influence(scores, own)
+    if not areas:
+        return None
     area = float(np.mean(areas))
-    interval = logit_area(area, influences, answers.targets)
-    return with_interval(area, answers, method, interval, kind="logit-normal stratified")
+    interval = logit_area(area, influences / len(areas), answers.targets)
+    return with_interval(area, answers, method, interval, kind=f"logit-normal {answers.draw}")
 
 
 def _ece(probabilities: Floats, answers: Answers, without: str) -> Metric:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pcn_cli.records.calibration import Calibration, Selection
+from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
 from pcn_cli.records.suspects import Suspect
@@ -27,6 +27,7 @@ class Facts:
     calibration: Calibration | None = None
     selection: Selection | None = None
     suspects: Sequence[Suspect] = ()
+    thresholds: Sequence[ClassThreshold] = ()
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
@@ -45,17 +46,28 @@ def warnings_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _not_above_baseline(facts: Facts) -> Finding | None:
-    accuracy, majority = facts.metrics.get("accuracy"), facts.metrics.get("baseline_majority")
-    if accuracy is None or majority is None or accuracy.ci_low is None or accuracy.ci_low > majority.value:
+    several = "accuracy" not in facts.metrics
+    words, key, guess = _SEVERAL_WORDS if several else _ONE_WORDS
+    figure, guessed = facts.metrics.get(key), facts.metrics.get(guess)
+    if figure is None or guessed is None or figure.ci_low is None or figure.ci_low > guessed.value:
         return None
-    interval = f"{_percent(accuracy.ci_low)} to {_percent(accuracy.ci_high or accuracy.value)}"
+    interval = f"{_percent(figure.ci_low)} to {_percent(figure.ci_high or figure.value)}"
     return Finding(
         severity="warning",
-        title="Not shown to be better than always guessing the most frequent class",
-        evidence=f"The 95 % interval of the accuracy, {interval} on {accuracy.n} photos, reaches down to the baseline"
-        f" of {_percent(majority.value)}.",
+        title=f"Not shown to be better than {words[0]}",
+        evidence=f"The 95 % interval of the {words[1]}, {interval} on {figure.n} photos, reaches down to the baseline"
+        f" of {_percent(guessed.value)}.",
         remedy="Add photos, or check that the labels can be told from the pictures.",
     )
+
+
+# What is compared where photos have one label, and where they may have several.
+_ONE_WORDS = (("always guessing the most frequent class", "accuracy"), "accuracy", "baseline_majority")
+_SEVERAL_WORDS = (
+    ("answering every photo by how frequent the classes are", "mean average precision"),
+    "mean_average_precision",
+    "baseline_prior_average_precision",
+)
 
 
 def _few_test_photos(facts: Facts) -> Finding | None:
@@ -87,13 +99,15 @@ def _imbalance(facts: Facts) -> Finding | None:
         return None
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     ratio = counts[most] / counts[least]
+    several = ("mean average precision and macro-F1", "exact match")
+    better, worse = several if facts.thresholds else ("balanced accuracy and macro-F1", "accuracy")
     if ratio < IMBALANCE:
         return None
     return Finding(
         severity="note",
         title=f"The largest class has {ratio:.1f} times the photos of the smallest",
         evidence=f"Photos to learn from: {most} {counts[most]}, {least} {counts[least]}.",
-        remedy="Judge by balanced accuracy and macro-F1 rather than accuracy, and add photos of the small classes.",
+        remedy=f"Judge by {better} rather than {worse}, and add photos of the small classes.",
     )
 
 
@@ -158,9 +172,22 @@ def _temperature_not_fitted(facts: Facts) -> Finding | None:
     )
 
 
+def _threshold_not_chosen(facts: Facts) -> Finding | None:
+    unseen = [one.label for one in facts.thresholds if not one.photos]
+    if not unseen:
+        return None
+    return Finding(
+        severity="warning",
+        title=f"{count_words(len(unseen), 'class', 'classes')} without a validation photo",
+        evidence=f"{join_words(unseen)}: with none to choose a threshold on it is 0.5.",
+        remedy="Add photos of these classes, or give more of them to validation with --set split.val=0.3.",
+    )
+
+
 CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
     _not_above_baseline,
     _target_missed,
+    _threshold_not_chosen,
     _few_test_photos,
     _unreadable,
     _suspects,

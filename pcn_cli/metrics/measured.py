@@ -1,11 +1,36 @@
 """From values to metrics: each with its interval, its number of photos and the words for how it was computed."""
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.intervals import Interval, hall_mean, wilson
 from pcn_cli.records.metrics import Metric
+
+
+class Photos(Protocol):
+    """The measured photos, as far as intervals ask for them."""
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """(n,) the stratum of each photo; a resample keeps their weights."""
+        ...
+
+    @property
+    def draw(self) -> str:
+        """Whether photos are drawn class by class, in a word."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the resamples."""
+        ...
+
+    def rankings(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+        """For each class that can be ranked the photos' probabilities (n,), and which photos are of the class."""
+        ...
 
 
 def proportion(right: int, n: int, method: str) -> Metric:
@@ -14,13 +39,14 @@ def proportion(right: int, n: int, method: str) -> Metric:
     return Metric(value=right / n, n=n, method=f"{method}; Wilson interval", ci_low=low, ci_high=high)
 
 
-def mean(values: NDArray[np.float64], answers: Answers, method: str) -> Metric:
+def mean(values: NDArray[np.float64], answers: Photos, method: str) -> Metric:
     """The mean of a value ≥ 0 per photo, with Hall's interval."""
     interval = hall_mean(values, answers.targets)
-    return with_interval(float(values.mean()), answers, method, interval, kind="Hall's skewness-corrected stratified")
+    kind = f"Hall's skewness-corrected {answers.draw}"
+    return with_interval(float(values.mean()), answers, method, interval, kind=kind)
 
 
-def mean_loss(own: NDArray[np.float64], answers: Answers, method: str) -> Metric:
+def mean_loss(own: NDArray[np.float64], answers: Photos, method: str) -> Metric:
     """The log-loss of photos whose labels got the probabilities `own` (n,)."""
     return mean(photo_losses(own), answers, method)
 
@@ -32,13 +58,13 @@ def photo_losses(own: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def with_interval(
     value: float,
-    answers: Answers,
+    answers: Photos,
     method: str,
     interval: Interval | None,
     *,
-    kind: str = "bias-corrected stratified bootstrap",
+    kind: str = "",
 ) -> Metric:
-    """A value with an interval of this kind, where one is known."""
+    """A value with an interval of this kind, where one is known; the bootstrap's where none is named."""
     low, high = interval or (None, None)
-    known = f"; {kind} interval" if interval else ""
+    known = f"; {kind or f'bias-corrected {answers.draw} bootstrap'} interval" if interval else ""
     return Metric(value=float(value), n=answers.targets.size, method=method + known, ci_low=low, ci_high=high)

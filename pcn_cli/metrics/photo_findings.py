@@ -14,13 +14,17 @@ TIES = {"exact": "the same file", "near": "the same picture", "group": "of one g
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoFacts:
-    """What the checks look at: photos that stand apart and belong together, and what the photos are like."""
+    """What the checks look at: photos that stand apart and belong together, and what the photos are like.
+
+    With `multi_label` a photo may have several labels, or none.
+    """
 
     leaks: Sequence[Tie] = ()
     conflicts: Sequence[Tie] = ()
     alike: int = 0
     neighbours: Sequence[Tie] = ()
     health: Health | None = None
+    multi_label: bool = False
 
 
 def photo_findings(facts: PhotoFacts) -> tuple[Finding, ...]:
@@ -45,10 +49,13 @@ def _leaks(facts: PhotoFacts) -> Finding | None:
 def _conflicts(facts: PhotoFacts) -> Finding | None:
     if not facts.conflicts:
         return None
-    pairs = [f"{tie.file} ({tie.label}) = {tie.other} ({tie.other_label})" for tie in facts.conflicts]
+    pairs = [
+        f"{tie.file} ({tie.label or 'none'}) = {tie.other} ({tie.other_label or 'none'})" for tie in facts.conflicts
+    ]
+    what = "sets of labels" if facts.multi_label else "labels"
     return Finding(
         severity="warning",
-        title=f"{count_words(len(pairs), 'picture has', 'pictures have')} two labels",
+        title=f"{count_words(len(pairs), 'picture has', 'pictures have')} two {what}",
         evidence=f"{join_words(pairs)}.",
         remedy="Decide which label is right and remove the other copy; one of the two answers always counts as wrong.",
     )

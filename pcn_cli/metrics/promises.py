@@ -30,7 +30,7 @@ def measure_promises(
         seed: of the bootstrap.
     """
     answers = collect_answers(labels, probabilities, config.classes, seed=seed)
-    metrics = _temperature(config.temperature, config.calibration) if config.calibration else {}
+    metrics = describe_temperature(config.temperature, config.calibration) if config.calibration else {}
     if config.selection and config.selection.threshold is not None:
         metrics |= _selective(answers, config.selection, config.selection.threshold)
     for level in config.conformal:
@@ -61,7 +61,8 @@ def gather_curves(labels: Sequence[str], probabilities: NDArray[np.floating], co
     )
 
 
-def _temperature(value: float, how: Calibration) -> dict[str, Metric]:
+def describe_temperature(value: float, how: Calibration) -> dict[str, Metric]:
+    """The temperature as a metric that says how it was found."""
     if how.log_loss_before is None or how.log_loss_after is None:
         method = f"1, not fitted: {how.validation_photos} validation photos are too few"
         return {"temperature": Metric(value=value, n=0, method=method)}

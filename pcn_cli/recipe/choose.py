@@ -23,7 +23,8 @@ class Facts:
 
     `imbalance` is the photos of the largest class over those of the smallest, `device` the device that will be used,
     `memory_gb` what is free on it, `activation_mb` what one photo of 224 × 224 pixels keeps for the backward pass in
-    float32, `seconds_per_photo` a measured training step, where there is one.
+    float32, `seconds_per_photo` a measured training step, where there is one; with `multi_label` a photo may have
+    several labels.
     """
 
     train_photos: int
@@ -34,6 +35,7 @@ class Facts:
     cores: int = 1
     memory_gb: float = 8.0
     input_size: int = 224
+    multi_label: bool = False
     fit: Fit = "crop"
     crop_pct: float = 0.875
     pooling: Pooling = "single"
@@ -102,7 +104,18 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     _choose_input(choices, facts)
     _choose_machine(choices, facts)
     _choose_tune(choices, facts)
-    refuse(without_effect(loaded, choices.recipe, classes=facts.classes, own_pooling=facts.pooling))
+    refuse(
+        without_effect(
+            loaded,
+            choices.recipe,
+            classes=facts.classes,
+            own_pooling=facts.pooling,
+            multi_label=facts.multi_label,
+        )
+    )
+    if facts.multi_label:
+        for key in ("train.mixup", "train.cutmix"):
+            choices.add(key, 0.0, "photos with several labels are not mixed")
     if choices.recipe.model.pooling == "per-class":
         choices.add("train.cutmix", 1.0, "two photos in one teach each class token to look at its own class")
     choices.add("train.monitor", *_monitor(facts))
@@ -168,6 +181,8 @@ def _choose_tune(choices: _Choices, facts: Facts) -> None:
 
 
 def _monitor(facts: Facts) -> tuple[str, str]:
+    if facts.multi_label:
+        return "log_loss", "photos may have several labels, and their thresholds are chosen afterwards"
     ratio = f"the largest class has {facts.imbalance:.1f} times the photos of the smallest"
     return ("macro_f1", ratio) if facts.imbalance >= 3 else ("log_loss", f"{ratio}, less than 3")
 

@@ -34,10 +34,29 @@ ONLY_TUNING: dict[str, Any] = {
 
 _ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
 
+# The same for what has no meaning where a photo may have several labels.
+ONE_LABEL_ONLY: dict[str, Any] = {
+    "train.mixup": 0.0,
+    "train.cutmix": 0.0,
+    "train.teacher": None,
+    "evaluate.top_k": None,
+    "evaluate.target_accuracy": None,
+    "explain.checks": None,
+}
 
-def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int, own_pooling: Pooling = "single") -> list[str]:
+
+def without_effect(
+    loaded: LoadedRecipe,
+    recipe: Recipe,
+    *,
+    classes: int,
+    own_pooling: Pooling = "single",
+    multi_label: bool = False,
+) -> list[str]:
     """One line for every value of the user that nobody would notice, or that contradicts another."""
     refused: dict[str, str] = {}
+    if multi_label:
+        refused |= dict.fromkeys(ONE_LABEL_ONLY, "has no meaning where photos may have several labels")
     if recipe.train.tune == "probe":
         refused |= dict.fromkeys(ONLY_TUNING, "has no effect with train.tune=probe; add --tune all, or leave it out")
         if recipe.model.pooling == "per-class":
@@ -50,7 +69,7 @@ def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int, own_po
         refused |= _refuse_teaching(recipe)
     if recipe.data.fit != "crop":
         refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
-    if recipe.evaluate.top_k >= classes:
+    if recipe.evaluate.top_k >= classes and not multi_label:
         refused["evaluate.top_k"] = f"has no effect with {classes} classes"
     if recipe.model.pooling == "per-class" and classes > MOST_CLASS_TOKENS:
         refused["model.pooling"] = f"per-class is for at most {MOST_CLASS_TOKENS} classes, found {classes:,}"
@@ -60,7 +79,7 @@ def without_effect(loaded: LoadedRecipe, recipe: Recipe, *, classes: int, own_po
     if recipe.train.tune != "probe" and batch_size and micro_batch and batch_size % micro_batch:
         refused["train.micro_batch"] = f"should divide train.batch_size ({batch_size})"
     order = [key for key in recipe_fields() if key in refused and key in loaded.given]
-    neutral = ONLY_TUNING if recipe.train.tune == "probe" else {}
+    neutral = (ONE_LABEL_ONLY if multi_label else {}) | (ONLY_TUNING if recipe.train.tune == "probe" else {})
     noticed = [key for key in order if neutral.get(key) is None or read_value(recipe, key) != neutral[key]]
     return [f"{loaded.origins[key]}: {refused[key]}" for key in noticed]
 

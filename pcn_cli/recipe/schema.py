@@ -51,7 +51,9 @@ class Section(BaseModel):
 class DataSection(Section):
     """Which photos, and how they become the network's input."""
 
-    labels: str | None = _field(None, "A CSV with file,label[,split][,group]; otherwise the folders name the classes.")
+    labels: str | None = _field(
+        None, "A CSV with file,label[,split][,group], or labels for several; otherwise the folders name the classes."
+    )
     fit: Fit | None = _field(None, "How a photo fits the square input; otherwise the model's own.")
     size: Side | None = _field(None, "Side of the input in pixels; otherwise the model's own.")
     crop_pct: Ratio | None = _field(None, "Share of the resized shorter side that `fit: crop` keeps.")

@@ -43,6 +43,26 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassThreshold:
+    """The probability from which on a photo gets the class `label`, where photos may have several.
+
+    It gave the best F1, `f1`, on the validation photos, `photos` of which have the class. Without any it is 0.5.
+
+    Raises:
+        ValueError: the threshold is no probability.
+    """
+
+    label: str
+    threshold: float = 0.5
+    photos: int = 0
+    f1: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"expected a threshold from 0 to 1, found {self.threshold}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConformalLevel:
     """The sets that hold the label with probability `level`: every class that is at least `least_probability` probable.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
+from pcn_cli.records.calibration import Calibration, ClassThreshold, ConformalLevel, Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,10 @@ class Curves:
     `roc` has the false positive rate in x and the true positive rate in y, `precision_recall` recall and precision,
     both by class; `coverage` the share of photos answered and the accuracy on those, the surest first; `before` and
     `after` are reliability bins without and with the temperature; the rest is what the model's config says of it.
+    Where photos have several labels there is no coverage, and a bin holds decisions: one photo and one class.
     """
 
-    coverage: Curve
+    coverage: Curve | None = None
     before: tuple[Bin, ...]
     after: tuple[Bin, ...]
     roc: dict[str, Curve] = field(default_factory=dict)
@@ -40,3 +41,4 @@ class Curves:
     calibration: Calibration | None = None
     selection: Selection | None = None
     conformal: tuple[ConformalLevel, ...] = ()
+    thresholds: tuple[ClassThreshold, ...] = ()

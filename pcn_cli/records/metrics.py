@@ -76,10 +76,17 @@ class Finding:
 class Candidate:
     """One of the models that were compared: "probe", "tuned" or "logistic regression".
 
-    `val_log_loss` decided which is kept; `accuracy` is of the test part and was measured after the choice.
+    `val_log_loss` decided which is kept; the other is of the test part and was measured after the choice: `accuracy`,
+    or where photos have several labels `mean_average_precision`.
     """
 
     name: str
     val_log_loss: float
     accuracy: Metric | None = None
+    mean_average_precision: Metric | None = None
     kept: bool = False
+
+    @property
+    def headline(self) -> Metric | None:
+        """The figure that the candidates are compared by on the test part."""
+        return self.accuracy or self.mean_average_precision

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from pcn_cli.records.labels import split_labels
+
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
@@ -12,9 +14,10 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 class Photo:
     """One readable photo.
 
-    `file` is the POSIX path below the photos folder, `width` and `height` are of the upright picture in pixels,
-    `sha256` is of the file's bytes, `mode` is Pillow's word for the file's own pixels (such as RGB, L or CMYK), `split`
-    and `group` are the user's own where a folder, a table or a pattern names them.
+    `file` is the POSIX path below the photos folder, `label` one class, or several joined (records/labels.py), `width`
+    and `height` are of the upright picture in pixels, `sha256` is of the file's bytes, `mode` is Pillow's word for the
+    file's own pixels (such as RGB, L or CMYK), `split` and `group` are the user's own where a folder, a table or a
+    pattern names them.
     """
 
     file: str
@@ -47,7 +50,8 @@ class Ignored:
 class Scan:
     """Everything a scan found; each file stands in exactly one of the three lists, in the order of its path.
 
-    `root` is the absolute photos folder, `layout` how labels were found. `near_duplicates` are sets of files that show
+    `root` is the absolute photos folder, `layout` how labels were found; with `multi_label` a photo's label may join
+    several classes, or none. `near_duplicates` are sets of files that show
     one picture in different bytes (resized, encoded again, cut a little, brightened), with their exact copies. `alike`
     counts photos that could not be told from more than a quarter of all: they are left out of `near_duplicates`.
     """
@@ -59,23 +63,37 @@ class Scan:
     ignored: tuple[Ignored, ...] = ()
     near_duplicates: tuple[tuple[str, ...], ...] = ()
     alike: int = 0
+    multi_label: bool = False
 
     @property
     def classes(self) -> dict[str, int]:
         """Number of photos of each class, by name in sorted order."""
-        counts = Counter(photo.label for photo in self.photos)
+        counts = Counter(name for photo in self.photos for name in self.labels_of(photo))
         return {name: counts[name] for name in sorted(counts)}
+
+    def labels_of(self, photo: Photo) -> tuple[str, ...]:
+        """The classes of a photo."""
+        return split_labels(photo.label, multi_label=self.multi_label)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRow:
-    """The part one photo belongs to; `sha256` lets a later command see that the photo is still the same."""
+    """The part one photo belongs to; `sha256` lets a later command see that the photo is still the same.
+
+    With `multi_label` the label joins all of the photo's classes, of which there may be none.
+    """
 
     file: str
     label: str
     split: Part
     sha256: str
     group: str = ""
+    multi_label: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The photo's classes."""
+        return split_labels(self.label, multi_label=self.multi_label)
 
 
 @dataclass(frozen=True, kw_only=True)

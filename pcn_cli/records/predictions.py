@@ -2,6 +2,8 @@
 
 from dataclasses import astuple, dataclass, fields
 
+from pcn_cli.records.labels import split_labels
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionNumbers:
@@ -77,7 +79,9 @@ class HidingNumbers:
 class Prediction:
     """What the model says of one photo; `probabilities` are in the order of the model's classes.
 
-    `hiding` is None where nothing was hidden: in runs of older versions.
+    With `multi_label` the label and the prediction join all classes, of which there may be none, each class has a
+    probability of its own, and `confidence` is that of the least sure decision. Only a photo with a label has a split.
+    `hiding` is None where nothing was hidden: with `multi_label`, and in runs of older versions.
     """
 
     file: str
@@ -87,9 +91,21 @@ class Prediction:
     attention: AttentionNumbers
     split: str = ""
     label: str = ""
+    multi_label: bool = False
     hiding: HidingNumbers | None = None
 
     @property
     def correct(self) -> bool | None:
-        """Whether the prediction is the label; None where there is no label."""
-        return self.predicted == self.label if self.label else None
+        """Whether the prediction is the label (of several, all of them); None where there is no label."""
+        labelled = self.split if self.multi_label else self.label
+        return self.predicted == self.label if labelled else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The photo's classes."""
+        return split_labels(self.label, multi_label=self.multi_label)
+
+    @property
+    def predicted_labels(self) -> tuple[str, ...]:
+        """The classes that the model names."""
+        return split_labels(self.predicted, multi_label=self.multi_label)

@@ -35,9 +35,13 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanFacts:
-    """What became of the files: `parts` counts photos by part and class, `ignored` files never taken for a photo."""
+    """What became of the files: `parts` counts photos by part and class, `ignored` files never taken for a photo.
+
+    `photos` counts them by part: where they have several labels, that is not the sum over the classes.
+    """
 
     parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    photos: Mapping[str, int] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
     ignored: int = 0
 
@@ -93,4 +97,9 @@ class ReportContent:
     @property
     def labelled(self) -> bool:
         """Whether any prediction can be right or wrong."""
-        return any(prediction.label for prediction in self.predictions)
+        return any(prediction.correct is not None for prediction in self.predictions)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a photo may have several labels."""
+        return any(prediction.multi_label for prediction in self.predictions)

@@ -1,11 +1,12 @@
 """The predictions as the page needs them: names made safe, the loss, the most probable classes."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
 
-from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.words import clean, display_names
 
@@ -18,8 +19,10 @@ _LEAST_P = 1e-9
 class Row:
     """One prediction; `label` is "" where there is none, `loss` is −ln p of the label where that is a class.
 
-    `top` holds (class, probability) in falling order, the label among them even if it comes last; `source` is the file
-    as the prediction names it, `file` as it is shown.
+    `labels` (None where there is no label) and `answers` are the classes of label and prediction: one each, or any
+    number where photos may have several; `label` and `predicted` say them in words. `top` holds (class, probability) in
+    falling order, labels and answers among them even if they come last; `source` is the file as the prediction names
+    it, `file` as it is shown.
     """
 
     number: int
@@ -31,11 +34,13 @@ class Row:
     loss: float | None
     top: tuple[tuple[str, float], ...]
     attention: AttentionNumbers
+    labels: tuple[str, ...] | None
+    answers: tuple[str, ...]
 
     @property
     def correct(self) -> bool | None:
         """Whether the prediction is the label; None where there is no label."""
-        return self.predicted == self.label if self.label else None
+        return self.predicted == self.label if self.labels is not None else None
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Rows:
     @cached_property
     def labelled(self) -> bool:
         """Whether any of them can be right or wrong."""
-        return any(row.label for row in self.all)
+        return any(row.labels is not None for row in self.all)
 
     @cached_property
     def right(self) -> int:
@@ -58,7 +63,7 @@ class Rows:
     @cached_property
     def with_label(self) -> int:
         """How many can be right or wrong."""
-        return sum(bool(row.label) for row in self.all)
+        return sum(row.labels is not None for row in self.all)
 
     @cached_property
     def cells(self) -> Counter[tuple[str, str]]:
@@ -90,25 +95,44 @@ def build_rows(content: ReportContent) -> Rows:
         by_class = dict(zip(content.classes, probabilities, strict=True))
         order = sorted(range(len(classes)), key=lambda k: (-probabilities[k], k))[:TOP]
         top = [(classes[k], probabilities[k]) for k in order]
-        own = by_class.get(prediction.label)
-        if own is not None and clean(prediction.label) not in (name for name, _ in top):
-            top.append((clean(prediction.label), own))
+        labels = tuple(clean(name) for name in prediction.labels) if prediction.correct is not None else None
+        answers = tuple(clean(name) for name in prediction.predicted_labels)
+        for name in dict.fromkeys((*prediction.labels, *prediction.predicted_labels)):
+            if name in by_class and clean(name) not in (shown for shown, _ in top):
+                top.append((clean(name), by_class[name]))
         rows.append(
             Row(
                 number=number,
                 source=prediction.file,
                 file=file,
-                label=clean(prediction.label),
-                predicted=clean(prediction.predicted),
+                label="" if labels is None else _in_words(labels),
+                predicted=_in_words(answers),
                 confidence=prediction.confidence,
-                loss=None if own is None else -log(max(own, _LEAST_P)),
+                loss=_loss(prediction, by_class),
                 top=tuple(top),
                 attention=prediction.attention,
+                labels=labels,
+                answers=answers,
             )
         )
     known = set(classes)
-    named = {name for row in rows for name in (row.label, row.predicted) if name}
+    named = {name for row in rows for name in (*(row.labels or ()), *row.answers)}
     return Rows(tuple(rows), (*classes, *sorted(named - known)))
+
+
+def _in_words(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None:
+    """−ln p of the label; of several the mean over all classes, −ln p of what is true."""
+    if not prediction.multi_label:
+        own = by_class.get(prediction.label)
+        return None if own is None else -log(max(own, _LEAST_P))
+    if prediction.correct is None:
+        return None
+    given = [p if name in prediction.labels else 1 - p for name, p in by_class.items()]
+    return sum(-log(max(p, _LEAST_P)) for p in given) / len(given)
 
 
 def _urgency(row: Row) -> tuple[bool, float, int]:

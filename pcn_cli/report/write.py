@@ -4,7 +4,7 @@ Files are named by number, never by class or photo. Memory does not grow with th
 hundred bytes for each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -164,8 +164,7 @@ def _columns(draft: Draft) -> dict[str, object]:
         "full": round(draft.full_lift, 3),
         "details": DETAILS,
         "file": [row.file for row in rows.all],
-        "label": [index[row.label] if row.label else -1 for row in rows.all],
-        "predicted": [index[row.predicted] for row in rows.all],
+        **_label_columns(draft, index),
         "confidence": [_plain(row.confidence) for row in rows.all],
         "loss": [_plain(row.loss) for row in rows.all],
         "mass50": [_plain(row.attention.mass50) for row in rows.all],
@@ -174,6 +173,19 @@ def _columns(draft: Draft) -> dict[str, object]:
         "width": [picture.width if picture else 0 for picture in pictures],
         "height": [picture.height if picture else 0 for picture in pictures],
         "large": [int(picture.large) if picture else 0 for picture in pictures],
+    }
+
+
+def _label_columns(draft: Draft, index: Mapping[str, int]) -> dict[str, object]:
+    """Places among the names: one each and −1 where there is no label; of several labels a list, and null."""
+    rows = draft.rows.all
+    if draft.content.multi_label:
+        label = [None if row.labels is None else [index[name] for name in row.labels] for row in rows]
+        return {"several": True, "label": label, "predicted": [[index[name] for name in row.answers] for row in rows]}
+    return {
+        "several": False,
+        "label": [index[row.label] if row.label else -1 for row in rows],
+        "predicted": [index[row.predicted] for row in rows],
     }
 
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.metrics.calibration import FEWEST, calibrate, divide_validation, temper
 from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
+from pcn_cli.metrics.findings import join_words
+from pcn_cli.metrics.multi_label import calibration as multi_label
+from pcn_cli.metrics.multi_label.answers import as_truths
 from pcn_cli.metrics.selective import choose_threshold
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
@@ -32,7 +36,8 @@ def calibrate_model(
 ) -> ModelConfig:
     """The config with temperature, threshold and conformal sets from the validation `rows`.
 
-    They are scored anew, exactly as predict and evaluate score photos.
+    Where photos may have several labels it gets a threshold for each class instead of the last two. The photos are
+    scored anew, exactly as predict and evaluate score photos.
     """
     listener.on_stage("calibrate")
     scored = []
@@ -44,6 +49,39 @@ def calibrate_model(
         scored.append(one.prediction.probabilities)
         listener.on_progress("calibrating", len(scored), len(rows))
     probabilities = np.array(scored)
+    if config.multi_label:
+        calibrated = _calibrate_classes(config, probabilities, rows)
+    else:
+        calibrated = _calibrate_answers(config, probabilities, rows, seed=seed, target_accuracy=target_accuracy)
+    for note in _notes(calibrated):
+        listener.on_note(note)
+    return calibrated
+
+
+def _calibrate_classes(
+    config: ModelConfig, probabilities: NDArray[np.float64], rows: Sequence[SplitRow]
+) -> ModelConfig:
+    """The config with a temperature and a threshold for each class."""
+    truths = as_truths([row.label for row in rows], config.classes)
+    temperature, calibration = multi_label.calibrate(probabilities, truths)
+    tempered = multi_label.temper(probabilities, temperature)
+    return replace(
+        config,
+        temperature=temperature,
+        calibration=calibration,
+        thresholds=multi_label.choose_thresholds(tempered, truths, config.classes),
+    )
+
+
+def _calibrate_answers(
+    config: ModelConfig,
+    probabilities: NDArray[np.float64],
+    rows: Sequence[SplitRow],
+    *,
+    seed: int,
+    target_accuracy: float | None,
+) -> ModelConfig:
+    """The config with a temperature, the threshold that was wished for, and conformal sets."""
     targets = np.array([config.classes.index(row.label) for row in rows])
     fitting, rest = divide_validation(targets, seed=seed)
     temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
@@ -52,16 +90,13 @@ def calibrate_model(
     if target_accuracy is not None:
         right = tempered.argmax(axis=1) == targets
         selection = choose_threshold(tempered.max(axis=1), right, target=target_accuracy)
-    calibrated = replace(
+    return replace(
         config,
         temperature=temperature,
         calibration=calibration,
         selection=selection,
         conformal=calibrate_sets(tempered[rest], targets[rest]),
     )
-    for note in _notes(calibrated):
-        listener.on_note(note)
-    return calibrated
 
 
 def _notes(config: ModelConfig) -> list[str]:
@@ -81,4 +116,7 @@ def _notes(config: ModelConfig) -> list[str]:
         for level in config.conformal
         if level.least_probability is None
     ]
+    unseen = [one.label for one in config.thresholds if not one.photos]
+    if unseen:
+        notes.append(f"threshold 0.5 for {join_words(unseen)}: no validation photo has it to choose on")
     return notes

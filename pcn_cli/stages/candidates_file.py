@@ -24,6 +24,11 @@ def read_candidates(run: RunDir) -> tuple[Candidate, ...]:
 
 
 def candidate_metrics(candidates: Sequence[Candidate], *, kept: Metric) -> dict[str, Metric]:
-    """The test accuracies of `candidates` under the names that metrics.json uses; that of the kept one is `kept`."""
-    accuracies = {c.name: kept if c.kept else c.accuracy for c in candidates}
-    return {_KEYS.get(name, f"{name}_accuracy"): value for name, value in accuracies.items() if value is not None}
+    """The test figures of `candidates` under the names that metrics.json uses; that of the kept one is `kept`."""
+    figures = {_key(c): kept if c.kept else c.headline for c in candidates}
+    return {key: value for key, value in figures.items() if value is not None}
+
+
+def _key(candidate: Candidate) -> str:
+    figure = "mean_average_precision" if candidate.mean_average_precision else "accuracy"
+    return _KEYS.get(candidate.name, f"{candidate.name}_{figure}")

@@ -34,7 +34,7 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
 
     Raises:
         RunError: there is no such run, or it holds no evaluation.
-        DataError: the runs have other classes, or no test photo in common.
+        DataError: the runs have other classes, several labels per photo, or no test photo in common.
     """
     one, other = _read_run(Path(first)), _read_run(Path(second))
     if set(one.classes) != set(other.classes):
@@ -84,6 +84,9 @@ def _read_run(path: Path) -> Evaluated:
     found: defaultdict[tuple[str, str], list[Prediction]] = defaultdict(list)
     try:
         predictions, classes = read_predictions(run.predictions)
+        if any(prediction.multi_label for prediction in predictions):
+            message = f"the photos of {path} may have several labels, and such runs are not compared"
+            raise DataError(message, "look at the metrics.json of both")
         for prediction in predictions:
             found[hashes[prediction.file], prediction.label].append(prediction)
     except (KeyError, ValueError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.data.scan import other_part
@@ -14,12 +15,14 @@ from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.metrics.multi_label import table as multi_label
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.metrics.table import confusion, measure, per_class
 from pcn_cli.models.describe import check_available
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.curves import Curves
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
@@ -161,7 +164,7 @@ def measure_rows(
         run.suspects,
         run.trust,
     )
-    hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed)
+    hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label)
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
         scored = []
         for one in score_photos(
@@ -185,21 +188,23 @@ def measure_rows(
             raise DataError(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
-        if not run.suspects.is_file():  # nobody looked at all photos while training
+        if not config.multi_label and not run.suspects.is_file():  # nobody looked at all photos while training
             write_suspects(run, doubt_predictions(predictions, config.classes))
-        trust = check_maps(
-            network,
-            config,
-            scored,
-            root=root,
-            boxes=known_boxes,
-            hiding=hiding,
-            device=used,
-            batch_size=recipe.evaluate.batch_size,
-            workers=loading_workers(recipe, used),
-            listener=listener,
-        )
-        write_trust(run.trust, trust)
+        trust = None
+        if hiding is not None:
+            trust = check_maps(
+                network,
+                config,
+                scored,
+                root=root,
+                boxes=known_boxes,
+                hiding=hiding,
+                device=used,
+                batch_size=recipe.evaluate.batch_size,
+                workers=loading_workers(recipe, used),
+                listener=listener,
+            )
+            write_trust(run.trust, trust)
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
         found = write_findings(
             run, rows, measured.metrics, measured.per_class, config, trust, learned_from=learned_from
@@ -239,27 +244,70 @@ def _write_metrics(
 ) -> Measured:
     labels = [prediction.label for prediction in predictions]
     probabilities = np.array([prediction.probabilities for prediction in predictions])
-    classes = config.classes
+    if config.multi_label:
+        found = _measure_classes(labels, probabilities, config, recipe, train_labels)
+    else:
+        found = _measure_answers(labels, probabilities, config, recipe, train_labels)
+    metrics = found.metrics | pointing
+    headline = metrics.get("accuracy") or metrics.get("mean_average_precision")
+    if headline is not None:
+        metrics |= candidate_metrics(read_candidates(run), kept=headline)
+    write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
+    write_json(run.curves, to_plain(found.curves))
+    write_csv(run.per_class, ClassRow.names(), [row.cells() for row in found.per_class])
+    if found.confusion is not None:
+        rows = zip(config.classes, found.confusion.tolist(), strict=True)
+        write_csv(run.confusion, ("label", *config.classes), ([name, *row] for name, row in rows))
+    draw_figures(run, found.confusion, config.classes, found.per_class)
+    return Measured(run=run, metrics=metrics, per_class=found.per_class)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    """What was computed; there is no confusion matrix where photos may have several labels."""
+
+    metrics: dict[str, Metric]
+    per_class: tuple[ClassRow, ...]
+    curves: Curves
+    confusion: NDArray[np.int64] | None = None
+
+
+def _measure_answers(
+    labels: Sequence[str],
+    probabilities: NDArray[np.float64],
+    config: ModelConfig,
+    recipe: Recipe,
+    train_labels: Sequence[str],
+) -> _Numbers:
     metrics = measure(
         labels,
         probabilities,
-        classes,
+        config.classes,
         temperature=config.temperature,
         top_k=recipe.evaluate.top_k,
         seed=recipe.seed,
         train_labels=train_labels or None,
     )
-    metrics |= pointing
-    metrics |= measure_promises(labels, probabilities, config, seed=recipe.seed)
-    metrics |= candidate_metrics(read_candidates(run), kept=metrics["accuracy"])
-    rows = per_class(labels, probabilities, classes)
-    write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
-    write_json(run.curves, to_plain(gather_curves(labels, probabilities, config)))
-    write_csv(run.per_class, ClassRow.names(), [row.cells() for row in rows])
-    counts = confusion(labels, probabilities, classes)
-    write_csv(run.confusion, ("label", *classes), ([n, *row] for n, row in zip(classes, counts.tolist(), strict=True)))
-    draw_figures(run, counts, classes, rows)
-    return Measured(run=run, metrics=metrics, per_class=rows)
+    return _Numbers(
+        metrics=metrics | measure_promises(labels, probabilities, config, seed=recipe.seed),
+        per_class=per_class(labels, probabilities, config.classes),
+        curves=gather_curves(labels, probabilities, config),
+        confusion=confusion(labels, probabilities, config.classes),
+    )
+
+
+def _measure_classes(
+    labels: Sequence[str],
+    probabilities: NDArray[np.float64],
+    config: ModelConfig,
+    recipe: Recipe,
+    train_labels: Sequence[str],
+) -> _Numbers:
+    return _Numbers(
+        metrics=multi_label.measure(labels, probabilities, config, seed=recipe.seed, train_labels=train_labels or None),
+        per_class=multi_label.per_class(labels, probabilities, config),
+        curves=multi_label.gather_curves(labels, probabilities, config),
+    )
 
 
 def _evaluate_images(
@@ -277,6 +325,7 @@ def _evaluate_images(
     scan = inspect(photos, labels=labels, only="test", listener=listener)
     opened = open_model(name, fetch=Fetcher(listener=listener))
     config = opened[1]
+    _refuse_other_labels(scan, config)
     unknown = sorted(set(scan.classes) - set(config.classes))
     if unknown or not scan.photos:
         found = f"classes that the model does not know: {', '.join(unknown)}" if unknown else "no photos"
@@ -308,4 +357,22 @@ def _rows_to_measure(scan: Scan, listener: Listener) -> list[SplitRow]:
     if others:
         found = len(scan.photos)
         listener.on_note(f"only their test part is measured: {found:,} of {found + others:,} photos")
-    return [SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256) for photo in scan.photos]
+    return [
+        SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256, multi_label=scan.multi_label)
+        for photo in scan.photos
+    ]
+
+
+def _refuse_other_labels(scan: Scan, config: ModelConfig) -> None:
+    """Nothing, if the photos are labelled as the model answers: with one label each, or with several.
+
+    Raises:
+        DataError: they are not.
+    """
+    if config.multi_label == scan.multi_label:
+        return
+    if config.multi_label:
+        message = f"the model may give a photo several labels, and {scan.root} has one for each"
+        raise DataError(message, "name a table with the columns file,labels with --labels FILE")
+    message = f"the table gives photos of {scan.root} several labels, and the model gives one to each"
+    raise DataError(message, "name a table with the columns file,label with --labels FILE")

@@ -11,9 +11,12 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.history_file import read_history
 
 
-def draw_figures(run: RunDir, matrix: NDArray[np.int64], classes: Sequence[str], per_class: Sequence[ClassRow]) -> None:
-    """Draw the confusion matrix, the classes and, where something was trained, its curves."""
-    draw_confusion(matrix, classes, stem=run.figures / "confusion")
+def draw_figures(
+    run: RunDir, matrix: NDArray[np.int64] | None, classes: Sequence[str], per_class: Sequence[ClassRow]
+) -> None:
+    """Draw the confusion matrix, where there is one, the classes and, where something was trained, its curves."""
+    if matrix is not None:
+        draw_confusion(matrix, classes, stem=run.figures / "confusion")
     draw_per_class(per_class, stem=run.figures / "per_class")
     history = read_history(run.history)
     if history:

@@ -26,7 +26,7 @@ def write_findings(
     metrics: Mapping[str, Metric],
     per_class: Sequence[ClassRow],
     config: ModelConfig,
-    trust: Trust,
+    trust: Trust | None,
     *,
     learned_from: Sequence[SplitRow] = (),
 ) -> tuple[Finding, ...]:
@@ -38,23 +38,25 @@ def write_findings(
         metrics: of the test part.
         per_class: of the test part.
         config: of the model, for what calibration promised.
-        trust: what was checked of the maps.
+        trust: what was checked of the maps, where that was.
         learned_from: photos that the model learned from elsewhere, with paths that `rows` do not have.
     """
     scan = json.loads(run.scan.read_text(encoding="utf-8"))
     facts = Facts(
         metrics=metrics,
         per_class=per_class,
-        train_counts=Counter(row.label for row in rows if row.split == "train"),
+        train_counts=Counter(name for row in rows if row.split == "train" for name in row.labels),
         unreadable=tuple(from_plain(Unreadable, plain) for plain in scan["unreadable"]),
         candidates=read_candidates(run),
         calibration=config.calibration,
         selection=config.selection,
+        thresholds=config.thresholds,
         suspects=read_suspects(run),
     )
     leaks = check_scan_leaks(scan, [*rows, *learned_from])
     neighbours = PhotoFacts(neighbours=read_neighbours(run))
-    found = warnings_first((*leaks.findings(), *photo_findings(neighbours), *findings(facts), *trust_findings(trust)))
+    told = (*leaks.findings(), *photo_findings(neighbours), *findings(facts))
+    found = warnings_first((*told, *(trust_findings(trust) if trust else ())))
     write_json(run.findings, [to_plain(finding) for finding in found])
     return found
 

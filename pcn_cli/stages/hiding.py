@@ -39,8 +39,13 @@ class HiddenMaps:
     permuted: str
 
 
-def choose_hiding(photos: int, *, checks: int, seed: int) -> Hiding:
-    """How to hide patches of so many photos; random orders are followed for `checks` of them, drawn from `seed`."""
+def choose_hiding(photos: int, *, checks: int, seed: int, multi_label: bool = False) -> Hiding | None:
+    """How to hide patches of so many photos; random orders are followed for `checks` of them, drawn from `seed`.
+
+    None where photos may have several labels: what hiding changes is measured on the one class that was predicted.
+    """
+    if multi_label:
+        return None
     drawn = np.random.default_rng(seed).permutation(photos)[:checks]
     return Hiding(seed=seed, sample=frozenset(drawn.tolist()))
 

@@ -7,7 +7,7 @@ from typing import Any
 from pcn_cli.data.health import examine_photos
 from pcn_cli.data.split import given_rows
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
-from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.photo_findings import photo_findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.codec import to_plain
@@ -56,9 +56,8 @@ def inspect_photos(
     scan = inspect(photos, labels=labels, group_by=group_by, listener=listener)
     health = examine_photos(scan)
     leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
-    of_photos = PhotoFacts(leaks=leaks.leaks, conflicts=leaks.conflicts, alike=leaks.alike, health=health)
     others = Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)
-    found = warnings_first((*photo_findings(of_photos), *findings(others)))
+    found = warnings_first((*photo_findings(leaks.facts(health)), *findings(others)))
     return Inspection(scan=scan, health=health, leaks=leaks, findings=found)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pcn_cli.data.leaks import find_conflicts, find_leaks
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.records.health import Health
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import SplitRow, Tie
 from pcn_cli.runs.rundir import RunDir
@@ -22,16 +23,28 @@ class LeakCheck:
     leaks: tuple[Tie, ...]
     conflicts: tuple[Tie, ...]
     alike: int = 0
+    multi_label: bool = False
 
     def findings(self) -> tuple[Finding, ...]:
         """The same in words."""
-        return photo_findings(PhotoFacts(leaks=self.leaks, conflicts=self.conflicts, alike=self.alike))
+        return photo_findings(self.facts())
+
+    def facts(self, health: Health | None = None) -> PhotoFacts:
+        """The same beside what the photos are like."""
+        return PhotoFacts(
+            leaks=self.leaks, conflicts=self.conflicts, alike=self.alike, health=health, multi_label=self.multi_label
+        )
 
 
 def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], *, alike: int = 0) -> LeakCheck:
     """What of the photos in `rows` stands apart and belongs together."""
     near = tuple(near_duplicates)
-    return LeakCheck(leaks=find_leaks(rows, near), conflicts=find_conflicts(rows, near), alike=alike)
+    return LeakCheck(
+        leaks=find_leaks(rows, near),
+        conflicts=find_conflicts(rows, near),
+        alike=alike,
+        multi_label=any(row.multi_label for row in rows),
+    )
 
 
 def check_run_leaks(run: RunDir, rows: Sequence[SplitRow]) -> LeakCheck:

@@ -148,11 +148,13 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
 
 def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.device) -> Facts:
     """What the automatic choices are made from."""
-    counts = Counter(row.label for row in rows if row.split == "train")
+    train = [row for row in rows if row.split == "train"]
+    counts = Counter(name for row in train for name in row.labels)
     return Facts(
-        train_photos=counts.total(),
+        train_photos=len(train),
         classes=len(counts),
-        imbalance=max(counts.values()) / min(counts.values()),
+        multi_label=any(row.multi_label for row in rows),
+        imbalance=max(counts.values(), default=1) / min(counts.values(), default=1),
         device=str(device),
         native_bf16=has_native_bf16(device),
         cores=available_cores(),

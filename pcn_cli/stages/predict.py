@@ -10,6 +10,7 @@ from typing import Any
 
 from pcn_cli.attention.overlay import Look
 from pcn_cli.data.gather import gather_images
+from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
 from pcn_cli.records.model import ModelConfig
@@ -55,6 +56,20 @@ class Answer:
     error: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class MultiAnswer:
+    """What a model of several labels says of one file: those that reach their thresholds, the most probable first.
+
+    `confidence` is of the least sure decision; `error` tells why there is no answer.
+    """
+
+    file: str
+    labels: tuple[Guess, ...] = ()
+    confidence: float | None = None
+    top: tuple[Guess, ...] = ()
+    error: str | None = None
+
+
 def predict(
     images: str | Path | Sequence[str | Path],
     *,
@@ -73,7 +88,9 @@ def predict(
     """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
 
     `top` holds `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. Where the model has a
-    threshold, a less sure photo has the label "unknown". What is named twice is answered twice.
+    threshold, a less sure photo has the label "unknown". A model of several labels answers
+    `{"file", "labels", "confidence", "top", "error"}`, where `labels` holds `{"label", "p"}` for each that reaches its
+    threshold, and may be empty. What is named twice is answered twice.
 
     Args:
         images: files, folders (searched for images) and globs; where several are named, a missing one is an answer
@@ -94,6 +111,7 @@ def predict(
 
     Raises:
         DataError: no image was named.
+        RecipeError: photos would be sorted by a model that gives several labels.
         ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
     listener = listener or Listener()
@@ -107,14 +125,20 @@ def predict(
         model = open_run(None).root
         listener.on_note(f"using {model}, the latest finished run")
     network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, listener=listener))
+    if sort_into is not None and config.multi_label:
+        raise RecipeError(
+            "--sort-into has no meaning with a model that may give a photo several labels",
+            "pcn predict … --csv > labels.csv lists them",
+        )
     if sort_into is not None:
         for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
             refuse_among(Path(sort_into) / safe_name(label), named, holders)
-    answers = [Answer(file=str(path)) for path in paths]
+    kind = MultiAnswer if config.multi_label else Answer
+    answers: list[Answer | MultiAnswer] = [kind(file=str(path)) for path in paths]
     taken: set[Path] = set()
 
     def keep_reason(index: int, reason: str) -> None:
-        answers[index] = Answer(file=str(paths[index]), error=reason)
+        answers[index] = kind(file=str(paths[index]), error=reason)
 
     scored = score_photos(
         network,
@@ -127,11 +151,12 @@ def predict(
         on_unreadable=keep_reason,
     )
     for one in scored:
-        path, answer = paths[one.index], _answer(one, config, top=top)
+        path = paths[one.index]
+        answer = _multi_answer(one, config, top=top) if config.multi_label else _answer(one, config, top=top)
         if overlay is not None:
             target = free_path(Path(overlay), f"{path.stem}.png", taken, replace=True)
             save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
-        if sort_into is not None:
+        if sort_into is not None and isinstance(answer, Answer):
             copy = free_path(Path(sort_into) / safe_name(answer.label or UNKNOWN), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))
         answers[one.index] = answer
@@ -152,8 +177,7 @@ def _holding_folders(paths: Sequence[Path]) -> set[Path]:
 
 
 def _answer(one: Scored, config: ModelConfig, *, top: int) -> Answer:
-    prediction = one.prediction
-    ranked = sorted(zip(prediction.probabilities, config.classes, strict=True), key=lambda pair: (-pair[0], pair[1]))
+    prediction, ranked = one.prediction, _ranked(one, config)
     unknown = config.selection is not None and config.selection.declines(prediction.confidence)
     return Answer(
         file=prediction.file,
@@ -167,3 +191,19 @@ def _answer(one: Scored, config: ModelConfig, *, top: int) -> Answer:
             if level.least_probability is not None
         ),
     )
+
+
+def _multi_answer(one: Scored, config: ModelConfig, *, top: int) -> MultiAnswer:
+    ranked, given = _ranked(one, config), set(one.prediction.predicted_labels)
+    return MultiAnswer(
+        file=one.prediction.file,
+        labels=tuple(Guess(label=label, p=p) for p, label in ranked if label in given),
+        confidence=one.prediction.confidence,
+        top=tuple(Guess(label=label, p=p) for p, label in ranked[:top]),
+    )
+
+
+def _ranked(one: Scored, config: ModelConfig) -> list[tuple[float, str]]:
+    """Probabilities and classes, the most probable first."""
+    pairs = zip(one.prediction.probabilities, config.classes, strict=True)
+    return sorted(pairs, key=lambda pair: (-pair[0], pair[1]))

@@ -45,7 +45,9 @@ def predict_into_run(
                 device=used,
                 batch_size=recipe.evaluate.batch_size,
                 workers=loading_workers(recipe, used),
-                hiding=choose_hiding(len(files), checks=recipe.explain.checks, seed=recipe.seed),
+                hiding=choose_hiding(
+                    len(files), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label
+                ),
                 on_unreadable=lambda index, reason: unreadable.append((files[index], reason)),
             ):
                 scored.append(one)

@@ -1,4 +1,7 @@
-"""predictions.csv and .jsonl: one row per photo: its probabilities, the numbers of its map and of hiding patches."""
+"""predictions.csv and .jsonl: one row per photo: its probabilities, the numbers of its map and of hiding patches.
+
+Where photos may have several labels, `label` and `predicted` join them, and a column tells how many labels are wrong.
+"""
 
 import csv
 import json
@@ -9,11 +12,14 @@ from pcn_cli.files.atomic import read_csv, write_csv, write_text
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
+_WRONG = "wrong_labels"  # stands only in tables of several labels
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
     """Put `predictions` at `path` as a table; `correct` is 1 or 0, empty where there is no label."""
-    header = (*_FIXED, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
+    several = any(prediction.multi_label for prediction in predictions)
+    fixed = (*_FIXED, _WRONG) if several else _FIXED
+    header = (*fixed, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
     write_csv(path, header, (_row(prediction) for prediction in predictions))
 
 
@@ -22,6 +28,11 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
     lines = []
     for prediction in predictions:
         fixed = {name: getattr(prediction, name) for name in _FIXED}
+        if prediction.multi_label:
+            fixed |= {
+                "label": prediction.labels if prediction.split else None,
+                "predicted": prediction.predicted_labels,
+            }
         numbers = {name: getattr(prediction.attention, name) for name in AttentionNumbers.names()}
         hiding = {name: getattr(prediction.hiding, name, None) for name in HidingNumbers.names()}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
@@ -34,10 +45,12 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
     numbers = AttentionNumbers.names()
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header = next(csv.reader(file))
+    several = header[len(_FIXED)] == _WRONG
+    first = len(_FIXED) + several
     hiding = HidingNumbers.names()
     behind = len(numbers) + (len(hiding) if tuple(header[-len(hiding) :]) == hiding else 0)
-    classes = tuple(name.removeprefix("p_") for name in header[len(_FIXED) : len(header) - behind])
-    return tuple(_prediction(row, classes, numbers) for row in read_csv(path)), classes
+    classes = tuple(name.removeprefix("p_") for name in header[first : len(header) - behind])
+    return tuple(_prediction(row, classes, numbers, multi_label=several) for row in read_csv(path)), classes
 
 
 def _row(prediction: Prediction) -> list[str | float | int]:
@@ -49,13 +62,24 @@ def _row(prediction: Prediction) -> list[str | float | int]:
         prediction.predicted,
         prediction.confidence,
         correct,
+        *_wrong_labels(prediction),
         *prediction.probabilities,
         *(getattr(prediction.attention, name) for name in AttentionNumbers.names()),
         *(prediction.hiding.cells() if prediction.hiding else [""] * len(HidingNumbers.names())),
     ]
 
 
-def _prediction(row: dict[str, str], classes: Sequence[str], numbers: Sequence[str]) -> Prediction:
+def _wrong_labels(prediction: Prediction) -> list[str | int]:
+    """The cell that tells how many labels are missing or too many, where there may be several."""
+    if not prediction.multi_label:
+        return []
+    known = prediction.correct is not None
+    return [len(set(prediction.labels) ^ set(prediction.predicted_labels)) if known else ""]
+
+
+def _prediction(
+    row: dict[str, str], classes: Sequence[str], numbers: Sequence[str], *, multi_label: bool
+) -> Prediction:
     return Prediction(
         file=row["file"],
         split=row["split"],
@@ -63,6 +87,7 @@ def _prediction(row: dict[str, str], classes: Sequence[str], numbers: Sequence[s
         predicted=row["predicted"],
         confidence=float(row["confidence"]),
         probabilities=tuple(float(row[f"p_{name}"]) for name in classes),
+        multi_label=multi_label,
         attention=AttentionNumbers(**{name: float(row[name]) for name in numbers}),
         hiding=HidingNumbers.from_cells(row),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pcn_cli.files.locks import hold_folder
 from pcn_cli.records.codec import from_plain
 from pcn_cli.records.curves import Curves
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
-from pcn_cli.records.photos import PARTS, Unreadable
+from pcn_cli.records.photos import PARTS, Part, SplitRow, Unreadable
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.run import RunRecord
 from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
@@ -153,7 +154,12 @@ def _overlays(run: RunDir, predictions: tuple[Prediction, ...]) -> dict[str, Pat
 def _scan_facts(run: RunDir) -> ScanFacts:
     rows = read_split(run.split) if run.split.is_file() else ()
     return ScanFacts(
-        parts={part: dict(Counter(row.label for row in rows if row.split == part)) for part in PARTS} if rows else {},
+        parts={part: _count_labels(rows, part) for part in PARTS} if rows else {},
+        photos={part: sum(row.split == part for row in rows) for part in PARTS} if rows else {},
         unreadable=tuple(Unreadable(**row) for row in read_csv(run.unreadable)) if run.unreadable.is_file() else (),
         ignored=len(_json(run.scan, {"ignored": []})["ignored"]),
     )
+
+
+def _count_labels(rows: Sequence[SplitRow], part: Part) -> dict[str, int]:
+    return dict(Counter(name for row in rows if row.split == part for name in row.labels))

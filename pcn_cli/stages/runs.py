@@ -19,7 +19,10 @@ from pcn_cli.runs.state import read_record
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run in the list; `accuracy` is of the test part, `bytes` of everything in the folder."""
+    """One run in the list; `accuracy` is of the test part, `bytes` of everything in the folder.
+
+    Where photos have several labels there is a mean average precision in the place of the accuracy.
+    """
 
     name: str
     status: str
@@ -29,6 +32,7 @@ class RunRow:
     photos: int | None
     bytes: int
     latest: bool
+    mean_average_precision: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """The row as JSON."""
@@ -116,18 +120,24 @@ def _row(run: RunDir, *, latest: bool) -> RunRow:
         return row
     row = replace(row, card=record.card, created=record.created)
     try:
-        accuracy = _read_accuracy(run)
+        figures = _read_figures(run)
     except (OSError, ValueError):
         return row
-    if accuracy is None:
-        return replace(row, status=record.status)
-    return replace(row, status=record.status, accuracy=accuracy.value, photos=accuracy.n)
+    return replace(
+        row,
+        status=record.status,
+        accuracy=figures["accuracy"].value if "accuracy" in figures else None,
+        mean_average_precision=figures["mean_average_precision"].value if "mean_average_precision" in figures else None,
+        photos=next((metric.n for metric in figures.values()), None),
+    )
 
 
-def _read_accuracy(run: RunDir) -> Metric | None:
+def _read_figures(run: RunDir) -> dict[str, Metric]:
+    """The figure that stands for the run: its accuracy, or else its mean average precision; none where not measured."""
     if not run.metrics.is_file():
-        return None
+        return {}
     plain = json.loads(run.metrics.read_text(encoding="utf-8"))
     if not isinstance(plain, dict):
         raise ValueError(f"{run.metrics} holds no metrics")  # noqa: TRY004 - damaged content, not a caller's mistake
-    return from_plain(Metric, plain["accuracy"]) if plain.get("accuracy") else None
+    name = next((name for name in ("accuracy", "mean_average_precision") if plain.get(name)), None)
+    return {name: from_plain(Metric, plain[name])} if name else {}

@@ -22,7 +22,7 @@ def inspect(
 ) -> Scan:
     """What `photos` holds, every file decoded once, or those of one part; nothing is written."""
     listener = listener or Listener()
-    return scan_photos(
+    scan = scan_photos(
         photos,
         labels=None if labels is None else Path(labels),
         group_by=group_by,
@@ -30,6 +30,17 @@ def inspect(
         on_photo=lambda done, total: listener.on_progress("looking at photos", done, total),
         on_compared=lambda done, total: listener.on_progress("looking for near duplicates", done, total),
     )
+    if scan.multi_label:
+        listener.on_note(_describe_labels(scan))
+    return scan
+
+
+def _describe_labels(scan: Scan) -> str:
+    """How many photos have several labels, and how many none."""
+    counts = [len(scan.labels_of(photo)) for photo in scan.photos]
+    several, none = sum(count > 1 for count in counts), counts.count(0)
+    unlabelled = f", {none:,} have none" if none else ""
+    return f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}"
 
 
 def write_scan(run: RunDir, scan: Scan) -> tuple[Path, Path]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,11 +14,13 @@ from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shar
 from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.loaders import PhotoBatches
 from pcn_cli.data.preprocessing import place_input
+from pcn_cli.records.labels import join_labels
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.preprocessing import Placement
 from pcn_cli.stages.hiding import HiddenMaps, Hiding, hide_batch
 from pcn_cli.training.device import explain_memory
+from pcn_cli.training.objective import to_probabilities
 
 _DOING = "photos were scored"
 _SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8"
@@ -74,7 +76,9 @@ def score_photos(
     for batch in photos.batches():
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
-        probabilities = torch.softmax(attended.logits.cpu().double() / config.temperature, dim=1).numpy()
+        probabilities = to_probabilities(
+            attended.logits, multi_label=config.multi_label, temperature=config.temperature
+        ).numpy()
         ranked = rank_classes(attended.logits)
         best = ranked[:, 0].cpu().numpy()
         weights = choose_weights(attended.weights.float().cpu().numpy(), best.tolist())
@@ -96,12 +100,27 @@ def score_photos(
                 hidden=hidden[row],
                 prediction=Prediction(
                     file=files[index],
-                    predicted=config.classes[best[row]],
-                    confidence=float(probabilities[row, best[row]]),
-                    probabilities=tuple(probabilities[row].tolist()),
+                    **_decide(probabilities[row], config),
                     attention=attention_numbers(
                         looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
                     ),
                     hiding=getattr(hidden[row], "numbers", None),
                 ),
             )
+
+
+def _decide(probabilities: np.ndarray, config: ModelConfig) -> dict[str, Any]:
+    """The answer of a prediction: the most probable class, or every class that reaches its threshold."""
+    if not config.multi_label:
+        best = int(probabilities.argmax())
+        predicted, confidence = config.classes[best], probabilities[best]
+    else:
+        given = probabilities >= np.array(config.cuts)
+        predicted = join_labels(name for name, own in zip(config.classes, given, strict=True) if own)
+        confidence = np.where(given, probabilities, 1 - probabilities).min()
+    return {
+        "predicted": predicted,
+        "confidence": float(confidence),
+        "probabilities": tuple(probabilities.tolist()),
+        "multi_label": config.multi_label,
+    }

@@ -20,12 +20,17 @@ from pcn_cli.data.neighbours import MOST_PHOTOS
 from pcn_cli.data.split import fingerprint, number_units, read_split
 from pcn_cli.files.atomic import write_with
 from pcn_cli.metrics.answers import collect_answers
+from pcn_cli.metrics.confidence import mean_average_precision
 from pcn_cli.metrics.decisions import accuracy
+from pcn_cli.metrics.multi_label.answers import as_truths
+from pcn_cli.metrics.multi_label.answers import collect_answers as collect_multi_answers
+from pcn_cli.metrics.multi_label.calibration import decision_loss
+from pcn_cli.metrics.multi_label.table import macro_f1_value
 from pcn_cli.models.build import read_teacher, start_model
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.recipe.duration import parse_duration
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.metrics import Candidate, Metric
+from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.records.preprocessing import Preprocessing
@@ -44,6 +49,7 @@ from pcn_cli.stages.suspects_file import write_suspects
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
 from pcn_cli.training.learner import copy_state
+from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
 from pcn_cli.training.stop import StopRequest
@@ -57,6 +63,7 @@ PROBE_PATIENCE = 10  # epochs without a better validation
 
 State = dict[str, Tensor]
 Probabilities = NDArray[np.float64]
+Targets = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +100,7 @@ class Work:
         return PhotoBatches(
             self.root,
             [row.file for row in rows],
-            [self.classes.index(row.label) for row in rows],
+            self.targets(rows),
             batch_size=batch_size,
             preprocessing=preprocessing or self.config.preprocessing,
             augmentation=augmentation,
@@ -102,15 +109,28 @@ class Work:
             shuffle=augmentation is not None,
         )
 
-    def accuracy(self, part: Part, probabilities: Probabilities) -> Metric:
-        """The accuracy of `probabilities` on the photos of a part."""
-        return accuracy(collect_answers([row.label for row in self.part(part)], probabilities, self.classes))
+    def targets(self, rows: Sequence[SplitRow]) -> Targets:
+        """The class index of each photo, (N,); of 0 and 1, (N, K), where photos may have several labels."""
+        if self.config.multi_label:
+            return as_truths([row.label for row in rows], self.classes).astype(np.int64)
+        return np.array([self.classes.index(row.label) for row in rows])
+
+    def candidate(self, name: str, val_log_loss: float, probabilities: Probabilities) -> Candidate:
+        """A candidate with the figure that its `probabilities` of the test part reach."""
+        labels = [row.label for row in self.part("test")]
+        if self.config.multi_label:
+            answers = collect_multi_answers(labels, probabilities, self.classes)
+            return Candidate(
+                name=name, val_log_loss=val_log_loss, mean_average_precision=mean_average_precision(answers)
+            )
+        figure = accuracy(collect_answers(labels, probabilities, self.classes))
+        return Candidate(name=name, val_log_loss=val_log_loss, accuracy=figure)
 
 
 def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener, stop: StopRequest) -> None:
     """Train as the recipe says and put the better model into the run; the caller holds the run."""
     rows = read_split(run.split)
-    classes = tuple(sorted({row.label for row in rows}))
+    classes = tuple(sorted({name for row in rows for name in row.labels}))
     model, config = start_model(
         model_source(recipe.model.name),
         classes,
@@ -124,6 +144,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         dropout=recipe.model.dropout,
         seed=recipe.seed,
     )
+    config = replace(config, multi_label=any(row.multi_label for row in rows))
     with recording_stage(run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours)):
         work = Work(
             run=run,
@@ -137,6 +158,10 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
             listener=listener,
             stop=stop,
         )
+        if config.multi_label:
+            listener.on_note(
+                "several labels per photo: accuracy means all labels of a photo right, each given from 0.5 on"
+            )
         kept, state = _train(model, work)
         model.load_state_dict(state)
         calibrated = calibrate_model(
@@ -167,8 +192,7 @@ def _train(model: nn.Module, work: Work) -> tuple[str, State]:
             kept, state = "tuned", tuned.best_state
         model.load_state_dict(tuned.best_state)
         batches = work.batches(work.part("test"), batch_size=work.recipe.evaluate.batch_size)
-        accuracy = work.accuracy("test", _probabilities(model, batches, work))
-        candidates["tuned"] = Candidate(name="tuned", val_log_loss=tuned.best.log_loss, accuracy=accuracy)
+        candidates["tuned"] = work.candidate("tuned", tuned.best.log_loss, _probabilities(model, batches, work))
     order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
     write_candidates(work.run, [replace(candidate, kept=candidate.name == kept) for candidate in order])
     return kept, state
@@ -207,7 +231,8 @@ def _probe(model: nn.Module, work: Work) -> State:
             features=np.concatenate([val_tokens.mean_features(), test_tokens.mean_features()]),
             classes=len(work.classes),
         )
-        _check_photos(work, [*sample, *work.part("val"), *work.part("test")], [*caches.values()], baseline.strength)
+        if not work.config.multi_label:
+            _check_photos(work, [*sample, *work.part("val"), *work.part("test")], [*caches.values()], baseline.strength)
         plan = replace(
             _fit_plan(work),
             phase="probe",
@@ -236,18 +261,16 @@ def _probe(model: nn.Module, work: Work) -> State:
             stop=work.stop,
         )
         model.load_state_dict(result.best_state)
-        test_probabilities = token_probabilities(model, test_tokens, device=work.device)
+        test_probabilities = token_probabilities(
+            model, test_tokens, device=work.device, multi_label=work.config.multi_label
+        )
     guessed, guessed_test = np.split(baseline.probabilities, [len(val_tokens)])
     # safetensors wants plain memory; loading puts the numbers back into channels-last.
     tensors = {name: tensor.contiguous() for name, tensor in result.best_state.items()}
     write_with(done, lambda part: save_file(tensors, part))
     candidates = (
-        Candidate(name="probe", val_log_loss=result.best.log_loss, accuracy=work.accuracy("test", test_probabilities)),
-        Candidate(
-            name="logistic regression",
-            val_log_loss=_judge(val_tokens.targets, guessed).log_loss,
-            accuracy=work.accuracy("test", guessed_test),
-        ),
+        work.candidate("probe", result.best.log_loss, test_probabilities),
+        work.candidate("logistic regression", _judge(val_tokens.targets, guessed).log_loss, guessed_test),
     )
     write_candidates(work.run, candidates)
     return result.best_state
@@ -285,7 +308,7 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
     taught = _ask_teacher(work) if plan.teacher else None
     val_rows = work.part("val")
     val_batches = work.batches(val_rows, batch_size=work.recipe.evaluate.batch_size)
-    val_targets = np.array([work.classes.index(row.label) for row in val_rows])
+    val_targets = work.targets(val_rows)
     history = _History(work, epochs=plan.epochs)
     result = fit(
         model,
@@ -331,6 +354,7 @@ def _fit_plan(work: Work) -> FitPlan:
         phase="tune",
         tune=train.tune or "all",
         classes=work.classes,
+        multi_label=work.config.multi_label,
         fingerprint=fingerprint(work.rows),
         epochs=train.epochs or 1,
         batch_size=batch_size,
@@ -375,13 +399,25 @@ class _History:
         write_history(self._path, [self._rows[key] for key in sorted(self._rows)])  # "probe" comes before "tune"
 
 
-def _judge(targets: NDArray[np.int64], probabilities: Probabilities) -> Validation:
+def _judge(targets: Targets, probabilities: Probabilities) -> Validation:
+    if targets.ndim == 2:
+        return _judge_classes(targets.astype(bool), probabilities)
     predicted = probabilities.argmax(axis=1)
     exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     return Validation(
         log_loss=float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1]))),
         accuracy=float(accuracy_score(targets, predicted)),
         macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
+    )
+
+
+def _judge_classes(truths: NDArray[np.bool_], probabilities: Probabilities) -> Validation:
+    """The same where photos may have several labels, each given from 0.5 on: thresholds are not chosen yet."""
+    decided = probabilities >= 0.5
+    return Validation(
+        log_loss=decision_loss(truths, probabilities),
+        accuracy=float((decided == truths).all(axis=1).mean()),
+        macro_f1=macro_f1_value(truths, decided),
     )
 
 
@@ -392,5 +428,5 @@ def _probabilities(model: nn.Module, batches: PhotoBatches, work: Work) -> Proba
     for batch in batches.batches():
         work.stop.check("stopped while measuring")
         images = batch.images.to(work.device, memory_format=torch.channels_last)
-        pieces.append(model(images).cpu().double().softmax(dim=1).numpy())
+        pieces.append(to_probabilities(model(images), multi_label=work.config.multi_label).numpy())
     return np.concatenate(pieces)

@@ -67,7 +67,11 @@ class Learner:
         if plan.compile:
             compile_trunk(model, device)  # behind the average, which is judged and stays as it is
         self._objective = Objective(
-            classes=len(plan.classes), label_smoothing=plan.label_smoothing, mixup=plan.mixup, cutmix=plan.cutmix
+            classes=len(plan.classes),
+            label_smoothing=plan.label_smoothing,
+            mixup=plan.mixup,
+            cutmix=plan.cutmix,
+            multi_label=plan.multi_label,
         )
         self._stream = RandomStream(plan.seed, device)
         self._fresh_norms = progress.fresh_norms

@@ -17,12 +17,13 @@ class FitPlan:
     rate over the head's. `teacher` names whose answers are learned as well. `warmup` is a share of the steps.
     `micro_batch` photos go through the network at once, their gradients add up to those of `batch_size`. `time_limit`
     is in seconds. `fingerprint` tells the data apart, `classes` are in the order of the logits; a resumed fit must
-    find both unchanged.
+    find both unchanged. With `multi_label` a sample may have several classes, or none.
     """
 
     phase: Literal["probe", "tune"] = "tune"
     tune: Literal["probe", "pooling", "all"] = "all"
     classes: tuple[str, ...]
+    multi_label: bool = False
     fingerprint: str = ""
     epochs: int
     batch_size: int

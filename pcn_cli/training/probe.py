@@ -18,7 +18,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -26,6 +26,7 @@ from pcn_cli.errors import DataError
 from pcn_cli.records.training import EpochRow
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.fit import OnStep, fit
+from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.protocols import Network
 from pcn_cli.training.stop import StopRequest
@@ -54,7 +55,7 @@ def fit_probe(
     """The best pooling and head on frozen tokens, as a state of the whole network.
 
     Args:
-        score: makes a Validation of labels (N,) and probabilities (N, K).
+        score: makes a Validation of targets, as the caches hold them, and probabilities (N, K).
         plan: its `tune` and `phase` are taken as "probe".
     The other arguments and the errors are those of `fit`.
     """
@@ -63,7 +64,10 @@ def fit_probe(
     batches = TokenBatches(train_tokens, batch_size=plan.batch_size, seed=plan.seed)
 
     def validate(judged: nn.Module) -> Validation:
-        return score(val_tokens.targets, token_probabilities(judged, val_tokens, device=device))
+        return score(
+            val_tokens.targets,
+            token_probabilities(judged, val_tokens, device=device, multi_label=plan.multi_label),
+        )
 
     result = fit(
         head,
@@ -85,7 +89,7 @@ def fit_probe(
 
 @torch.inference_mode()
 def token_probabilities(
-    model: nn.Module, cache: TokenCache, *, device: torch.device, batch_size: int = 128
+    model: nn.Module, cache: TokenCache, *, device: torch.device, batch_size: int = 128, multi_label: bool = False
 ) -> np.ndarray:
     """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode.
 
@@ -96,8 +100,9 @@ def token_probabilities(
     rows = np.arange(len(cache))
     with explain_memory("the probe was measured", "free some memory, or use --device cpu"):
         pieces = [
-            # Some accelerators have no float64.
-            network.forward_head(cache.read(rows[first : first + batch_size]).to(device)).cpu().double().softmax(dim=1)
+            to_probabilities(
+                network.forward_head(cache.read(rows[first : first + batch_size]).to(device)), multi_label=multi_label
+            )
             for first in range(0, len(rows), batch_size)
         ]
     return torch.cat(pieces).numpy()
@@ -123,11 +128,15 @@ def logistic_baseline(
     """The probabilities that a logistic regression on standardised features (N, C) gives to `features`.
 
     C is the one of `STRENGTHS` with the smallest validation log-loss. Classes without a training photo get
-    probability 0.
+    probability 0. Targets (N, K) of 0 and 1 get a regression for each class.
 
     Raises:
         DataError: there are no training photos.
     """
+    if train_targets.ndim == 2 and len(train_targets):
+        return _binary_baseline(
+            train_features, train_targets, val_features=val_features, val_targets=val_targets, features=features
+        )
     best: tuple[float, float, np.ndarray] | None = None
     for strength in STRENGTHS if len(np.unique(train_targets)) > 1 else STRENGTHS[:1]:
         guess = regress(train_features, train_targets, strength=strength, classes=classes)
@@ -153,11 +162,43 @@ def regress(
         raise DataError("there is no photo to train on")
     if len(present) == 1:
         return lambda other: _spread(np.ones((len(other), 1)), present, classes)
+    model = _fit_logistic(features, targets, strength)
+    return lambda other: _spread(model.predict_proba(other), present, classes)
+
+
+def _binary_baseline(
+    train_features: np.ndarray,
+    train_targets: np.ndarray,
+    *,
+    val_features: np.ndarray,
+    val_targets: np.ndarray,
+    features: np.ndarray,
+) -> Baseline:
+    """The same where photos have several classes: a regression for each, with one C for all."""
+    best: tuple[float, float, np.ndarray] | None = None
+    asked = np.concatenate([val_features, features])
+    for strength in STRENGTHS:
+        guess, wanted = np.split(_each_class(train_features, train_targets, asked, strength), [len(val_features)])
+        loss = float(log_loss(val_targets.ravel(), guess.ravel(), labels=[0, 1]))
+        if best is None or loss < best[0]:
+            best = (loss, strength, wanted)
+    assert best is not None  # noqa: S101 - STRENGTHS is not empty
+    return Baseline(probabilities=best[2], strength=best[1])
+
+
+def _each_class(features: np.ndarray, targets: np.ndarray, asked: np.ndarray, strength: float) -> np.ndarray:
+    """Probabilities (M, K) of the `asked`; a class that all training photos have, or none, is as probable as that."""
+    guess = np.tile(targets.mean(axis=0), (len(asked), 1))
+    for place in np.flatnonzero((guess[0] > 0) & (guess[0] < 1)):
+        guess[:, place] = _fit_logistic(features, targets[:, place], strength).predict_proba(asked)[:, 1]
+    return guess
+
+
+def _fit_logistic(features: np.ndarray, targets: np.ndarray, strength: float) -> Pipeline:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that is nearly converged is one
-        model.fit(features, targets)
-    return lambda other: _spread(model.predict_proba(other), present, classes)
+        return model.fit(features, targets)
 
 
 class BehindTokens(nn.Module):

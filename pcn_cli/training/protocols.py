@@ -44,7 +44,7 @@ class Network(Protocol):
 
 
 class Batch(Protocol):
-    """Some samples: images (B, …) float32, targets (B,) int64, indices (B,) int64 of the samples in their list."""
+    """Some samples: images (B, …) float32, targets int64, indices (B,) int64 of the samples in their list."""
 
     @property
     def images(self) -> Tensor:
@@ -53,7 +53,7 @@ class Batch(Protocol):
 
     @property
     def targets(self) -> Tensor:
-        """Class numbers."""
+        """Class numbers (B,); or (B, K), 1 where the sample has the class, else 0."""
         ...
 
     @property

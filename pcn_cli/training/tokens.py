@@ -33,7 +33,7 @@ class TokenCache:
     Attributes:
         tokens: (N, views, h, w, C) float16, memory-mapped; view 0 is the photo, view 1 its mirror image where there
             is one.
-        targets: (N,) int64, in the order of the batches.
+        targets: (N,) or (N, K) int64, in the order of the batches.
         indices: (N,) int64, the photos' places in their list.
     """
 

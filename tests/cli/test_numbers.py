@@ -43,9 +43,9 @@ def numbers_in(plain: object) -> Iterator[float]:
 
 
 def written(values: Iterator[float]) -> set[str]:
-    """The ways in which the values may be shown."""
+    """The ways in which the values may be shown, their signs left aside as in NUMBER."""
     forms = set()
-    for value in values:
+    for value in map(abs, values):
         forms |= {f"{100 * value:.1f}", f"{value:.3f}", f"{value:.4f}"}
         if value == int(value):
             forms.add(f"{int(value):,}")
@@ -96,7 +96,8 @@ def test_every_number_is_the_same_everywhere(pcn, photos, tiny_model, tmp_path):
     assert config["conformal"] == curves["conformal"]
 
     suspects = [list(row.values()) for row in read_csv(run / "suspects.csv")]
-    told = [metrics, curves, candidates, [list(row.values()) for row in per_class], suspects]
+    trust = json.loads((run / "trust.json").read_text())
+    told = [metrics, curves, candidates, trust, [list(row.values()) for row in per_class], suspects]
     known = written(numbers_in([told, len(suspects), max(len(suspects) - 8, 0)]))  # eight are named
     # Every number on the console is one of them, and every metric stands there.
     tables = result.stdout.decode().partition("report: ")[0]

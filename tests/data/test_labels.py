@@ -1,6 +1,6 @@
 import pytest
 
-from pcn_cli.data.labels import find_table, read_labels
+from pcn_cli.data.labels import find_table, has_several, read_labels
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv
 
@@ -75,3 +75,43 @@ def test_a_table_is_found_in_the_folder_or_where_it_was_named(tmp_path):
     assert find_table(tmp_path, split) == split
     with pytest.raises(DataError, match="no such table"):
         find_table(tmp_path, tmp_path / "gone.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("file,labels\na.jpg,oak;ash\nb.jpg,\nc.jpg\nd.jpg, ash ; ;oak;ash\n", ["ash;oak", "", "", "ash;oak"]),
+        ("file;labels\na.jpg;oak|ash\nb.jpg;\n", ["ash;oak", ""]),
+        ('file;labels\na.jpg;"oak;ash"\n', ["ash;oak"]),
+        ('file,labels\na.jpg,"say ""hi"", you;no"\nb.jpg,1e3\n', ['no;say "hi", you', "1e3"]),
+    ],
+)
+def test_a_column_labels_holds_several_names_or_none(tmp_path, text, labels):
+    table = write(tmp_path, text)
+    assert has_several(table)
+    assert [row.label for row in read_labels(table)] == labels
+
+
+def test_a_column_label_is_one_name_whatever_it_holds(tmp_path):
+    table = write(tmp_path, "file,label\na.jpg,oak;ash\nb.jpg,a|b\n")
+    assert not has_several(table)
+    assert [row.label for row in read_labels(table)] == ["oak;ash", "a|b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "file,labels\na.jpg,oak\nb.jpg,ash;oak\nc.jpg,x|y\n",
+            "both ; and | stand among the labels: ; on line 3 and | on line 4",
+        ),
+        ("file,label,labels\na.jpg,oak,oak;ash\n", "line 1: a column label and a column labels"),
+        ("file,labels\n,oak\n", "line 2: no file"),
+        ("file;labels\na.jpg;oak;ash\n", "line 2: 3 cells under 2 columns"),
+        ("file,labels\na.jpg,o\0ak\n", "line 2"),
+    ],
+)
+def test_a_malformed_table_of_several_labels_is_refused_with_its_line(tmp_path, text, message):
+    with pytest.raises(DataError) as caught:
+        read_labels(write(tmp_path, text))
+    assert message in caught.value.message

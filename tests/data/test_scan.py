@@ -232,3 +232,26 @@ def test_photos_of_other_parts_are_passed_over_unopened(photo_folder):
     assert {one.reason for one in scan.ignored} == {other_part("test")}
     assert len(scan.ignored) == 24
     assert len(scan_photos(photo_folder, only="val").photos) == 35  # nobody names such a part
+
+
+def test_a_table_may_give_a_photo_several_labels_or_none(photo_folder):
+    table = photo_folder / "labels.csv"
+    table.write_text('file,labels\nred/00.jpg,"warm;a, ""b"""\nred/01.jpg,warm\nred/02.jpg,\n')
+    scan = scan_photos(photo_folder)
+    assert scan.multi_label
+    assert [photo.label for photo in scan.photos] == ['a, "b";warm', "warm", ""]
+    assert scan.classes == {'a, "b"': 1, "warm": 2}
+    check_scan(scan, max_unreadable=0.0)
+    table.write_text("file,labels\nred/00.jpg,warm\nred/01.jpg,warm\n")
+    with pytest.raises(DataError, match=r"all 2 photos in .* have the same labels"):
+        check_scan(scan_photos(photo_folder), max_unreadable=0.0)
+    table.write_text("file,labels\nred/00.jpg,warm;Warm\nred/01.jpg,\n")
+    with pytest.raises(DataError, match="differ only by case"):
+        scan_photos(photo_folder)
+
+
+def test_a_photo_listed_twice_is_told_where_several_labels_go(photo_folder):
+    (photo_folder / "labels.csv").write_text("file,label\nred/00.jpg,warm\nred/00.jpg,light\n")
+    with pytest.raises(DataError, match=r"line 3: red/00\.jpg stands on line 2 already") as caught:
+        scan_photos(photo_folder)
+    assert "in one column labels, with ; between them" in caught.value.hint

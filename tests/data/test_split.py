@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pcn_cli.data.labels import read_labels
 from pcn_cli.data.scan import scan_photos
 from pcn_cli.data.split import check_split, fingerprint, read_split, split_scan, write_split
 from pcn_cli.errors import DataError
@@ -171,3 +172,32 @@ def test_the_fingerprint_tells_splits_apart():
     changed = (replace(rows[0], label="other"), *rows[1:])
     assert len({fingerprint(rows), fingerprint(changed), fingerprint(rows[1:])}) == 3
     assert len(fingerprint(rows)) == 64
+
+
+def several(seed, count=600):
+    """Photos with any of four labels, the last one rare."""
+    rng = np.random.default_rng(seed)
+    chances = {"a": 0.5, "b": 0.3, "c": 0.1, "d": 0.02}
+    own = [[name for name, chance in chances.items() if rng.random() < chance] for _ in range(count)]
+    photos = [make_photo(number, ";".join(names)) for number, names in enumerate(own)]
+    return replace(make_scan(photos), multi_label=True)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_of_several_labels_has_its_share_in_every_part(seed):
+    scan = several(seed)
+    rows = split_scan(scan, seed=seed, val=0.15, test=0.15)
+    assert parts_of(rows)["test"] == pytest.approx(90, abs=3)
+    for name, count in scan.classes.items():
+        parts = Counter(row.split for row in rows if name in row.labels)
+        for part in ("val", "test"):
+            # Chance alone would leave a label of 600 photos off by as much in one case of three.
+            assert parts[part] == pytest.approx(0.15 * count, abs=max(1, 0.36 * count**0.5)), (name, part)
+            assert parts[part] >= 1, (name, part)
+
+
+def test_a_split_of_several_labels_comes_back_and_is_a_table_of_labels(tmp_path):
+    rows = split_scan(several(0, 60), seed=0, val=0.15, test=0.15)
+    write_split(tmp_path / "split.csv", rows)
+    assert read_split(tmp_path / "split.csv") == rows
+    assert [row.label for row in read_labels(tmp_path / "split.csv")] == [row.label for row in rows]

@@ -1,7 +1,7 @@
 from typing import Any
 
 from pcn_cli.metrics.findings import CHECKS, Facts, findings
-from pcn_cli.records.calibration import Calibration, Selection
+from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.records.photos import Unreadable
 from pcn_cli.records.suspects import Suspect
@@ -127,9 +127,10 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
             calibration=Calibration(validation_photos=3, photos=0),
             selection=Selection(target=0.9, photos=3),
             suspects=[suspect(1)],
+            thresholds=(ClassThreshold(label="ash"),),
         )
     )
 
     assert len(found) == len(CHECKS)
-    assert [one.severity for one in found] == ["warning"] * 4 + ["note"] * 4
+    assert [one.severity for one in found] == ["warning"] * 5 + ["note"] * 4
     assert all(one.remedy for one in found)

@@ -54,6 +54,12 @@ def test_a_picture_with_two_labels_is_told_with_both() -> None:
     assert found.evidence == "b.jpg (roses) = a.jpg (tulips)."
 
 
+def test_a_picture_with_two_sets_of_labels_is_told_with_both() -> None:
+    (found,) = photo_findings(PhotoFacts(conflicts=[tie(label="a;b", other_label="")], multi_label=True))
+    assert found.title == "1 picture has two sets of labels"
+    assert found.evidence == "b.jpg (a;b) = a.jpg (none)."
+
+
 def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
     unwell = health(small_classes=("elm",), against_flipping=("left",))
     found = photo_findings(

@@ -290,6 +290,36 @@ def test_the_fit_is_the_model_s_own_unless_the_user_says_otherwise() -> None:
     assert problems_of(padded, "data.crop_pct=0.9") == ["--set data.crop_pct=0.9: has no effect with data.fit=pad"]
 
 
+def test_several_labels_are_not_mixed_and_judged_by_log_loss() -> None:
+    many = replace(GPU, train_photos=30_000, multi_label=True, imbalance=9.0)
+    recipe, reasons = choose(load_recipe(None), many)
+    assert (recipe.train.mixup, recipe.train.cutmix, recipe.train.monitor) == (0.0, 0.0, "log_loss")
+    assert reasons["train.mixup"] == "photos with several labels are not mixed"
+    assert chosen(many, "model.pooling=per-class").train.cutmix == 0.0
+    assert chosen(replace(many, multi_label=False)).train.mixup == 0.1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.mixup=0.2",
+        "train.cutmix=1",
+        "train.teacher=s60",
+        "evaluate.top_k=2",
+        "evaluate.target_accuracy=0.9",
+        "explain.checks=9",
+    ],
+)
+def test_what_has_no_meaning_for_several_labels_is_refused(setting: str) -> None:
+    message = f"--set {setting}: has no meaning where photos may have several labels"
+    assert problems_of(replace(GPU, multi_label=True), setting) == [message]
+    chosen(GPU, setting)
+
+
+def test_mixing_nothing_may_be_said_of_several_labels_too() -> None:
+    chosen(replace(GPU, multi_label=True), "train.mixup=0", "train.cutmix=0")
+
+
 def test_a_teacher_takes_the_place_of_mixed_photos() -> None:
     facts = replace(GPU, train_photos=50_000)
     assert chosen(facts).train.mixup > 0

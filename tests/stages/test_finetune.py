@@ -41,6 +41,7 @@ FIXED_FILES = {
     "scan.json",
     "split.csv",
     "suspects.csv",
+    "trust.json",
     "unreadable.csv",
 }
 

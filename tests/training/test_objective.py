@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pcn_cli.training.objective import Objective
+from pcn_cli.training.objective import Objective, to_probabilities
 
 
 def test_smoothing_and_plain_losses_are_the_known_ones() -> None:
@@ -35,3 +35,23 @@ def test_mixing_takes_any_number_of_photos_and_keeps_the_originals(count: int, k
         assert torch.equal(mixed[-1], images[-1])
         assert int(soft[-1].argmax()) == int(targets[-1])
     assert torch.isfinite(objective(torch.randn(count, 3), soft))
+
+
+def test_several_labels_are_decided_each_for_itself() -> None:
+    logits, targets = torch.randn(5, 3), torch.tensor([[1, 0, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1], [1, 0, 1]])
+    plain = Objective(classes=3, label_smoothing=0.0, mixup=0, cutmix=0, multi_label=True)
+    expected = F.binary_cross_entropy_with_logits(logits, targets.float())
+    torch.testing.assert_close(plain(logits, plain.mix(torch.ones(5, 3, 4, 4), targets)[1]), expected)
+    assert plain(logits.bfloat16(), targets).dtype == torch.float32
+    smooth = Objective(classes=3, label_smoothing=0.2, mixup=0, cutmix=0, multi_label=True)
+    expected = F.binary_cross_entropy_with_logits(logits, targets * 0.8 + 0.1)
+    torch.testing.assert_close(smooth(logits, targets), expected)
+    with pytest.raises(ValueError, match="not mixed"):
+        Objective(classes=3, label_smoothing=0.0, mixup=0.1, cutmix=0, multi_label=True)
+
+
+def test_probabilities_sum_to_one_or_stand_each_for_itself() -> None:
+    logits = torch.tensor([[2.0, 0.0, -2.0]])
+    torch.testing.assert_close(to_probabilities(logits, multi_label=False).sum(), torch.tensor(1.0).double())
+    each = to_probabilities(logits, multi_label=True, temperature=2.0)
+    torch.testing.assert_close(each, torch.sigmoid(logits.double() / 2))

@@ -175,6 +175,19 @@ def test_a_baseline_of_one_class_is_certain_of_it() -> None:
     assert baseline.probabilities.tolist() == [[0.0, 1.0, 0.0]] * 4
 
 
+def test_the_baseline_of_several_labels_decides_each_and_knows_classes_that_all_or_none_have() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (120, 4))
+    targets[:, 2], targets[:, 3] = 0, 1
+    features = (rng.normal(size=(120, 6)) + np.pad(3 * targets, ((0, 0), (0, 2)))).astype(np.float32)
+    baseline = logistic_baseline(
+        features[:80], targets[:80], val_features=features[80:100], val_targets=targets[80:100],
+        features=features[100:], classes=4,
+    )  # fmt: skip
+    assert baseline.probabilities[:, 2:].tolist() == [[0.0, 1.0]] * 20
+    assert ((baseline.probabilities[:, :2] >= 0.5) == targets[100:, :2]).mean() > 0.85
+
+
 class Hungry(Standin):
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -13,6 +13,7 @@ from pcn_cli.cli.live import LiveListener
 from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import csv_line
+from pcn_cli.records.labels import join_labels
 
 
 class Look(StrEnum):
@@ -118,25 +119,47 @@ def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
 
 
 def _show(answers: list[dict[str, Any]]) -> None:
+    if any("labels" in answer for answer in answers):
+        _show_several(answers)
+        return
     table = new_table("photo", "label", "confidence#", "next")
     for answer in answers:
         if answer["error"]:
             table.add_row(safe(answer["file"]), f"[red]unreadable: {safe(answer['error'])}[/red]", "", "")
         else:
             likely = answer["top"][:2] if answer["unknown"] else answer["top"][1:3]
-            others = ", ".join(f"{safe(guess['label'])} {guess['p']:.1%}" for guess in likely)
-            table.add_row(safe(answer["file"]), safe(answer["label"]), f"{answer['confidence']:.1%}", others)
+            table.add_row(safe(answer["file"]), safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(likely))
     out.print(table)
+
+
+def _show_several(answers: list[dict[str, Any]]) -> None:
+    """Every label that reaches its threshold, and the most probable that do not."""
+    table = new_table("photo", "labels", "next")
+    for answer in answers:
+        if answer["error"]:
+            table.add_row(safe(answer["file"]), f"[red]unreadable: {safe(answer['error'])}[/red]", "")
+        else:
+            given = [guess["label"] for guess in answer["labels"]]
+            others = [guess for guess in answer["top"] if guess["label"] not in given][:2]
+            table.add_row(safe(answer["file"]), _guesses(answer["labels"]) or "–", _guesses(others))
+    out.print(table)
+
+
+def _guesses(guesses: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{safe(guess['label'])} {guess['p']:.1%}" for guess in guesses)
 
 
 def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:
     ranks = range(1, min(top, max((len(answer["top"]) for answer in answers), default=0)) + 1)
-    rows: list[list[Any]] = [
-        ["file", "label", "confidence", "unknown", *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]
-    ]
+    several = any("labels" in answer for answer in answers)
+    own = ["labels", "confidence"] if several else ["label", "confidence", "unknown"]
+    rows: list[list[Any]] = [["file", *own, *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]]
     for answer in answers:
         guesses = [cell for guess in answer["top"] for cell in (guess["label"], guess["p"])]
         guesses += [""] * (2 * len(ranks) - len(guesses))
-        fixed = [answer["file"], answer["label"] or "", answer["confidence"] or "", int(answer["unknown"])]
-        rows.append([*fixed, *guesses, answer["error"] or ""])
+        if several:
+            given = [join_labels(guess["label"] for guess in answer["labels"]), answer["confidence"] or ""]
+        else:
+            given = [answer["label"] or "", answer["confidence"] or "", int(answer["unknown"])]
+        rows.append([answer["file"], *given, *guesses, answer["error"] or ""])
     return rows

@@ -41,6 +41,8 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
     table = new_table("run", "status", "model", "accuracy#", "photos#", "disk#", "made")
     for one in found:
         accuracy = "" if one.accuracy is None else f"{one.accuracy:.1%}"
+        if one.mean_average_precision is not None:
+            accuracy = f"mAP {one.mean_average_precision:.1%}"
         photos = "" if one.photos is None else f"{one.photos:,}"
         name = f"[bold]{safe(one.name)}[/bold] (latest)" if one.latest else safe(one.name)
         status = f"[red]{one.status}[/red]" if one.status == "damaged" else one.status

@@ -15,7 +15,13 @@ def view_classes(draft: Draft) -> dict[str, object] | None:
         return None
     # Of very many classes those are shown that need a look: with photos, and the worst recall.
     shown = table if len(table) <= MOST_ROWS else sorted(table, key=_worst_first)[:MOST_ROWS]
-    return {"table": [(clean(row.label), row) for row in shown], "left_out": len(table) - len(shown)}
+    confidence = draft.content.confidence
+    thresholds = {one.label: one for one in confidence.thresholds} if confidence else {}
+    return {
+        "table": [(clean(row.label), row, thresholds.get(row.label)) for row in shown],
+        "thresholds": bool(thresholds),
+        "left_out": len(table) - len(shown),
+    }
 
 
 def _worst_first(row: ClassRow) -> tuple[bool, float, int]:

@@ -34,9 +34,9 @@ class Sets:
 
 
 def view_confidence(draft: Draft) -> dict[str, object] | None:
-    """The values of templates/confidence.html; None where nothing was measured."""
+    """The values of templates/confidence.html; None where nothing was measured, or photos may have several labels."""
     curves, metrics = draft.content.confidence, draft.content.metrics
-    if curves is None:
+    if curves is None or curves.coverage is None:
         return None
     charts = [_reliability("With the temperature", curves.after, metrics.get("ece"))]
     if curves.temperature != 1:

@@ -23,9 +23,9 @@ class Cell:
 
 
 def view_confusions(draft: Draft) -> dict[str, object] | None:
-    """The values of templates/confusions.html; None without labels."""
+    """The values of templates/confusions.html; None without labels, and where photos may have several."""
     rows = draft.rows
-    if not rows.labelled:
+    if not rows.labelled or draft.content.multi_label:
         return None
     pairs = sorted(((c, k) for k, c in rows.cells.items() if k[0] != k[1]), key=lambda pair: (-pair[0], pair[1]))
     support = {name: sum(c for (label, _), c in rows.cells.items() if label == name) for name in rows.names}

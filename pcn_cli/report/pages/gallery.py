@@ -10,8 +10,8 @@ def view_gallery(draft: Draft) -> dict[str, object]:
     """The values of templates/gallery.html."""
     rows = draft.rows
     return {
-        "labels": sorted({row.label for row in rows.all if row.label}),
-        "predicted": sorted({row.predicted for row in rows.all}),
+        "labels": sorted({name for row in rows.all for name in row.labels or ()}),
+        "predicted": sorted({name for row in rows.all for name in row.answers}),
         "most_choices": MOST_CHOICES,
         "front": rows.front,
         "mapped": bool(draft.content.looks),

@@ -16,7 +16,10 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A line of the comparison: an accuracy with its interval, and whether it is the model of this report."""
+    """A line of the comparison: the accuracy, or of several labels the mean average precision, with its interval.
+
+    `kept` tells whether it is the model of this report.
+    """
 
     name: str
     accuracy: Metric
@@ -26,9 +29,10 @@ class Bar:
 def view_overview(draft: Draft) -> dict[str, object]:
     """The values of templates/overview.html."""
     content, rows = draft.content, draft.rows
-    counts = Counter(row.predicted for row in rows.all)
+    counts = Counter(name for row in rows.all for name in row.answers)
     return {
         "accuracy": content.metrics.get("accuracy"),
+        "precision": content.metrics.get("mean_average_precision") if content.multi_label else None,
         "baseline": content.baseline,
         "bars": compare(content),
         "metrics": {name: metric for name, metric in content.metrics.items() if not name.startswith("baseline")},
@@ -47,15 +51,19 @@ def first_look(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 def compare(content: ReportContent) -> list[Bar]:
     """The kept model first, then what it was compared with by falling accuracy, each with an accuracy."""
     bars = [
-        Bar(name=clean(c.name), accuracy=c.accuracy, kept=c.kept) for c in content.candidates if c.accuracy is not None
+        Bar(name=clean(c.name), accuracy=c.headline, kept=c.kept) for c in content.candidates if c.headline is not None
     ]
-    accuracy, logistic = content.metrics.get("accuracy"), content.metrics.get("baseline_logistic")
+    key = "mean_average_precision" if content.multi_label else "accuracy"
+    accuracy, logistic = content.metrics.get(key), content.metrics.get("baseline_logistic")
+    prior = content.metrics.get("baseline_prior_average_precision")
     if accuracy is not None and not any(bar.kept for bar in bars):
         bars.append(Bar(name="this model", accuracy=accuracy, kept=True))
     if logistic is not None and not any(bar.name.startswith("logistic") for bar in bars):
         bars.append(Bar(name="logistic regression", accuracy=logistic))
     if content.baseline is not None:
         bars.append(Bar(name=f"always {clean(content.baseline.label)}", accuracy=content.baseline.accuracy))
+    if prior is not None:
+        bars.append(Bar(name="how frequent each class is", accuracy=prior))
     return sorted(bars, key=lambda bar: (not bar.kept, -bar.accuracy.value))
 
 

@@ -21,6 +21,7 @@ def view_photos(draft: Draft) -> dict[str, object] | None:
     return {
         "parts": parts,
         "names": names[:MOST_CLASSES],
+        "photos": scan.photos or {name: sum(counts.values()) for name, counts in parts.items()} if scan else {},
         "totals": {name: sum(counts.get(name, 0) for counts in parts.values()) for name in names},
         "more_names": max(0, len(names) - MOST_CLASSES),
         "unreadable": [(f, hide_paths(e.reason)) for f, e in zip(shown, unreadable, strict=True)][:MOST_FILES],

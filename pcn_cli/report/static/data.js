@@ -33,10 +33,14 @@ function loadDetails(row) {
 
 const byId = (id) => document.getElementById(id);
 const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)}\u00a0%`);
-const isWrong = (row) => data.label[row] >= 0 && data.label[row] !== data.predicted[row];
-const isRight = (row) => data.label[row] >= 0 && data.label[row] === data.predicted[row];
-const labelOf = (row) => (data.label[row] >= 0 ? data.names[data.label[row]] : "");
-const predictedOf = (row) => data.names[data.predicted[row]];
+// A label is a place among the names and -1 where there is none; of several labels a list of places, and null.
+const isLabelled = (row) => data.label[row] !== null && data.label[row] !== -1;
+const placesOf = (value) => (Array.isArray(value) ? value : value === null || value < 0 ? [] : [value]);
+const namesOf = (value) => placesOf(value).map((place) => data.names[place]);
+const isRight = (row) => isLabelled(row) && String(data.label[row]) === String(data.predicted[row]);
+const isWrong = (row) => isLabelled(row) && !isRight(row);
+const labelOf = (row) => (isLabelled(row) ? namesOf(data.label[row]).join(", ") || "none" : "");
+const predictedOf = (row) => namesOf(data.predicted[row]).join(", ") || "none";
 
 function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")}\u00a0${count === 1 ? one : many}`;

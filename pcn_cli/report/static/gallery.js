@@ -11,8 +11,8 @@ function selectRows(state) {
   for (let row = 0; row < data.file.length; row += 1) {
     if (state.show === "wrong" && !isWrong(row)) continue;
     if (state.show === "right" && !isRight(row)) continue;
-    if (state.label && data.label[row] !== label) continue;
-    if (state.predicted && data.predicted[row] !== predicted) continue;
+    if (state.label && !placesOf(data.label[row]).includes(label)) continue;
+    if (state.predicted && !placesOf(data.predicted[row]).includes(predicted)) continue;
     if (words && !data.file[row].toLowerCase().includes(words)) continue;
     rows.push(row);
   }

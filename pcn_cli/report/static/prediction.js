@@ -56,7 +56,8 @@ function fillPrediction(row, state) {
   dialog.dataset.row = row;
   dialog.classList.toggle("wrong", isWrong(row));
   byId("verdict").textContent = isWrong(row) ? `✕ Wrong: labelled ${labelOf(row)}` : isRight(row) ? "✓ Right" : "No label";
-  byId("prediction-title").textContent = `${predictedOf(row)}, ${percent(data.confidence[row])}`;
+  const sure = data.several ? "" : `, ${percent(data.confidence[row])}`; // several labels have a bar each
+  byId("prediction-title").textContent = `${predictedOf(row)}${sure}`;
   byId("file").textContent = data.file[row];
   byId("photo").hidden = !data.width[row];
   byId("no-picture").hidden = Boolean(data.width[row]);
@@ -82,10 +83,10 @@ function fillBars(row, details) {
   byId("bars").replaceChildren(...details.top.map(([name, p]) => {
     const line = byId("bar-line").content.firstElementChild.cloneNode(true);
     line.querySelector(".name").textContent = data.names[name];
-    line.querySelector(".chip").hidden = name !== data.label[row];
+    line.querySelector(".chip").hidden = !placesOf(data.label[row]).includes(name);
     line.querySelector(".fill").style.width = `${100 * p}%`;
     line.querySelector(".figure").textContent = percent(p);
-    line.classList.toggle("first", name === data.predicted[row]);
+    line.classList.toggle("first", placesOf(data.predicted[row]).includes(name));
     return line;
   }));
 }

@@ -12,11 +12,24 @@ function makeTile(row, state) {
     image.height = data.height[row];
     image.src = `img/${row}.webp`;
   }
-  tile.querySelector(".predicted").textContent = predictedOf(row);
-  tile.querySelector(".confidence").textContent = percent(data.confidence[row]);
+  tile.querySelector(".predicted").replaceChildren(...(data.several ? chipsOf(row) : [predictedOf(row)]));
+  tile.querySelector(".confidence").textContent = `${data.several ? "≥ " : ""}${percent(data.confidence[row])}`;
   const verdict = isWrong(row) ? `✕ labelled ${labelOf(row)}` : isRight(row) ? "✓ right" : "";
   tile.querySelector(".verdict").textContent = verdict;
   return tile;
+}
+
+// The labels that a picture was given, each in a chip of its own.
+function chipsOf(row) {
+  const names = namesOf(data.predicted[row]);
+  return names.length ? names.flatMap((name) => [makeChip(name), " "]) : ["none"];
+}
+
+function makeChip(name) {
+  const chip = document.createElement("span");
+  chip.className = "chip";
+  chip.textContent = name;
+  return chip;
 }
 
 // Wait until the picture has its pixels; a picture that is not there never has.

@@ -1,0 +1,103 @@
+"""Several labels per photo as a person types it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pcn_cli.data.labels import has_several, read_labels
+from pcn_cli.models.build import start_model
+from pcn_cli.models.folder import save_model_folder
+from pcn_cli.records.calibration import ClassThreshold
+from pcn_cli.stages.load_model import Fetcher
+
+CLASSES = ("ash", "elm, old", "oak")
+
+
+@pytest.fixture
+def several_model(tmp_path, tiny_model) -> Path:
+    """A model folder that gives every photo two labels of three."""
+    model, config = start_model(str(tiny_model), CLASSES, fetch=Fetcher(), size=32)
+    thresholds = tuple(ClassThreshold(label=name, threshold=cut) for name, cut in zip(CLASSES, (0, 0, 1), strict=True))
+    save_model_folder(tmp_path / "several", model, replace(config, multi_label=True, thresholds=thresholds))
+    return tmp_path / "several"
+
+
+@pytest.fixture
+def table(photo_folder) -> Path:
+    """A table beside the photos: bright ones of each colour, photos without a label, and two of a pair."""
+    lines = ["file,labels"]
+    for place, path in enumerate(sorted(photo_folder.rglob("*.jpg"))):
+        name = path.relative_to(photo_folder.parent).as_posix()
+        labels = [path.parent.name] * (place % 4 != 0) + ["third"] * (place % 3 == 0)
+        lines.append(f"{name},{'|'.join(labels)}")
+    table = photo_folder.parent / "several.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return table
+
+
+def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_folder, several_model, tmp_path):
+    names = ("photos/red/00.jpg", "photos/blue/01.jpg")
+    answers = json.loads(pcn("predict", *names, "--model", several_model, "--json").stdout)
+    assert [{guess["label"] for guess in answer["labels"]} for answer in answers] == [{"ash", "elm, old"}] * 2
+    shown = pcn("predict", *names, "--model", several_model).stdout.decode()
+    for guess in answers[0]["labels"]:
+        assert f"{guess['label']} {guess['p']:.1%}" in shown
+    assert "oak" in shown
+    (tmp_path / "answers.csv").write_bytes(pcn("predict", *names, "--model", several_model, "--csv").stdout)
+    assert has_several(tmp_path / "answers.csv")
+    rows = read_labels(tmp_path / "answers.csv")
+    assert [(row.file, row.label) for row in rows] == [(name, "ash;elm, old") for name in names]
+
+
+def test_sorting_by_several_labels_is_refused(pcn, photo_folder, several_model, tmp_path):
+    result = pcn("predict", "photos/red/00.jpg", "--model", several_model, "--sort-into", "sorted")
+    assert result.returncode == 2
+    assert b"--sort-into has no meaning with a model that may give a photo several labels" in result.stderr
+    assert not (tmp_path / "sorted").exists()
+
+
+def test_inspect_counts_each_label_and_says_how_many_have_several(pcn, photo_folder, table):
+    result = pcn("inspect", "photos", "--labels", table)
+    assert result.returncode == 0
+    assert b"multi-label: 9 of 36 photos have several labels, 6 have none" in result.stderr
+    counts = dict(line.split() for line in result.stdout.decode().splitlines()[1:5])
+    assert counts == {"blue": "9", "green": "9", "red": "9", "third": "12"}
+    found = json.loads(pcn("inspect", "photos", "--labels", table, "--json").stdout)
+    assert found["multi_label"]
+    assert found["photos"][3]["label"] == "blue;third"
+
+
+def test_what_has_no_meaning_is_refused_before_anything_is_written(pcn, photo_folder, table, tiny_model, tmp_path):
+    words = ("finetune", "photos", "--labels", table, "--model", tiny_model, "--output", "run")
+    result = pcn(*words, "--target-accuracy", "0.9", "--set", "train.cutmix=1", "--tune", "all")
+    assert result.returncode == 2
+    for refused in ("--target-accuracy 0.9", "--set train.cutmix=1"):
+        assert f"{refused}: has no meaning where photos may have several labels".encode() in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_console_says_what_metrics_json_says(pcn, photo_folder, table, tiny_model, tmp_path):
+    words = (
+        "--model",
+        tiny_model,
+        "--output",
+        "run",
+        "--size",
+        "32",
+        "--tune",
+        "probe",
+        "--set",
+        "train.probe_epochs=1",
+    )
+    shown = " ".join(pcn("finetune", "photos", "--labels", table, *words).stdout.decode().split())
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    for name in ("mean_average_precision", "macro_f1", "micro_f1", "exact_match", "roc_auc"):
+        title = {"roc_auc": "ROC area"}.get(name, name.replace("_", " "))
+        metric = metrics[name]
+        assert f"{title} {metric['value']:.1%}" in shown
+        assert name == "exact_match" or f"{metric['ci_low']:.1%} – {metric['ci_high']:.1%}" in shown
+    assert f"hamming loss {metrics['hamming_loss']['value']:.4f}" in shown
+    assert "% sets" not in shown
+    assert "test mean average precision" in shown
