@@ -4,15 +4,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from pcn_cli.records.photos import PARTS, Photo, Scan, SplitRow, Tie
+from pcn_cli.records.photos import PARTS, Photo, SplitRow, Tie
 
 Kind = Literal["exact", "near", "group"]
 KINDS: tuple[Kind, ...] = ("exact", "near", "group")  # the surest first
 
 
-def tied_files(scan: Scan) -> dict[tuple[Kind, str], tuple[str, ...]]:
+def tied_files(
+    photos: Iterable[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]
+) -> dict[tuple[Kind, str], tuple[str, ...]]:
     """Sets of two or more files that belong together, by kind and by what they share."""
-    return _tied(scan.photos, scan.near_duplicates)
+    members: defaultdict[tuple[Kind, str], list[str]] = defaultdict(list)
+    for photo in photos:
+        members["exact", photo.sha256].append(photo.file)
+        if photo.group:
+            members["group", photo.group].append(photo.file)
+    for files in near_duplicates:
+        members["near", files[0]].extend(files)
+    return {key: tuple(files) for key, files in members.items() if len(files) > 1}
 
 
 def find_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]]) -> tuple[Tie, ...]:
@@ -22,7 +31,7 @@ def find_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]
     """
     by_file = {row.file: row for row in rows}
     found: dict[str, Tie] = {}
-    for kind, files in _in_order(_tied(rows, near_duplicates)):
+    for kind, files in _in_order(tied_files(rows, near_duplicates)):
         members = sorted((by_file[file] for file in files if file in by_file), key=lambda row: PARTS.index(row.split))
         for row in members:
             if row.split != members[0].split and row.file not in found:
@@ -34,25 +43,12 @@ def find_conflicts(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[
     """Each photo whose picture has another label elsewhere, with that photo; ordered by file, groups left aside."""
     by_file = {row.file: row for row in rows}
     found: dict[str, Tie] = {}
-    for kind, files in _in_order(_tied(rows, near_duplicates)):
+    for kind, files in _in_order(tied_files(rows, near_duplicates)):
         members = [by_file[file] for file in files if file in by_file]
         for row in members if kind != "group" else ():
             if row.label != members[0].label and row.file not in found:
                 found[row.file] = _tie(kind, row, members[0])
     return tuple(found[file] for file in sorted(found))
-
-
-def _tied(
-    photos: Iterable[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]
-) -> dict[tuple[Kind, str], tuple[str, ...]]:
-    members: defaultdict[tuple[Kind, str], list[str]] = defaultdict(list)
-    for photo in photos:
-        members["exact", photo.sha256].append(photo.file)
-        if photo.group:
-            members["group", photo.group].append(photo.file)
-    for files in near_duplicates:
-        members["near", files[0]].extend(files)
-    return {key: tuple(files) for key, files in members.items() if len(files) > 1}
 
 
 def _in_order(tied: Mapping[tuple[Kind, str], tuple[str, ...]]) -> Iterator[tuple[Kind, tuple[str, ...]]]:

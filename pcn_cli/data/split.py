@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -130,17 +131,23 @@ def _read_row(cells: dict[str, str]) -> SplitRow:
 
 
 def _find_units(scan: Scan) -> list[list[Photo]]:
-    """Photos in sets that must stay together: one picture, one group, and whatever these chain to."""
-    ties = sorted({(key, file) for key, files in tied_files(scan).items() for file in files})
-    numbers = {photo.file: number for number, photo in enumerate(scan.photos)}
+    """Photos in sets that must stay together."""
+    units: defaultdict[int, list[Photo]] = defaultdict(list)
+    for photo, unit in zip(scan.photos, number_units(scan.photos, scan.near_duplicates), strict=True):
+        units[int(unit)].append(photo)
+    return list(units.values())
+
+
+def number_units(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]) -> NDArray[np.int64]:
+    """Equal numbers (N,) for photos that must stay together: one picture, one group, and whatever these chain to."""
+    numbers = {photo.file: number for number, photo in enumerate(photos)}
+    tied = tied_files(photos, near_duplicates)
+    ties = sorted({(key, file) for key, files in tied.items() for file in files if file in numbers})
     names = {key: len(numbers) + number for number, key in enumerate(dict.fromkeys(key for key, _ in ties))}
     ends = ([numbers[file] for _, file in ties], [names[key] for key, _ in ties])
     size = len(numbers) + len(names)
     _, unit_of = connected_components(coo_array((np.ones(len(ties)), ends), shape=(size, size)), directed=False)
-    units: defaultdict[int, list[Photo]] = defaultdict(list)
-    for photo in scan.photos:
-        units[unit_of[numbers[photo.file]]].append(photo)
-    return list(units.values())
+    return np.asarray(unit_of[: len(numbers)], np.int64)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.suspects import Suspect
 
 Known = TypeVar("Known")
 
@@ -25,6 +26,7 @@ class Facts:
     candidates: Sequence[Candidate] = ()
     calibration: Calibration | None = None
     selection: Selection | None = None
+    suspects: Sequence[Suspect] = ()
     thresholds: Sequence[ClassThreshold] = ()
 
 
@@ -146,6 +148,19 @@ def _target_missed(facts: Facts) -> Finding | None:
     )
 
 
+def _suspects(facts: Facts) -> Finding | None:
+    if not facts.suspects:
+        return None
+    named = [f"{one.file} ({one.label}, looks like {one.suggested})" for one in facts.suspects]
+    return Finding(
+        severity="note",
+        title=f"{count_words(len(facts.suspects), 'photo', 'photos')} may have a wrong label",
+        evidence=f"The most suspect first: {join_words(named)}.",
+        remedy="Look at them in this order (suspects.csv); pictures that are only hard are among them. Nothing was"
+        " changed.",
+    )
+
+
 def _temperature_not_fitted(facts: Facts) -> Finding | None:
     if facts.calibration is None or facts.calibration.photos:
         return None
@@ -175,6 +190,7 @@ CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
     _threshold_not_chosen,
     _few_test_photos,
     _unreadable,
+    _suspects,
     _imbalance,
     _tuning_did_not_help,
     _temperature_not_fitted,

@@ -22,6 +22,7 @@ class PhotoFacts:
     leaks: Sequence[Tie] = ()
     conflicts: Sequence[Tie] = ()
     alike: int = 0
+    neighbours: Sequence[Tie] = ()
     health: Health | None = None
     multi_label: bool = False
 
@@ -71,6 +72,19 @@ def _alike(facts: PhotoFacts) -> Finding | None:
     )
 
 
+def _neighbours(facts: PhotoFacts) -> Finding | None:
+    if not facts.neighbours:
+        return None
+    pairs = [f"{tie.part} {tie.file} ≈ {tie.other_part} {tie.other}" for tie in facts.neighbours]
+    return Finding(
+        severity="warning",
+        title=f"{count_words(len(pairs), 'pair', 'pairs')} of photos in two parts look like one scene to the network",
+        evidence=f"{join_words(pairs)}.",
+        remedy="Look at them (neighbours.csv). If they are of one series, name the series with --group-by; the parts"
+        " were left as they are.",
+    )
+
+
 def _small_classes(facts: PhotoFacts) -> Finding | None:
     if facts.health is None or not facts.health.small_classes:
         return None
@@ -98,6 +112,7 @@ PHOTO_CHECKS: tuple[Callable[[PhotoFacts], Finding | None], ...] = (
     _leaks,
     _conflicts,
     _alike,
+    _neighbours,
     _small_classes,
     _flipping,
 )

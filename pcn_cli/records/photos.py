@@ -98,9 +98,12 @@ class SplitRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Tie:
-    """Two photos that belong together: equal bytes ("exact"), one picture ("near") or one group of the user's."""
+    """Two photos that belong together: equal bytes ("exact"), one picture ("near") or one group of the user's.
 
-    kind: Literal["exact", "near", "group"]
+    Of "alike" ones only a network says so.
+    """
+
+    kind: Literal["exact", "near", "group", "alike"]
     file: str
     label: str
     part: Part

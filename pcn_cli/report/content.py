@@ -13,6 +13,7 @@ from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.photos import Unreadable
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.suspects import Suspect
 from pcn_cli.records.training import EpochRow
 
 
@@ -83,6 +84,7 @@ class ReportContent:
     looks: Mapping[str, LookMap] = field(default_factory=dict)
     overlays: Mapping[str, Path] = field(default_factory=dict)
     scan: ScanFacts | None = None
+    suspects: tuple[Suspect, ...] = ()
     reproduce: Reproduce | None = None
 
     def __post_init__(self) -> None:

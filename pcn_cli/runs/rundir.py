@@ -52,6 +52,16 @@ class RunDir:
         return self.root / "candidates.json"
 
     @property
+    def suspects(self) -> Path:
+        """The photos whose label may be wrong, the most suspect first."""
+        return self.root / "suspects.csv"
+
+    @property
+    def neighbours(self) -> Path:
+        """Photos of two parts that the network finds as good as the same."""
+        return self.root / "neighbours.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """Where training saves itself; gone once the run is finished, unless they are to be kept."""
         return self.root / "checkpoints"
@@ -150,6 +160,8 @@ class RunDir:
             here.confusion,
             here.candidates,
             here.findings,
+            here.suspects,
+            here.neighbours,
             here.attention,
             here.trust,
             here.history,

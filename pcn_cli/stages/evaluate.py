@@ -44,6 +44,8 @@ from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
+from pcn_cli.stages.suspects import doubt_predictions
+from pcn_cli.stages.suspects_file import write_suspects
 from pcn_cli.stages.trust import check_maps
 from pcn_cli.stages.trust_file import write_trust
 from pcn_cli.training.device import choose_device
@@ -159,6 +161,7 @@ def measure_rows(
         run.metrics,
         run.curves,
         run.findings,
+        run.suspects,
         run.trust,
     )
     hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label)
@@ -185,6 +188,8 @@ def measure_rows(
             raise DataError(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
+        if not config.multi_label and not run.suspects.is_file():  # nobody looked at all photos while training
+            write_suspects(run, doubt_predictions(predictions, config.classes))
         trust = None
         if hiding is not None:
             trust = check_maps(

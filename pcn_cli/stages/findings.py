@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pcn_cli.files.atomic import write_json
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
+from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
@@ -15,6 +16,8 @@ from pcn_cli.records.trust import Trust
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.leaks import check_scan_leaks
+from pcn_cli.stages.neighbours import read_neighbours
+from pcn_cli.stages.suspects_file import read_suspects
 
 
 def write_findings(
@@ -48,9 +51,12 @@ def write_findings(
         calibration=config.calibration,
         selection=config.selection,
         thresholds=config.thresholds,
+        suspects=read_suspects(run),
     )
     leaks = check_scan_leaks(scan, [*rows, *learned_from])
-    found = warnings_first((*leaks.findings(), *findings(facts), *(trust_findings(trust) if trust else ())))
+    neighbours = PhotoFacts(neighbours=read_neighbours(run))
+    told = (*leaks.findings(), *photo_findings(neighbours), *findings(facts))
+    found = warnings_first((*told, *(trust_findings(trust) if trust else ())))
     write_json(run.findings, [to_plain(finding) for finding in found])
     return found
 

@@ -29,6 +29,7 @@ from pcn_cli.stages.looks_file import read_looks
 from pcn_cli.stages.overlay_names import overlay_path
 from pcn_cli.stages.predictions_file import read_predictions
 from pcn_cli.stages.recipe_file import read_recipe
+from pcn_cli.stages.suspects_file import read_suspects
 
 
 def report(
@@ -102,6 +103,7 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
         },
         overlays=_overlays(run, predictions),
         scan=_scan_facts(run),
+        suspects=read_suspects(run),
         reproduce=Reproduce(
             command=shown_command(record.argv),
             recipe=run.recipe.read_text(encoding="utf-8"),

@@ -1,5 +1,6 @@
 """Train: the probe on cached tokens, then tuning; the better of the two by validation log-loss becomes the model."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from pcn_cli.data.augment import Augmentation
 from pcn_cli.data.loaders import PhotoBatches
-from pcn_cli.data.split import fingerprint, read_split
+from pcn_cli.data.neighbours import MOST_PHOTOS
+from pcn_cli.data.split import fingerprint, number_units, read_split
 from pcn_cli.files.atomic import write_with
 from pcn_cli.metrics.answers import collect_answers
 from pcn_cli.metrics.confidence import mean_average_precision
@@ -41,7 +43,10 @@ from pcn_cli.stages.history_file import read_history, write_history
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source
 from pcn_cli.stages.machine import loading_workers
+from pcn_cli.stages.neighbours import write_neighbours
 from pcn_cli.stages.replay import record_replay
+from pcn_cli.stages.suspects import doubt_by_features
+from pcn_cli.stages.suspects_file import write_suspects
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
 from pcn_cli.training.learner import copy_state
@@ -50,10 +55,11 @@ from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teaching import ask_teacher
-from pcn_cli.training.tokens import cache_tokens
+from pcn_cli.training.tokens import TokenCache, cache_tokens
 
 PROBE_PHOTOS = 20_000  # above this many the probe learns from a sample
 PROBE_SAMPLE = 10_000
+NEIGHBOUR_CELLS = 4  # a side: with the place of things told apart even a weak network compares well
 PROBE_PATIENCE = 10  # epochs without a better validation
 
 State = dict[str, Tensor]
@@ -140,7 +146,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         seed=recipe.seed,
     )
     config = replace(config, multi_label=any(row.multi_label for row in rows))
-    with recording_stage(run, "train", (run.model, run.history, run.candidates)):
+    with recording_stage(run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours)):
         work = Work(
             run=run,
             recipe=recipe,
@@ -227,6 +233,8 @@ def _probe(model: nn.Module, work: Work) -> State:
             features=np.concatenate([val_tokens.mean_features(), test_tokens.mean_features()]),
             classes=len(work.classes),
         )
+        if not work.config.multi_label:
+            _check_photos(work, [*sample, *work.part("val"), *work.part("test")], [*caches.values()], baseline.strength)
         plan = replace(
             _fit_plan(work),
             phase="probe",
@@ -268,6 +276,17 @@ def _probe(model: nn.Module, work: Work) -> State:
     )
     write_candidates(work.run, candidates)
     return result.best_state
+
+
+def _check_photos(work: Work, rows: Sequence[SplitRow], caches: Sequence[TokenCache], strength: float) -> None:
+    """Put into the run what the frozen trunk's tokens say of the photos: doubtful labels, pictures in two parts."""
+    units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
+    if len(rows) <= MOST_PHOTOS:
+        cells = np.concatenate([tokens.cell_features(NEIGHBOUR_CELLS) for tokens in caches])
+        write_neighbours(work.run, rows, cells, units)
+    features = np.concatenate([tokens.mean_features() for tokens in caches])
+    suspects = doubt_by_features(rows, features, units, classes=work.classes, strength=strength, seed=work.recipe.seed)
+    write_suspects(work.run, suspects)
 
 
 def _probe_sample(work: Work) -> list[SplitRow]:

@@ -137,20 +137,33 @@ def logistic_baseline(
         return _binary_baseline(
             train_features, train_targets, val_features=val_features, val_targets=val_targets, features=features
         )
-    present = np.unique(train_targets)
+    best: tuple[float, float, np.ndarray] | None = None
+    for strength in STRENGTHS if len(np.unique(train_targets)) > 1 else STRENGTHS[:1]:
+        guess = regress(train_features, train_targets, strength=strength, classes=classes)
+        loss = float(log_loss(val_targets, _off_zero(guess(val_features)), labels=np.arange(classes)))
+        if best is None or loss < best[0]:
+            best = (loss, strength, guess(features))
+    assert best is not None  # noqa: S101 - STRENGTHS is not empty
+    return Baseline(probabilities=best[2], strength=best[1])
+
+
+def regress(
+    features: np.ndarray, targets: np.ndarray, *, strength: float, classes: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A logistic regression on standardised features (N, C) that learned `targets`: from features to probabilities.
+
+    Classes without a photo get probability 0.
+
+    Raises:
+        DataError: there are no photos.
+    """
+    present = np.unique(targets)
     if len(present) == 0:
         raise DataError("there is no photo to train on")
     if len(present) == 1:
-        return Baseline(probabilities=_spread(np.ones((len(features), 1)), present, classes), strength=STRENGTHS[0])
-    best: tuple[float, float, np.ndarray] | None = None
-    for strength in STRENGTHS:
-        model = _fit_logistic(train_features, train_targets, strength)
-        guess = _spread(model.predict_proba(val_features), present, classes)
-        loss = float(log_loss(val_targets, _off_zero(guess), labels=np.arange(classes)))
-        if best is None or loss < best[0]:
-            best = (loss, strength, _spread(model.predict_proba(features), present, classes))
-    assert best is not None  # noqa: S101 - STRENGTHS is not empty
-    return Baseline(probabilities=best[2], strength=best[1])
+        return lambda other: _spread(np.ones((len(other), 1)), present, classes)
+    model = _fit_logistic(features, targets, strength)
+    return lambda other: _spread(model.predict_proba(other), present, classes)
 
 
 def _binary_baseline(

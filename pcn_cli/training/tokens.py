@@ -16,6 +16,7 @@ from typing import NamedTuple, Self, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.files.atomic import explain_os_error
@@ -66,6 +67,14 @@ class TokenCache:
         """The photos' tokens averaged over the grid, (N, C) float32."""
         pieces = [
             self.read(rows).mean(dim=(2, 3)).numpy()
+            for rows in np.array_split(np.arange(len(self)), len(self) // 256 + 1)
+        ]
+        return np.concatenate(pieces)
+
+    def cell_features(self, side: int) -> np.ndarray:
+        """The photos' tokens averaged over each of side × side cells of the grid, (N, side · side · C) float32."""
+        pieces = [
+            adaptive_avg_pool2d(self.read(rows), side).flatten(1).numpy()
             for rows in np.array_split(np.arange(len(self)), len(self) // 256 + 1)
         ]
         return np.concatenate(pieces)

@@ -4,6 +4,7 @@ from pcn_cli.metrics.findings import CHECKS, Facts, findings
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.suspects import Suspect
 
 
 def metric(value: float, low: float | None = None, high: float | None = None) -> Metric:
@@ -100,6 +101,21 @@ def test_a_temperature_that_was_not_fitted_is_a_note() -> None:
     assert findings(facts(calibration=Calibration(validation_photos=60, photos=30))) == ()
 
 
+def suspect(rank: int) -> Suspect:
+    return Suspect(
+        rank=rank, file=f"{rank}.jpg", split="train", label="daisy", suggested="roses", p_label=0.1, p_suggested=0.9
+    )
+
+
+def test_suspect_labels_are_named_the_most_suspect_first() -> None:
+    (found,) = findings(facts(suspects=[suspect(rank) for rank in range(1, 11)]))
+
+    assert (found.severity, found.title) == ("note", "10 photos may have a wrong label")
+    assert found.evidence.startswith("The most suspect first: 1.jpg (daisy, looks like roses), 2.jpg ")
+    assert found.evidence.endswith(", and 2 more.")
+    assert "suspects.csv" in found.remedy
+
+
 def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
     found = findings(
         facts(
@@ -110,10 +126,11 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
             candidates=[Candidate(name="probe", val_log_loss=0.1), Candidate(name="tuned", val_log_loss=0.2)],
             calibration=Calibration(validation_photos=3, photos=0),
             selection=Selection(target=0.9, photos=3),
+            suspects=[suspect(1)],
             thresholds=(ClassThreshold(label="ash"),),
         )
     )
 
     assert len(found) == len(CHECKS)
-    assert [one.severity for one in found] == ["warning"] * 5 + ["note"] * 3
+    assert [one.severity for one in found] == ["warning"] * 5 + ["note"] * 4
     assert all(one.remedy for one in found)

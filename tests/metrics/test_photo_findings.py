@@ -62,7 +62,9 @@ def test_a_picture_with_two_sets_of_labels_is_told_with_both() -> None:
 
 def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
     unwell = health(small_classes=("elm",), against_flipping=("left",))
-    found = photo_findings(PhotoFacts(leaks=[tie()], conflicts=[tie()], alike=30, health=unwell))
-    assert len(found) == len(PHOTO_CHECKS) == 5
-    assert [one.severity for one in found] == ["warning"] * 4 + ["note"]
+    found = photo_findings(
+        PhotoFacts(leaks=[tie()], conflicts=[tie()], alike=30, neighbours=[tie(kind="alike")], health=unwell)
+    )
+    assert len(found) == len(PHOTO_CHECKS) == 6
+    assert [one.severity for one in found] == ["warning"] * 5 + ["note"]
     assert all(one.remedy for one in found)

@@ -16,6 +16,7 @@ from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.suspects import Suspect
 from pcn_cli.records.training import EpochRow
 from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
@@ -107,6 +108,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             Finding(severity="warning", title=name("a warning"), evidence=name("seen")),
         ),
         history=tuple(epochs),
+        suspects=invent_suspects(base, name),
         figures={name("history"): SVG},
         scan=ScanFacts(
             parts={"train": dict.fromkeys(base.classes, 5), "test": dict.fromkeys(base.classes, n // 3)},
@@ -119,6 +121,22 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             versions={"pcn": name("0.1")},
             facts=(("device", name("cpu")),),
         ),
+    )
+
+
+def invent_suspects(base: ReportContent, name: Callable[[str], str]) -> tuple[Suspect, ...]:
+    """Two photos of the training part whose label is in doubt."""
+    return tuple(
+        Suspect(
+            rank=rank,
+            file=name(f"doubtful-{rank}.jpg"),
+            split="train",
+            label=base.classes[0],
+            suggested=base.classes[rank],
+            p_label=0.02 * rank,
+            p_suggested=0.9,
+        )
+        for rank in (1, 2)
     )
 
 

@@ -29,6 +29,7 @@ FIXED_FILES = {
     "findings.json",
     "history.csv",
     "metrics.json",
+    "neighbours.csv",
     "model/config.json",
     "model/model.safetensors",
     "model/replay.json",
@@ -40,6 +41,8 @@ FIXED_FILES = {
     "run.log",
     "scan.json",
     "split.csv",
+    "suspects.csv",
+    "trust.json",
     "unreadable.csv",
 }
 

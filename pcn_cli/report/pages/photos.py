@@ -1,4 +1,4 @@
-"""Photos: how many of each class went where, and which files could not be used."""
+"""Photos: how many of each class went where, which files could not be used, which labels to look at."""
 
 from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
@@ -6,12 +6,13 @@ from pcn_cli.report.words import clean, display_names, hide_paths
 
 MOST_FILES = 200
 MOST_CLASSES = 100
+MOST_SUSPECTS = 50
 
 
 def view_photos(draft: Draft) -> dict[str, object] | None:
     """The values of templates/photos.html; None where nothing is known of the photos."""
-    scan, missing = draft.content.scan, draft.without_picture
-    if scan is None and not missing:
+    scan, missing, suspects = draft.content.scan, draft.without_picture, draft.content.suspects
+    if scan is None and not missing and not suspects:
         return None
     unreadable = scan.unreadable if scan else ()
     shown = display_names([entry.file for entry in unreadable])
@@ -26,6 +27,11 @@ def view_photos(draft: Draft) -> dict[str, object] | None:
         "unreadable": [(f, hide_paths(e.reason)) for f, e in zip(shown, unreadable, strict=True)][:MOST_FILES],
         "unreadable_count": len(unreadable),
         "ignored": scan.ignored if scan else 0,
+        "suspects": [
+            (file, one.split, clean(one.label), clean(one.suggested), one.p_label, one.p_suggested)
+            for file, one in zip(display_names([one.file for one in suspects]), suspects, strict=True)
+        ][:MOST_SUSPECTS],
+        "suspects_count": len(suspects),
         "missing": [row.file for row in missing[:MOST_FILES]],
         "missing_count": len(missing),
     }

@@ -1,0 +1,48 @@
+"""Labels that out-of-sample answers contradict are found, the most doubtful first."""
+
+import numpy as np
+import pytest
+
+from pcn_cli.metrics.suspects import find_doubts
+
+EVERY = np.ones(6, dtype=bool)
+TARGETS = np.array([0, 0, 0, 1, 1, 1])
+FIRST = np.array([0.9, 0.8, 0.1, 0.1, 0.45, 0.75])  # the probability of class 0
+PROBABILITIES = np.stack([FIRST, 1 - FIRST], axis=1)
+
+
+def test_photos_that_are_confidently_of_another_class_come_by_falling_doubt() -> None:
+    # Class 0 is believed from the mean 0.6 on, class 1 from (0.9 + 0.55 + 0.25) / 3.
+    doubts = find_doubts(TARGETS, PROBABILITIES, judged=EVERY)
+    assert doubts.places.tolist() == [2, 5]
+    assert doubts.suggested.tolist() == [1, 0]
+
+
+def test_a_photo_that_is_of_no_class_for_certain_is_not_doubted() -> None:
+    probabilities = PROBABILITIES.copy()
+    probabilities[2] = 0.45, 0.55  # less sure than the photos of class 1 are on average
+    assert find_doubts(TARGETS, probabilities, judged=EVERY).places.tolist() == [5]
+
+
+def test_photos_that_cannot_be_judged_are_neither_named_nor_counted() -> None:
+    judged = np.array([True, True, False, True, True, True])
+    doubts = find_doubts(TARGETS, PROBABILITIES, judged=judged)
+    assert doubts.places.tolist() == []  # without the third photo class 0 is believed from 0.85 on only
+    assert find_doubts(TARGETS, PROBABILITIES, judged=~EVERY).places.size == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_that_were_changed_are_found_among_many_classes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 20, 2_000)
+    scores = rng.normal(0, 1, (2_000, 20))
+    scores[np.arange(2_000), truth] += 4
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    changed = rng.choice(2_000, 100, replace=False)
+    labels = truth.copy()
+    labels[changed] = (truth[changed] + rng.integers(1, 20, 100)) % 20
+    doubts = find_doubts(labels, probabilities, judged=np.ones(2_000, dtype=bool))
+    found = np.isin(doubts.places[:50], changed)
+    assert found.mean() >= 0.9
+    right = doubts.suggested[:50] == truth[doubts.places[:50]]
+    assert right[found].mean() >= 0.9
