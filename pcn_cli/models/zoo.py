@@ -88,15 +88,21 @@ def find_card(name: str) -> Card:
         ModelError: there is none; the message offers the nearest names.
     """
     wanted = name.strip().lower()
-    for card in CARDS:
-        if wanted in (card.name, card.full_name, *card.aliases):
-            return card
-    for card in CARDS:
-        if wanted == card.architecture:
-            return card
+    if found := _look_up(wanted):
+        return found
     names = [known for card in CARDS for known in (card.name, *card.aliases, card.full_name)]
     near = get_close_matches(wanted, names, n=3, cutoff=0.5) or [card.name for card in CARDS[:3]]
     raise ModelError(f"there is no model called {name!r}; near: {', '.join(near)}", "pcn models list")
+
+
+def is_card(name: str) -> bool:
+    """Whether `find_card` knows that name."""
+    return _look_up(name.strip().lower()) is not None
+
+
+def _look_up(wanted: str) -> Card | None:
+    exact = (card for card in CARDS if wanted in (card.name, card.full_name, *card.aliases))
+    return next(exact, None) or next((card for card in CARDS if wanted == card.architecture), None)
 
 
 def card_of_file(file_name: str) -> Card | None:

@@ -64,3 +64,9 @@ class ModelConfig:
     def cuts(self) -> tuple[float, ...]:
         """The probability from which on a photo gets each class, in the order of the classes."""
         return tuple(one.threshold for one in self.thresholds) or (0.5,) * len(self.classes)
+
+    def withholds(self, confidence: float) -> bool | None:
+        """Whether an answer of this confidence is "unknown"; None where the model has no threshold."""
+        if self.selection is None or self.selection.threshold is None:
+            return None
+        return self.selection.declines(confidence)

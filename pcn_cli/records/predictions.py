@@ -81,7 +81,8 @@ class Prediction:
 
     With `multi_label` the label and the prediction join all classes, of which there may be none, each class has a
     probability of its own, and `confidence` is that of the least sure decision. Only a photo with a label has a split.
-    `hiding` is None where nothing was hidden: with `multi_label`, and in runs of older versions.
+    `hiding` is None where nothing was hidden: with `multi_label`, and in runs of older versions. `unknown` tells
+    whether the model's threshold withholds the answer; None where it has none.
     """
 
     file: str
@@ -93,6 +94,7 @@ class Prediction:
     label: str = ""
     multi_label: bool = False
     hiding: HidingNumbers | None = None
+    unknown: bool | None = None
 
     @property
     def correct(self) -> bool | None:

@@ -4,12 +4,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.errors import ModelError
+from pcn_cli.errors import ModelError, RecipeError
+from pcn_cli.models.folder import CONFIG
 from pcn_cli.models.weights import Fetched, get_weights, verify_weights, weights_cache
 from pcn_cli.models.weights import import_weights as convert
-from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card
+from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, is_card
 from pcn_cli.records.codec import to_plain
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import check_model, read_record, require
 from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.replay import replay_model
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -63,20 +67,39 @@ def import_model(path: Path, name: str | None = None) -> dict[str, Any]:
     return {"name": card.name if card else None, **_plain(convert(path, cache=weights_cache(), card=card))}
 
 
-def verify_models(names: list[str]) -> list[dict[str, Any]]:
-    """Whether stored weights still are what was recorded: of these cards, or of all that are in the cache.
+def verify_models(names: list[str], *, images: str | Path | None = None) -> list[dict[str, Any]]:
+    """Whether models still are what was recorded: cards in the cache by their hash, runs and model folders by a replay.
+
+    Without `names` all that are in the cache. A run's photos are looked for in its own photo folder, or in `images`.
 
     Raises:
-        ModelError: there is no such card.
+        ModelError: there is no such model, or it keeps nothing to replay. DataError: `images` is no folder.
+        RecipeError: `images` is given, and no run or model folder.
     """
-    cards = [find_card(name) for name in names] if names else [card for card in CARDS if card.url or card.bundled]
-    checks = [{"name": card.name, **_check(card)} for card in cards]
-    return [check for check in checks if names or check["state"] != "not in the cache"]
+    folders = [name for name in names if _is_folder(name)]
+    if images is not None and not folders:
+        raise RecipeError(
+            "--images has no effect without a run or a model folder", "pcn models verify RUN --images DIR"
+        )
+    if not names:
+        stored = [_verify_card(card) for card in CARDS if card.url or card.bundled]
+        return [check for check in stored if check["state"] != "not in the cache"]
+    return [
+        _verify_folder(Path(name), None if images is None else Path(images))
+        if name in folders
+        else _verify_card(find_card(name))
+        for name in names
+    ]
 
 
 def refuse_damaged(checks: list[dict[str, Any]]) -> None:
     """Raise a ModelError for the first damaged file, naming both hashes."""
     for check in checks:
+        if check.get("problem"):
+            raise ModelError(
+                f"{check['path']} does not prove itself: {check['problem']}",
+                "bring its files back from a copy, or train again",
+            )
         if check["state"] == "damaged":
             raise ModelError(
                 f"{check['path']} is damaged: its sha256 is {check['found']}, recorded was {check['expected']}",
@@ -95,6 +118,36 @@ def describe(card: Card) -> dict[str, Any]:
         "parameters": card.parameters,
         "minimum_bytes": card.minimum_bytes,
     }
+
+
+def _is_folder(name: str) -> bool:
+    """Whether `name` is a run or a model folder; the name of a card comes before a folder's."""
+    path = Path(name)
+    return not is_card(name) and ((path / "run.json").is_file() or (path / CONFIG).is_file())
+
+
+def _verify_card(card: Card) -> dict[str, Any]:
+    return {"name": card.name, **_check(card)}
+
+
+def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
+    run = RunDir(path) if (path / "run.json").is_file() else None
+    folder = require(run, run.model, f"finish it with `pcn finetune --resume {path}`") if run else path
+    if run and images is None and Path(own := read_record(run).photos).is_dir():
+        images = Path(own)
+    replayed = replay_model(folder, images=images)
+    problem = replayed.problem or (_changed(run) if run else "")
+    state = "damaged" if problem else "verified"
+    return {"name": str(path), "state": state, "path": str(folder), **to_plain(replayed), "problem": problem}
+
+
+def _changed(run: RunDir) -> str:
+    """Which file of the model is not the one that the run recorded; empty where all are."""
+    try:
+        check_model(run)
+    except ModelError as error:
+        return error.message
+    return ""
 
 
 def _check(card: Card) -> dict[str, Any]:

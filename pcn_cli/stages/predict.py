@@ -178,7 +178,7 @@ def _holding_folders(paths: Sequence[Path]) -> set[Path]:
 
 def _answer(one: Scored, config: ModelConfig, *, top: int) -> Answer:
     prediction, ranked = one.prediction, _ranked(one, config)
-    unknown = config.selection is not None and config.selection.declines(prediction.confidence)
+    unknown = bool(prediction.unknown)
     return Answer(
         file=prediction.file,
         label=UNKNOWN if unknown else prediction.predicted,

@@ -13,12 +13,14 @@ from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Predict
 
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
 _WRONG = "wrong_labels"  # stands only in tables of several labels
+_UNKNOWN = "unknown"  # stands only in tables of models that have a threshold
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
     """Put `predictions` at `path` as a table; `correct` is 1 or 0, empty where there is no label."""
     several = any(prediction.multi_label for prediction in predictions)
-    fixed = (*_FIXED, _WRONG) if several else _FIXED
+    withheld = any(prediction.unknown is not None for prediction in predictions)
+    fixed = (*_FIXED, *[_WRONG] * several, *[_UNKNOWN] * withheld)
     header = (*fixed, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
     write_csv(path, header, (_row(prediction) for prediction in predictions))
 
@@ -33,6 +35,8 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
                 "label": prediction.labels if prediction.split else None,
                 "predicted": prediction.predicted_labels,
             }
+        if prediction.unknown is not None:
+            fixed[_UNKNOWN] = prediction.unknown
         numbers = {name: getattr(prediction.attention, name) for name in AttentionNumbers.names()}
         hiding = {name: getattr(prediction.hiding, name, None) for name in HidingNumbers.names()}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
@@ -45,8 +49,8 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
     numbers = AttentionNumbers.names()
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header = next(csv.reader(file))
-    several = header[len(_FIXED)] == _WRONG
-    first = len(_FIXED) + several
+    several, withheld = header[len(_FIXED)] == _WRONG, header[len(_FIXED)] == _UNKNOWN
+    first = len(_FIXED) + (several or withheld)  # a model of several labels has no threshold to withhold by
     hiding = HidingNumbers.names()
     behind = len(numbers) + (len(hiding) if tuple(header[-len(hiding) :]) == hiding else 0)
     classes = tuple(name.removeprefix("p_") for name in header[first : len(header) - behind])
@@ -63,6 +67,7 @@ def _row(prediction: Prediction) -> list[str | float | int]:
         prediction.confidence,
         correct,
         *_wrong_labels(prediction),
+        *([] if prediction.unknown is None else [int(prediction.unknown)]),
         *prediction.probabilities,
         *(getattr(prediction.attention, name) for name in AttentionNumbers.names()),
         *(prediction.hiding.cells() if prediction.hiding else [""] * len(HidingNumbers.names())),
@@ -90,4 +95,5 @@ def _prediction(
         multi_label=multi_label,
         attention=AttentionNumbers(**{name: float(row[name]) for name in numbers}),
         hiding=HidingNumbers.from_cells(row),
+        unknown=row[_UNKNOWN] == "1" if _UNKNOWN in row else None,
     )

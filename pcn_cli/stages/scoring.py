@@ -105,6 +105,7 @@ def score_photos(
                         looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
                     ),
                     hiding=getattr(hidden[row], "numbers", None),
+                    unknown=config.withholds(float(probabilities[row, best[row]])),
                 ),
             )
 

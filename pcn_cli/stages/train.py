@@ -44,6 +44,7 @@ from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source
 from pcn_cli.stages.machine import loading_workers
 from pcn_cli.stages.neighbours import write_neighbours
+from pcn_cli.stages.replay import record_replay
 from pcn_cli.stages.suspects import doubt_by_features
 from pcn_cli.stages.suspects_file import write_suspects
 from pcn_cli.training.device import choose_device
@@ -177,6 +178,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
             listener=listener,
         )
         save_model_folder(run.model, model, calibrated)
+        record_replay(run.model, work.part("val"), root=work.root)
         update_record(run, kept=kept)
 
 

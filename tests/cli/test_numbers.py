@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, f1_score, log_loss
 
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.stages.predictions_file import read_predictions
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 CLASSES = ("blue", "green", "red")
@@ -77,6 +78,12 @@ def test_every_number_is_the_same_everywhere(pcn, photos, tiny_model, tmp_path):
     assert values["log_loss"] == pytest.approx(log_loss(labels, p, labels=CLASSES))
     assert values["brier"] == pytest.approx(brier_score_loss(labels, p, labels=CLASSES))
     given = p.max(axis=1) >= values["threshold"]
+    assert [row["unknown"] for row in rows] == [str(int(not one)) for one in given]
+    assert {row["unknown"] for row in rows} == {"0", "1"}
+    lines = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    assert [line["unknown"] for line in lines] == [row["unknown"] == "1" for row in rows]
+    assert [one.unknown for one in read_predictions(run / "predictions.csv")[0]] == [not one for one in given]
+    assert read_predictions(run / "predictions.csv")[1] == CLASSES
     assert values["threshold_coverage"] == pytest.approx(given.mean())
     assert values["threshold_accuracy"] == pytest.approx(right[given].mean())
     (level, _) = curves["conformal"]

@@ -32,6 +32,7 @@ FIXED_FILES = {
     "neighbours.csv",
     "model/config.json",
     "model/model.safetensors",
+    "model/replay.json",
     "per_class.csv",
     "predictions.csv",
     "predictions.jsonl",

@@ -94,27 +94,53 @@ def import_weights(
     _show(import_model(file, name), json=json)
 
 
-@models.command("verify", epilog=examples("pcn models verify", "pcn models verify s60 --json"))
+@models.command(
+    "verify",
+    epilog=examples(
+        "pcn models verify",
+        "pcn models verify s60 --json",
+        "pcn models verify runs/my_images-s60-1",
+        "pcn models verify ./model --images ./my_images",
+    ),
+)
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Models; all in the cache when none is given.", metavar="[NAME…]")
+        list[str] | None,
+        typer.Argument(help="Cards, runs or model folders; all in the cache when none is given.", metavar="[NAME…]"),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Where to look for a model's photos; otherwise in its run's.", metavar="DIR")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check that stored weights still have the hashes that were recorded; exits 4 where one has not."""
+    """Check that models still are what they were; exits 4 where one is not.
+
+    Published weights by their hash. A run or model folder scores up to 16 of its validation photos again, found by
+    their content, or a made-up picture where there are none, and the scores are compared.
+    """
     from pcn_cli.stages.models import refuse_damaged, verify_models
 
-    checks = verify_models(names or [])
+    checks = verify_models(names or [], images=images)
     if json:
         print_json(checks)
     elif checks:
-        table = new_table("name", "state", "sha256", "file")
+        table = new_table("name", "state", "sha256", "compared", "largest difference#", "file")
         for check in checks:
-            table.add_row(check["name"], check["state"], check["found"][:16], safe(check["path"]))
+            compared, difference = _compared(check)
+            row = (safe(check["name"]), check["state"], check["found"][:16], compared, difference)
+            table.add_row(*row, safe(check["path"]))
         out.print(table)
     else:
         say("there are no weights in the cache yet; get some with `pcn models get s60`")
     refuse_damaged(checks)
+
+
+def _compared(check: dict[str, Any]) -> tuple[str, str]:
+    """What was compared, and the largest difference with what it may be."""
+    if check.get("largest_difference") is None:
+        return "hash", ""
+    what = "a made-up picture" if check["synthetic"] else f"{check['photos']} of {check['known']} photos"
+    return what, f"{check['largest_difference']:.1e} (of {check['tolerance']:.0e})"
 
 
 def _show(got: dict[str, Any], *, json: bool) -> None:
