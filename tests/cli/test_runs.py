@@ -51,7 +51,7 @@ def test_json_rows_are_objects(pcn, runs):
     del rows["fruit-2"]["bytes"]
     assert rows["fruit-2"] == {
         "name": "fruit-2", "status": "finished", "card": "tiny", "created": "2025-01-02T10:00:00+00:00",
-        "accuracy": 0.9, "photos": 40, "latest": True,
+        "accuracy": 0.9, "mean_average_precision": None, "photos": 40, "latest": True,
     }  # fmt: skip
 
 
