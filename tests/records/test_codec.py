@@ -149,7 +149,8 @@ def test_classes_are_counted_in_the_order_of_their_names() -> None:
 
 @pytest.mark.parametrize(("label", "correct"), [("rose", True), ("tulip", False), ("", None)])
 def test_a_prediction_is_right_wrong_or_unknown(label: str, correct: bool | None) -> None:
-    assert replace(example_record(Prediction), label=label, predicted="rose").correct is correct
+    prediction = replace(example_record(Prediction), multi_label=False)
+    assert replace(prediction, label=label, predicted="rose").correct is correct
 
 
 @pytest.mark.parametrize(
