@@ -21,7 +21,7 @@ PAIRS = 30
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Box]]:
     """Photos of one thing each, and photos of two with the boxes around them."""
     folder = tmp_path_factory.mktemp("drawn")
-    draw_photos(folder / "single", {"train": 24, "val": 8, "test": 4}, seed=0)
+    draw_photos(folder / "single", {"train": 40, "val": 10, "test": 10}, seed=0)
     return folder / "single", folder / "pairs", draw_pairs(folder / "pairs", PAIRS, seed=1)
 
 
@@ -64,7 +64,7 @@ def test_each_class_looks_at_its_own_thing_where_two_stand_in_one_photo(
     drawn: tuple[Path, Path, list[Box]], tmp_path: Path
 ) -> None:
     single, pairs, boxes = drawn
-    settings = ["explain.overlays=0", "train.probe_epochs=30"]
+    settings = ["explain.overlays=0"]
     outcome = pcn_cli.finetune(
         single, model="nano", tune="probe", pooling="per-class", settings=settings, output=tmp_path / "run"
     )
