@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pcn_cli.records.curves import Curves
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.records.photos import Photo, Tie, Unreadable
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.preprocessing import Placement
 from pcn_cli.records.suspects import Suspect
@@ -37,13 +37,19 @@ class Baseline:
 class ScanFacts:
     """What became of the files: `parts` counts photos by part and class, `ignored` files never taken for a photo.
 
-    `photos` counts them by part: where they have several labels, that is not the sum over the classes.
+    `photos` counts them by part: where they have several labels, that is not the sum over the classes. `leaks` are
+    photos that belong with one of an earlier part, `conflicts` pictures under two labels, `copies` pictures that are
+    there a second time, each with the other photo; `files` is what the scan says of the predicted photos, by file.
     """
 
     parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     photos: Mapping[str, int] = field(default_factory=dict)
     unreadable: tuple[Unreadable, ...] = ()
     ignored: int = 0
+    leaks: tuple[Tie, ...] = ()
+    conflicts: tuple[Tie, ...] = ()
+    copies: tuple[Tie, ...] = ()
+    files: Mapping[str, Photo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +69,7 @@ class ReportContent:
     Text may be hostile and paths may be absolute: the page escapes the one and shortens the other. `classes` are in the
     order of each prediction's probabilities. `figures` are SVG documents by name; `overlays` (for readers without
     JavaScript) and `looks` (painted in the browser) belong to predictions by `file`. `part` is what was measured, such
-    as "test"; it is empty for new images.
+    as "test"; it is empty for new images. `model` is what the model folder says of itself.
     """
 
     title: str
@@ -84,6 +90,7 @@ class ReportContent:
     looks: Mapping[str, LookMap] = field(default_factory=dict)
     overlays: Mapping[str, Path] = field(default_factory=dict)
     scan: ScanFacts | None = None
+    model: ModelConfig | None = None
     suspects: tuple[Suspect, ...] = ()
     reproduce: Reproduce | None = None
 
@@ -103,3 +110,8 @@ class ReportContent:
     def multi_label(self) -> bool:
         """Whether a photo may have several labels."""
         return any(prediction.multi_label for prediction in self.predictions)
+
+    @property
+    def copies(self) -> tuple[Tie, ...]:
+        """Pictures that are there a second time, in any part."""
+        return self.scan.copies if self.scan else ()

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pcn_cli.report.content import ReportContent
+from pcn_cli.report.marks import Mark
+from pcn_cli.report.pairs import PairList
 from pcn_cli.report.rows import Row, Rows
 
 
@@ -27,7 +29,10 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What the pages are drawn from; `pictures` and `overlays` are by row number, a missing one could not be opened."""
+    """What the pages are drawn from; `pictures` and `overlays` are by row number, a missing one could not be opened.
+
+    `seen` holds the pictures of the pairs, as paths in the report by file.
+    """
 
     content: ReportContent
     rows: Rows
@@ -35,6 +40,9 @@ class Draft:
     overlays: frozenset[int] = frozenset()
     figures: tuple[Figure, ...] = ()
     full_lift: float = 8.0
+    marks: tuple[Mark, ...] = ()
+    pairs: tuple[PairList, ...] = ()
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def without_picture(self) -> tuple[Row, ...]:

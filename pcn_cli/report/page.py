@@ -12,8 +12,22 @@ from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.index import PAGES
 
 HERE = Path(__file__).parent
-SCRIPTS = ("data", "address", "maps", "tiles", "gallery", "prediction", "tables", "confidence", "pages")
-STYLES = ("base", "overview", "gallery", "prediction", "tables", "confidence", "print")
+SCRIPTS = (
+    "data",
+    "address",
+    "marks",
+    "decisions",
+    "maps",
+    "tiles",
+    "gallery",
+    "classes",
+    "spreads",
+    "prediction",
+    "tables",
+    "confidence",
+    "pages",
+)
+STYLES = ("base", "overview", "gallery", "classes", "prediction", "tables", "confidence", "health", "print")
 
 
 def render_page(draft: Draft) -> str:

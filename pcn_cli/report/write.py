@@ -4,26 +4,29 @@ Files are named by number, never by class or photo. Memory does not grow with th
 hundred bytes for each.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image
 
 from pcn_cli.errors import PcnError
 from pcn_cli.files.folder import NewFolder, replacing_folder
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.predictions import AttentionNumbers
 from pcn_cli.report.chunks import chunk
-from pcn_cli.report.content import LookMap, ReportContent
+from pcn_cli.report.classmaps import MeanMaps
+from pcn_cli.report.columns import columns
+from pcn_cli.report.content import ReportContent
+from pcn_cli.report.details import detail_chunks
 from pcn_cli.report.draft import Draft, Figure, Picture
-from pcn_cli.report.lookmaps import ScaleTop, as_text, encode_look
+from pcn_cli.report.lookmaps import ScaleTop
+from pcn_cli.report.marks import find_marks
 from pcn_cli.report.page import render_page
+from pcn_cli.report.pairs import PairList, files_of, list_pairs
 from pcn_cli.report.pictures import as_webp
 from pcn_cli.report.rows import Row, Rows, build_rows
 from pcn_cli.report.words import metric_title
 
 OpenPhoto = Callable[[str], Image.Image]
-DETAILS = 200  # predictions per data/detail-N.js
+PAIR_SIDE = 384
 
 
 def write_report(
@@ -62,9 +65,11 @@ def write_report(
                 pictures[row.number] = picture
             if on_picture is not None:
                 on_picture(row.number + 1, len(rows.all))
-        top = ScaleTop()
-        for number, details in _detail_chunks(content, rows, top):
+        top, means = ScaleTop(), MeanMaps()
+        for number, details in detail_chunks(content, rows, top, means):
             new.put(f"data/detail-{number}.js", chunk(f"detail-{number}", details))
+        new.put("data/classes.js", chunk("classes", means.plain(rows.names)))
+        pairs = list_pairs(content.scan)
         draft = Draft(
             content=content,
             rows=rows,
@@ -72,8 +77,11 @@ def write_report(
             overlays=frozenset(row.number for row in rows.front if _put_overlay(new, row, content, thumbnail)),
             figures=tuple(_put_figures(new, content)),
             full_lift=top.value,
+            marks=find_marks(content, rows),
+            pairs=pairs,
+            seen=_put_pairs(new, pairs, rows, pictures, open_photo),
         )
-        new.put("data/rows.js", chunk("rows", _columns(draft)))
+        new.put("data/rows.js", chunk("rows", columns(draft)))
         new.put("index.html", render_page(draft).encode("utf-8"))
     return folder / "index.html"
 
@@ -104,91 +112,23 @@ def _put_overlay(new: NewFolder, row: Row, content: ReportContent, thumbnail: in
     return True
 
 
+def _put_pairs(
+    new: NewFolder, pairs: tuple[PairList, ...], rows: Rows, pictures: dict[int, Picture], open_photo: OpenPhoto
+) -> dict[str, str]:
+    """The pictures of the pairs by file: those of the rows where they are there, new ones of the others."""
+    seen = {row.source: f"img/{row.number}.webp" for row in rows.all if row.number in pictures}
+    for number, file in enumerate(file for file in files_of(pairs) if file not in seen):
+        try:
+            with open_photo(file) as photo:
+                new.put(f"img/pair-{number}.webp", as_webp(photo, longest=PAIR_SIDE)[0])
+        except (PcnError, OSError):
+            continue
+        seen[file] = f"img/pair-{number}.webp"
+    return {file: seen[file] for file in files_of(pairs) if file in seen}
+
+
 def _put_figures(new: NewFolder, content: ReportContent) -> Iterator[Figure]:
     for number, (name, svg) in enumerate(content.figures.items()):
         path = f"figures/{number}.svg"
         new.put(path, svg.encode("utf-8", "replace"))
         yield Figure(name=name, title=metric_title(name), path=path)
-
-
-def _detail_chunks(content: ReportContent, rows: Rows, top: ScaleTop) -> Iterator[tuple[int, list[object]]]:
-    index = {name: number for number, name in enumerate(rows.names)}
-    for first in range(0, len(rows.all), DETAILS):
-        yield (
-            first // DETAILS,
-            [
-                {
-                    "top": [[index[name], round(p, 5)] for name, p in row.top],
-                    "numbers": [_plain(getattr(row.attention, name)) for name in AttentionNumbers.names()],
-                    **placed_look(content.looks.get(row.source), content.patch_grid, top),
-                }
-                for row in rows.all[first : first + DETAILS]
-            ],
-        )
-
-
-def placed_look(look: LookMap | None, patch_grid: PatchGrid, top: ScaleTop) -> dict[str, object]:
-    """The map's bytes, its grid (h, w), and where patch columns and rows lie as shares of the picture's sides.
-
-    Patch (r, c) is centred at (x + c · dx, y + r · dy); `seen` is what the network saw (left, top, right, bottom).
-    """
-    if look is None:
-        return {}
-    bytes_ = encode_look(look.values)
-    top.add(bytes_)
-    at = look.placement
-    left, upper, right, lower = at.box
-    # Shares of the picture: the browser then needs no pixels of the original.
-    per_x = (right - left) / at.input_width / at.width
-    per_y = (lower - upper) / at.input_height / at.height
-    start = [left / at.width + patch_grid.offset * per_x, upper / at.height + patch_grid.offset * per_y]
-    step = [patch_grid.stride * per_x, patch_grid.stride * per_y]
-    seen = [left / at.width, upper / at.height, right / at.width, lower / at.height]
-    return {
-        "map": as_text(bytes_),
-        "grid": list(bytes_.shape),
-        "start": [round(share, 6) for share in start],
-        "step": [round(share, 6) for share in step],
-        "seen": [round(share, 5) for share in seen],
-        "size": [at.width, at.height],
-    }
-
-
-def _columns(draft: Draft) -> dict[str, object]:
-    """What filters, sorting and tiles need of every prediction, as columns."""
-    rows, index = draft.rows, {name: number for number, name in enumerate(draft.rows.names)}
-    pictures = [draft.pictures.get(row.number) for row in rows.all]
-    return {
-        "names": rows.names,
-        "labelled": rows.labelled,
-        "full": round(draft.full_lift, 3),
-        "details": DETAILS,
-        "file": [row.file for row in rows.all],
-        **_label_columns(draft, index),
-        "confidence": [_plain(row.confidence) for row in rows.all],
-        "loss": [_plain(row.loss) for row in rows.all],
-        "mass50": [_plain(row.attention.mass50) for row in rows.all],
-        "border": [_plain(row.attention.border_share) for row in rows.all],
-        "mapped": [int(row.source in draft.content.looks) for row in rows.all],
-        "width": [picture.width if picture else 0 for picture in pictures],
-        "height": [picture.height if picture else 0 for picture in pictures],
-        "large": [int(picture.large) if picture else 0 for picture in pictures],
-    }
-
-
-def _label_columns(draft: Draft, index: Mapping[str, int]) -> dict[str, object]:
-    """Places among the names: one each and −1 where there is no label; of several labels a list, and null."""
-    rows = draft.rows.all
-    if draft.content.multi_label:
-        label = [None if row.labels is None else [index[name] for name in row.labels] for row in rows]
-        return {"several": True, "label": label, "predicted": [[index[name] for name in row.answers] for row in rows]}
-    return {
-        "several": False,
-        "label": [index[row.label] if row.label else -1 for row in rows],
-        "predicted": [index[row.predicted] for row in rows],
-    }
-
-
-def _plain(value: float | None) -> float | None:
-    """The number rounded for the page; None where it is not finite."""
-    return round(value, 5) if value is not None and abs(value) < float("inf") else None

@@ -82,6 +82,11 @@ class RunDir:
         return self.root / "model"
 
     @property
+    def model_config(self) -> Path:
+        """What the model says of itself."""
+        return self.root / "model" / "config.json"
+
+    @property
     def predictions(self) -> Path:
         """A row per photo of the test part."""
         return self.root / "predictions.csv"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pcn_cli.data.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.data.open_image import open_photo
 from pcn_cli.data.split import read_split
 from pcn_cli.errors import RecipeError
@@ -14,7 +15,8 @@ from pcn_cli.files.locks import hold_folder
 from pcn_cli.records.codec import from_plain
 from pcn_cli.records.curves import Curves
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
-from pcn_cli.records.photos import PARTS, Part, SplitRow, Unreadable
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import PARTS, Part, Photo, SplitRow, Unreadable
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.run import RunRecord
 from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
@@ -102,8 +104,9 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
             for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
         },
         overlays=_overlays(run, predictions),
-        scan=_scan_facts(run),
+        scan=_scan_facts(run, predictions),
         suspects=read_suspects(run),
+        model=from_plain(ModelConfig, _json(run.model_config, {})) if run.model_config.is_file() else None,
         reproduce=Reproduce(
             command=shown_command(record.argv),
             recipe=run.recipe.read_text(encoding="utf-8"),
@@ -151,13 +154,20 @@ def _overlays(run: RunDir, predictions: tuple[Prediction, ...]) -> dict[str, Pat
     return {file: path for file, path in paths.items() if path.is_file()}
 
 
-def _scan_facts(run: RunDir) -> ScanFacts:
+def _scan_facts(run: RunDir, predictions: tuple[Prediction, ...]) -> ScanFacts:
     rows = read_split(run.split) if run.split.is_file() else ()
+    scan = _json(run.scan, {})
+    near = scan.get("near_duplicates", [])  # runs of the first version have none
+    shown = {prediction.file for prediction in predictions}
     return ScanFacts(
         parts={part: _count_labels(rows, part) for part in PARTS} if rows else {},
         photos={part: sum(row.split == part for row in rows) for part in PARTS} if rows else {},
         unreadable=tuple(Unreadable(**row) for row in read_csv(run.unreadable)) if run.unreadable.is_file() else (),
-        ignored=len(_json(run.scan, {"ignored": []})["ignored"]),
+        ignored=len(scan.get("ignored", [])),
+        leaks=find_leaks(rows, near),
+        conflicts=find_conflicts(rows, near),
+        copies=find_copies(rows, near),
+        files={photo["file"]: from_plain(Photo, photo) for photo in scan.get("photos", []) if photo["file"] in shown},
     )
 
 

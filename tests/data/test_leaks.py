@@ -1,4 +1,4 @@
-from pcn_cli.data.leaks import find_conflicts, find_leaks
+from pcn_cli.data.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.records.photos import SplitRow
 
 
@@ -47,3 +47,16 @@ def test_one_picture_under_two_labels_is_a_conflict_wherever_it_stands():
 
 def test_near_duplicates_of_photos_that_were_left_out_do_not_matter():
     assert find_leaks([row("1", "train")], [("1", "gone")]) == ()
+
+
+def test_a_copy_is_a_picture_that_is_there_twice_in_any_part():
+    rows = [
+        row("1", "train", sha256="x"),
+        row("2", "test", sha256="x"),
+        row("3", "train"),
+        row("4", "train"),
+        row("5", "test", group="g"),
+        row("6", "test", group="g"),
+    ]
+    found = find_copies(rows, [("3", "4")])
+    assert [(tie.kind, tie.file, tie.other) for tie in found] == [("exact", "2", "1"), ("near", "4", "3")]

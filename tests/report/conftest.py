@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.curves import Bin, Curve, Curves
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import Photo, Tie, Unreadable
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.preprocessing import Placement, Preprocessing
 from pcn_cli.records.suspects import Suspect
 from pcn_cli.records.training import EpochRow
 from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
@@ -44,7 +45,7 @@ def invent_content(
                 predicted=classes[best],
                 confidence=float(p[best]),
                 probabilities=tuple(p.tolist()),
-                attention=invent_numbers(),
+                attention=invent_numbers(rng.uniform(0.5, 1.6)),
                 split="test" if labelled else "",
                 label=classes[truth] if labelled else "",
             )
@@ -114,6 +115,16 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             parts={"train": dict.fromkeys(base.classes, 5), "test": dict.fromkeys(base.classes, n // 3)},
             unreadable=(Unreadable(file=name("broken.jpg"), reason=name("truncated")),),
             ignored=2,
+            leaks=(invent_tie(base.predictions[0], name("twin.jpg")),),
+            copies=(invent_tie(base.predictions[0], name("twin.jpg")),),
+            files={p.file: invent_file(p.file, name("series")) for p in base.predictions},
+        ),
+        model=ModelConfig(
+            architecture=name("patchconvnet_nano"),
+            classes=base.classes,
+            preprocessing=Preprocessing(height=64, width=64),
+            card=name("nano"),
+            licence=name("Apache-2.0"),
         ),
         reproduce=Reproduce(
             command=name("pcn finetune photos"),
@@ -122,6 +133,24 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             facts=(("device", name("cpu")),),
         ),
     )
+
+
+def invent_tie(prediction: Prediction, other: str) -> Tie:
+    """A test photo whose picture is trained on as well."""
+    return Tie(
+        kind="near",
+        file=prediction.file,
+        label=prediction.label,
+        part="test",
+        other=other,
+        other_label=prediction.label,
+        other_part="train",
+    )
+
+
+def invent_file(file: str, group: str) -> Photo:
+    """What a scan says of a photo."""
+    return Photo(file=file, label="", width=60, height=40, sha256="5" * 64, mode="RGB", group=group)
 
 
 def invent_suspects(base: ReportContent, name: Callable[[str], str]) -> tuple[Suspect, ...]:
@@ -157,7 +186,7 @@ def invent_curves(n: int) -> Curves:
     )
 
 
-def invent_numbers() -> AttentionNumbers:
+def invent_numbers(border_share: float = 1.2) -> AttentionNumbers:
     """The numbers of some map."""
     return AttentionNumbers(
         image_share=0.9,
@@ -165,7 +194,7 @@ def invent_numbers() -> AttentionNumbers:
         gini=0.4,
         mass50=0.2,
         mass80=0.5,
-        border_share=1.2,
+        border_share=border_share,
         peak_x=20,
         peak_y=20,
         center_x=30,
@@ -225,6 +254,7 @@ class Visit:
 
     def shape(self) -> str:
         """Every element with the names of its attributes, as nested text: what hostile text must not change."""
+        expect(self.page.locator("head > script[src]")).to_have_count(0)  # no chunk is on its way
         return self.page.evaluate(
             """() => {
               // A canvas has a size once it is painted, which takes its time.

@@ -100,7 +100,7 @@ def test_labels_are_chips_and_each_of_them_finds_its_pictures(several, photo, vi
     expect(seen.page.locator("#lines .predicted", has_text="none")).to_have_count(2)
 
 
-@pytest.mark.parametrize("name", ["overview", "gallery", "classes", "training", "photos"])
+@pytest.mark.parametrize("name", ["overview", "gallery", "classes", "training", "health"])
 def test_every_page_of_several_labels_opens_without_a_complaint(several, photo, visit, tmp_path, name):
     seen = visit(write_report(tmp_path / "report", several, open_photo=photo), f"#{name}")
     expect(seen.page.locator("section.page.current")).to_have_attribute("id", name)

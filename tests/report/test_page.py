@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 
 from pcn_cli.report.draft import Draft
 from pcn_cli.report.page import render_page
@@ -46,7 +47,7 @@ def test_findings_come_the_gravest_first(invent):
 
 def test_without_labels_the_pages_that_need_them_are_left_out(invent):
     html = render(invent(labelled=False))
-    assert re.findall(r'data-page="(\w+)"', html) == ["overview", "gallery", "photos"]
+    assert re.findall(r'data-page="(\w+)"', html) == ["overview", "gallery", "health"]
     assert "Right on" not in html
 
 
@@ -56,3 +57,18 @@ def test_every_page_has_a_name_of_its_own_and_a_heading(invent):
     assert len(set(listed)) == len(listed) > 0
     assert re.findall(r'<section class="page" id="(\w+)"', html) == listed
     assert re.findall(r'<h1 id="(\w+)-title"', html) == listed
+
+
+def test_data_health_names_doubtful_labels_where_there_are_any(invent):
+    content = invent()
+    assert "2\N{NO-BREAK SPACE}photos whose label was doubted" in render(content)
+    assert "doubtful-1.jpg" in render(content)
+    without = render(replace(content, suspects=()))
+    assert "Labels to look at" not in without
+    assert 'data-page="health"' in without
+
+
+def test_doubtful_labels_are_enough_for_data_health(invent):
+    html = render(replace(invent(), scan=None))
+    assert "doubtful-1.jpg" in html
+    assert 'data-page="health"' in html

@@ -9,9 +9,8 @@ import pcn_cli.report
 from pcn_cli.attention.geometry import map_to_photo, mass_threshold
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.preprocessing import Placement
-from pcn_cli.report.content import LookMap
-from pcn_cli.report.lookmaps import ScaleTop, as_text, decode_lift, encode_look
-from pcn_cli.report.write import placed_look
+from pcn_cli.report.details import placed_look
+from pcn_cli.report.lookmaps import as_text, decode_lift, encode_look
 
 STATIC = Path(pcn_cli.report.__file__).parent / "static"
 PLACEMENTS = {
@@ -38,7 +37,7 @@ def test_a_map_lies_where_the_geometry_says(script, fit, patch_grid, smooth):
     stride = int(patch_grid.stride)
     grid = (placement.input_height // stride, placement.input_width // stride)
     values = np.random.default_rng(1).gamma(1, 1, grid)
-    look = placed_look(LookMap(values=values, placement=placement), patch_grid, ScaleTop())
+    look = placed_look(encode_look(values), placement, patch_grid)
     width, height = 75, 50
     drawn = script.evaluate(
         """([look, width, height, smooth]) => Array.from(spread(decodeLift(look.map), look.grid,
@@ -69,5 +68,5 @@ def test_contours_enclose_the_shares_of_the_look_that_they_promise(script):
 
 def test_the_scale_is_clear_at_an_even_spread_and_full_at_the_reports_own_top(script):
     script.evaluate("() => { data = { full: 16 }; }")
-    strengths = script.evaluate("[0, 0.5, 1, 4, 16, 99].map(strengthOf)")
+    strengths = script.evaluate("[0, 0.5, 1, 4, 16, 99].map((lift) => strengthOf(lift))")
     assert strengths == pytest.approx([0, 0, 0, 0.5, 1, 1])

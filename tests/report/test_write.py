@@ -27,8 +27,8 @@ def test_a_report_is_exactly_these_files(tmp_path, invent, photo):
     index = write_report(tmp_path / "report", invent(3), open_photo=photo)
     assert index == tmp_path / "report" / "index.html"
     pictures = [f"img/{number}.webp" for number in range(3)]
-    data = ["data/detail-0.js", "data/rows.js"]
-    assert names(tmp_path / "report") == [*data, "figures/0.svg", *pictures, "index.html"]
+    data = ["data/classes.js", "data/detail-0.js", "data/rows.js"]
+    assert names(tmp_path / "report") == [*data, "figures/0.svg", *pictures, "img/pair-0.webp", "index.html"]
 
 
 def test_the_rows_hold_every_prediction_in_its_order(tmp_path, invent, photo):

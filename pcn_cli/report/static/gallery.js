@@ -7,10 +7,10 @@ function selectRows(state) {
   const label = state.label ? data.names.indexOf(state.label) : -1;
   const predicted = state.predicted ? data.names.indexOf(state.predicted) : -1;
   const words = state.find.toLowerCase();
+  const kinds = kindsOf(state);
   const rows = [];
   for (let row = 0; row < data.file.length; row += 1) {
-    if (state.show === "wrong" && !isWrong(row)) continue;
-    if (state.show === "right" && !isRight(row)) continue;
+    if (!kinds.every((kind) => isKind(row, kind))) continue;
     if (state.label && !placesOf(data.label[row]).includes(label)) continue;
     if (state.predicted && !placesOf(data.predicted[row]).includes(predicted)) continue;
     if (words && !data.file[row].toLowerCase().includes(words)) continue;
@@ -57,7 +57,7 @@ function drawGallery(state) {
     drawPage(shown.slice((page - 1) * size, page * size), state, table);
     drawCount();
   }
-  drawPager(page, last, state);
+  drawPager("", page, last, state);
   for (const link of byId("tiles").querySelectorAll(".tile")) {
     link.querySelector("a").href = addressOf({ ...state, photo: link.dataset.row });
   }
@@ -92,10 +92,12 @@ function drawCount() {
   byId("count").textContent = text;
 }
 
-function drawPager(page, last, state) {
-  byId("pager").hidden = last < 2;
-  byId("where").textContent = `Page ${page} of ${last}`;
-  for (const [id, target] of [["previous-page", page - 1], ["next-page", page + 1]]) {
+// The links of the pager whose elements' names begin with `prefix`.
+function drawPager(prefix, page, last, state) {
+  const named = (name) => (prefix ? `${prefix}-${name}` : name);
+  byId(named("pager")).hidden = last < 2;
+  byId(named("where")).textContent = `Page ${page} of ${last}`;
+  for (const [id, target] of [[named("previous-page"), page - 1], [named("next-page"), page + 1]]) {
     const possible = target >= 1 && target <= last;
     byId(id).classList.toggle("off", !possible);
     if (possible) {
@@ -111,6 +113,8 @@ function drawFilters(state) {
   for (const field of byId("filters").elements) {
     if (field.type === "radio") {
       field.checked = field.value === values[field.name];
+    } else if (field.type === "checkbox") {
+      field.checked = kindsOf(state).includes(field.value);
     } else if (field.name && field !== document.activeElement) {
       field.value = values[field.name];
     }
@@ -122,8 +126,10 @@ function startGallery() {
   const form = byId("filters");
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", (event) => {
-    const { name, value } = event.target;
-    go({ [name]: value, page: name === "look" ? readAddress().page : "" });
+    const { name, value, type } = event.target;
+    if (!name) return;
+    const chosen = type === "checkbox" ? [...form.querySelectorAll(`[name="${name}"]:checked`)].map((field) => field.value).join(",") : value;
+    go({ [name]: chosen, page: name === "look" ? readAddress().page : "" });
   });
   form.addEventListener("input", (event) => {
     if (event.target.name === "find") go({ find: event.target.value, page: "" }, { replace: true });

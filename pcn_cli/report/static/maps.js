@@ -54,8 +54,11 @@ function massThreshold(lift, grid, share, smooth) {
   return values.find((value) => (held += value) >= wanted) ?? 0;
 }
 
-// Strength 0 … 1 on the scale of the whole report: log2, 0 at an even spread, 1 at the full lift.
-const strengthOf = (lift) => Math.min(1, Math.log2(Math.max(lift, 1)) / Math.log2(data.full));
+// Strength 0 … 1: log2, 0 at an even spread, 1 at the full lift, which is that of the whole report unless said otherwise.
+const strengthOf = (lift, full = data.full) => Math.min(1, Math.log2(Math.max(lift, 1)) / Math.log2(full));
+
+// The lift drawn at full strength where a map has a scale of its own.
+const fullOf = (lift) => lift.reduce((most, value) => Math.max(most, value), 1.1);
 
 // The same order with soft shoulders, so that no edge shows where the scale begins.
 const ease = (strength) => strength * (2 - strength);
@@ -70,6 +73,7 @@ function infernoAt(share) {
 const ramps = {
   spotlight: makeRamp((strength) => [0, 0, 0, 255 * ease(strength)]),
   heat: makeRamp((strength) => [...infernoAt(0.25 + 0.75 * strength), 255 * 0.82 * ease(strength)]),
+  mean: makeRamp((strength) => [...infernoAt(strength), 255]),
 };
 
 function makeRamp(colour) {
@@ -78,9 +82,9 @@ function makeRamp(colour) {
   return new Uint32Array(ramp.buffer);
 }
 
-function fillRamp(pixels, field, ramp) {
+function fillRamp(pixels, field, ramp, full) {
   const target = new Uint32Array(pixels.data.buffer);
-  for (let at = 0; at < field.length; at += 1) target[at] = ramp[Math.round(255 * strengthOf(field[at]))];
+  for (let at = 0; at < field.length; at += 1) target[at] = ramp[Math.round(255 * strengthOf(field[at], full))];
 }
 
 // White lines with a dark rim, which are seen on any picture: strong around half of the look, fine around four fifths.
@@ -101,8 +105,9 @@ function fillContours(pixels, field, [inner, outer], line) {
   }
 }
 
-// Paint the map of `details` over `image` on `canvas`; `longest` is the canvas's longer side in pixels.
-function paintMap(canvas, image, details, { look, longest, smooth = true }) {
+// Paint the map of `details` over `image` on `canvas`; `longest` is the canvas's longer side in pixels, `own` scales
+// the map by itself instead of over the whole report.
+function paintMap(canvas, image, details, { look, longest, smooth = true, own = false }) {
   const scale = longest / Math.max(image.naturalWidth, image.naturalHeight, 1);
   const width = Math.max(1, Math.round(image.naturalWidth * scale));
   const height = Math.max(1, Math.round(image.naturalHeight * scale));
@@ -117,7 +122,7 @@ function paintMap(canvas, image, details, { look, longest, smooth = true }) {
     const levels = [0.5, 0.8].map((share) => massThreshold(lift, details.grid, share, smooth));
     fillContours(pixels, field, levels, line);
   } else {
-    fillRamp(pixels, field, ramps[look]);
+    fillRamp(pixels, field, ramps[look], own ? fullOf(lift) : data.full);
   }
   const context = canvas.getContext("2d");
   const sheet = document.createElement("canvas");

@@ -23,6 +23,7 @@ function follow() {
   showPage(state.name);
   if (!data) return;
   if (state.name === "gallery") drawGallery(state);
+  if (state.name === "classes") drawClasses(state);
   if (state.name === "overview") paintTiles(byId("overview"), lookOf(state));
   drawPrediction(state);
 }
@@ -52,10 +53,12 @@ addEventListener("DOMContentLoaded", () => {
     byId("main").focus();
   });
   showPage(readAddress().name);
-  for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
+  for (const table of document.querySelectorAll("table.sortable")) makeSortable(table, follow);
   addEventListener("hashchange", follow);
   loadChunk("rows").then((rows) => {
     data = rows;
+    startMarks();
+    startDecisions();
     startGallery();
     startPrediction();
     startThreshold();

@@ -68,12 +68,15 @@ function fillPrediction(row, state) {
   }
   byId("map").width = 1;
   if (byId("tools")) byId("tools").hidden = !data.mapped[row] || !data.width[row];
+  showDecision(row);
   byId("bars").replaceChildren();
+  byId("file-facts").replaceChildren();
   byId("look-facts").hidden = true;
   loadDetails(row).then((details) => {
     if (opened?.row !== row) return;
     opened.details = details;
     fillBars(row, details);
+    fillFacts(details);
     if (details.map) fillLook(details);
     paintLarge(readAddress());
   }).catch((error) => showTrouble(error.message));
@@ -100,31 +103,50 @@ function fillLook(details) {
   byId("map").setAttribute("aria-label", `Map of where the model looked. ${words}`);
   const count = details.grid[0] * details.grid[1];
   const numbers = [
-    ["Four fifths of the look", `${percent(mass80)} of the patches`],
-    ["As wide as", `${effective === null ? "–" : effective.toFixed(0)} of ${count} even patches`],
-    ["At the border", border === null ? "–" : `${border.toFixed(1)}× an even spread`],
-    ["From the picture", percent(share)],
+    ["Half of it lies on", percent(mass50), "mass50", mass50],
+    ["Four fifths on", percent(mass80), "mass80", mass80],
+    ["As wide as patches", effective === null ? "–" : `${effective.toFixed(0)} of ${count}`, "effective_patches", effective],
+    ["At the border", border === null ? "–" : `${border.toFixed(1)}×`, "border_share", border],
+    ["From the picture", percent(share), "image_share", share],
   ];
-  byId("numbers").replaceChildren(...numbers.map(([name, value]) => {
-    const line = byId("number-line").content.firstElementChild.cloneNode(true);
-    line.querySelector("dt").textContent = name;
-    line.querySelector("dd").textContent = value;
+  byId("numbers").replaceChildren(...numbers.map(([name, value, spread, number]) => {
+    const line = fillLine(name, value);
+    drawSpread(line, spread, number);
     return line;
   }));
   byId("look-facts").hidden = false;
 }
 
+// A name and its words, as a copy of the template number-line.
+function fillLine(name, value) {
+  const line = byId("number-line").content.firstElementChild.cloneNode(true);
+  line.querySelector("dt").textContent = name;
+  line.querySelector("dd .words").textContent = value;
+  return line;
+}
+
+function fillFacts(details) {
+  byId("file-facts").replaceChildren(...details.facts.map(([name, value]) => {
+    const line = fillLine(name, value);
+    line.querySelector("svg").remove();
+    return line;
+  }));
+}
+
 function paintLarge(state) {
   const current = opened;
   const [image, canvas, look] = [byId("large"), byId("map"), lookOf(state)];
-  byId("legend-words").textContent = LEGENDS[look];
+  const own = byId("own-scale")?.checked ?? false;
+  byId("legend-words").textContent = `${LEGENDS[look]}${own && look !== "contour" && look !== "photo" ? " The scale is this picture's own: it cannot be compared with others." : ""}`;
+  const full = own && current?.details?.map ? fullOf(decodeLift(current.details.map)) : data.full;
+  byId("legend-top").textContent = `${full.toFixed(full < 10 ? 1 : 0)}×`;
   byId("legend").hidden = look !== "heat";
   byId("prediction").classList.toggle("bare", look === "photo");
   if (!current?.details?.map || !data.width[current.row]) return;
   hasPixels(image).then(() => {
     if (opened !== current || lookOf(readAddress()) !== look) return;
     const longest = Math.min(1400, Math.round(Math.max(image.clientWidth, image.clientHeight, 200) * devicePixelRatio));
-    paintMap(canvas, image, current.details, { look, longest, smooth: !byId("patches")?.checked });
+    paintMap(canvas, image, current.details, { look, longest, own, smooth: !byId("patches")?.checked });
   }).catch(() => {});
 }
 
@@ -159,7 +181,7 @@ function startPrediction() {
   dialog.addEventListener("keydown", (event) => {
     const id = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];
     // Inside the wipe and the choices the arrows move those.
-    if (!id || event.target.matches("input") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!id || event.target.matches("input, textarea") || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     if (byId(id).hasAttribute("href")) location.replace(byId(id).href);
   });
@@ -173,7 +195,7 @@ function startPrediction() {
   for (const field of dialog.querySelectorAll('[name="large-look"]')) {
     field.addEventListener("change", () => go({ look: field.value }, { replace: true }));
   }
-  byId("patches").addEventListener("change", () => paintLarge(readAddress()));
+  for (const id of ["patches", "own-scale"]) byId(id).addEventListener("change", () => paintLarge(readAddress()));
   byId("wipe").addEventListener("input", (event) => setWipe(Number(event.target.value)));
   const place = (event) => {
     const box = photo.getBoundingClientRect();

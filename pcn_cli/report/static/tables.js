@@ -1,6 +1,6 @@
 // Tables that can be put in another order by their headings.
 
-function makeSortable(table) {
+function makeSortable(table, onSorted) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     if (!head.textContent.trim() || table.tBodies[0].rows[0]?.cells[column].querySelector("svg")) return;
@@ -13,6 +13,7 @@ function makeSortable(table) {
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", falling ? "descending" : "ascending");
       sortBody(table.tBodies[0], column, falling ? -1 : 1);
+      onSorted();
     });
   });
 }

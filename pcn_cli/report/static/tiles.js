@@ -5,6 +5,7 @@ function makeTile(row, state) {
   const [link, image] = [tile.querySelector("a"), tile.querySelector("img")];
   tile.dataset.row = row;
   tile.classList.toggle("wrong", isWrong(row));
+  tile.classList.toggle("starred", decisions.get(row)?.star === true);
   link.href = addressOf({ ...state, photo: row });
   image.alt = data.file[row];
   if (data.width[row]) {

@@ -1,0 +1,68 @@
+"""What the page shows of one prediction: probable classes, numbers, facts of the file, and the map on the picture."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcn_cli.records.model import PatchGrid
+from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.records.preprocessing import Placement
+from pcn_cli.report.classmaps import MeanMaps
+from pcn_cli.report.columns import DETAILS, plain
+from pcn_cli.report.content import ReportContent
+from pcn_cli.report.filefacts import file_facts
+from pcn_cli.report.lookmaps import ScaleTop, as_text, encode_look
+from pcn_cli.report.rows import Row, Rows
+
+
+def detail_chunks(
+    content: ReportContent, rows: Rows, top: ScaleTop, means: MeanMaps
+) -> Iterator[tuple[int, list[object]]]:
+    """The parts of the details by number, `DETAILS` predictions each; the maps are counted in `top` and `means`."""
+    index = {name: number for number, name in enumerate(rows.names)}
+    for first in range(0, len(rows.all), DETAILS):
+        yield (
+            first // DETAILS,
+            [
+                {
+                    "top": [[index[name], round(p, 5)] for name, p in row.top],
+                    "numbers": [plain(getattr(row.attention, name)) for name in AttentionNumbers.names()],
+                    "facts": file_facts(row, content),
+                    **_look_of(row, content, top, means),
+                }
+                for row in rows.all[first : first + DETAILS]
+            ],
+        )
+
+
+def _look_of(row: Row, content: ReportContent, top: ScaleTop, means: MeanMaps) -> dict[str, object]:
+    look = content.looks.get(row.source)
+    if look is None:
+        return {}
+    bytes_ = encode_look(look.values)
+    top.add(bytes_)
+    means.add(row.label or row.predicted, bytes_)
+    return placed_look(bytes_, look.placement, content.patch_grid)
+
+
+def placed_look(bytes_: NDArray[np.uint8], at: Placement, patch_grid: PatchGrid) -> dict[str, object]:
+    """The map's bytes, its grid (h, w), and where patch columns and rows lie as shares of the picture's sides.
+
+    Patch (r, c) is centred at (x + c · dx, y + r · dy); `seen` is what the network saw (left, top, right, bottom).
+    """
+    left, upper, right, lower = at.box
+    # Shares of the picture: the browser then needs no pixels of the original.
+    per_x = (right - left) / at.input_width / at.width
+    per_y = (lower - upper) / at.input_height / at.height
+    start = [left / at.width + patch_grid.offset * per_x, upper / at.height + patch_grid.offset * per_y]
+    step = [patch_grid.stride * per_x, patch_grid.stride * per_y]
+    seen = [left / at.width, upper / at.height, right / at.width, lower / at.height]
+    return {
+        "map": as_text(bytes_),
+        "grid": list(bytes_.shape),
+        "start": [round(share, 6) for share in start],
+        "step": [round(share, 6) for share in step],
+        "seen": [round(share, 5) for share in seen],
+        "size": [at.width, at.height],
+    }

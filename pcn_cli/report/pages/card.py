@@ -1,0 +1,68 @@
+"""Model card: what the model is, what it was measured to do, for what it is not."""
+
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.report.draft import Draft
+from pcn_cli.report.pages.page import Page
+from pcn_cli.report.words import clean, number, percent, plural
+
+FITS = {
+    "crop": "the middle of the picture is cut out",
+    "pad": "the whole picture, filled up with its mean colour",
+    "squash": "the whole picture, drawn to a square",
+}
+MEASURED = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
+
+
+def view_card(draft: Draft) -> dict[str, object] | None:
+    """The values of templates/card.html; None where the run has no model of its own."""
+    model, content = draft.content.model, draft.content
+    if model is None:
+        return None
+    trained = content.scan.parts.get("train", {}) if content.scan else {}
+    return {
+        "model": model,
+        "facts": model_facts(model),
+        "trained": sum(trained.values()),
+        "classes": [clean(name) for name in model.classes],
+        "measured": [(name, content.metrics[name]) for name in MEASURED if name in content.metrics],
+        "limits": list_limits(draft),
+    }
+
+
+def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
+    """What the model folder says, as pairs of a name and words."""
+    how = model.preprocessing
+    facts = [
+        ("Started from", model.card or "random numbers"),
+        ("Network", model.architecture),
+        ("Licence of the weights", model.licence or "unknown"),
+        ("Input", f"{how.width} × {how.height} pixels: {FITS[how.fit]}"),
+        ("Temperature", number(model.temperature)),
+    ]
+    selection = model.selection
+    if selection is not None and selection.threshold is not None:
+        facts.append(("Unknown below", percent(selection.threshold)))
+    return [(name, clean(fact)) for name, fact in facts]
+
+
+def list_limits(draft: Draft) -> list[str]:
+    """What a reader should not expect, each as a sentence that the run's own numbers support."""
+    content = draft.content
+    limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and takes every picture for one of them."]
+    few = [clean(row.label) for row in content.per_class if row.few]
+    if few:
+        limits.append(f"Fewer than 20 pictures measured it on {plural(len(few), 'class', 'classes')}: {_some(few)}.")
+    weak = sorted((row for row in content.per_class if row.recall is not None), key=lambda row: row.recall or 0)
+    if weak and (weak[0].recall or 0) < 1:
+        limits.append(f"It finds {clean(weak[0].label)} least often: {percent(weak[0].recall)} of its pictures.")
+    if content.scan and content.scan.leaks:
+        limits.append("Photos of one part stand in another too, so its figures flatter it; see Data health.")
+    limits.append("It was measured on pictures of the same kind as those it learned from; others may go worse.")
+    return limits
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
+
+CARD = Page(name="card", title="Model card", view=view_card)
