@@ -104,7 +104,7 @@ def _flipping(facts: PhotoFacts) -> Finding | None:
         severity="note",
         title="Names speak against mirrored photos",
         evidence=f"{join_words(facts.health.against_flipping)}: mirrored, such a photo may belong to another class.",
-        remedy="If sides or characters matter, add --set augment.flip=false when tuning.",
+        remedy="If sides or characters matter, add --set augment.flip=false.",
     )
 
 

@@ -29,7 +29,6 @@ ONLY_TUNING: dict[str, Any] = {
     "train.teacher_size": None,
     "train.time": None,
     "augment.level": "none",
-    "augment.flip": True,
 }
 
 _ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
@@ -63,8 +62,8 @@ def without_effect(
             del refused["train.cutmix"]
         if recipe.train.probe_epochs == 0:
             refused["train.probe_epochs"] = "must be at least 1 with train.tune=probe; or add --tune all"
-    elif recipe.augment.level == "none":
-        refused["augment.flip"] = "has no effect with augment.level=none"
+    elif recipe.augment.level == "none" and recipe.train.probe_epochs == 0:
+        refused["augment.flip"] = "has no effect with augment.level=none and without a probe"
     if recipe.train.tune != "probe":
         refused |= _refuse_teaching(recipe)
     if recipe.data.fit != "crop":

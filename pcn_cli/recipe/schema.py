@@ -95,7 +95,7 @@ class TrainSection(Section):
     warmup: Share = _field(0.1, "Share of the steps in which the rate rises.")
     trunk_ratio: Ratio = _field(0.03, "Rate of the stem over the rate of the head (layer decay from end to end).")
     ema: bool = _field(True, "Average the weights over training; the average is what is evaluated.")
-    label_smoothing: Rate = _field(0.0, "Label smoothing of the loss.")
+    label_smoothing: Rate = _field(0.1, "Label smoothing of the loss.")
     mixup: NotNegative | None = _field(None, "Mixup alpha.")
     cutmix: NotNegative | None = _field(None, "CutMix alpha; with class tokens it also mixes the probe's tokens.")
     monitor: Monitor | None = _field(None, "The validation figure that picks the best epoch.")
@@ -117,7 +117,7 @@ class AugmentSection(Section):
     """How training photos are varied."""
 
     level: Level | None = _field(None, "light: crop, flip; medium: and colour, erasing; strong: and random operations.")
-    flip: bool = _field(True, "Mirror left and right; switch off when sides or digits matter.")
+    flip: bool = _field(True, "Mirror left and right, in the probe too; switch off when sides or digits matter.")
 
 
 class EvaluateSection(Section):

@@ -53,7 +53,8 @@ class Plan:
             return None
         train, val, test = (self.count(part) for part in PARTS)
         forward, step = self.cost.forward_seconds, _STEP * self.cost.forward_seconds
-        total = forward * (train + 2 * (val + test)) + _DRAWING * test
+        views = 2 if self.recipe.augment.flip else 1  # of each photo that the probe learns from
+        total = forward * (views * train + 2 * (val + test)) + _DRAWING * test
         total += _STEP * self.cost.head_seconds * train * self.recipe.train.probe_epochs
         if self.recipe.train.tune != "probe":
             total += (self.recipe.train.epochs or 0) * (step * train + forward * val)

@@ -221,6 +221,7 @@ def _probe(model: nn.Module, work: Work) -> State:
             work.batches(rows, batch_size=work.recipe.evaluate.batch_size),
             device=work.device,
             folder=work.run.checkpoints,
+            flip=part == "train" and work.recipe.augment.flip,
             on_batch=partial(work.listener.on_progress, f"computing tokens ({part})"),
             stop=work.stop,
         )

@@ -106,7 +106,6 @@ def test_the_users_values_always_stand() -> None:
         "train.time=20m",
         "model.drop_path=0.1",
         "augment.level=light",
-        "augment.flip=false",
     ],
 )
 def test_a_value_that_a_probe_would_not_notice_is_refused(setting: str) -> None:
@@ -160,8 +159,8 @@ def test_a_value_for_tuning_is_refused_where_the_probe_was_chosen_by_itself() ->
         (["data.fit=pad", "data.crop_pct=0.9"], "--set data.crop_pct=0.9: has no effect with data.fit=pad"),
         (["evaluate.top_k=7"], "--set evaluate.top_k=7: has no effect with 7 classes"),
         (
-            ["augment.level=none", "augment.flip=false"],
-            "--set augment.flip=false: has no effect with augment.level=none",
+            ["augment.level=none", "train.probe_epochs=0", "augment.flip=false"],
+            "--set augment.flip=false: has no effect with augment.level=none and without a probe",
         ),
         (
             ["train.batch_size=10", "train.micro_batch=4"],
@@ -174,10 +173,10 @@ def test_values_that_do_not_go_together_are_refused(settings: list[str], message
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_recipe() -> None:
-    found = problems_of(CPU, "augment.flip=false", "train.epochs=3", "evaluate.top_k=50")
+    found = problems_of(CPU, "augment.level=light", "train.epochs=3", "evaluate.top_k=50")
     assert [line.split("=")[0] for line in found] == [
         "--set train.epochs",
-        "--set augment.flip",
+        "--set augment.level",
         "--set evaluate.top_k",
     ]
 

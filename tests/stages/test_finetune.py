@@ -236,3 +236,12 @@ def test_a_teacher_that_is_not_there_is_refused_before_anything_is_read(photo_fo
             photo_folder, model=tiny_weights, tune="all", settings=["train.teacher=timm:local-dir:nowhere"]
         )
     assert not Path("runs").exists()
+
+
+def test_the_probe_learns_from_mirrored_photos_too_unless_sides_matter(photo_folder, tiny_weights):
+    found = []
+    for flip in ("true", "false"):
+        options = {**SETTINGS, "settings": [*SETTINGS["settings"], f"augment.flip={flip}"]}
+        outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **options)
+        found.append(load_file(outcome.run / "model" / "model.safetensors"))
+    assert any(not torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
