@@ -15,6 +15,7 @@ from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.preprocessing import Placement
 from pcn_cli.records.suspects import Suspect
 from pcn_cli.records.training import EpochRow
+from pcn_cli.records.trust import Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ class ReportContent:
     scan: ScanFacts | None = None
     model: ModelConfig | None = None
     suspects: tuple[Suspect, ...] = ()
+    trust: Trust | None = None
     reproduce: Reproduce | None = None
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """What the page shows of one prediction: probable classes, numbers, facts of the file, and the map on the picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pcn_cli.report.content import ReportContent
 from pcn_cli.report.filefacts import file_facts
 from pcn_cli.report.lookmaps import ScaleTop, as_text, encode_look
 from pcn_cli.report.rows import Row, Rows
+from pcn_cli.report.words import clean
 
 
 def detail_chunks(
@@ -29,11 +30,30 @@ def detail_chunks(
                     "top": [[index[name], round(p, 5)] for name, p in row.top],
                     "numbers": [plain(getattr(row.attention, name)) for name in AttentionNumbers.names()],
                     "facts": file_facts(row, content),
+                    **_what_if(row, index),
                     **_look_of(row, content, top, means),
                 }
                 for row in rows.all[first : first + DETAILS]
             ],
         )
+
+
+def _what_if(row: Row, index: Mapping[str, int]) -> dict[str, object]:
+    """What is predicted once half of the look is hidden, how surely, and the prediction's other probabilities.
+
+    Those are with only that half kept, and with as many patches hidden at random.
+    """
+    if row.hiding is None:
+        return {}
+    hidden = row.hiding
+    return {
+        "hidden": [
+            index[clean(hidden.hidden_top)],
+            plain(hidden.hidden_p),
+            plain(hidden.kept_p),
+            plain(hidden.random_hidden_p),
+        ]
+    }
 
 
 def _look_of(row: Row, content: ReportContent, top: ScaleTop, means: MeanMaps) -> dict[str, object]:

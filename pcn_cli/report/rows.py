@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import log
 
-from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.words import clean, display_names
 
@@ -34,6 +34,7 @@ class Row:
     loss: float | None
     top: tuple[tuple[str, float], ...]
     attention: AttentionNumbers
+    hiding: HidingNumbers | None
     labels: tuple[str, ...] | None
     answers: tuple[str, ...]
 
@@ -111,6 +112,7 @@ def build_rows(content: ReportContent) -> Rows:
                 loss=_loss(prediction, by_class),
                 top=tuple(top),
                 attention=prediction.attention,
+                hiding=prediction.hiding,
                 labels=labels,
                 answers=answers,
             )

@@ -49,7 +49,18 @@ def metric_title(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-_WORDS = {"f1": "F1", "mcc": "MCC", "ece": "ECE", "aurc": "AURC", "roc": "ROC", "auc": "area", "untempered": "at T = 1"}
+_WORDS = {
+    "f1": "F1",
+    "mcc": "MCC",
+    "ece": "ECE",
+    "aurc": "AURC",
+    "roc": "ROC",
+    "auc": "area",
+    "srg": "SRG",
+    "even": "with even attention",
+    "permuted": "with permuted attention",
+    "untempered": "at T = 1",
+}
 
 
 def clean(text: str) -> str:

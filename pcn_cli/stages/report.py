@@ -32,6 +32,7 @@ from pcn_cli.stages.overlay_names import overlay_path
 from pcn_cli.stages.predictions_file import read_predictions
 from pcn_cli.stages.recipe_file import read_recipe
 from pcn_cli.stages.suspects_file import read_suspects
+from pcn_cli.stages.trust_file import read_trust
 
 
 def report(
@@ -106,6 +107,7 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
         overlays=_overlays(run, predictions),
         scan=_scan_facts(run, predictions),
         suspects=read_suspects(run),
+        trust=read_trust(run.trust),
         model=from_plain(ModelConfig, _json(run.model_config, {})) if run.model_config.is_file() else None,
         reproduce=Reproduce(
             command=shown_command(record.argv),

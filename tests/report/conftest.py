@@ -15,10 +15,11 @@ from pcn_cli.records.curves import Bin, Curve, Curves
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Photo, Tie, Unreadable
-from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 from pcn_cli.records.preprocessing import Placement, Preprocessing
 from pcn_cli.records.suspects import Suspect
 from pcn_cli.records.training import EpochRow
+from pcn_cli.records.trust import Trust, TrustCheck
 from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
@@ -46,6 +47,7 @@ def invent_content(
                 confidence=float(p[best]),
                 probabilities=tuple(p.tolist()),
                 attention=invent_numbers(rng.uniform(0.5, 1.6)),
+                hiding=invent_hiding(classes[truth]),
                 split="test" if labelled else "",
                 label=classes[truth] if labelled else "",
             )
@@ -110,6 +112,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
         ),
         history=tuple(epochs),
         suspects=invent_suspects(base, name),
+        trust=invent_trust(accuracy, name),
         figures={name("history"): SVG},
         scan=ScanFacts(
             parts={"train": dict.fromkeys(base.classes, 5), "test": dict.fromkeys(base.classes, n // 3)},
@@ -151,6 +154,18 @@ def invent_tie(prediction: Prediction, other: str) -> Tie:
 def invent_file(file: str, group: str) -> Photo:
     """What a scan says of a photo."""
     return Photo(file=file, label="", width=60, height=40, sha256="5" * 64, mode="RGB", group=group)
+
+
+def invent_trust(metric: Metric, name: Callable[[str], str]) -> Trust:
+    """A check that the maps pass and one that they do not."""
+    return Trust(
+        sample=20,
+        seed=0,
+        checks=tuple(
+            TrustCheck(key=key, question=name(f"{key}?"), outcome=outcome, verdict=name("so"), values={"look": metric})
+            for key, outcome in (("order", "good"), ("uniform_attention", "bad"))
+        ),
+    )
 
 
 def invent_suspects(base: ReportContent, name: Callable[[str], str]) -> tuple[Suspect, ...]:
@@ -199,6 +214,24 @@ def invent_numbers(border_share: float = 1.2) -> AttentionNumbers:
         peak_y=20,
         center_x=30,
         center_y=20,
+    )
+
+
+def invent_hiding(hidden_top: str) -> HidingNumbers:
+    """What hiding half of the look did to some picture."""
+    return HidingNumbers(
+        deletion_auc=0.3,
+        insertion_auc=0.8,
+        srg=0.5,
+        random_gain=None,
+        comprehensiveness=0.4,
+        sufficiency=0.1,
+        flip_fraction=0.5,
+        look_evidence_spearman=0.6,
+        hidden_top=hidden_top,
+        hidden_p=0.51,
+        kept_p=0.9,
+        random_hidden_p=0.72,
     )
 
 

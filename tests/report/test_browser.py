@@ -426,3 +426,14 @@ def test_the_scale_is_the_reports_unless_the_pictures_own_is_asked_for(visit, re
     seen.page.get_by_label("this picture's own scale").check()
     expect(seen.page.locator("#legend-words")).to_contain_text("cannot be compared with others")
     assert seen.page.locator("#legend-top").inner_text() != common
+
+
+def test_a_picture_says_what_hiding_half_of_the_look_would_do(report, invent, visit):
+    content = invent()
+    seen = visit(report, "#gallery?photo=0")
+    prediction = content.predictions[0]
+    before = f"{prediction.predicted} {100 * prediction.confidence:.1f}\N{NO-BREAK SPACE}%"
+    expect(seen.page.locator("#what-if")).to_have_text(
+        f"Hide that half: {before} → birch 51.0\N{NO-BREAK SPACE}%. Keep only that half: 90.0\N{NO-BREAK SPACE}%. "
+        "Hide as many patches at random: 72.0\N{NO-BREAK SPACE}%."
+    )

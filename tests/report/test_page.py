@@ -72,3 +72,13 @@ def test_doubtful_labels_are_enough_for_data_health(invent):
     html = render(replace(invent(), scan=None))
     assert "doubtful-1.jpg" in html
     assert 'data-page="health"' in html
+
+
+def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
+    content = invent(60)
+    text = " ".join(re.sub(r"<[^>]*>", " ", render(content)).replace("\N{NO-BREAK SPACE}", " ").split())
+    assert "The maps pass 1 of 2 checks." in text
+    assert "with even attention it is right as often" in text
+    assert "✓ passes order? so Look" in text
+    assert "✕ fails uniform_attention? so" in text
+    assert 'id="trust"' not in render(replace(content, trust=None))

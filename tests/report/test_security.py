@@ -74,6 +74,7 @@ def with_classes(invent, words):
             label=words[number % count],
             predicted=words[(number + number // count) % count],
             probabilities=tuple(np.roll(np.full(count, 1 / count), number).tolist()),
+            hiding=replace(one.hiding, hidden_top=words[number % count]),
         )
         for number, one in enumerate(base.predictions)
     )

@@ -11,6 +11,7 @@ from pcn_cli.report.pages.page import Page
 from pcn_cli.report.pages.prediction import PREDICTION
 from pcn_cli.report.pages.reproduce import REPRODUCE
 from pcn_cli.report.pages.training import TRAINING
+from pcn_cli.report.pages.trust import TRUST
 
 PAGES: tuple[Page, ...] = (
     OVERVIEW,
@@ -18,6 +19,7 @@ PAGES: tuple[Page, ...] = (
     CLASSES,
     CONFUSIONS,
     CONFIDENCE,
+    TRUST,
     HEALTH,
     TRAINING,
     CARD,

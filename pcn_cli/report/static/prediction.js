@@ -78,6 +78,7 @@ function fillPrediction(row, state) {
     fillBars(row, details);
     fillFacts(details);
     if (details.map) fillLook(details);
+    fillWhatIf(row, details);
     paintLarge(readAddress());
   }).catch((error) => showTrouble(error.message));
 }
@@ -92,6 +93,15 @@ function fillBars(row, details) {
     line.classList.toggle("first", placesOf(data.predicted[row]).includes(name));
     return line;
   }));
+}
+
+// What the pooling would have said without what it looked at.
+function fillWhatIf(row, details) {
+  byId("what-if").hidden = !details.hidden;
+  if (!details.hidden) return;
+  const [name, p, kept, random] = details.hidden;
+  const after = `${predictedOf(row)} ${percent(data.confidence[row])} → ${data.names[name]} ${percent(p)}`;
+  byId("what-if").textContent = `Hide that half: ${after}. Keep only that half: ${percent(kept)}. Hide as many patches at random: ${percent(random)}.`;
 }
 
 function fillLook(details) {
