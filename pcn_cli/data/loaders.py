@@ -44,7 +44,8 @@ class PhotoBatches:
     Args:
         root: the photos folder.
         files: paths below `root`; absolute ones are taken as they are.
-        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes.
+        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes; all 0 where
+            nobody will ask.
         batch_size: photos per batch; the last one may hold fewer unless `drop_last`.
         preprocessing: evaluation preprocessing, used where `augmentation` is None.
         augmentation: training variation, called with (image, epoch, position in `files`).
@@ -61,18 +62,19 @@ class PhotoBatches:
         self,
         root: Path,
         files: Sequence[str],
-        targets: Sequence[int] | NDArray[np.int64],
+        targets: Sequence[int] | NDArray[np.int64] | None = None,
         *,
         batch_size: int,
         preprocessing: Preprocessing,
-        augmentation: Varied | None,
-        seed: int,
-        workers: int,
-        shuffle: bool,
+        augmentation: Varied | None = None,
+        seed: int = 0,
+        workers: int = 0,
+        shuffle: bool = False,
         drop_last: bool = False,
         on_unreadable: Callable[[int, str], None] | None = None,
         start_method: str | None = None,
     ) -> None:
+        targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
         if len(files) != len(targets):
             raise ValueError(f"{len(files)} files and {len(targets)} targets")
         self._files = list(files)

@@ -52,6 +52,10 @@ class ScanFacts:
     copies: tuple[Tie, ...] = ()
     files: Mapping[str, Photo] = field(default_factory=dict)
 
+    def count(self, part: str) -> int:
+        """How many photos a part has, each once however many labels it has."""
+        return self.photos.get(part, sum(self.parts.get(part, {}).values()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:

@@ -62,13 +62,9 @@ def score_photos(
     photos = PhotoBatches(
         root,
         files,
-        [0] * len(files),
         batch_size=batch_size,
         preprocessing=config.preprocessing,
-        augmentation=None,
-        seed=0,
         workers=workers,
-        shuffle=False,
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):

@@ -226,16 +226,23 @@ def _probe(model: nn.Module, work: Work) -> State:
             stop=work.stop,
         )
     with caches["train"] as train_tokens, caches["val"] as val_tokens, caches["test"] as test_tokens:
+        train_features, val_features, test_features = (tokens.mean_features() for tokens in caches.values())
         baseline = logistic_baseline(
-            train_tokens.mean_features(),
+            train_features,
             train_tokens.targets,
-            val_features=val_tokens.mean_features(),
+            val_features=val_features,
             val_targets=val_tokens.targets,
-            features=np.concatenate([val_tokens.mean_features(), test_tokens.mean_features()]),
+            features=np.concatenate([val_features, test_features]),
             classes=len(work.classes),
         )
         if not work.config.multi_label:
-            _check_photos(work, [*sample, *work.part("val"), *work.part("test")], [*caches.values()], baseline.strength)
+            _check_photos(
+                work,
+                [*sample, *work.part("val"), *work.part("test")],
+                [*caches.values()],
+                features=np.concatenate([train_features, val_features, test_features]),
+                strength=baseline.strength,
+            )
         plan = replace(
             _fit_plan(work),
             phase="probe",
@@ -279,13 +286,22 @@ def _probe(model: nn.Module, work: Work) -> State:
     return result.best_state
 
 
-def _check_photos(work: Work, rows: Sequence[SplitRow], caches: Sequence[TokenCache], strength: float) -> None:
-    """Put into the run what the frozen trunk's tokens say of the photos: doubtful labels, pictures in two parts."""
+def _check_photos(
+    work: Work,
+    rows: Sequence[SplitRow],
+    caches: Sequence[TokenCache],
+    *,
+    features: NDArray[np.float32],
+    strength: float,
+) -> None:
+    """Put into the run what the frozen trunk's tokens say of the photos: doubtful labels, pictures in two parts.
+
+    `features` (N, C) are the photos' mean tokens, `strength` is the C of a regression that suits them.
+    """
     units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
     if len(rows) <= MOST_PHOTOS:
         cells = np.concatenate([tokens.cell_features(NEIGHBOUR_CELLS) for tokens in caches])
         write_neighbours(work.run, rows, cells, units)
-    features = np.concatenate([tokens.mean_features() for tokens in caches])
     suspects = doubt_by_features(rows, features, units, classes=work.classes, strength=strength, seed=work.recipe.seed)
     write_suspects(work.run, suspects)
 

@@ -77,13 +77,9 @@ def check_maps(
         photos = PhotoBatches(
             root,
             [one.prediction.file for one in sample],
-            [0] * len(sample),
             batch_size=batch_size,
             preprocessing=config.preprocessing,
-            augmentation=None,
-            seed=0,
             workers=workers,
-            shuffle=False,
         )
         checks += _check_passes(_pass_again(network, config, sample, photos, hiding, device, listener))
     checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, config)

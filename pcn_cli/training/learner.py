@@ -150,21 +150,21 @@ class Learner:
         total, outputs = torch.zeros((), device=self.device), []
         pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
         for some, wanted, indices in zip(*pieces, strict=True):
-            some = some.contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
-                if self._teaching is None:
-                    logits, answers = self.model(some), None
-                else:
-                    logits, answers = self._teaching.answer(some)
-            loss = self._objective(logits, wanted)
-            if self._teaching is not None and answers is not None:
-                loss = loss + self._teaching.loss(answers, indices)
+                logits, taught_loss = self._answer(some.contiguous(memory_format=torch.channels_last), indices)
             # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
-            loss = loss * (len(some) / len(images))
+            loss = (self._objective(logits, wanted) + taught_loss) * (len(some) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             outputs.append(logits.detach())
         return total, torch.cat(outputs)
+
+    def _answer(self, images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The logits (B, K) of images (B, …), and the loss against a teacher's answers to the photos `indices`."""
+        if self._teaching is None:
+            return self.model(images), 0.0
+        logits, answers = self._teaching.answer(images)
+        return logits, self._teaching.loss(answers, indices)
 
     def capture(self, progress: Progress, best: dict[str, Tensor]) -> TrainState:
         """Copies of everything that must survive."""

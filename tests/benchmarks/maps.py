@@ -126,10 +126,6 @@ def grad_cams(network: nn.Module, config: ModelConfig, photos: Path, scored: Seq
         [config.classes.index(one.prediction.predicted) for one in scored],
         batch_size=BATCH,
         preprocessing=config.preprocessing,
-        augmentation=None,
-        seed=0,
-        workers=0,
-        shuffle=False,
     )
     layer, found = network.get_submodule("blocks")[-1], []
     with GradCAM(model=network, target_layers=[layer]) as cam:

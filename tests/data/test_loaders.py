@@ -185,3 +185,10 @@ def test_files_and_targets_must_match(photo_folder):
             photo_folder, ["a", "b"], [0], batch_size=1, preprocessing=PREPROCESSING, augmentation=None,
             seed=0, workers=0, shuffle=False,
         )  # fmt: skip
+
+
+def test_without_more_words_photos_come_whole_in_their_order(photo_folder):
+    files = [f"{label}/{number:02}.jpg" for number in (3, 1) for label in ("red", "blue")]
+    (batch,) = PhotoBatches(photo_folder, files, batch_size=4, preprocessing=PREPROCESSING).batches()
+    assert batch.indices.tolist() == [0, 1, 2, 3]
+    assert batch.targets.tolist() == [0, 0, 0, 0]

@@ -105,3 +105,11 @@ def test_every_page_of_several_labels_opens_without_a_complaint(several, photo, 
     seen = visit(write_report(tmp_path / "report", several, open_photo=photo), f"#{name}")
     expect(seen.page.locator("section.page.current")).to_have_attribute("id", name)
     expect(seen.page.locator("#trouble")).to_be_hidden()
+
+
+def test_the_model_card_counts_photos_once_and_promises_no_single_class(several, photo, tmp_path):
+    page = write_report(tmp_path / "report", several, open_photo=photo).read_text(encoding="utf-8")
+    text = page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "trained on 9 photos" in text
+    assert "It knows 3 classes and says nothing of what else a picture shows." in text
+    assert "takes every picture for one of them" not in text

@@ -82,3 +82,11 @@ def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
     assert "✓ passes order? so Look" in text
     assert "✕ fails uniform_attention? so" in text
     assert 'id="trust"' not in render(replace(content, trust=None))
+
+
+def test_the_model_card_says_what_becomes_of_pictures_below_the_threshold(invent):
+    content = invent(60)
+    selected = replace(content.model, selection=content.confidence.selection)
+    sentence = "for one of them, or where it is less sure than its threshold for unknown."
+    assert sentence in render(replace(content, model=selected))
+    assert sentence not in render(content)

@@ -30,17 +30,7 @@ def energies(model_folder: Path, pairs: Path, boxes: list[Box]) -> np.ndarray:
     """What each class's map holds in the box of its own thing and in that of the other, (2 · PAIRS, 2)."""
     model, config = load_model_folder(model_folder)
     files = sorted({box.file for box in boxes})
-    photos = PhotoBatches(
-        pairs,
-        files,
-        [0] * len(files),
-        batch_size=PAIRS,
-        preprocessing=config.preprocessing,
-        augmentation=None,
-        seed=0,
-        workers=0,
-        shuffle=False,
-    )
+    photos = PhotoBatches(pairs, files, batch_size=PAIRS, preprocessing=config.preprocessing)
     found = []
     for batch in photos.batches():
         attended = model.attend(batch.images)

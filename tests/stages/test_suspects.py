@@ -47,10 +47,7 @@ def flower_features(shared: Path) -> np.ndarray:
         source, CLASSES, fetch=Fetcher(offline=True), pretrained=True, size=64, fit=None, crop_pct=None,
         drop_path=0.0, dropout=0.0, seed=0,
     )  # fmt: skip
-    batches = PhotoBatches(
-        shared / "data" / "flowers5", files, [0] * len(files), batch_size=50, preprocessing=config.preprocessing,
-        augmentation=None, seed=0, workers=0, shuffle=False,
-    )  # fmt: skip
+    batches = PhotoBatches(shared / "data" / "flowers5", files, batch_size=50, preprocessing=config.preprocessing)
     with cache_tokens(model, batches, device=torch.device("cpu")) as tokens:
         return tokens.mean_features()
 

@@ -1,16 +1,21 @@
 """A compiled trunk gives the same numbers, and says what is missing where it cannot be compiled."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from standin import Standin
+from standin import ColourBatches, Standin, judge, make_plan
 
-from pcn_cli.errors import ResourceError
+from pcn_cli.errors import ResourceError, StoppedError
 from pcn_cli.training.compiling import compile_trunk
+from pcn_cli.training.fit import fit
+from pcn_cli.training.stop import StopRequest
 
 CPU = torch.device("cpu")
+WHILE_COMPILING = "ignore:The .grad attribute of a Tensor"  # torch's own warning
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, while it compiles
+@pytest.mark.filterwarnings(WHILE_COMPILING)
 def test_a_compiled_network_computes_the_same_for_batches_of_any_size() -> None:
     plain, compiled = Standin(), Standin()
     compile_trunk(compiled, CPU)
@@ -29,3 +34,25 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.M
     with pytest.raises(ResourceError, match="C\\+\\+ compiler") as caught:
         compile_trunk(Standin(), CPU)
     assert "g++" in caught.value.hint
+
+
+@pytest.mark.filterwarnings(WHILE_COMPILING)
+def test_a_compiled_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    batches, stop = ColourBatches(), StopRequest()
+    options = {"plan": make_plan(compile=True), "device": CPU, "stop": stop}
+
+    def run(model: Standin, **more: object):
+        torch._dynamo.reset()  # as in a new process
+        return fit(model, batches, lambda judged: judge(judged, batches), **options, **more)
+
+    whole = run(Standin())
+
+    def stop_there(step: int, *_: float) -> None:
+        if step == 4:
+            stop.request()
+
+    with pytest.raises(StoppedError):
+        run(Standin(), checkpoints=tmp_path, on_step=stop_there)
+    stop.signal_number = 0
+    resumed = run(Standin(seed=8), checkpoints=tmp_path, resume=True)
+    assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())

@@ -1,6 +1,7 @@
 """Model card: what the model is, what it was measured to do, for what it is not."""
 
 from pcn_cli.records.model import ModelConfig
+from pcn_cli.report.content import ReportContent
 from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
 from pcn_cli.report.words import clean, number, percent, plural
@@ -10,7 +11,7 @@ FITS = {
     "pad": "the whole picture, filled up with its mean colour",
     "squash": "the whole picture, drawn to a square",
 }
-MEASURED = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
+MEASURED = ("mean_average_precision", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
 
 
 def view_card(draft: Draft) -> dict[str, object] | None:
@@ -18,11 +19,10 @@ def view_card(draft: Draft) -> dict[str, object] | None:
     model, content = draft.content.model, draft.content
     if model is None:
         return None
-    trained = content.scan.parts.get("train", {}) if content.scan else {}
     return {
         "model": model,
         "facts": model_facts(model),
-        "trained": sum(trained.values()),
+        "trained": content.scan.count("train") if content.scan else 0,
         "classes": [clean(name) for name in model.classes],
         "measured": [(name, content.metrics[name]) for name in MEASURED if name in content.metrics],
         "limits": list_limits(draft),
@@ -48,7 +48,7 @@ def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
 def list_limits(draft: Draft) -> list[str]:
     """What a reader should not expect, each as a sentence that the run's own numbers support."""
     content = draft.content
-    limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and takes every picture for one of them."]
+    limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and {_other_pictures(content)}."]
     few = [clean(row.label) for row in content.per_class if row.few]
     if few:
         limits.append(f"Fewer than 20 pictures measured it on {plural(len(few), 'class', 'classes')}: {_some(few)}.")
@@ -59,6 +59,16 @@ def list_limits(draft: Draft) -> list[str]:
         limits.append("Photos of one part stand in another too, so its figures flatter it; see Data health.")
     limits.append("It was measured on pictures of the same kind as those it learned from; others may go worse.")
     return limits
+
+
+def _other_pictures(content: ReportContent) -> str:
+    """What becomes of pictures that show none of the classes."""
+    if content.multi_label:
+        return "says nothing of what else a picture shows"
+    selection = content.model.selection if content.model else None
+    if selection is not None and selection.threshold is not None:
+        return "takes every picture for one of them, or where it is less sure than its threshold for unknown"
+    return "takes every picture for one of them"
 
 
 def _some(names: list[str]) -> str:

@@ -47,7 +47,7 @@ def view_health(draft: Draft) -> dict[str, object] | None:
     return {
         "parts": parts,
         "names": names[:MOST_CLASSES],
-        "photos": scan.photos or {name: sum(counts.values()) for name, counts in parts.items()} if scan else {},
+        "photos": {name: scan.count(name) for name in parts} if scan else {},
         "totals": totals,
         "imbalance": max(totals.values()) / min(totals.values()) if totals else 1.0,
         "more_names": max(0, len(names) - MOST_CLASSES),
