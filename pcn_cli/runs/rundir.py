@@ -87,6 +87,11 @@ class RunDir:
         return self.root / "model" / "config.json"
 
     @property
+    def model_card(self) -> Path:
+        """What a person should know of the model before using it, in the form that the Hugging Face Hub shows."""
+        return self.root / "model" / "README.md"
+
+    @property
     def predictions(self) -> Path:
         """A row per photo of the test part."""
         return self.root / "predictions.csv"

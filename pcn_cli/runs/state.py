@@ -147,7 +147,7 @@ def require(run: RunDir, path: Path, command: str) -> Path:
 
 
 def check_model(run: RunDir) -> None:
-    """Nothing, if the model folder is byte for byte what training wrote.
+    """Nothing, if the model folder is byte for byte what training wrote; its README.md is for people to edit.
 
     Raises:
         ModelError: a file is gone or changed; the message names both hashes.
@@ -155,7 +155,7 @@ def check_model(run: RunDir) -> None:
     for stage in read_record(run).stages.values():
         for name, expected in stage.artifacts.items():
             path = run.root / name
-            if not path.is_relative_to(run.model):
+            if not path.is_relative_to(run.model) or path == run.model_card:
                 continue
             found = sha256_of(path) if path.is_file() else "no file"
             if found != expected:

@@ -38,6 +38,7 @@ from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
 from pcn_cli.stages.looks_file import Looks, write_looks
 from pcn_cli.stages.machine import loading_workers
+from pcn_cli.stages.model_card import write_model_card
 from pcn_cli.stages.overlays import draw_overlays
 from pcn_cli.stages.predictions_file import write_jsonl, write_predictions
 from pcn_cli.stages.recipe_file import read_recipe, write_recipe
@@ -163,6 +164,7 @@ def measure_rows(
         run.findings,
         run.suspects,
         run.trust,
+        run.model_card,
     )
     hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label)
     with recording_stage(run, "evaluate", (*written, run.figures, run.attention, run.overlays)):
@@ -209,6 +211,7 @@ def measure_rows(
         found = write_findings(
             run, rows, measured.metrics, measured.per_class, config, trust, learned_from=learned_from
         )
+        write_model_card(run)
     return replace(measured, findings=found)
 
 

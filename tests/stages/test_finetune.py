@@ -30,6 +30,7 @@ FIXED_FILES = {
     "history.csv",
     "metrics.json",
     "neighbours.csv",
+    "model/README.md",
     "model/config.json",
     "model/model.safetensors",
     "model/replay.json",

@@ -25,7 +25,7 @@ def view_card(draft: Draft) -> dict[str, object] | None:
         "trained": content.scan.count("train") if content.scan else 0,
         "classes": [clean(name) for name in model.classes],
         "measured": [(name, content.metrics[name]) for name in MEASURED if name in content.metrics],
-        "limits": list_limits(draft),
+        "limits": list_limits(content),
     }
 
 
@@ -45,9 +45,8 @@ def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
     return [(name, clean(fact)) for name, fact in facts]
 
 
-def list_limits(draft: Draft) -> list[str]:
+def list_limits(content: ReportContent) -> list[str]:
     """What a reader should not expect, each as a sentence that the run's own numbers support."""
-    content = draft.content
     limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and {_other_pictures(content)}."]
     few = [clean(row.label) for row in content.per_class if row.few]
     if few:
@@ -57,7 +56,9 @@ def list_limits(draft: Draft) -> list[str]:
         limits.append(f"It finds {clean(weak[0].label)} least often: {percent(weak[0].recall)} of its pictures.")
     if content.scan and content.scan.leaks:
         limits.append("Photos of one part stand in another too, so its figures flatter it; see Data health.")
-    limits.append("It was measured on pictures of the same kind as those it learned from; others may go worse.")
+    limits.append(
+        "It was measured on pictures of the same kind as those it learned from, and on no others; those may go worse."
+    )
     return limits
 
 

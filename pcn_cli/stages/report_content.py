@@ -1,0 +1,128 @@
+"""What a run's files say, gathered for the pages of the report and for the model card."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pcn_cli.data.leaks import find_conflicts, find_copies, find_leaks
+from pcn_cli.data.split import read_split
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.records.codec import from_plain
+from pcn_cli.records.curves import Curves
+from pcn_cli.records.metrics import ClassRow, Finding, Metric
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import PARTS, Part, Photo, SplitRow, Unreadable
+from pcn_cli.records.predictions import Prediction
+from pcn_cli.records.run import RunRecord
+from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.runs.provenance import shown_command
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import read_record
+from pcn_cli.stages.candidates_file import read_candidates
+from pcn_cli.stages.history_file import read_history
+from pcn_cli.stages.looks_file import read_looks
+from pcn_cli.stages.overlay_names import overlay_path
+from pcn_cli.stages.predictions_file import read_predictions
+from pcn_cli.stages.suspects_file import read_suspects
+from pcn_cli.stages.trust_file import read_trust
+
+
+def gather_content(run: RunDir, *, title: str) -> ReportContent:
+    """Everything the run's files say, for the pages."""
+    record = read_record(run)
+    predictions, classes = read_predictions(run.predictions)
+    looks = read_looks(run.attention)
+    metrics = {name: from_plain(Metric, plain) for name, plain in _json(run.metrics, {}).items()}
+    return ReportContent(
+        title=title,
+        run=run.root.name,
+        part="test" if run.metrics.is_file() else "",
+        facts=_facts(record, predictions),
+        classes=classes,
+        predictions=predictions,
+        metrics=metrics,
+        baseline=_baseline(run, metrics),
+        candidates=read_candidates(run),
+        per_class=_per_class(run),
+        confidence=from_plain(Curves, _json(run.curves, {})) if run.curves.is_file() else None,
+        findings=tuple(from_plain(Finding, plain) for plain in _json(run.findings, [])),
+        history=read_history(run.history),
+        figures=_figures(run),
+        patch_grid=looks.patch_grid,
+        looks={
+            file: LookMap(values=values, placement=placement)
+            for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
+        },
+        overlays=_overlays(run, predictions),
+        scan=_scan_facts(run, predictions),
+        suspects=read_suspects(run),
+        trust=read_trust(run.trust),
+        model=from_plain(ModelConfig, _json(run.model_config, {})) if run.model_config.is_file() else None,
+        reproduce=Reproduce(
+            command=shown_command(record.argv),
+            recipe=run.recipe.read_text(encoding="utf-8"),
+            versions=record.versions,
+            facts=(
+                ("device", record.device),
+                ("data fingerprint", record.fingerprint or "–"),
+                ("made", record.created),
+            ),
+        ),
+    )
+
+
+def _json(path: Path, otherwise: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+
+
+def _facts(record: RunRecord, predictions: tuple[Prediction, ...]) -> tuple[str, ...]:
+    kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
+    return tuple(fact for fact in (record.card, kept, f"{len(predictions):,} pictures", record.created[:10]) if fact)
+
+
+def _baseline(run: RunDir, metrics: dict[str, Metric]) -> Baseline | None:
+    majority = metrics.get("baseline_majority")
+    if majority is None:
+        return None
+    train = Counter(row.label for row in read_split(run.split) if row.split == "train")
+    most = min(train, key=lambda label: (-train[label], label))
+    return Baseline(label=most, accuracy=majority)
+
+
+def _per_class(run: RunDir) -> tuple[ClassRow, ...]:
+    if not run.per_class.is_file():
+        return ()
+    return tuple(ClassRow.from_cells(row) for row in read_csv(run.per_class))
+
+
+def _figures(run: RunDir) -> dict[str, str]:
+    paths = sorted(run.figures.glob("*.svg")) if run.figures.is_dir() else []
+    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+
+
+def _overlays(run: RunDir, predictions: tuple[Prediction, ...]) -> dict[str, Path]:
+    paths = {prediction.file: overlay_path(run, index, prediction.file) for index, prediction in enumerate(predictions)}
+    return {file: path for file, path in paths.items() if path.is_file()}
+
+
+def _scan_facts(run: RunDir, predictions: tuple[Prediction, ...]) -> ScanFacts:
+    rows = read_split(run.split) if run.split.is_file() else ()
+    scan = _json(run.scan, {})
+    near = scan.get("near_duplicates", [])  # runs of the first version have none
+    shown = {prediction.file for prediction in predictions}
+    return ScanFacts(
+        parts={part: _count_labels(rows, part) for part in PARTS} if rows else {},
+        photos={part: sum(row.split == part for row in rows) for part in PARTS} if rows else {},
+        unreadable=tuple(Unreadable(**row) for row in read_csv(run.unreadable)) if run.unreadable.is_file() else (),
+        ignored=len(scan.get("ignored", [])),
+        leaks=find_leaks(rows, near),
+        conflicts=find_conflicts(rows, near),
+        copies=find_copies(rows, near),
+        files={photo["file"]: from_plain(Photo, photo) for photo in scan.get("photos", []) if photo["file"] in shown},
+    )
+
+
+def _count_labels(rows: Sequence[SplitRow], part: Part) -> dict[str, int]:
+    return dict(Counter(name for row in rows if row.split == part for name in row.labels))
