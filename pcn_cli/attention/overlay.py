@@ -1,7 +1,8 @@
 """A map painted on the original upright picture: interpolate the values, then scale, then colour.
 
-The scale is fixed (log2 of the lift, clear at ≤ 1×, full at 8× or at what a whole report needs), so that two pictures
-can be compared; a map that is nearly even leaves hardly a mark, which is what it has to say.
+The scales are fixed, so that two pictures can be compared: log2 of the lift, clear at ≤ 1×, full at 8× or at what a
+whole report needs; evidence is clear at 0, full on both sides at 8 logits over the number of patches. A map that is
+nearly even leaves hardly a mark, which is what it has to say.
 """
 
 from typing import Literal, get_args
@@ -12,12 +13,13 @@ from PIL import Image, ImageFilter
 
 from pcn_cli.attention.geometry import DISPLAY_SIDE, PhotoMap, display_size, map_to_photo, mass_threshold
 from pcn_cli.attention.maps import FULL_LIFT, lift_strength
-from pcn_cli.attention.palettes import Palette, color_of
+from pcn_cli.attention.palettes import Palette, color_of, signed_color_of
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.preprocessing import Placement
 
 Look = Literal["spotlight", "heat", "contour"]
 LOOKS: tuple[Look, ...] = get_args(Look)
+FULL_EVIDENCE = 8.0  # logits if every patch were alike, so that grids of any size can be compared
 Pixels = NDArray[np.float32]  # (H, W, 3) in 0 … 255
 
 
@@ -49,11 +51,8 @@ def draw_overlay(
     Raises:
         ValueError: the photo has another size than the placement says, or the look is unknown.
     """
-    if photo.size != (placement.width, placement.height):
-        raise ValueError(f"the photo is {photo.size}, its placement {(placement.width, placement.height)}")
-    size = display_size(placement, longest=longest)
-    shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.asarray(shown, dtype=np.float32)
+    pixels = _shrink(photo, placement, longest)
+    size = (pixels.shape[1], pixels.shape[0])
     laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement, size=size, smooth=smooth)
     if look == "spotlight":
         painted = _paint_spotlight(pixels, lift_strength(laid.values, full=full))
@@ -67,8 +66,43 @@ def draw_overlay(
         painted = _paint_contours(pixels, laid, levels, smooth=smooth)
     else:
         raise ValueError(f"there is no look {look!r}; there are {', '.join(LOOKS)}")
-    painted = _hatch(painted, pixels, laid.seen)
-    return Image.fromarray(np.clip(painted + 0.5, 0, 255).astype(np.uint8))
+    return _finish(painted, pixels, laid)
+
+
+def draw_evidence(
+    photo: Image.Image,
+    evidence: NDArray[np.floating],
+    *,
+    patch_grid: PatchGrid,
+    placement: Placement,
+    longest: int = DISPLAY_SIDE,
+    smooth: bool = True,
+) -> Image.Image:
+    """The photo with the evidence (h, w) for one class: orange speaks for it, purple against it, clear at 0.
+
+    The other arguments, the result and what is raised are those of `draw_overlay`.
+    """
+    pixels = _shrink(photo, placement, longest)
+    size = (pixels.shape[1], pixels.shape[0])
+    laid = map_to_photo(evidence, patch_grid=patch_grid, placement=placement, size=size, smooth=smooth)
+    strength = np.clip(laid.values * evidence.size / FULL_EVIDENCE, -1, 1)
+    muted = _dim(pixels, brightness=0.9, color=0.1)
+    return _finish(_mix(muted, signed_color_of(strength), 0.9 * _ease(np.abs(strength))), pixels, laid)
+
+
+def _shrink(photo: Image.Image, placement: Placement, longest: int) -> Pixels:
+    """The photo as pixels of `display_size`."""
+    if photo.size != (placement.width, placement.height):
+        raise ValueError(f"the photo is {photo.size}, its placement {(placement.width, placement.height)}")
+    size = display_size(placement, longest=longest)
+    shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(shown, dtype=np.float32)
+
+
+def _finish(painted: Pixels, pixels: Pixels, laid: PhotoMap) -> Image.Image:
+    """The painted picture, hatched where the network never looked."""
+    hatched = _hatch(painted, pixels, laid.seen)
+    return Image.fromarray(np.clip(hatched + 0.5, 0, 255).astype(np.uint8))
 
 
 def _paint_spotlight(pixels: Pixels, strength: NDArray[np.floating]) -> Pixels:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcn_cli.attention.maps import FULL_LIFT, full_lift, lift_maps
-from pcn_cli.attention.overlay import Look, draw_overlay
+from pcn_cli.attention.overlay import Look, draw_evidence, draw_overlay
 from pcn_cli.data.open_image import open_photo
 from pcn_cli.files.atomic import write_with
 from pcn_cli.recipe.schema import ExplainSection
@@ -51,5 +51,19 @@ def save_overlay(
         placement=scored.placement,
         look=look,
         full=full,
+    )
+    write_with(target, lambda part: picture.save(part, format="PNG"))
+
+
+def save_evidence(target: Path, photo: Path, scored: Scored, *, patch_grid: PatchGrid) -> None:
+    """Put at `target` the photo with what spoke for the predicted class and what against it.
+
+    Raises:
+        ValueError: the photo was scored without hiding patches.
+    """
+    if scored.hidden is None:
+        raise ValueError("evidence was not computed")
+    picture = draw_evidence(
+        open_photo(photo), scored.hidden.evidence[0], patch_grid=patch_grid, placement=scored.placement
     )
     write_with(target, lambda part: picture.save(part, format="PNG"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pcn_cli.attention.overlay import Look
 from pcn_cli.data.gather import gather_images
@@ -15,13 +15,15 @@ from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
+from pcn_cli.stages.hiding import Hiding
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
-from pcn_cli.stages.overlays import save_overlay
+from pcn_cli.stages.overlays import save_evidence, save_overlay
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.training.device import choose_device
 
 UNKNOWN = "unknown"
+OverlayMap = Literal["look", "evidence"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ def predict(
     model: str | Path | None = None,
     top: int = 5,
     overlay: str | Path | None = None,
+    overlay_map: OverlayMap = "look",
     look: Look = "spotlight",
     sort_into: str | Path | None = None,
     batch_size: int = 32,
@@ -99,7 +102,8 @@ def predict(
         top: how many labels to name.
         overlay: a folder for pictures that show where the network looked, one per photo, as `<name>.png`;
             those of an earlier call are replaced.
-        look: how they are drawn.
+        overlay_map: what they show instead: "evidence", by how much hiding each patch lowers the predicted class.
+        look: how a look is drawn.
         sort_into: a folder that gets a copy of each photo, in a sub-folder named by its label; nothing that
             is there already is replaced.
         batch_size: photos per forward pass.
@@ -111,7 +115,7 @@ def predict(
 
     Raises:
         DataError: no image was named.
-        RecipeError: photos would be sorted by a model that gives several labels.
+        RecipeError: photos would be sorted, or evidence drawn, by a model that gives several labels.
         ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
     listener = listener or Listener()
@@ -129,6 +133,10 @@ def predict(
         raise RecipeError(
             "--sort-into has no meaning with a model that may give a photo several labels",
             "pcn predict … --csv > labels.csv lists them",
+        )
+    if overlay_map == "evidence" and config.multi_label:
+        raise RecipeError(
+            "--map evidence has no meaning with a model that may give a photo several labels", "leave --map out"
         )
     if sort_into is not None:
         for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
@@ -148,6 +156,7 @@ def predict(
         device=choose_device(device),
         batch_size=batch_size,
         workers=workers,
+        hiding=Hiding(seed=0) if overlay is not None and overlay_map == "evidence" else None,
         on_unreadable=keep_reason,
     )
     for one in scored:
@@ -155,7 +164,10 @@ def predict(
         answer = _multi_answer(one, config, top=top) if config.multi_label else _answer(one, config, top=top)
         if overlay is not None:
             target = free_path(Path(overlay), f"{path.stem}.png", taken, replace=True)
-            save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
+            if overlay_map == "evidence":
+                save_evidence(target, path, one, patch_grid=config.patch_grid)
+            else:
+                save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
         if sort_into is not None and isinstance(answer, Answer):
             copy = free_path(Path(sort_into) / safe_name(answer.label or UNKNOWN), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.attention.overlay import LOOKS, Look, draw_overlay
-from pcn_cli.attention.palettes import _STEPS, Palette, color_of
+from pcn_cli.attention.overlay import FULL_EVIDENCE, LOOKS, Look, draw_evidence, draw_overlay
+from pcn_cli.attention.palettes import _STEPS, Palette, color_of, signed_color_of
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.preprocessing import Placement
 
@@ -98,3 +98,57 @@ def test_palettes_follow_the_originals_and_grow_lighter(palette: Palette) -> Non
 
     assert np.abs(colors - 255 * mpl.colormaps[palette](strength)[:, :3]).max() < 12
     assert (np.diff(colors @ [0.2126, 0.7152, 0.0722]) > -0.5).all()
+
+
+def draw_signed(evidence: np.ndarray, placement: Placement = WHOLE, **options) -> np.ndarray:
+    photo = Image.new("RGB", (448, 336), (120, 120, 120))
+    return np.asarray(draw_evidence(photo, evidence, patch_grid=CELLS, placement=placement, **options)).astype(int)
+
+
+def test_evidence_is_orange_for_purple_against_and_clear_at_nothing() -> None:
+    evidence = np.zeros((14, 14))
+    evidence[3, 10], evidence[9, 2] = FULL_EVIDENCE / 196, -FULL_EVIDENCE / 196
+    shown = draw_signed(evidence, smooth=False)
+    orange, purple, nothing = shown[3 * 24 + 12, 10 * 32 + 16], shown[9 * 24 + 12, 2 * 32 + 16], shown[300, 300]
+
+    assert orange[0] > orange[1] > orange[2]
+    assert purple[2] > purple[0] > purple[1]
+    assert np.ptp(nothing) <= 1
+    assert (draw_signed(np.zeros((14, 14))) == nothing).all()
+
+
+def test_evidence_for_and_against_is_equally_strong() -> None:
+    evidence = np.linspace(-1, 1, 196).reshape(14, 14) * FULL_EVIDENCE / 196
+    marks = [np.abs(draw_signed(sign * evidence, smooth=False) - draw_signed(0 * evidence)) for sign in (1, -1)]
+    weak, strong = (draw_signed(np.full((14, 14), part * FULL_EVIDENCE / 196)) for part in (0.3, 0.9))
+
+    assert (marks[0].any(axis=2) == marks[1].any(axis=2)).all()
+    assert np.ptp(weak, axis=2).max() < np.ptp(strong, axis=2).min()
+
+
+def test_the_scale_of_evidence_is_one_for_grids_of_any_size() -> None:
+    fine, coarse = (draw_signed(np.full((side, side), 4 / side**2)) for side in (14, 7))
+
+    assert (fine == coarse).all()
+
+
+def test_evidence_lies_where_a_look_would_and_only_on_what_was_seen() -> None:
+    shown = draw_signed(np.full((14, 14), 1.0), CROPPED)
+    seen = np.ptp(shown, axis=2) > 20
+
+    assert seen[22:314, 78:370].all()
+    assert not seen[:, :76].any()
+    assert not seen[:20].any()
+    with pytest.raises(ValueError, match="placement"):
+        draw_evidence(Image.new("RGB", (336, 448)), np.ones((14, 14)), patch_grid=CELLS, placement=WHOLE)
+
+
+def test_the_signed_palette_is_puor_without_its_dark_ends() -> None:
+    import matplotlib as mpl
+
+    strength = np.linspace(-1, 1, 9)
+    middle = 0.5 - 0.4 * np.sign(strength) * (0.35 + 0.65 * np.abs(strength))
+    expected = 255 * mpl.colormaps["PuOr"](middle)[:, :3]
+    apart = strength != 0  # there it is as pale as either side
+
+    assert np.abs(signed_color_of(strength) - expected)[apart].max() < 12

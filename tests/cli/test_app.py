@@ -95,6 +95,9 @@ def test_flags_without_effect_are_refused(tmp_path):
     (tmp_path / "a.jpg").touch()
     for words in (
         ("predict", "a.jpg", "--look", "heat"),
+        ("predict", "a.jpg", "--map", "evidence"),
+        ("predict", "a.jpg", "--map", "look"),
+        ("predict", "a.jpg", "--overlay", "maps", "--map", "evidence", "--look", "heat"),
         ("predict", "a.jpg", "--json", "--csv"),
     ):
         assert run_pcn(*words, cwd=tmp_path).returncode == 2

@@ -51,11 +51,13 @@ def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_fol
     assert [(row.file, row.label) for row in rows] == [(name, "ash;elm, old") for name in names]
 
 
-def test_sorting_by_several_labels_is_refused(pcn, photo_folder, several_model, tmp_path):
-    result = pcn("predict", "photos/red/00.jpg", "--model", several_model, "--sort-into", "sorted")
+@pytest.mark.parametrize("words", [("--sort-into", "new"), ("--overlay", "new", "--map", "evidence")])
+def test_what_is_about_one_label_is_refused_of_several(pcn, photo_folder, several_model, tmp_path, words):
+    result = pcn("predict", "photos/red/00.jpg", "--model", several_model, *words)
     assert result.returncode == 2
-    assert b"--sort-into has no meaning with a model that may give a photo several labels" in result.stderr
-    assert not (tmp_path / "sorted").exists()
+    flag = " ".join(words[2:]) or words[0]
+    assert f"{flag} has no meaning with a model that may give a photo several labels".encode() in result.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_inspect_counts_each_label_and_says_how_many_have_several(pcn, photo_folder, table):

@@ -216,3 +216,14 @@ def test_csv_has_a_column_per_rank(pcn, photos, tiny_model):
     header = next(csv.reader(io.StringIO(shown)))
     ranked = ["label_1", "p_1", "label_2", "p_2", "label_3", "p_3"]
     assert header == ["file", "label", "confidence", "unknown", *ranked, "error"]
+
+
+def test_a_map_is_drawn_only_where_there_is_a_folder_for_it(pcn, photos, tiny_model, tmp_path):
+    refused = pcn("predict", "p/a.png", "--model", tiny_model, "--map", "evidence")
+    expected = b"error: --map evidence has no effect without --overlay\n  try: add --overlay DIR\n"
+    assert (refused.returncode, refused.stdout, refused.stderr) == (2, b"", expected)
+    for kind in ("look", "evidence"):
+        assert pcn("predict", "p", "--model", tiny_model, "--overlay", kind, "--map", kind).returncode == 0
+    assert pcn("predict", "p", "--model", tiny_model, "--overlay", "plain").returncode == 0
+    assert hashes(tmp_path / "plain") == hashes(tmp_path / "look")
+    assert not set(hashes(tmp_path / "look").values()) & set(hashes(tmp_path / "evidence").values())

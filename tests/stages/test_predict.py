@@ -8,14 +8,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 
 import pcn_cli
+from pcn_cli.attention.evidence import evidence_maps
+from pcn_cli.attention.overlay import draw_evidence
+from pcn_cli.data.open_image import open_photo
+from pcn_cli.data.preprocessing import place_input, preprocess
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.evaluate import evaluate
 from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.report import report
 
 
@@ -144,6 +150,23 @@ def test_a_changed_byte_in_the_model_is_noticed(run, tmp_path):
     weights.write_bytes(content)
     with pytest.raises(ModelError, match="sha256"):
         pcn_cli.load_model(tmp_path / "copy")
+
+
+def test_an_overlay_of_evidence_shows_what_speaks_for_the_predicted_class(run, new_photos, tmp_path):
+    photo = new_photos / "a.jpg"
+    (plain,), (answer,) = (
+        pcn_cli.predict([photo], model=run, overlay=tmp_path / kind, overlay_map=kind) for kind in ("look", "evidence")
+    )
+    assert answer == plain
+    network, config = open_model(run, fetch=Fetcher(offline=True))
+    attended = network.attend(torch.as_tensor(preprocess(open_photo(photo), config.preprocessing))[None])
+    best = torch.tensor([[config.classes.index(answer["label"])]])
+    evidence = evidence_maps(network, attended, best)[0, 0].detach().numpy()
+    places = {"patch_grid": config.patch_grid, "placement": place_input(config.preprocessing, 50, 70)}
+    with Image.open(tmp_path / "evidence" / "a.png") as shown, Image.open(tmp_path / "look" / "a.png") as other:
+        wanted = draw_evidence(open_photo(photo), evidence, **places)
+        assert np.abs(np.asarray(shown).astype(int) - np.asarray(wanted)).max() <= 1
+        assert np.asarray(shown).tolist() != np.asarray(other).tolist()
 
 
 def test_earlier_copies_stay_and_earlier_overlays_are_replaced(run, new_photos, tmp_path):

@@ -24,6 +24,13 @@ class Look(StrEnum):
     contour = "contour"
 
 
+class OverlayMap(StrEnum):
+    """What an overlay shows."""
+
+    look = "look"
+    evidence = "evidence"
+
+
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
     app.command(
@@ -31,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "pcn predict img.jpg",
             "pcn predict ./new_photos --overlay ./maps --csv > labels.csv",
+            "pcn predict img.jpg --overlay ./maps --map evidence",
             "find . -name '*.jpg' | pcn predict - --json",
         ),
     )(predict)
@@ -47,7 +55,15 @@ def predict(
     overlay: Annotated[
         Path | None, typer.Option(help="Draw where the network looked into this folder.", metavar="DIR")
     ] = None,
-    look: Annotated[Look, typer.Option(help="How overlays are drawn; needs --overlay.")] = Look.spotlight,
+    overlay_map: Annotated[
+        OverlayMap | None,
+        typer.Option(
+            "--map",
+            help="What overlays show: the look, as when not given, or the evidence, orange for the predicted class and"
+            " purple against it; needs --overlay.",
+        ),
+    ] = None,
+    look: Annotated[Look, typer.Option(help="How the look is drawn; needs --overlay.")] = Look.spotlight,
     sort_into: Annotated[
         Path | None, typer.Option(help="Copy each photo into a sub-folder of DIR named by its label.", metavar="DIR")
     ] = None,
@@ -66,8 +82,7 @@ def predict(
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
-    if look is not Look.spotlight and overlay is None:
-        raise RecipeError(f"--look {look} has no effect without --overlay", "add --overlay DIR")
+    _refuse_idle_drawing(overlay, overlay_map, look)
     _refuse_idle_mirror(mirror, model)
     with LiveListener() as listener:
         answers = predict_images(
@@ -75,6 +90,7 @@ def predict(
             model=model,
             top=top,
             overlay=overlay,
+            overlay_map="evidence" if overlay_map is OverlayMap.evidence else "look",
             look=look.value,
             sort_into=sort_into,
             batch_size=batch_size,
@@ -106,6 +122,15 @@ def _named_images(images: list[str]) -> list[str]:
         else:
             named.append(image)
     return named
+
+
+def _refuse_idle_drawing(overlay: Path | None, overlay_map: OverlayMap | None, look: Look) -> None:
+    if overlay_map is not None and overlay is None:
+        raise RecipeError(f"--map {overlay_map} has no effect without --overlay", "add --overlay DIR")
+    if look is not Look.spotlight and overlay is None:
+        raise RecipeError(f"--look {look} has no effect without --overlay", "add --overlay DIR")
+    if look is not Look.spotlight and overlay_map is OverlayMap.evidence:
+        raise RecipeError(f"--look {look} has no effect with --map evidence", "leave one of the two out")
 
 
 def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
