@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from pcn_cli import __version__
-from pcn_cli.cli.commands import demo, doctor, evaluate, finetune, inspect, models, predict, recipes, report, runs
+from pcn_cli.cli.commands import (
+    bench,
+    demo,
+    doctor,
+    evaluate,
+    finetune,
+    inspect,
+    models,
+    predict,
+    recipes,
+    report,
+    runs,
+)
 from pcn_cli.cli.console import console, out, safe, verbosity
 from pcn_cli.errors import PcnError, StoppedError
 
@@ -21,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (finetune, predict, report, evaluate, inspect, demo, runs, models, recipes, doctor):
+for command in (finetune, predict, report, evaluate, inspect, demo, runs, models, recipes, bench, doctor):
     command.add_to(app)
 
 

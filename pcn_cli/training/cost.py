@@ -1,7 +1,7 @@
 """What a network costs here: measured on a few made-up pictures, before anything is trained."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,6 +31,38 @@ def measure_cost(model: nn.Module, *, size: int, device: torch.device) -> Cost:
     """
     with explain_memory("the cost of the network was measured", "free some memory, or choose a smaller --size"):
         return _measure(model, size=size, device=device)
+
+
+def time_in_turns(
+    works: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+    on_round: Callable[[int], None] | None = None,
+) -> dict[str, list[float]]:
+    """The seconds of each work in each round, once all were done once without being timed.
+
+    The works take turns, so that what else the machine does slows all of them alike: compare them within a round.
+
+    Args:
+        works: what to do, by name.
+        rounds: how many times each is timed.
+        device: that is waited for.
+        clock: seconds from any origin.
+        on_round: called with the number of rounds done.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for done in range(rounds + 1):
+        for name, work in works.items():
+            started = clock()
+            work()
+            _wait(device)
+            if done:
+                taken[name].append(clock() - started)
+        if on_round is not None:
+            on_round(done)
+    return taken
 
 
 def _measure(model: nn.Module, *, size: int, device: torch.device) -> Cost:

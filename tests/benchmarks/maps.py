@@ -10,7 +10,8 @@ TINY is Tiny-ImageNet as examples/unpack_tiny_imagenet.py unpacks it. Prints Mar
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,9 +25,7 @@ from torch import nn
 
 import pcn_cli
 import pcn_cli.models  # importing is registering
-from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
-from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.data.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.measured import proportion
@@ -36,11 +35,13 @@ from pcn_cli.records.boxes import Box
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.stages.bench_works import explain
 from pcn_cli.stages.boxes_file import read_boxes
-from pcn_cli.stages.hiding import Hiding, hide_batch
+from pcn_cli.stages.hiding import Hiding
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.trust_file import read_trust
+from pcn_cli.training.cost import time_in_turns
 
 BATCH = 32
 CPU = torch.device("cpu")
@@ -170,30 +171,15 @@ def print_cost(rounds: int) -> None:
             classes=tuple(map(str, range(classes))),
             preprocessing=Preprocessing(height=224, width=224),
         )
-        plain, full = [], []
+        works = {
+            "plain": partial(network, images),
+            "full": partial(explain, network, images, config),
+        }
         with torch.inference_mode():
-            network(images)
-            for _ in range(rounds):
-                plain.append(seconds(lambda network=network: network(images)))
-                full.append(seconds(lambda network=network, config=config: explain(network, images, config)))
-        ratios = sorted(more / less - 1 for less, more in zip(plain, full, strict=True))
+            # Processor seconds: what other programs on the machine do counts less.
+            taken = time_in_turns(works, rounds=rounds, device=CPU, clock=time.process_time)
+        ratios = sorted(more / less - 1 for less, more in zip(taken["plain"], taken["full"], strict=True))
         print(f"| {classes} classes | {median(ratios):.1%} ({ratios[0]:.1%} – {ratios[-1]:.1%} in {rounds} rounds) |")
-
-
-def explain(network: nn.Module, images: torch.Tensor, config: ModelConfig) -> None:
-    """Scores, look, evidence of the top 3, both curves and all numbers of one batch."""
-    attended = network.attend(images)
-    ranked = rank_classes(attended.logits)
-    looks = look_maps(choose_weights(attended.weights.numpy(), ranked[:, 0].tolist()), attended.grid)
-    indices = list(range(len(images)))
-    hide_batch(network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=Hiding(seed=0))
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Processor seconds: what other programs on the machine do counts less."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def count(hits: Sequence[bool]) -> Metric:

@@ -1,0 +1,93 @@
+"""Every figure of a bench is there, positive and agrees with the others; how fast it was is nobody's business here."""
+
+import json
+
+import pytest
+import torch
+
+import pcn_cli
+from pcn_cli.data.drawing import draw_photos
+from pcn_cli.errors import ModelError, ResourceError
+from pcn_cli.models.describe import describe_source, sketch_model
+from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.stages.bench import Bench, bench
+from pcn_cli.stages.bench_works import CLASSES, FORWARD, draw_jpeg, list_works
+from pcn_cli.stages.listener import Listener
+
+CPU = torch.device("cpu")
+
+
+class Ear(Listener):
+    def __init__(self) -> None:
+        self.heard = []
+
+    def on_progress(self, title, done, total):
+        self.heard.append((title, done, total))
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory, tiny_weights):
+    """A run at 32 pixels, so that a round takes no time."""
+    folder = tmp_path_factory.mktemp("bench")
+    draw_photos(folder / "photos", {"train": 3, "val": 2, "test": 2}, seed=0)
+    settings = ["train.probe_epochs=1", "explain.checks=0", "explain.overlays=0"]
+    return pcn_cli.finetune(
+        folder / "photos", model=tiny_weights, tune="probe", size=32, settings=settings, output=folder / "run"
+    ).run
+
+
+def test_every_figure_is_there_and_agrees_with_the_others(small_run):
+    ear = Ear()
+    found = bench([small_run, small_run / "model"], batch_size=3, rounds=2, device="cpu", listener=ear)
+    assert (found.device, found.batch_size, found.rounds) == ("cpu", 3, 2)
+    assert found.threads == torch.get_num_threads()
+    assert found.memory_mb > 10
+    assert [one.input_size for one in found.models] == [32, 32]
+    for one in found.models:
+        kinds = [row.work.split(" (")[0] for row in one.timings]
+        assert kinds == [FORWARD, "forward pass and all maps", "step of the probe", "step of tuning", "decoding"]
+        assert one.parameters > 1000
+        assert one.activation_mb > 0
+        assert all(0 < row.ratio_low <= row.ratio <= row.ratio_high for row in one.timings)
+        assert all(row.photos_per_second > 0 for row in one.timings)
+        plain = one.timings[0]
+        assert plain.ratio_low == plain.ratio == plain.ratio_high == 1
+        for row in one.timings:
+            around = plain.photos_per_second / row.photos_per_second
+            # Of two rounds the median is the mean, so this holds whatever was measured.
+            assert row.ratio_low - 1e-9 <= around <= row.ratio_high + 1e-9
+    assert ear.heard == [(f"measuring {one.model}", done, 2) for one in found.models for done in range(3)]
+    assert from_plain(Bench, json.loads(json.dumps(to_plain(found)))) == found
+
+
+def test_the_network_is_not_changed_and_both_steps_learn():
+    network = sketch_model("nano", len(CLASSES))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    works = list_works(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU)
+    for name, work in works.items():
+        result = work.do()
+        if name.startswith("step"):
+            assert result.bad_photos == ()
+            assert result.loss > 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_the_decoded_file_holds_as_much_detail_as_a_photo():
+    assert 200_000 < len(draw_jpeg()) < 400_000
+    assert draw_jpeg() == draw_jpeg()
+
+
+def test_a_card_needs_no_weights_and_nothing_is_written(tmp_path, own_cache):
+    assert describe_source("s60").download_bytes
+    works = list_works(sketch_model("s60", len(CLASSES)), Preprocessing(height=32, width=32), batch_size=1, device=CPU)
+    assert works[FORWARD].do().shape == (1, len(CLASSES))
+    assert not own_cache.exists()
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_an_unknown_network_or_device_is_told():
+    with pytest.raises(ModelError, match="s61"):
+        bench(["s61"], rounds=1)
+    with pytest.raises(ResourceError, match="there is no kind of device"):
+        bench(device="abacus", rounds=1)
