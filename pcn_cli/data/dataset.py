@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch._C import _remove_worker_pids
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate
 
 from pcn_cli.data.open_image import UnreadablePhotoError, open_photo
 from pcn_cli.data.preprocessing import preprocess
@@ -125,10 +125,9 @@ def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
     readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
     images = torch.empty(0)
     if readable:
-        _, height, width = readable[0][1].shape
-        images = torch.empty(len(readable), 3, height, width, memory_format=torch.channels_last)
-        for image, (_, pixels) in zip(images, readable, strict=True):
-            image.copy_(torch.from_numpy(pixels))
+        # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
+        images = default_collate([torch.from_numpy(pixels.transpose(1, 2, 0)) for _, pixels in readable])
+        images = images.permute(0, 3, 1, 2)
     return StackedPhotos(
         images,
         torch.from_numpy(np.array([photo.target for photo, _ in readable], dtype=np.int64)),

@@ -40,3 +40,14 @@ def test_stacked_photos_are_channels_last_and_the_unreadable_stand_apart():
     assert (stacked.targets.tolist(), stacked.indices.tolist()) == ([1], [9])
     assert stacked.sizes.tolist() == [[7, 5]]
     assert stacked.unreadable == [(3, "broken")]
+
+
+def test_a_worker_puts_its_batch_straight_into_shared_memory(monkeypatch):
+    # Through its heap, the memory of one worker grew by 9 GB in 36,000 photos of 128 × 128 pixels.
+    photos = [LoadedPhoto(place, 0, np.full((3, 4, 6), place, np.float32)) for place in range(5)]
+    assert not stack_photos(photos).images.is_shared()
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: "a worker")
+    images = stack_photos(photos).images
+    assert images.is_shared()
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert images[:, 2, 3, 5].tolist() == [0, 1, 2, 3, 4]
