@@ -35,6 +35,7 @@ _ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
 
 # The same for what has no meaning where a photo may have several labels.
 ONE_LABEL_ONLY: dict[str, Any] = {
+    "train.balance": "none",
     "train.mixup": 0.0,
     "train.cutmix": 0.0,
     "train.teacher": None,

@@ -5,7 +5,7 @@ A field that is None is chosen automatically (`recipe/choose.py`), and the run k
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pcn_cli.recipe.duration import parse_duration
 from pcn_cli.records.model import Pooling
@@ -14,6 +14,10 @@ from pcn_cli.records.model import Pooling
 def _checked_duration(text: str) -> str:
     parse_duration(text)
     return text
+
+
+def _auto_is_open(value: Any) -> Any:  # noqa: ANN401 - whatever was written
+    return None if value == "auto" else value
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -31,6 +35,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Duration = Annotated[str, AfterValidator(_checked_duration)]
 Fit = Literal["crop", "pad", "squash"]
 Tune = Literal["probe", "pooling", "all"]
+Balance = Annotated[Literal["none", "loss", "sampler"] | None, BeforeValidator(_auto_is_open)]
 Monitor = Literal["log_loss", "macro_f1"]
 Precision = Literal["float32", "bfloat16"]
 Level = Literal["none", "light", "medium", "strong"]
@@ -95,6 +100,9 @@ class TrainSection(Section):
     warmup: Share = _field(0.1, "Share of the steps in which the rate rises.")
     trunk_ratio: Ratio = _field(0.03, "Rate of the stem over the rate of the head (layer decay from end to end).")
     ema: bool = _field(True, "Average the weights over training; the average is what is evaluated.")
+    balance: Balance = _field(
+        None, "Uneven classes: weigh rare ones more in the loss, draw them more often (sampler), or none of it."
+    )
     label_smoothing: Rate = _field(0.1, "Label smoothing of the loss.")
     mixup: NotNegative | None = _field(None, "Mixup alpha.")
     cutmix: NotNegative | None = _field(None, "CutMix alpha; with class tokens it also mixes the probe's tokens.")

@@ -47,6 +47,7 @@ from pcn_cli.stages.neighbours import write_neighbours
 from pcn_cli.stages.replay import record_replay
 from pcn_cli.stages.suspects import doubt_by_features
 from pcn_cli.stages.suspects_file import write_suspects
+from pcn_cli.training.balance import class_weights, even_order
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
 from pcn_cli.training.learner import copy_state
@@ -94,20 +95,24 @@ class Work:
         augmentation: Augmentation | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> PhotoBatches:
-        """The photos of `rows` in batches: shuffled and varied for training, in order otherwise.
+        """The photos of `rows` in batches: shuffled or drawn, and varied, for training, in order otherwise.
 
         `preprocessing` is the model's own where it is None.
         """
+        targets, draw = self.targets(rows), None
+        if augmentation is not None and self.recipe.train.balance == "sampler":
+            draw = partial(even_order, targets, self.recipe.seed)
         return PhotoBatches(
             self.root,
             [row.file for row in rows],
-            self.targets(rows),
+            targets,
             batch_size=batch_size,
             preprocessing=preprocessing or self.config.preprocessing,
             augmentation=augmentation,
             seed=self.recipe.seed,
             workers=loading_workers(self.recipe, self.device),
             shuffle=augmentation is not None,
+            draw=draw,
         )
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:
@@ -244,7 +249,7 @@ def _probe(model: nn.Module, work: Work) -> State:
                 strength=baseline.strength,
             )
         plan = replace(
-            _fit_plan(work),
+            _fit_plan(work, train_tokens.targets),
             phase="probe",
             tune="probe",
             epochs=train.probe_epochs,
@@ -317,7 +322,8 @@ def _probe_sample(work: Work) -> list[SplitRow]:
 
 def _tune(model: nn.Module, work: Work) -> FitResult:
     """The tuned weights, from the checkpoints on where there are any."""
-    plan = _fit_plan(work)
+    train_rows = work.part("train")
+    plan = _fit_plan(work, work.targets(train_rows))
     augmentation = Augmentation(
         level=work.recipe.augment.level or "light",
         flip=work.recipe.augment.flip,
@@ -331,7 +337,7 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
     history = _History(work, epochs=plan.epochs)
     result = fit(
         model,
-        work.batches(work.part("train"), batch_size=plan.batch_size, augmentation=augmentation),
+        work.batches(train_rows, batch_size=plan.batch_size, augmentation=augmentation),
         lambda judged: _judge(val_targets, _probabilities(judged, val_batches, work)),
         plan=plan,
         device=work.device,
@@ -366,7 +372,8 @@ def _ask_teacher(work: Work) -> Tensor:
     return taught
 
 
-def _fit_plan(work: Work) -> FitPlan:
+def _fit_plan(work: Work, targets: Targets) -> FitPlan:
+    """The recipe's numbers for a fit on photos with these `targets`."""
     train = work.recipe.train
     batch_size = train.batch_size or 32
     return FitPlan(
@@ -384,6 +391,8 @@ def _fit_plan(work: Work) -> FitPlan:
         warmup=train.warmup,
         trunk_ratio=train.trunk_ratio,
         ema=train.ema,
+        class_weights=class_weights(targets, len(work.classes)) if train.balance == "loss" else (),
+        even_classes=train.balance == "sampler",
         label_smoothing=train.label_smoothing,
         mixup=train.mixup or 0.0,
         cutmix=train.cutmix or 0.0,

@@ -61,7 +61,7 @@ def fit_probe(
     """
     plan = replace(plan, tune="probe", phase="probe")
     head = BehindTokens(model)
-    batches = TokenBatches(train_tokens, batch_size=plan.batch_size, seed=plan.seed)
+    batches = TokenBatches(train_tokens, batch_size=plan.batch_size, seed=plan.seed, even_classes=plan.even_classes)
 
     def validate(judged: nn.Module) -> Validation:
         return score(

@@ -20,6 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.protocols import Batches, Network
 from pcn_cli.training.stop import StopRequest
@@ -143,10 +144,14 @@ class TokenBatch(NamedTuple):
 
 
 class TokenBatches:
-    """Batches of cached tokens; their order and mirroring are a function of (seed, epoch)."""
+    """Batches of cached tokens; their order and mirroring are a function of (seed, epoch).
 
-    def __init__(self, cache: TokenCache, *, batch_size: int, seed: int) -> None:
+    With `even_classes` photos are drawn so that classes come equally often, otherwise each comes once.
+    """
+
+    def __init__(self, cache: TokenCache, *, batch_size: int, seed: int, even_classes: bool = False) -> None:
         self._cache, self._batch_size, self._seed = cache, batch_size, seed
+        self._even_classes = even_classes
 
     def __len__(self) -> int:
         return -(-len(self._cache) // self._batch_size)
@@ -155,6 +160,8 @@ class TokenBatches:
         """The batches of one epoch from number `start` on."""
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._cache))
+        if self._even_classes:
+            order = even_order(self._cache.targets, self._seed, epoch)
         views = rng.integers(0, self._cache.tokens.shape[1], len(order))
         for first in range(start * self._batch_size, len(order), self._batch_size):
             part = slice(first, first + self._batch_size)

@@ -92,6 +92,17 @@ def test_token_batches_follow_seed_and_epoch_and_skip(tmp_path: Path) -> None:
         assert whole[0].images.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_even_classes_come_equally_often_in_token_batches(tmp_path: Path) -> None:
+    with make_cache(Standin(), tmp_path, flip=True) as cache:
+        cache.targets = np.repeat([0, 1, 2], [24, 4, 2])
+        batches = TokenBatches(cache, batch_size=7, seed=3, even_classes=True)
+        whole = list(batches.batches(2))
+        assert torch.cat([batch.targets for batch in whole]).bincount().tolist() == [10, 10, 10]
+        for one, other in zip(batches.batches(2, start=3), whole[3:], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert not torch.equal(whole[0].indices, next(batches.batches(3)).indices)
+
+
 def test_the_probe_learns_with_the_trunk_untouched(tmp_path: Path) -> None:
     model = Standin()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -35,6 +35,15 @@ class Fit(StrEnum):
     squash = "squash"
 
 
+class Balance(StrEnum):
+    """What is done about uneven classes."""
+
+    auto = "auto"
+    none = "none"
+    loss = "loss"
+    sampler = "sampler"
+
+
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
     app.command(
@@ -77,6 +86,10 @@ def finetune(
     batch_size: Annotated[int | None, typer.Option(help="Photos per optimizer step.", metavar="N")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.", metavar="N")] = None,
     fit: Annotated[Fit | None, typer.Option(help="How a photo fits the square input.")] = None,
+    balance: Annotated[
+        Balance | None,
+        typer.Option(help="Uneven classes: weigh rare ones more in the loss, or draw them more often (sampler)."),
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Time limit for tuning, such as 20m or 2h.", metavar="20m")] = None,
     workers: Workers = None,
     output: Annotated[
@@ -119,6 +132,7 @@ def finetune(
             batch_size=batch_size,
             size=size,
             fit=fit and fit.value,
+            balance=balance and balance.value,
             time=time,
             workers=workers,
             output=output,
