@@ -27,6 +27,7 @@ Positive = Annotated[float, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+Folds = Annotated[int, Field(ge=2, le=20)]
 PartShare = Annotated[float, Field(gt=0, lt=0.5)]
 Side = Annotated[int, Field(ge=32, le=2048)]
 ThumbnailSide = Annotated[int, Field(ge=64, le=1024)]
@@ -134,6 +135,7 @@ class EvaluateSection(Section):
     top_k: Count = _field(5, "Also measure top-k accuracy, where there are more classes than k.")
     batch_size: Count = _field(32, "Photos per forward pass in evaluation and prediction.")
     boxes: str | None = _field(None, "A CSV of boxes around the objects, which the maps are tested against.")
+    folds: Folds | None = _field(None, "Also cross-validate the probe: every photo answered, by one of so many probes.")
     target_accuracy: Ratio | None = _field(None, "Wished share of right answers; less sure photos become `unknown`.")
 
 

@@ -15,6 +15,7 @@ from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.metrics.cross_validation import measure_folds
 from pcn_cli.metrics.multi_label import table as multi_label
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
@@ -33,6 +34,7 @@ from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
 from pcn_cli.stages.findings import read_findings, write_findings
+from pcn_cli.stages.folds_file import read_folds
 from pcn_cli.stages.hiding import choose_hiding, stack_hidden
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
@@ -252,6 +254,7 @@ def _write_metrics(
     headline = metrics.get("accuracy") or metrics.get("mean_average_precision")
     if headline is not None:
         metrics |= candidate_metrics(read_candidates(run), kept=headline)
+    metrics |= measure_folds(read_folds(run), config.classes)
     write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
     write_json(run.curves, to_plain(found.curves))
     write_csv(run.per_class, ClassRow.names(), [row.cells() for row in found.per_class])

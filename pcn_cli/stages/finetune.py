@@ -86,6 +86,7 @@ def finetune(
     boxes: str | Path | None = None,
     group_by: str | None = None,
     fail_on: str | None = None,
+    folds: int | None = None,
     target_accuracy: float | None = None,
     keep_checkpoints: bool | None = None,
     dry_run: bool = False,
@@ -117,6 +118,7 @@ def finetune(
         "split.group_by": group_by,
         "data.labels": None if labels is None else str(Path(labels).resolve()),
         "evaluate.boxes": None if boxes is None else str(Path(boxes).resolve()),
+        "evaluate.folds": folds,
         "evaluate.target_accuracy": target_accuracy,
         "seed": seed,
     }

@@ -39,6 +39,8 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.stages.calibrate import calibrate_model
 from pcn_cli.stages.candidates_file import read_candidates, write_candidates
+from pcn_cli.stages.cross_validate import cross_validate
+from pcn_cli.stages.folds_file import write_folds
 from pcn_cli.stages.history_file import read_history, write_history
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source
@@ -151,7 +153,9 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         seed=recipe.seed,
     )
     config = replace(config, multi_label=any(row.multi_label for row in rows))
-    with recording_stage(run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours)):
+    with recording_stage(
+        run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours, run.folds)
+    ):
         work = Work(
             run=run,
             recipe=recipe,
@@ -214,19 +218,19 @@ def _probe(model: nn.Module, work: Work) -> State:
     if done.is_file() and work.run.candidates.is_file():
         state: State = load_file(done)
         return state
-    train = work.recipe.train
+    folds = work.recipe.evaluate.folds
     work.run.checkpoints.mkdir(parents=True, exist_ok=True)
     for abandoned in work.run.checkpoints.glob("pcn-tokens-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
     caches = {}
     sample = _probe_sample(work)
-    for part, rows in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
+    for part, own in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
         caches[part] = cache_tokens(
             model,
-            work.batches(rows, batch_size=work.recipe.evaluate.batch_size),
+            work.batches(own, batch_size=work.recipe.evaluate.batch_size),
             device=work.device,
             folder=work.run.checkpoints,
-            flip=part == "train" and work.recipe.augment.flip,
+            flip=work.recipe.augment.flip and (part == "train" or folds is not None),
             on_batch=partial(work.listener.on_progress, f"computing tokens ({part})"),
             stop=work.stop,
         )
@@ -240,29 +244,34 @@ def _probe(model: nn.Module, work: Work) -> State:
             features=np.concatenate([val_features, test_features]),
             classes=len(work.classes),
         )
+        rows = [*sample, *work.part("val"), *work.part("test")]
+        units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
         if not work.config.multi_label:
             _check_photos(
                 work,
-                [*sample, *work.part("val"), *work.part("test")],
+                rows,
                 [*caches.values()],
+                units,
                 features=np.concatenate([train_features, val_features, test_features]),
                 strength=baseline.strength,
             )
-        plan = replace(
-            _fit_plan(work, train_tokens.targets),
-            phase="probe",
-            tune="probe",
-            epochs=train.probe_epochs,
-            lr=train.probe_lr,
-            patience=PROBE_PATIENCE,
-            mixup=0.0,
-            # Beside a part of another photo, a class token is of use only if it looks at its own class.
-            cutmix=train.cutmix or 0.0 if work.recipe.model.pooling == "per-class" else 0.0,
-            compile=False,
-            teacher="",
-            precision="float32",
-            time_limit=None,
-        )
+        if folds is not None:
+            answers = cross_validate(
+                model,
+                rows,
+                [*caches.values()],
+                units,
+                classes=work.classes,
+                plan_for=partial(_probe_plan, work),
+                judge=_judge,
+                device=work.device,
+                folds=folds,
+                seed=work.recipe.seed,
+                listener=work.listener,
+                stop=work.stop,
+            )
+            write_folds(work.run, answers, work.classes)
+        plan = _probe_plan(work, train_tokens.targets)
         history = _History(work, epochs=plan.epochs)
         result = fit_probe(
             model,
@@ -295,15 +304,16 @@ def _check_photos(
     work: Work,
     rows: Sequence[SplitRow],
     caches: Sequence[TokenCache],
+    units: NDArray[np.int64],
     *,
     features: NDArray[np.float32],
     strength: float,
 ) -> None:
     """Put into the run what the frozen trunk's tokens say of the photos: doubtful labels, pictures in two parts.
 
-    `features` (N, C) are the photos' mean tokens, `strength` is the C of a regression that suits them.
+    `units` (N,) are equal where photos belong together, `features` (N, C) are the photos' mean tokens, `strength` is
+    the C of a regression that suits them.
     """
-    units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
     if len(rows) <= MOST_PHOTOS:
         cells = np.concatenate([tokens.cell_features(NEIGHBOUR_CELLS) for tokens in caches])
         write_neighbours(work.run, rows, cells, units)
@@ -370,6 +380,26 @@ def _ask_teacher(work: Work) -> Tensor:
         write_with(done, lambda part: save_file({"answers": answers}, part))
     taught: Tensor = load_file(done)["answers"]
     return taught
+
+
+def _probe_plan(work: Work, targets: Targets) -> FitPlan:
+    """The recipe's numbers for a probe on photos with these `targets`."""
+    train = work.recipe.train
+    return replace(
+        _fit_plan(work, targets),
+        phase="probe",
+        tune="probe",
+        epochs=train.probe_epochs,
+        lr=train.probe_lr,
+        patience=PROBE_PATIENCE,
+        mixup=0.0,
+        # Beside a part of another photo, a class token is of use only if it looks at its own class.
+        cutmix=train.cutmix or 0.0 if work.recipe.model.pooling == "per-class" else 0.0,
+        compile=False,
+        teacher="",
+        precision="float32",
+        time_limit=None,
+    )
 
 
 def _fit_plan(work: Work, targets: Targets) -> FitPlan:

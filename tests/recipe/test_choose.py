@@ -13,6 +13,7 @@ CPU = Facts(train_photos=1000, classes=7, cores=2)
 LEGITIMATELY_OPEN = {
     "data.labels",
     "evaluate.boxes",
+    "evaluate.folds",
     "evaluate.target_accuracy",
     "report.title",
     "train.teacher",
@@ -161,6 +162,10 @@ def test_a_value_for_tuning_is_refused_where_the_probe_was_chosen_by_itself() ->
         (
             ["augment.level=none", "train.probe_epochs=0", "augment.flip=false"],
             "--set augment.flip=false: has no effect with augment.level=none and without a probe",
+        ),
+        (
+            ["train.probe_epochs=0", "evaluate.folds=5"],
+            "--set evaluate.folds=5: has no effect without a probe; leave out train.probe_epochs=0",
         ),
         (
             ["train.batch_size=10", "train.micro_batch=4"],
@@ -317,6 +322,7 @@ def test_several_labels_are_not_mixed_and_judged_by_log_loss() -> None:
         "train.balance=loss",
         "train.balance=sampler",
         "train.teacher=s60",
+        "evaluate.folds=5",
         "evaluate.top_k=2",
         "evaluate.target_accuracy=0.9",
         "explain.checks=9",

@@ -104,6 +104,10 @@ def finetune(
     boxes: Boxes = None,
     group_by: GroupBy = None,
     fail_on: FailOn = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Also cross-validate the probe with K folds: every photo is answered once.", metavar="K"),
+    ] = None,
     target_accuracy: Annotated[
         float | None,
         typer.Option(help="Wished share of right answers; less sure photos become `unknown`.", metavar="0.98"),
@@ -143,6 +147,7 @@ def finetune(
             boxes=boxes,
             group_by=group_by,
             fail_on=fail_on and fail_on.value,
+            folds=folds,
             target_accuracy=target_accuracy,
             keep_checkpoints=keep_checkpoints or None,
             dry_run=dry_run,
