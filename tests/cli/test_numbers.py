@@ -148,6 +148,10 @@ def test_predict_declines_where_the_model_s_threshold_says_so(pcn, photos, tiny_
     assert config["selection"] is None
     answers = json.loads(pcn("predict", photos, "--model", path.parent, "--json").stdout)
     assert not any(answer["unknown"] for answer in answers)
+    told = json.loads(pcn("evaluate", "run", "--target-accuracy", "0.4", "--output", "wished", "--json").stdout)
+    assert told["run"] == "wished"
+    assert told["metrics"] == json.loads((tmp_path / "wished" / "metrics.json").read_text())
+    assert json.loads((tmp_path / "wished" / "model" / "config.json").read_text())["selection"]["target"] == 0.4
     middle = sorted(answer["confidence"] for answer in answers)[75]
     config["selection"] = {"target": 0.9, "photos": 60, "threshold": middle, "answered": 40, "right": 36}
     config["conformal"] = [{"level": 0.9, "photos": 30, "least_probability": 0.3}]
