@@ -31,6 +31,7 @@ _HEADLINES = (
     "ece",
 )
 _RANKINGS = ("mean_average_precision", "roc_auc", "aurc")
+_FOLDS = "cross_validated_"
 _SMALL = "few photos"
 
 
@@ -82,6 +83,8 @@ def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]
     out.print(table)
     if "temperature" in metrics:
         show_confidence(metrics)
+    if any(name.startswith(_FOLDS) for name in metrics):
+        show_folds(metrics)
 
 
 def show_confidence(metrics: "Mapping[str, Metric]") -> None:
@@ -97,6 +100,16 @@ def show_confidence(metrics: "Mapping[str, Metric]") -> None:
             table.add_row(_title(name), *_value(name, metrics[name]), "")
         if not own:
             table.add_row(f"{level} % sets", "–", "", "not enough photos")
+    out.print()
+    out.print(table)
+
+
+def show_folds(metrics: "Mapping[str, Metric]") -> None:
+    """What cross-validation of the probe gave, and on how many photos."""
+    own = {name.removeprefix(_FOLDS): metric for name, metric in metrics.items() if name.startswith(_FOLDS)}
+    table = new_table("cross-validated", "value#", "95 % interval#", "")
+    for name, metric in own.items():
+        table.add_row(_title(name), *_value(name, metric), metric.method.partition(":")[0])
     out.print()
     out.print(table)
 

@@ -1,6 +1,6 @@
 """What a loader's workers do: which photos make up a batch, and how one is opened and prepared."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch._C import _remove_worker_pids
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate
 
 from pcn_cli.data.open_image import UnreadablePhotoError, open_photo
 from pcn_cli.data.preprocessing import preprocess
@@ -53,10 +53,23 @@ class LoadedPhoto(NamedTuple):
 
 
 class BatchOrder(Sampler[list[tuple[int, int]]]):
-    """The (epoch, position) pairs of each batch; `epoch` and `start` are set before each iteration."""
+    """The (epoch, sample) pairs of each batch; `epoch` and `start` are set before each iteration.
 
-    def __init__(self, photos: int, batch_size: int, *, seed: int, shuffle: bool, drop_last: bool) -> None:
-        self._photos, self._batch_size = photos, batch_size
+    A sample is a photo's position. Of N photos, one that `draw` gives again is sample position + N, then position + 2 N
+    and so on, so that each of its variations is another.
+    """
+
+    def __init__(
+        self,
+        photos: int,
+        batch_size: int,
+        *,
+        seed: int,
+        shuffle: bool,
+        drop_last: bool,
+        draw: Callable[[int], NDArray[np.int64]] | None = None,
+    ) -> None:
+        self._photos, self._batch_size, self._draw = photos, batch_size, draw
         self._seed, self._shuffle, self._drop_last = seed, shuffle, drop_last
         self.epoch, self.start = 0, 0
 
@@ -69,12 +82,27 @@ class BatchOrder(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch = self.epoch
-        positions = np.arange(self._photos)
-        if self._shuffle:
-            positions = np.random.default_rng((_DOMAIN, self._seed, epoch)).permutation(self._photos)
+        samples = self._order(epoch)
         for number in range(self.start, self.count_batches()):
-            chosen = positions[number * self._batch_size : (number + 1) * self._batch_size]
-            yield [(epoch, int(position)) for position in chosen]
+            chosen = samples[number * self._batch_size : (number + 1) * self._batch_size]
+            yield [(epoch, int(sample)) for sample in chosen]
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if self._draw is not None:
+            return _number_again(self._draw(epoch), self._photos)
+        if self._shuffle:
+            return np.random.default_rng((_DOMAIN, self._seed, epoch)).permutation(self._photos)
+        return np.arange(self._photos)
+
+
+def _number_again(positions: NDArray[np.int64], photos: int) -> NDArray[np.int64]:
+    """The positions, raised by `photos` for each time that the same one came before."""
+    seen = np.zeros(photos, dtype=np.int64)
+    samples = positions.copy()
+    for place, position in enumerate(positions):
+        samples[place] += photos * seen[position]
+        seen[position] += 1
+    return samples
 
 
 class PhotoDataset(Dataset[LoadedPhoto]):
@@ -95,7 +123,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         return len(self._files)
 
     def __getitem__(self, key: tuple[int, int]) -> LoadedPhoto:
-        epoch, position = key
+        epoch, sample = key
+        position = sample % len(self._files)
         try:
             image = open_photo(self._root / self._files[position])
         except UnreadablePhotoError as error:
@@ -103,7 +132,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         if self._augmentation is None:
             pixels = preprocess(image, self._preprocessing)
         else:
-            pixels = self._augmentation(image, epoch=epoch, sample=position)
+            pixels = self._augmentation(image, epoch=epoch, sample=sample)
         return LoadedPhoto(position, self._targets[position], pixels, image.size)
 
 
@@ -125,10 +154,9 @@ def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
     readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
     images = torch.empty(0)
     if readable:
-        _, height, width = readable[0][1].shape
-        images = torch.empty(len(readable), 3, height, width, memory_format=torch.channels_last)
-        for image, (_, pixels) in zip(images, readable, strict=True):
-            image.copy_(torch.from_numpy(pixels))
+        # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
+        images = default_collate([torch.from_numpy(pixels.transpose(1, 2, 0)) for _, pixels in readable])
+        images = images.permute(0, 3, 1, 2)
     return StackedPhotos(
         images,
         torch.from_numpy(np.array([photo.target for photo, _ in readable], dtype=np.int64)),

@@ -48,10 +48,12 @@ class PhotoBatches:
             nobody will ask.
         batch_size: photos per batch; the last one may hold fewer unless `drop_last`.
         preprocessing: evaluation preprocessing, used where `augmentation` is None.
-        augmentation: training variation, called with (image, epoch, position in `files`).
+        augmentation: training variation, called with (image, epoch, sample): the position in `files`, and another
+            number each time that `draw` gives the photo again.
         seed: of the order.
         workers: processes that decode; 0 decodes in this one.
         shuffle: whether the order is drawn anew in every epoch; otherwise it is that of `files`.
+        draw: the positions of the photos of an epoch, by its number, as many as there are files; instead of `shuffle`.
         drop_last: whether a smaller last batch is left out.
         on_unreadable: called with (position, reason) for a photo that cannot be opened, which is then left out of its
             batch; without it such a photo is a DataError.
@@ -70,6 +72,7 @@ class PhotoBatches:
         seed: int = 0,
         workers: int = 0,
         shuffle: bool = False,
+        draw: Callable[[int], NDArray[np.int64]] | None = None,
         drop_last: bool = False,
         on_unreadable: Callable[[int, str], None] | None = None,
         start_method: str | None = None,
@@ -79,7 +82,9 @@ class PhotoBatches:
             raise ValueError(f"{len(files)} files and {len(targets)} targets")
         self._files = list(files)
         self._photos = PhotoDataset(root, self._files, list(targets), preprocessing, augmentation)
-        self._order = BatchOrder(len(self._files), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+        self._order = BatchOrder(
+            len(self._files), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last, draw=draw
+        )
         self._workers, self._start_method = workers, start_method
         self._on_unreadable = on_unreadable
         self._loader: DataLoader[LoadedPhoto] | None = None

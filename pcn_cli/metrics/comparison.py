@@ -43,7 +43,7 @@ def tell_verdict(first: str, second: str, *, photos: int, only_first: int, only_
     """What the test says, as a sentence; `first` and `second` name the runs."""
     of = f"of {photos:,} photo{'s' * (photos != 1)}"
     if only_first == only_second == 0:
-        return f"{first} and {second} are right on the same {of}."
+        return f"{of.capitalize()}, {first} and {second} are right on the same."
     chance = "could be chance" if p_value >= LIKELY_CHANCE else "is hardly chance"
     p = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"
     if only_first == only_second:

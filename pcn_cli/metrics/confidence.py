@@ -9,9 +9,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accura
 from pcn_cli.metrics import ranking
 from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability, temper
-from pcn_cli.metrics.intervals import Floats, bootstrap_weights, logit_area
-from pcn_cli.metrics.measured import Photos, mean, mean_loss, proportion, with_interval
-from pcn_cli.metrics.selective import risk_area
+from pcn_cli.metrics.intervals import Floats
+from pcn_cli.metrics.measured import Photos, added_up, mean, mean_loss, proportion, with_interval
+from pcn_cli.metrics.selective import risk_area, risk_area_influence
 from pcn_cli.records.metrics import Metric
 
 Truths = NDArray[np.bool_]
@@ -79,14 +79,9 @@ def class_average_precision(answers: Answers, label: int) -> float:
 
 def aurc(answers: Answers) -> Metric:
     """The area under the risk–coverage curve: the share of mistakes, averaged over how much is answered."""
-
-    def resampled(weights: Floats) -> Floats:
-        return risk_area(answers.confidences, answers.right, weights)
-
-    value = float(resampled(np.ones((1, answers.targets.size)))[0])
-    interval = bootstrap_weights(resampled, answers.targets, seed=answers.seed)
+    value = float(risk_area(answers.confidences, answers.right))
     method = "area under the risk–coverage curve: share of mistakes, averaged over all coverages"
-    return with_interval(value, answers, method, interval)
+    return added_up(value, risk_area_influence(answers.confidences, answers.right), answers, method, most=1.0)
 
 
 def _mean_area(
@@ -101,9 +96,7 @@ def _mean_area(
         influences += influence(scores, own)
     if not areas:
         return None
-    area = float(np.mean(areas))
-    interval = logit_area(area, influences / len(areas), answers.targets)
-    return with_interval(area, answers, method, interval, kind=f"logit-normal {answers.draw}")
+    return added_up(float(np.mean(areas)), influences / len(areas), answers, method, most=1.0)
 
 
 def _ece(probabilities: Floats, answers: Answers, without: str) -> Metric:

@@ -13,6 +13,7 @@ Known = TypeVar("Known")
 
 FEW_TEST_PHOTOS = 5
 IMBALANCE = 3.0
+WEAK_JUDGE = 0.7  # accuracy below which a model's doubts of labels say little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +152,17 @@ def _target_missed(facts: Facts) -> Finding | None:
 def _suspects(facts: Facts) -> Finding | None:
     if not facts.suspects:
         return None
+    found, accuracy = count_words(len(facts.suspects), "photo", "photos"), facts.metrics.get("accuracy")
+    title, doubt = f"{found} may have a wrong label", ""
+    if accuracy is not None and accuracy.value < WEAK_JUDGE:
+        title = f"{found} with a label that the model contradicts"
+        share = f"{_percent(accuracy.value)} of {accuracy.n} photos"
+        doubt = f"The model is right on only {share}, so many of these are its own mistakes. "
     named = [f"{one.file} ({one.label}, looks like {one.suggested})" for one in facts.suspects]
     return Finding(
         severity="note",
-        title=f"{count_words(len(facts.suspects), 'photo', 'photos')} may have a wrong label",
-        evidence=f"The most suspect first: {join_words(named)}.",
+        title=title,
+        evidence=f"{doubt}The most suspect first: {join_words(named)}.",
         remedy="Look at them in this order (suspects.csv); pictures that are only hard are among them. Nothing was"
         " changed.",
     )

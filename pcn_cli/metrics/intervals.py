@@ -1,15 +1,15 @@
 """95 % intervals: each method is the simplest that holds the truth in 92 to 98 of 100 simulated test parts.
 
 Shares have Wilson's interval; what a confusion matrix says has the same, with the number of photos that its spread is
-worth; means have Hall's, which knows that losses are skewed; areas under curves are normal on the logit scale. For the
-rest, photos are drawn again, class by class. tests/metrics/test_coverage.py simulates how often each holds the truth.
+worth; means and areas under curves have Hall's, which knows that losses are skewed. For the rest, photos are drawn
+again, class by class. tests/metrics/test_coverage.py simulates how often each holds the truth.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 from scipy.stats import binomtest, norm
 
 Interval = tuple[float, float]
@@ -61,39 +61,27 @@ def wilson_of_counts(
     return lowest + (1 - lowest) * low, lowest + (1 - lowest) * high
 
 
-def hall_mean(values: Floats, targets: NDArray[np.int64]) -> Interval | None:
-    """Hall's 95 % interval of a mean over photos, not below 0; None where no photo differs from the rest of its class.
+def hall(value: float, influence: Floats, targets: NDArray[np.int64], *, most: float = math.inf) -> Interval | None:
+    """Hall's 95 % interval of what adds up over photos, within [0, most]; None where no photo differs from its class.
 
     A transformation that takes the skewness out of the t statistic (Hall 1992, JRSS B 54): a mean whose few large
-    losses were not drawn has a small variance too, and the plain interval would miss the truth above it.
+    losses were not drawn has a small variance too, and the plain interval would miss the truth above it. What an area
+    under a curve lacks of 1 is such a sum as well.
 
     Args:
-        values: (n,) ≥ 0, one per photo.
+        value: measured.
+        influence: (n,) what one more of each photo adds to it; of a mean, its own values over n.
         targets: (n,) true classes.
+        most: the largest value that it can take.
     """
-    variance, third = _moments_of_sum(values, targets)
-    if variance <= _SAME:
+    variance, third = _moments_of_sum(influence, targets)
+    if variance <= _SAME**2:
         return None
     error = np.sqrt(variance)
     skewness = max(abs(third / error**3), _SAME) * (1 if third >= 0 else -1)
     far = 3 / skewness * (np.cbrt(1 + skewness * (_BOTH_WAYS - skewness / 6)) - 1)
-    low, high = (values.sum() - error * far[::-1]) / values.size
-    return max(0.0, float(low)), float(high)
-
-
-def logit_area(area: float, influence: Floats, targets: NDArray[np.int64]) -> Interval | None:
-    """The 95 % interval of an area under a curve, within (0, 1); None where it is 0 or 1 or has no spread.
-
-    Args:
-        area: the measured value.
-        influence: (n,) what one more of each photo adds to it.
-        targets: (n,) true classes.
-    """
-    variance, _ = _moments_of_sum(influence, targets)
-    if not 0 < area < 1 or variance <= _SAME**2:
-        return None
-    low, high = expit(logit(area) + _BOTH_WAYS * np.sqrt(variance) / (area * (1 - area)))
-    return float(low), float(high)
+    low, high = value - error * far[::-1]
+    return max(0.0, float(low)), min(most, float(high))
 
 
 def bootstrap_weights(

@@ -1,12 +1,13 @@
 """From values to metrics: each with its interval, its number of photos and the words for how it was computed."""
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.intervals import Interval, hall_mean, wilson
+from pcn_cli.metrics.intervals import Interval, hall, wilson
 from pcn_cli.records.metrics import Metric
 
 
@@ -41,9 +42,15 @@ def proportion(right: int, n: int, method: str) -> Metric:
 
 def mean(values: NDArray[np.float64], answers: Photos, method: str) -> Metric:
     """The mean of a value ≥ 0 per photo, with Hall's interval."""
-    interval = hall_mean(values, answers.targets)
-    kind = f"Hall's skewness-corrected {answers.draw}"
-    return with_interval(float(values.mean()), answers, method, interval, kind=kind)
+    return added_up(float(values.mean()), values / values.size, answers, method)
+
+
+def added_up(
+    value: float, influence: NDArray[np.float64], answers: Photos, method: str, *, most: float = math.inf
+) -> Metric:
+    """A value from 0 to `most` to which one more of each photo adds `influence` (n,), with Hall's interval."""
+    interval = hall(value, influence, answers.targets, most=most)
+    return with_interval(value, answers, method, interval, kind=f"Hall's skewness-corrected {answers.draw}")
 
 
 def mean_loss(own: NDArray[np.float64], answers: Photos, method: str) -> Metric:

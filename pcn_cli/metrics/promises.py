@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from pcn_cli.metrics.answers import Answers, collect_answers
 from pcn_cli.metrics.calibration import reliability, temper
 from pcn_cli.metrics.conformal import in_set
-from pcn_cli.metrics.intervals import Floats, bootstrap_weights
-from pcn_cli.metrics.measured import proportion, with_interval
+from pcn_cli.metrics.measured import mean, proportion
 from pcn_cli.metrics.ranking import precision_recall_points, roc_points, thin
 from pcn_cli.metrics.selective import coverage_curve
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
@@ -109,20 +108,12 @@ def _sets(answers: Answers, level: ConformalLevel) -> dict[str, Metric]:
     sizes, n = held.sum(axis=1).astype(float), answers.targets.size
     name = f"conformal_{100 * level.level:.0f}"
 
-    def mean_size(weights: Floats) -> Floats:
-        return np.asarray(weights @ sizes / n)
-
     return {
         f"{name}_coverage": proportion(
             int(held[np.arange(n), answers.targets].sum()),
             n,
             f"share of photos whose {level.level:.0%} set holds the label; calibrated on {level.photos} photos",
         ),
-        f"{name}_set_size": with_interval(
-            float(sizes.mean()),
-            answers,
-            "mean number of classes in the set",
-            bootstrap_weights(mean_size, answers.targets, seed=answers.seed),
-        ),
+        f"{name}_set_size": mean(sizes, answers, "mean number of classes in the set"),
         f"{name}_empty": proportion(int((sizes == 0).sum()), n, "share of photos whose set holds no class"),
     }

@@ -22,15 +22,25 @@ def coverage_curve(confidences: Floats, right: Truths) -> tuple[Floats, Floats]:
     return answered / order.size, np.cumsum(right[order])[ends] / answered
 
 
-def risk_area(confidences: Floats, right: Truths, weights: Floats) -> Floats:
-    """AURC, (R,): the mean share of mistakes over all coverages, for photos with each row of `weights` (R, n)."""
+def risk_area(confidences: Floats, right: Truths) -> float:
+    """AURC: the mean share of mistakes over all coverages."""
+    coverage, accuracy = coverage_curve(confidences, right)
+    return float((np.diff(coverage, prepend=0.0) * (1 - accuracy)).sum())
+
+
+def risk_area_influence(confidences: Floats, right: Truths) -> Floats:
+    """The derivative (n,) of AURC by the weight of each photo."""
     order, ends = _groups(confidences)
-    drawn = weights[:, order]
-    answered = np.cumsum(drawn, axis=1)[:, ends]
-    wrong = np.cumsum(drawn * ~right[order], axis=1)[:, ends]
-    steps = np.diff(answered, axis=1, prepend=0.0)
-    risks = np.divide(wrong, answered, out=np.zeros_like(wrong), where=answered > 0)
-    return np.asarray((steps * risks).sum(axis=1) / answered[:, -1])
+    _, accuracy = coverage_curve(confidences, right)
+    steps, answered = np.diff(ends + 1, prepend=0), ends + 1
+    group = np.searchsorted(ends, np.arange(order.size))
+    # A photo changes the share of mistakes at its own place and at every place below it.
+    more = np.cumsum((steps / answered)[::-1])[::-1]
+    fewer = np.cumsum((steps * (1 - accuracy) / answered)[::-1])[::-1]
+    changes = (1 - accuracy - fewer)[group] + ~right[order] * more[group] - risk_area(confidences, right)
+    influence = np.empty(order.size)
+    influence[order] = changes / order.size
+    return influence
 
 
 def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Selection:

@@ -129,6 +129,12 @@ class AttentionPooled(nn.Module):
         """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
         return self._classify(self.pooling.finish(pooled))
 
+    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
+        """With class tokens, the logits (B, S, k) of `classes` (B, k) from their weighted sums (B, S, k, d) alone."""
+        features = self._backbone_head(self.norm(self.pooling.finish(pooled, classes[:, None])))
+        logits: Tensor = self.head(features, classes[:, None])
+        return logits
+
     def forward_intermediates(self, x: Tensor, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the backbone's
         """The intermediates that the backbone gives."""
         return self.backbone.forward_intermediates(x, *arguments, **options)  # type: ignore[operator]

@@ -66,6 +66,8 @@ PLANS = (
     _Plan(float("inf"), 10, 5e-4, "strong", 0.1),
 )
 
+IMBALANCE = 3  # largest class over smallest from which on rare classes are minded
+
 _FLOAT32_TO_BFLOAT16 = 0.58  # saved activations, measured on S60: 80 of 138 MB
 _CHECKPOINTED = 0.054  # the same with checkpointing every 8 blocks: 7.5 of 138 MB
 _SPARE_MEMORY = 0.3  # for weights, optimizer and fragments
@@ -104,6 +106,7 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     _choose_input(choices, facts)
     _choose_machine(choices, facts)
     _choose_tune(choices, facts)
+    choices.add("train.balance", *_balance(facts))
     refuse(
         without_effect(
             loaded,
@@ -180,11 +183,22 @@ def _choose_tune(choices: _Choices, facts: Facts) -> None:
         choices.add("train.tune", "all", f"{photos} are enough; the tuned model is kept only if it beats the probe")
 
 
+def _balance(facts: Facts) -> tuple[str, str]:
+    if facts.multi_label:
+        return "none", "photos may have several labels"
+    ratio = _ratio(facts)
+    return ("loss", ratio) if facts.imbalance >= IMBALANCE else ("none", f"{ratio}, less than {IMBALANCE}")
+
+
 def _monitor(facts: Facts) -> tuple[str, str]:
     if facts.multi_label:
         return "log_loss", "photos may have several labels, and their thresholds are chosen afterwards"
-    ratio = f"the largest class has {facts.imbalance:.1f} times the photos of the smallest"
-    return ("macro_f1", ratio) if facts.imbalance >= 3 else ("log_loss", f"{ratio}, less than 3")
+    ratio = _ratio(facts)
+    return ("macro_f1", ratio) if facts.imbalance >= IMBALANCE else ("log_loss", f"{ratio}, less than {IMBALANCE}")
+
+
+def _ratio(facts: Facts) -> str:
+    return f"the largest class has {facts.imbalance:.1f} times the photos of the smallest"
 
 
 def _choose_probe(choices: _Choices, facts: Facts) -> None:

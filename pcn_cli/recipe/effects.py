@@ -35,10 +35,12 @@ _ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
 
 # The same for what has no meaning where a photo may have several labels.
 ONE_LABEL_ONLY: dict[str, Any] = {
+    "train.balance": "none",
     "train.mixup": 0.0,
     "train.cutmix": 0.0,
     "train.teacher": None,
     "evaluate.top_k": None,
+    "evaluate.folds": None,
     "evaluate.target_accuracy": None,
     "explain.checks": None,
 }
@@ -66,6 +68,8 @@ def without_effect(
         refused["augment.flip"] = "has no effect with augment.level=none and without a probe"
     if recipe.train.tune != "probe":
         refused |= _refuse_teaching(recipe)
+        if recipe.train.probe_epochs == 0:
+            refused.setdefault("evaluate.folds", "has no effect without a probe; leave out train.probe_epochs=0")
     if recipe.data.fit != "crop":
         refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
     if recipe.evaluate.top_k >= classes and not multi_label:

@@ -5,7 +5,7 @@ A field that is None is chosen automatically (`recipe/choose.py`), and the run k
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pcn_cli.recipe.duration import parse_duration
 from pcn_cli.records.model import Pooling
@@ -16,6 +16,10 @@ def _checked_duration(text: str) -> str:
     return text
 
 
+def _auto_is_open(value: Any) -> Any:  # noqa: ANN401 - whatever was written
+    return None if value == "auto" else value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -23,6 +27,7 @@ Positive = Annotated[float, Field(gt=0)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+Folds = Annotated[int, Field(ge=2, le=20)]
 PartShare = Annotated[float, Field(gt=0, lt=0.5)]
 Side = Annotated[int, Field(ge=32, le=2048)]
 ThumbnailSide = Annotated[int, Field(ge=64, le=1024)]
@@ -31,6 +36,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Duration = Annotated[str, AfterValidator(_checked_duration)]
 Fit = Literal["crop", "pad", "squash"]
 Tune = Literal["probe", "pooling", "all"]
+Balance = Annotated[Literal["none", "loss", "sampler"] | None, BeforeValidator(_auto_is_open)]
 Monitor = Literal["log_loss", "macro_f1"]
 Precision = Literal["float32", "bfloat16"]
 Level = Literal["none", "light", "medium", "strong"]
@@ -95,6 +101,9 @@ class TrainSection(Section):
     warmup: Share = _field(0.1, "Share of the steps in which the rate rises.")
     trunk_ratio: Ratio = _field(0.03, "Rate of the stem over the rate of the head (layer decay from end to end).")
     ema: bool = _field(True, "Average the weights over training; the average is what is evaluated.")
+    balance: Balance = _field(
+        None, "Uneven classes: weigh rare ones more in the loss, draw them more often (sampler), or none of it."
+    )
     label_smoothing: Rate = _field(0.1, "Label smoothing of the loss.")
     mixup: NotNegative | None = _field(None, "Mixup alpha.")
     cutmix: NotNegative | None = _field(None, "CutMix alpha; with class tokens it also mixes the probe's tokens.")
@@ -126,6 +135,7 @@ class EvaluateSection(Section):
     top_k: Count = _field(5, "Also measure top-k accuracy, where there are more classes than k.")
     batch_size: Count = _field(32, "Photos per forward pass in evaluation and prediction.")
     boxes: str | None = _field(None, "A CSV of boxes around the objects, which the maps are tested against.")
+    folds: Folds | None = _field(None, "Also cross-validate the probe: every photo answered, by one of so many probes.")
     target_accuracy: Ratio | None = _field(None, "Wished share of right answers; less sure photos become `unknown`.")
 
 

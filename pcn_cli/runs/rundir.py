@@ -62,6 +62,11 @@ class RunDir:
         return self.root / "neighbours.csv"
 
     @property
+    def folds(self) -> Path:
+        """What cross-validation answered to every photo."""
+        return self.root / "folds.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """Where training saves itself; gone once the run is finished, unless they are to be kept."""
         return self.root / "checkpoints"

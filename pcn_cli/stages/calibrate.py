@@ -15,6 +15,7 @@ from pcn_cli.metrics.findings import join_words
 from pcn_cli.metrics.multi_label import calibration as multi_label
 from pcn_cli.metrics.multi_label.answers import as_truths
 from pcn_cli.metrics.selective import choose_threshold
+from pcn_cli.records.calibration import Selection
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.stages.listener import Listener
@@ -40,6 +41,53 @@ def calibrate_model(
     scored anew, exactly as predict and evaluate score photos.
     """
     listener.on_stage("calibrate")
+    probabilities = _score_plain(
+        model, config, rows, root=root, device=device, batch_size=batch_size, workers=workers, listener=listener
+    )
+    if config.multi_label:
+        calibrated = _calibrate_classes(config, probabilities, rows)
+    else:
+        calibrated = _calibrate_answers(config, probabilities, rows, seed=seed, target_accuracy=target_accuracy)
+    for note in _notes(calibrated):
+        listener.on_note(note)
+    return calibrated
+
+
+def retarget_model(
+    model: nn.Module,
+    config: ModelConfig,
+    rows: Sequence[SplitRow],
+    *,
+    root: Path,
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    target_accuracy: float,
+    listener: Listener,
+) -> ModelConfig:
+    """The config with the threshold that gives the wished accuracy on the validation `rows`; the rest stays."""
+    probabilities = _score_plain(
+        model, config, rows, root=root, device=device, batch_size=batch_size, workers=workers, listener=listener
+    )
+    tempered = temper(probabilities, config.temperature)
+    retargeted = replace(config, selection=_select(tempered, _targets(config, rows), target=target_accuracy))
+    for note in _selection_notes(retargeted):
+        listener.on_note(note)
+    return retargeted
+
+
+def _score_plain(
+    model: nn.Module,
+    config: ModelConfig,
+    rows: Sequence[SplitRow],
+    *,
+    root: Path,
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    listener: Listener,
+) -> NDArray[np.float64]:
+    """The probabilities (n, K) at temperature 1."""
     scored = []
     plain = replace(config, temperature=1.0)
     files = [row.file for row in rows]
@@ -48,14 +96,16 @@ def calibrate_model(
     ):
         scored.append(one.prediction.probabilities)
         listener.on_progress("calibrating", len(scored), len(rows))
-    probabilities = np.array(scored)
-    if config.multi_label:
-        calibrated = _calibrate_classes(config, probabilities, rows)
-    else:
-        calibrated = _calibrate_answers(config, probabilities, rows, seed=seed, target_accuracy=target_accuracy)
-    for note in _notes(calibrated):
-        listener.on_note(note)
-    return calibrated
+    return np.array(scored)
+
+
+def _targets(config: ModelConfig, rows: Sequence[SplitRow]) -> NDArray[np.int64]:
+    return np.array([config.classes.index(row.label) for row in rows])
+
+
+def _select(tempered: NDArray[np.float64], targets: NDArray[np.int64], *, target: float) -> Selection:
+    right = tempered.argmax(axis=1) == targets
+    return choose_threshold(tempered.max(axis=1), right, target=target)
 
 
 def _calibrate_classes(
@@ -82,21 +132,26 @@ def _calibrate_answers(
     target_accuracy: float | None,
 ) -> ModelConfig:
     """The config with a temperature, the threshold that was wished for, and conformal sets."""
-    targets = np.array([config.classes.index(row.label) for row in rows])
+    targets = _targets(config, rows)
     fitting, rest = divide_validation(targets, seed=seed)
     temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
     tempered = temper(probabilities, temperature)
-    selection = None
-    if target_accuracy is not None:
-        right = tempered.argmax(axis=1) == targets
-        selection = choose_threshold(tempered.max(axis=1), right, target=target_accuracy)
     return replace(
         config,
         temperature=temperature,
         calibration=calibration,
-        selection=selection,
+        selection=None if target_accuracy is None else _select(tempered, targets, target=target_accuracy),
         conformal=calibrate_sets(tempered[rest], targets[rest]),
     )
+
+
+def _selection_notes(config: ModelConfig) -> list[str]:
+    """That no threshold was found, where one was wished for."""
+    selection = config.selection
+    if selection is None or selection.threshold is not None:
+        return []
+    found = f"no threshold reaches an accuracy of {selection.target:.1%} on the {selection.photos} validation photos"
+    return [f"{found}, so every photo is answered"]
 
 
 def _notes(config: ModelConfig) -> list[str]:
@@ -105,11 +160,7 @@ def _notes(config: ModelConfig) -> list[str]:
     if config.calibration and not config.calibration.photos:
         found = config.calibration.validation_photos
         notes.append(f"temperature 1: {found} validation photos are fewer than {FEWEST}")
-    if config.selection and config.selection.threshold is None:
-        notes.append(
-            f"no threshold reaches an accuracy of {config.selection.target:.1%} on the "
-            f"{config.selection.photos} validation photos, so every photo is answered"
-        )
+    notes += _selection_notes(config)
     notes += [
         f"not enough photos for {level.level:.0%} sets: {level.photos} validation photos are left for them, "
         f"at least {LEVELS[level.level]} are needed"

@@ -15,6 +15,7 @@ from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.metrics.cross_validation import measure_folds
 from pcn_cli.metrics.multi_label import table as multi_label
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
@@ -33,6 +34,7 @@ from pcn_cli.stages.boxes_file import read_boxes
 from pcn_cli.stages.candidates_file import candidate_metrics, read_candidates
 from pcn_cli.stages.figures import draw_figures
 from pcn_cli.stages.findings import read_findings, write_findings
+from pcn_cli.stages.folds_file import read_folds
 from pcn_cli.stages.hiding import choose_hiding, stack_hidden
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source, open_model
@@ -42,6 +44,7 @@ from pcn_cli.stages.model_card import write_model_card
 from pcn_cli.stages.overlays import draw_overlays
 from pcn_cli.stages.predictions_file import write_jsonl, write_predictions
 from pcn_cli.stages.recipe_file import read_recipe, write_recipe
+from pcn_cli.stages.retarget import open_retargetable, open_source, read_target, retarget_run
 from pcn_cli.stages.scan import inspect, write_scan
 from pcn_cli.stages.scoring import Scored, score_photos
 from pcn_cli.stages.split import read_unchanged
@@ -77,6 +80,7 @@ def evaluate(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     boxes: str | Path | None = None,
+    target_accuracy: float | None = None,
     output: str | Path | None = None,
     device: str | None = None,
     listener: Listener | None = None,
@@ -88,23 +92,36 @@ def evaluate(
         images: labelled photos to measure on instead; only their test part where they come with parts.
         labels: the table that names their classes.
         boxes: a table of the boxes around the objects, which the maps are tested against.
-        output: the folder of the new run; needs `images`.
+        target_accuracy: choose a threshold for it on the run's validation photos, and put the model with it and the
+            numbers into a run of their own; the model of `run` stays as it was.
+        output: the folder of the new run; needs `images` or `target_accuracy`.
         device: where to compute.
         listener: hears how far it is.
 
     Raises:
-        RunError: there is no such run, or its photos changed.
+        RunError: there is no such run, its photos changed, or it has no validation photos for `target_accuracy`.
+        RecipeError: an argument has no effect beside the others.
         DataError: `images` hold classes that the model lacks, or `boxes` is no table of boxes of these photos.
     """
     listener = listener or Listener()
     if images is not None:
+        if target_accuracy is not None:
+            raise RecipeError(
+                "--target-accuracy has no effect with --images: a threshold is chosen on a run's own validation photos",
+                "pcn evaluate RUN --target-accuracy first, then --images with the run that it makes",
+            )
         return _evaluate_images(
             run, Path(images), labels=labels, boxes=boxes, output=output, device=device, listener=listener
         )
+    if labels is not None:
+        raise RecipeError("--labels has no effect without --images", "add --images PHOTOS")
+    if target_accuracy is not None:
+        return _evaluate_target(
+            open_source(run), read_target(target_accuracy), boxes=boxes, output=output, device=device, listener=listener
+        )
+    if output is not None:
+        raise RecipeError("--output has no effect without --images or --target-accuracy", "add --images PHOTOS")
     here = open_run(None if run is None else Path(run))
-    for flag, value in (("--labels", labels), ("--output", output)):
-        if value is not None:
-            raise RecipeError(f"{flag} has no effect without --images", "add --images PHOTOS")
     with hold_folder(here.root):
         return evaluate_run(here, boxes=boxes, device=device, listener=listener)
 
@@ -255,6 +272,7 @@ def _write_metrics(
     headline = metrics.get("accuracy") or metrics.get("mean_average_precision")
     if headline is not None:
         metrics |= candidate_metrics(read_candidates(run), kept=headline)
+    metrics |= measure_folds(read_folds(run), config.classes)
     write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
     write_json(run.curves, to_plain(found.curves))
     write_csv(run.per_class, ClassRow.names(), [row.cells() for row in found.per_class])
@@ -351,6 +369,35 @@ def _evaluate_images(
             device=device,
             listener=listener,
             learned_from=_learned_from(trained) if trained else (),
+        )
+
+
+def _evaluate_target(
+    source: RunDir,
+    target: float,
+    *,
+    boxes: str | Path | None,
+    output: str | Path | None,
+    device: str | None,
+    listener: Listener,
+) -> Measured:
+    rows = read_unchanged(source)
+    opened = open_retargetable(source, rows)
+    photos, used = Path(read_record(source).photos), choose_device(device)
+    run = RunDir(Path(output)) if output else new_run_dir(source.root.name, "threshold")
+    with (
+        start_run(run, kind="evaluate", photos=photos, card=read_record(source).card, device=str(used)),
+        recording_outcome(run),
+    ):
+        config = retarget_run(run, source, rows, opened=opened, target=target, device=used, listener=listener)
+        return measure_rows(
+            run,
+            rows,
+            root=photos,
+            opened=(opened[0], config),
+            boxes=boxes or read_recipe(source.recipe).evaluate.boxes,
+            device=device,
+            listener=listener,
         )
 
 

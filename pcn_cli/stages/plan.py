@@ -16,6 +16,7 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages.cross_validate import ASIDE, check_folds
 from pcn_cli.stages.leaks import LeakCheck, check_leaks
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import model_source
@@ -54,8 +55,11 @@ class Plan:
         train, val, test = (self.count(part) for part in PARTS)
         forward, step = self.cost.forward_seconds, _STEP * self.cost.forward_seconds
         views = 2 if self.recipe.augment.flip else 1  # of each photo that the probe learns from
-        total = forward * (views * train + 2 * (val + test)) + _DRAWING * test
-        total += _STEP * self.cost.head_seconds * train * self.recipe.train.probe_epochs
+        folds = self.recipe.evaluate.folds or 0
+        measured = (views if folds else 1) + 1  # passes over the other parts
+        total = forward * (views * train + measured * (val + test)) + _DRAWING * test
+        learned = train + max(0, folds - 1) * (train + val + test) * (1 - 1 / ASIDE)
+        total += _STEP * self.cost.head_seconds * learned * self.recipe.train.probe_epochs
         if self.recipe.train.tune != "probe":
             total += (self.recipe.train.epochs or 0) * (step * train + forward * val)
         return total
@@ -75,7 +79,8 @@ class Plan:
 
     def run_contents(self) -> tuple[str, ...]:
         """What the finished run will hold."""
-        return RunDir.contents()
+        folds = () if self.recipe.evaluate.folds is None else (str(RunDir(Path()).folds),)
+        return (*RunDir.contents(), *folds)
 
     def plain(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -135,6 +140,8 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
             seconds_per_photo=_STEP * cost.forward_seconds,
         )
     recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
+    if recipe.evaluate.folds is not None:
+        check_folds(rows, scan.near_duplicates, folds=recipe.evaluate.folds)
     return Plan(
         photos=photos,
         scan=scan,

@@ -39,6 +39,8 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.stages.calibrate import calibrate_model
 from pcn_cli.stages.candidates_file import read_candidates, write_candidates
+from pcn_cli.stages.cross_validate import cross_validate
+from pcn_cli.stages.folds_file import write_folds
 from pcn_cli.stages.history_file import read_history, write_history
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, model_source
@@ -47,6 +49,7 @@ from pcn_cli.stages.neighbours import write_neighbours
 from pcn_cli.stages.replay import record_replay
 from pcn_cli.stages.suspects import doubt_by_features
 from pcn_cli.stages.suspects_file import write_suspects
+from pcn_cli.training.balance import class_weights, even_order
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import fit
 from pcn_cli.training.learner import copy_state
@@ -94,20 +97,24 @@ class Work:
         augmentation: Augmentation | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> PhotoBatches:
-        """The photos of `rows` in batches: shuffled and varied for training, in order otherwise.
+        """The photos of `rows` in batches: shuffled or drawn, and varied, for training, in order otherwise.
 
         `preprocessing` is the model's own where it is None.
         """
+        targets, draw = self.targets(rows), None
+        if augmentation is not None and self.recipe.train.balance == "sampler":
+            draw = partial(even_order, targets, self.recipe.seed)
         return PhotoBatches(
             self.root,
             [row.file for row in rows],
-            self.targets(rows),
+            targets,
             batch_size=batch_size,
             preprocessing=preprocessing or self.config.preprocessing,
             augmentation=augmentation,
             seed=self.recipe.seed,
             workers=loading_workers(self.recipe, self.device),
             shuffle=augmentation is not None,
+            draw=draw,
         )
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:
@@ -146,7 +153,9 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
         seed=recipe.seed,
     )
     config = replace(config, multi_label=any(row.multi_label for row in rows))
-    with recording_stage(run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours)):
+    with recording_stage(
+        run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours, run.folds)
+    ):
         work = Work(
             run=run,
             recipe=recipe,
@@ -209,19 +218,19 @@ def _probe(model: nn.Module, work: Work) -> State:
     if done.is_file() and work.run.candidates.is_file():
         state: State = load_file(done)
         return state
-    train = work.recipe.train
+    folds = work.recipe.evaluate.folds
     work.run.checkpoints.mkdir(parents=True, exist_ok=True)
     for abandoned in work.run.checkpoints.glob("pcn-tokens-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
     caches = {}
     sample = _probe_sample(work)
-    for part, rows in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
+    for part, own in (("train", sample), ("val", work.part("val")), ("test", work.part("test"))):
         caches[part] = cache_tokens(
             model,
-            work.batches(rows, batch_size=work.recipe.evaluate.batch_size),
+            work.batches(own, batch_size=work.recipe.evaluate.batch_size),
             device=work.device,
             folder=work.run.checkpoints,
-            flip=part == "train" and work.recipe.augment.flip,
+            flip=work.recipe.augment.flip and (part == "train" or folds is not None),
             on_batch=partial(work.listener.on_progress, f"computing tokens ({part})"),
             stop=work.stop,
         )
@@ -235,29 +244,34 @@ def _probe(model: nn.Module, work: Work) -> State:
             features=np.concatenate([val_features, test_features]),
             classes=len(work.classes),
         )
+        rows = [*sample, *work.part("val"), *work.part("test")]
+        units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
         if not work.config.multi_label:
             _check_photos(
                 work,
-                [*sample, *work.part("val"), *work.part("test")],
+                rows,
                 [*caches.values()],
+                units,
                 features=np.concatenate([train_features, val_features, test_features]),
                 strength=baseline.strength,
             )
-        plan = replace(
-            _fit_plan(work),
-            phase="probe",
-            tune="probe",
-            epochs=train.probe_epochs,
-            lr=train.probe_lr,
-            patience=PROBE_PATIENCE,
-            mixup=0.0,
-            # Beside a part of another photo, a class token is of use only if it looks at its own class.
-            cutmix=train.cutmix or 0.0 if work.recipe.model.pooling == "per-class" else 0.0,
-            compile=False,
-            teacher="",
-            precision="float32",
-            time_limit=None,
-        )
+        if folds is not None:
+            answers = cross_validate(
+                model,
+                rows,
+                [*caches.values()],
+                units,
+                classes=work.classes,
+                plan_for=partial(_probe_plan, work),
+                judge=_judge,
+                device=work.device,
+                folds=folds,
+                seed=work.recipe.seed,
+                listener=work.listener,
+                stop=work.stop,
+            )
+            write_folds(work.run, answers, work.classes)
+        plan = _probe_plan(work, train_tokens.targets)
         history = _History(work, epochs=plan.epochs)
         result = fit_probe(
             model,
@@ -290,15 +304,16 @@ def _check_photos(
     work: Work,
     rows: Sequence[SplitRow],
     caches: Sequence[TokenCache],
+    units: NDArray[np.int64],
     *,
     features: NDArray[np.float32],
     strength: float,
 ) -> None:
     """Put into the run what the frozen trunk's tokens say of the photos: doubtful labels, pictures in two parts.
 
-    `features` (N, C) are the photos' mean tokens, `strength` is the C of a regression that suits them.
+    `units` (N,) are equal where photos belong together, `features` (N, C) are the photos' mean tokens, `strength` is
+    the C of a regression that suits them.
     """
-    units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
     if len(rows) <= MOST_PHOTOS:
         cells = np.concatenate([tokens.cell_features(NEIGHBOUR_CELLS) for tokens in caches])
         write_neighbours(work.run, rows, cells, units)
@@ -317,7 +332,8 @@ def _probe_sample(work: Work) -> list[SplitRow]:
 
 def _tune(model: nn.Module, work: Work) -> FitResult:
     """The tuned weights, from the checkpoints on where there are any."""
-    plan = _fit_plan(work)
+    train_rows = work.part("train")
+    plan = _fit_plan(work, work.targets(train_rows))
     augmentation = Augmentation(
         level=work.recipe.augment.level or "light",
         flip=work.recipe.augment.flip,
@@ -331,7 +347,7 @@ def _tune(model: nn.Module, work: Work) -> FitResult:
     history = _History(work, epochs=plan.epochs)
     result = fit(
         model,
-        work.batches(work.part("train"), batch_size=plan.batch_size, augmentation=augmentation),
+        work.batches(train_rows, batch_size=plan.batch_size, augmentation=augmentation),
         lambda judged: _judge(val_targets, _probabilities(judged, val_batches, work)),
         plan=plan,
         device=work.device,
@@ -366,7 +382,28 @@ def _ask_teacher(work: Work) -> Tensor:
     return taught
 
 
-def _fit_plan(work: Work) -> FitPlan:
+def _probe_plan(work: Work, targets: Targets) -> FitPlan:
+    """The recipe's numbers for a probe on photos with these `targets`."""
+    train = work.recipe.train
+    return replace(
+        _fit_plan(work, targets),
+        phase="probe",
+        tune="probe",
+        epochs=train.probe_epochs,
+        lr=train.probe_lr,
+        patience=PROBE_PATIENCE,
+        mixup=0.0,
+        # Beside a part of another photo, a class token is of use only if it looks at its own class.
+        cutmix=train.cutmix or 0.0 if work.recipe.model.pooling == "per-class" else 0.0,
+        compile=False,
+        teacher="",
+        precision="float32",
+        time_limit=None,
+    )
+
+
+def _fit_plan(work: Work, targets: Targets) -> FitPlan:
+    """The recipe's numbers for a fit on photos with these `targets`."""
     train = work.recipe.train
     batch_size = train.batch_size or 32
     return FitPlan(
@@ -384,6 +421,8 @@ def _fit_plan(work: Work) -> FitPlan:
         warmup=train.warmup,
         trunk_ratio=train.trunk_ratio,
         ema=train.ema,
+        class_weights=class_weights(targets, len(work.classes)) if train.balance == "loss" else (),
+        even_classes=train.balance == "sampler",
         label_smoothing=train.label_smoothing,
         mixup=train.mixup or 0.0,
         cutmix=train.cutmix or 0.0,

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from pcn_cli.errors import DataError
+
 Numbers = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
@@ -33,6 +35,29 @@ def divide_folds(targets: Numbers, units: Numbers, *, folds: int, seed: int) -> 
         warnings.filterwarnings("ignore", message="The least populated class")  # small classes miss in some folds
         parts = list(splitter.split(np.zeros(targets.size), targets, units))
     return [Fold(learn, answer) for learn, answer in parts]
+
+
+def set_aside(places: Numbers, targets: Numbers, units: Numbers, *, share: int, seed: int) -> Fold:
+    """The `places` to learn from, and about one in `share` of them set aside to choose by, whole units of each class.
+
+    Args:
+        places: of the photos that may be used.
+        targets: (N,) class numbers.
+        units: (N,) equal numbers where photos belong together.
+        share: how many photos for one that is set aside.
+        seed: of the draw.
+
+    Raises:
+        DataError: no class has two photos that may be parted.
+    """
+    folds = min(share, most_folds(targets[places], units[places]))
+    if folds < 2:
+        raise DataError(
+            f"{places.size} photos outside a fold cannot be divided: none may be parted from another of its class",
+            "add photos, or leave out --folds",
+        )
+    chosen = divide_folds(targets[places], units[places], folds=folds, seed=seed)[0]
+    return Fold(places[chosen.learn], places[chosen.answer])
 
 
 def most_folds(targets: Numbers, units: Numbers) -> int:

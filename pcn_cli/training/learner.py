@@ -72,6 +72,7 @@ class Learner:
             mixup=plan.mixup,
             cutmix=plan.cutmix,
             multi_label=plan.multi_label,
+            class_weights=plan.class_weights,
         )
         self._stream = RandomStream(plan.seed, device)
         self._fresh_norms = progress.fresh_norms

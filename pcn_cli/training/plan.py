@@ -17,7 +17,9 @@ class FitPlan:
     rate over the head's. `teacher` names whose answers are learned as well. `warmup` is a share of the steps.
     `micro_batch` photos go through the network at once, their gradients add up to those of `batch_size`. `time_limit`
     is in seconds. `fingerprint` tells the data apart, `classes` are in the order of the logits; a resumed fit must
-    find both unchanged. With `multi_label` a sample may have several classes, or none.
+    find both unchanged. `class_weights` are what a photo of each class weighs in the loss, () where all weigh the same;
+    with `even_classes` photos are drawn so that classes come equally often. With `multi_label` a sample may have
+    several classes, or none.
     """
 
     phase: Literal["probe", "tune"] = "tune"
@@ -34,6 +36,8 @@ class FitPlan:
     warmup: float = 0.1
     trunk_ratio: float = 0.03
     ema: bool = True
+    class_weights: tuple[float, ...] = ()
+    even_classes: bool = False
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0

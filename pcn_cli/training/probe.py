@@ -30,7 +30,7 @@ from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.protocols import Network
 from pcn_cli.training.stop import StopRequest
-from pcn_cli.training.tokens import TokenBatches, TokenCache
+from pcn_cli.training.tokens import TokenBatches, Tokens
 
 logger = logging.getLogger(__name__)
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C that the baseline tries
@@ -38,8 +38,8 @@ STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C tha
 
 def fit_probe(
     model: nn.Module,
-    train_tokens: TokenCache,
-    val_tokens: TokenCache,
+    train_tokens: Tokens,
+    val_tokens: Tokens,
     score: Callable[[np.ndarray, np.ndarray], Validation],
     *,
     plan: FitPlan,
@@ -61,7 +61,7 @@ def fit_probe(
     """
     plan = replace(plan, tune="probe", phase="probe")
     head = BehindTokens(model)
-    batches = TokenBatches(train_tokens, batch_size=plan.batch_size, seed=plan.seed)
+    batches = TokenBatches(train_tokens, batch_size=plan.batch_size, seed=plan.seed, even_classes=plan.even_classes)
 
     def validate(judged: nn.Module) -> Validation:
         return score(
@@ -89,7 +89,7 @@ def fit_probe(
 
 @torch.inference_mode()
 def token_probabilities(
-    model: nn.Module, cache: TokenCache, *, device: torch.device, batch_size: int = 128, multi_label: bool = False
+    model: nn.Module, cache: Tokens, *, device: torch.device, batch_size: int = 128, multi_label: bool = False
 ) -> np.ndarray:
     """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode.
 

@@ -8,10 +8,10 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.protocols import Batches, Network
 from pcn_cli.training.stop import StopRequest
@@ -44,6 +45,11 @@ class TokenCache:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def views(self) -> int:
+        """How many views there are of each photo."""
+        return int(self.tokens.shape[1])
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +140,58 @@ def cache_tokens(
     )
 
 
+class Tokens(Protocol):
+    """Tokens of N photos, as far as training asks for them: a cache, or photos picked from several."""
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(N,) or (N, K) int64."""
+        ...
+
+    @property
+    def indices(self) -> np.ndarray:
+        """(N,) int64, the photos' places in their list."""
+        ...
+
+    @property
+    def views(self) -> int:
+        """How many views there are of each photo."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
+        """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
+        ...
+
+
+class TokenPick:
+    """The photos at `places` of several caches that lie one after another; nothing is copied."""
+
+    def __init__(self, caches: Sequence[TokenCache], places: np.ndarray) -> None:
+        self._caches = caches
+        starts = np.cumsum([0, *(len(cache) for cache in caches)])
+        self._owners = np.searchsorted(starts, places, side="right") - 1  # (N,) which cache holds the photo
+        self._rows = places - starts[self._owners]
+        self.indices = places
+        self.targets = np.concatenate([cache.targets for cache in caches])[places]
+        self.views = min(cache.views for cache in caches)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
+        """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
+        owners, inside, shown = self._owners[rows], self._rows[rows], np.broadcast_to(views, len(rows))
+        order, pieces = [], []
+        for owner in np.unique(owners):
+            chosen = np.flatnonzero(owners == owner)
+            order.append(chosen)
+            pieces.append(self._caches[owner].read(inside[chosen], shown[chosen]))
+        back = torch.from_numpy(np.argsort(np.concatenate(order)))
+        return torch.cat(pieces)[back].contiguous(memory_format=torch.channels_last)
+
+
 class TokenBatch(NamedTuple):
     """Tokens in the place of images."""
 
@@ -143,10 +201,14 @@ class TokenBatch(NamedTuple):
 
 
 class TokenBatches:
-    """Batches of cached tokens; their order and mirroring are a function of (seed, epoch)."""
+    """Batches of cached tokens; their order and mirroring are a function of (seed, epoch).
 
-    def __init__(self, cache: TokenCache, *, batch_size: int, seed: int) -> None:
+    With `even_classes` photos are drawn so that classes come equally often, otherwise each comes once.
+    """
+
+    def __init__(self, cache: Tokens, *, batch_size: int, seed: int, even_classes: bool = False) -> None:
         self._cache, self._batch_size, self._seed = cache, batch_size, seed
+        self._even_classes = even_classes
 
     def __len__(self) -> int:
         return -(-len(self._cache) // self._batch_size)
@@ -155,7 +217,9 @@ class TokenBatches:
         """The batches of one epoch from number `start` on."""
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._cache))
-        views = rng.integers(0, self._cache.tokens.shape[1], len(order))
+        if self._even_classes:
+            order = even_order(self._cache.targets, self._seed, epoch)
+        views = rng.integers(0, self._cache.views, len(order))
         for first in range(start * self._batch_size, len(order), self._batch_size):
             part = slice(first, first + self._batch_size)
             rows = order[part]

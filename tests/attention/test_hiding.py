@@ -13,19 +13,19 @@ from pcn_cli.attention.hiding import class_logits_without, logits_without
 from pcn_cli.attention.protocol import Attends, AttendsByClass
 from pcn_cli.models.patchconvnet import PatchConvNet
 
-KINDS = ("one token", "a token per class", "timm backbone", "timm backbone, channels last")
+BY_CLASS = ("a token per class", "timm backbone, a token per class", "timm backbone, channels last, a token per class")
+KINDS = ("one token", "timm backbone", "timm backbone, channels last", *BY_CLASS)
 
 
 def make(kind: str) -> nn.Module:
     """A network whose pooling looks at different patches differently."""
     torch.manual_seed(0)
+    options = {"num_classes": 4, "class_tokens": kind in BY_CLASS}
     if kind.startswith("timm"):
         backbone = "convnext_atto" if "channels last" in kind else "mobilenetv3_small_100"
-        network = timm.create_model("attention_pooled", backbone=backbone, num_classes=4)
+        network = timm.create_model("attention_pooled", backbone=backbone, **options)
     else:
-        network = PatchConvNet(
-            embed_dim=32, depth=1, num_classes=4, class_tokens=kind == "a token per class", layer_scale=1.0
-        )
+        network = PatchConvNet(embed_dim=32, depth=1, layer_scale=1.0, **options)
     with torch.no_grad():
         for parameter in network.pooling.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -85,9 +85,10 @@ def test_evidence_is_what_each_patch_alone_brings(kind: str) -> None:
         torch.testing.assert_close(maps.flatten(2)[:, :, patch], lowered.gather(1, ranked), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", BY_CLASS)
 @torch.no_grad()
-def test_one_class_alone_is_that_class_among_all() -> None:
-    network = make("a token per class")
+def test_one_class_alone_is_that_class_among_all(kind: str) -> None:
+    network = make(kind)
     attended = network.attend_tokens(tokens_of(network))
     hidden = torch.rand(2, 5, attended.weights.shape[2]) < 0.5
     classes = torch.tensor([[2, 0], [1, 3]])
@@ -141,4 +142,4 @@ def test_many_sets_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_kind_of_network_satisfies_the_protocol() -> None:
     assert all(isinstance(make(kind), Attends) for kind in KINDS)
-    assert isinstance(make("a token per class"), AttendsByClass)
+    assert all(isinstance(make(kind), AttendsByClass) for kind in BY_CLASS)

@@ -57,7 +57,7 @@ def test_every_number_is_the_same_everywhere(pcn, photos, tiny_model, tmp_path):
     result = pcn(
         "finetune", photos, "--model", tiny_model, "--tune", "probe", "--size", "32", "--output", "run",
         "--target-accuracy", "0.5", "--set", "split.val=0.4", "--set", "split.test=0.4",
-        "--set", "train.probe_epochs=2",
+        "--set", "train.probe_epochs=2", "--folds", "3",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     run = tmp_path / "run"
@@ -94,6 +94,17 @@ def test_every_number_is_the_same_everywhere(pcn, photos, tiny_model, tmp_path):
         own, column = labels == row["label"], CLASSES.index(row["label"])
         assert float(row["recall"]) == pytest.approx(right[own].mean())
         assert float(row["average_precision"]) == pytest.approx(average_precision_score(own, p[:, column]))
+
+    # So does the table of the folds.
+    answers = read_csv(run / "folds.csv")
+    own, given = [row["label"] for row in answers], [row["predicted"] for row in answers]
+    p = np.array([[float(row[f"p_{name}"]) for name in CLASSES] for row in answers])
+    assert [CLASSES[k] for k in p.argmax(axis=1)] == given
+    assert values["cross_validated_accuracy"] == accuracy_score(own, given)
+    assert values["cross_validated_macro_f1"] == pytest.approx(f1_score(own, given, average="macro"))
+    assert values["cross_validated_log_loss"] == pytest.approx(log_loss(own, p, labels=CLASSES))
+    shares = [np.mean([r["label"] == r["predicted"] for r in answers if r["fold"] == n]) for n in ("1", "2", "3")]
+    assert values["cross_validated_accuracy_spread"] == pytest.approx(np.std(shares, ddof=1))
 
     # The model's config says the same of the temperature as the numbers do.
     config = json.loads((run / "model" / "config.json").read_text())
@@ -137,6 +148,10 @@ def test_predict_declines_where_the_model_s_threshold_says_so(pcn, photos, tiny_
     assert config["selection"] is None
     answers = json.loads(pcn("predict", photos, "--model", path.parent, "--json").stdout)
     assert not any(answer["unknown"] for answer in answers)
+    told = json.loads(pcn("evaluate", "run", "--target-accuracy", "0.4", "--output", "wished", "--json").stdout)
+    assert told["run"] == "wished"
+    assert told["metrics"] == json.loads((tmp_path / "wished" / "metrics.json").read_text())
+    assert json.loads((tmp_path / "wished" / "model" / "config.json").read_text())["selection"]["target"] == 0.4
     middle = sorted(answer["confidence"] for answer in answers)[75]
     config["selection"] = {"target": 0.9, "photos": 60, "threshold": middle, "answered": 40, "right": 36}
     config["conformal"] = [{"level": 0.9, "photos": 30, "least_probability": 0.3}]

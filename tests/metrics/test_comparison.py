@@ -84,7 +84,7 @@ def test_the_interval_of_the_difference_holds_the_truth():
 @pytest.mark.parametrize(
     ("only_first", "only_second", "p_value", "verdict"),
     [
-        (0, 0, 1.0, "A and B are right on the same of 200 photos."),
+        (0, 0, 1.0, "Of 200 photos, A and B are right on the same."),
         (3, 3, 1.0, "A and B are right equally often of 200 photos, each on 3 that the other misses."),
         (8, 15, 0.21, "B is right on 7 more of 200 photos; the difference could be chance (p = 0.21)."),
         (15, 3, 0.0075, "A is right on 12 more of 200 photos; the difference is hardly chance (p = 0.0075)."),

@@ -116,6 +116,15 @@ def test_suspect_labels_are_named_the_most_suspect_first() -> None:
     assert "suspects.csv" in found.remedy
 
 
+def test_a_weak_model_s_doubts_are_told_as_such() -> None:
+    weak = facts().metrics | {"accuracy": metric(0.6, 0.5, 0.7)}
+
+    (found,) = findings(facts(suspects=[suspect(1)], metrics=weak))
+
+    assert found.title == "1 photo with a label that the model contradicts"
+    assert found.evidence.startswith("The model is right on only 60.0 % of 50 photos, so many of these are its own ")
+
+
 def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
     found = findings(
         facts(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.intervals import bootstrap_weights, hall_mean, logit_area, wilson, wilson_of_counts
+from pcn_cli.metrics.intervals import bootstrap_weights, hall, wilson, wilson_of_counts
 
 
 def test_wilson_agrees_with_its_formula() -> None:
@@ -22,6 +22,10 @@ def test_wilson_stays_within_zero_and_one(right: int) -> None:
 def test_wilson_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="n"):
         wilson(0, 0)
+
+
+def hall_mean(values: np.ndarray, targets: np.ndarray) -> tuple[float, float] | None:
+    return hall(values.mean(), values / values.size, targets)
 
 
 def share_right(right: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -111,14 +115,11 @@ def test_weights_keep_the_sum_of_every_class_and_draw_a_photo_fewer() -> None:
     assert weights.var(axis=0)[:6].mean() == pytest.approx(6 / 5 * 5 / 6, rel=0.05)  # n/(n−1) · (1 − 1/n)
 
 
-def test_an_area_has_an_interval_within_its_bounds_and_none_at_them() -> None:
-    influence = np.random.default_rng(0).normal(0, 0.002, 50)
-    targets = np.repeat([0, 1], 25)
+def test_an_area_has_an_interval_that_reaches_further_down_and_stays_within_1() -> None:
+    influence = np.append(np.full(47, 0.0002), [-0.003, -0.001, -0.0054])
 
-    low, high = logit_area(0.99, influence, targets)
+    low, high = hall(0.99, influence, np.zeros(50, dtype=np.int64), most=1.0)
 
-    assert 0 < low < 0.99 < high < 1
-    low, high = logit_area(0.9, influence / 10, targets)
-    assert high - low == pytest.approx(2 * 1.96 * 0.0002 * np.sqrt(50), rel=0.25)
-    assert logit_area(1.0, influence, targets) is None
-    assert logit_area(0.9, np.zeros(50), targets) is None
+    assert 0.99 - low > 1.5 * (high - 0.99) > 0
+    assert hall(0.999, influence, np.zeros(50, dtype=np.int64), most=1.0)[1] == 1.0
+    assert hall(1.0, np.zeros(50), np.zeros(50, dtype=np.int64), most=1.0) is None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.selective import choose_threshold, coverage_curve, risk_area
+from pcn_cli.metrics.selective import choose_threshold, coverage_curve, risk_area, risk_area_influence
 
 CONFIDENCES = np.array([0.9, 0.5, 0.7, 0.7, 0.6])
 RIGHT = np.array([True, False, True, False, True])
@@ -16,11 +16,20 @@ def test_the_curve_answers_the_surest_first_and_equals_together() -> None:
 
 def test_the_risk_area_is_the_mean_share_of_mistakes() -> None:
     distinct, right = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
-    by_hand = np.mean([0, 0, 1 / 3, 1 / 4])
 
-    assert risk_area(distinct, right, np.ones((1, 4))) == pytest.approx([by_hand])
-    # A photo drawn twice counts twice, one not drawn not at all.
-    assert risk_area(distinct, right, np.array([[0, 0, 1.0, 3.0]])) == pytest.approx([(1 * 1 + 3 * 1 / 4) / 4])
+    assert risk_area(distinct, right) == pytest.approx(np.mean([0, 0, 1 / 3, 1 / 4]))
+    assert risk_area(np.full(4, 0.5), right) == pytest.approx(1 / 4)
+
+
+def test_the_influence_on_the_risk_area_is_what_more_of_a_photo_changes() -> None:
+    rng = np.random.default_rng(0)
+    confidences, right = np.round(rng.random(40), 1), rng.random(40) < 0.7
+    often, influence = 1000, risk_area_influence(confidences, right)
+    for photo in range(0, 40, 3):
+        counts = np.full(40, often)
+        counts[photo] += 1
+        more = risk_area(np.repeat(confidences, counts), np.repeat(right, counts))
+        assert influence[photo] == pytest.approx((more - risk_area(confidences, right)) * often, abs=1e-4)
 
 
 def test_the_threshold_is_the_lowest_that_reaches_the_target() -> None:

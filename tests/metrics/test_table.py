@@ -128,11 +128,10 @@ def test_no_mistakes_leave_a_wilson_interval_and_no_false_certainty() -> None:
     assert measured["macro_f1"].ci_low == pytest.approx(measured["accuracy"].ci_low)
 
 
-def test_the_same_seed_gives_the_same_intervals() -> None:
+def test_no_interval_depends_on_chance() -> None:
     labels, probabilities, classes = random_answers()
 
-    assert measure(labels, probabilities, classes, seed=3) == measure(labels, probabilities, classes, seed=3)
-    assert measure(labels, probabilities, classes, seed=3) != measure(labels, probabilities, classes, seed=4)
+    assert measure(labels, probabilities, classes, seed=3) == measure(labels, probabilities, classes, seed=4)
 
 
 def test_the_baseline_guesses_what_is_most_frequent_in_training() -> None:

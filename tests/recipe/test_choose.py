@@ -13,6 +13,7 @@ CPU = Facts(train_photos=1000, classes=7, cores=2)
 LEGITIMATELY_OPEN = {
     "data.labels",
     "evaluate.boxes",
+    "evaluate.folds",
     "evaluate.target_accuracy",
     "report.title",
     "train.teacher",
@@ -163,6 +164,10 @@ def test_a_value_for_tuning_is_refused_where_the_probe_was_chosen_by_itself() ->
             "--set augment.flip=false: has no effect with augment.level=none and without a probe",
         ),
         (
+            ["train.probe_epochs=0", "evaluate.folds=5"],
+            "--set evaluate.folds=5: has no effect without a probe; leave out train.probe_epochs=0",
+        ),
+        (
             ["train.batch_size=10", "train.micro_batch=4"],
             "--set train.micro_batch=4: should divide train.batch_size (10)",
         ),
@@ -230,6 +235,17 @@ def test_the_micro_batch_fits_into_memory(memory_gb: float, settings: list[str],
 def test_uneven_classes_are_watched_by_macro_f1() -> None:
     assert chosen(replace(GPU, imbalance=2.9)).train.monitor == "log_loss"
     assert chosen(replace(GPU, imbalance=3.0)).train.monitor == "macro_f1"
+
+
+def test_rare_classes_weigh_more_where_classes_are_uneven() -> None:
+    recipe, reasons = choose(load_recipe(None), replace(CPU, imbalance=3.0))
+    assert recipe.train.balance == "loss"
+    assert reasons["train.balance"] == "the largest class has 3.0 times the photos of the smallest"
+    recipe, reasons = choose(load_recipe(None, settings=["train.balance=auto"]), replace(CPU, imbalance=2.9))
+    assert recipe.train.balance == "none"
+    assert reasons["train.balance"] == "the largest class has 2.9 times the photos of the smallest, less than 3"
+    for way in ("none", "loss", "sampler"):
+        assert chosen(replace(CPU, imbalance=9.0), f"train.balance={way}").train.balance == way
 
 
 def test_bfloat16_is_used_where_it_is_native() -> None:
@@ -303,7 +319,10 @@ def test_several_labels_are_not_mixed_and_judged_by_log_loss() -> None:
     [
         "train.mixup=0.2",
         "train.cutmix=1",
+        "train.balance=loss",
+        "train.balance=sampler",
         "train.teacher=s60",
+        "evaluate.folds=5",
         "evaluate.top_k=2",
         "evaluate.target_accuracy=0.9",
         "explain.checks=9",
@@ -317,6 +336,12 @@ def test_what_has_no_meaning_for_several_labels_is_refused(setting: str) -> None
 
 def test_mixing_nothing_may_be_said_of_several_labels_too() -> None:
     chosen(replace(GPU, multi_label=True), "train.mixup=0", "train.cutmix=0")
+
+
+@pytest.mark.parametrize("way", ["auto", "none"])
+def test_several_labels_are_not_balanced(way: str) -> None:
+    facts = replace(GPU, multi_label=True, imbalance=9.0)
+    assert chosen(facts).train.balance == chosen(facts, f"train.balance={way}").train.balance == "none"
 
 
 def test_a_teacher_takes_the_place_of_mixed_photos() -> None:

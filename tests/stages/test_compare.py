@@ -76,7 +76,7 @@ def test_copies_are_compared_as_often_as_both_have_them(tmp_path):
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):
     said = [("1", "x", "a", "a"), ("2", "y", "b", "b")]
     first, second = make_run(tmp_path / "one" / "run", said), make_run(tmp_path / "two" / "run", said)
-    assert compare_runs(first, second).verdict == f"{first} and {second} are right on the same of 2 photos."
+    assert compare_runs(first, second).verdict == f"Of 2 photos, {first} and {second} are right on the same."
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,11 @@ def run_to_the_end(*words: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def finetune_words(photos: Path, model: Path, output: str, workers: int) -> tuple[str, ...]:
-    return ("finetune", str(photos), "--model", str(model), "--output", output, "--workers", str(workers), *WORDS, *SET)
+def finetune_words(photos: Path, model: Path, output: str, workers: int, *more: str) -> tuple[str, ...]:
+    return (
+        "finetune", str(photos), "--model", str(model), "--output", output, "--workers", str(workers), *WORDS, *SET,
+        *more,
+    )  # fmt: skip
 
 
 def wait_for_epoch(process: subprocess.Popen[str], run: Path) -> None:
@@ -68,6 +71,19 @@ def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weight
     assert timeless(Path("cut")) == timeless(Path("whole"))
     assert final_weights(Path("cut")) == final_weights(Path("whole"))
     assert sha256_of(Path("cut/predictions.csv")) == sha256_of(Path("whole/predictions.csv"))
+
+
+@pytest.mark.parametrize("way", ["loss", "sampler"])
+def test_a_killed_run_on_uneven_classes_ends_with_the_same_bits(way, photo_folder, tiny_weights):
+    for photo in sorted((photo_folder / "red").iterdir())[4:]:
+        photo.unlink()
+    run_to_the_end(*finetune_words(photo_folder, tiny_weights, "whole", 0, "--balance", way))
+    with start_pcn(*finetune_words(photo_folder, tiny_weights, "cut", 0, "--balance", way)) as process:
+        wait_for_epoch(process, Path("cut"))
+        os.kill(process.pid, signal.SIGKILL)
+    run_to_the_end("finetune", "--resume", "cut")
+    assert timeless(Path("cut")) == timeless(Path("whole"))
+    assert final_weights(Path("cut")) == final_weights(Path("whole"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

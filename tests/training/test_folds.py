@@ -1,8 +1,10 @@
 """Folds keep together what belongs together, and nobody is answered by what learned from him."""
 
 import numpy as np
+import pytest
 
-from pcn_cli.training.folds import answer_folds, count_learned, divide_folds, most_folds
+from pcn_cli.errors import DataError
+from pcn_cli.training.folds import answer_folds, count_learned, divide_folds, most_folds, set_aside
 
 TARGETS = np.repeat([0, 1, 2], [40, 20, 3])
 UNITS = np.arange(63)
@@ -41,6 +43,21 @@ def test_how_many_of_its_class_a_model_learned_from_is_counted() -> None:
         for place in fold.answer:
             assert counts[place] == (TARGETS[fold.learn] == TARGETS[place]).sum()
     assert counts[60:].max() == 2
+
+
+def test_whole_units_are_set_aside_of_the_places_alone() -> None:
+    for fold in divide_folds(TARGETS, UNITS, folds=5, seed=0):
+        learn, aside = set_aside(fold.learn, TARGETS, UNITS, share=7, seed=0)
+        assert sorted([*learn, *aside]) == sorted(fold.learn)
+        assert not set(UNITS[learn]) & set(UNITS[aside])
+        assert fold.learn.size / 12 < aside.size < fold.learn.size / 4
+        assert set(TARGETS[aside]) >= {0, 1}
+
+
+def test_where_no_photo_may_be_parted_nothing_can_be_set_aside() -> None:
+    places = np.array([0, 1, 3, 60])
+    with pytest.raises(DataError, match="4 photos outside a fold cannot be divided"):
+        set_aside(places, TARGETS, UNITS, share=7, seed=0)
 
 
 def test_a_class_has_as_many_folds_as_units() -> None:

@@ -37,6 +37,42 @@ def test_mixing_takes_any_number_of_photos_and_keeps_the_originals(count: int, k
     assert torch.isfinite(objective(torch.randn(count, 3), soft))
 
 
+def test_a_photo_loses_what_its_class_weighs() -> None:
+    logits, targets, weights = torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 0]), (0.5, 3.0, 0.0)
+    for smoothing in (0.0, 0.1):
+        objective = Objective(classes=3, label_smoothing=smoothing, mixup=0, cutmix=0, class_weights=weights)
+        losses = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        expected = (torch.tensor(weights)[targets] * losses).mean()
+        assert objective(logits.bfloat16(), targets).dtype == torch.float32
+        torch.testing.assert_close(objective(logits, targets), expected)
+    with pytest.raises(ValueError, match="not weighed"):
+        Objective(classes=3, label_smoothing=0.0, mixup=0, cutmix=0, multi_label=True, class_weights=weights)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_a_mixed_photo_weighs_what_its_parts_do(kind: str, smoothing: float) -> None:
+    np.random.seed(0)  # noqa: NPY002 - timm's generator
+    options = {"mixup": 0.0, "cutmix": 0.0, kind: 1.0}
+    weights = torch.tensor([0.5, 3.0, 0.0])
+    objective = Objective(classes=3, label_smoothing=smoothing, class_weights=weights.tolist(), **options)
+    targets = torch.tensor([0, 1, 0, 1, 0])
+    soft = objective.mix(torch.randn(5, 3, 8, 8), targets)[1]
+    logits = torch.randn(5, 3)
+    parts = (soft - smoothing / 3) / (1 - smoothing)
+    assert (parts @ weights)[:4].unique().numel() > 1
+    assert float((parts @ weights)[4]) == pytest.approx(0.5, abs=1e-6)
+    losses = F.cross_entropy(logits, soft, reduction="none")
+    torch.testing.assert_close(objective(logits, soft), (parts @ weights * losses).mean())
+
+
+def test_equal_weights_change_nothing() -> None:
+    logits, targets = torch.randn(6, 3), torch.arange(6) % 3
+    options = {"classes": 3, "label_smoothing": 0.1, "mixup": 0.0, "cutmix": 0.0}
+    plain, weighed = Objective(**options), Objective(**options, class_weights=(1.0, 1.0, 1.0))
+    torch.testing.assert_close(weighed(logits, targets), plain(logits, targets))
+
+
 def test_several_labels_are_decided_each_for_itself() -> None:
     logits, targets = torch.randn(5, 3), torch.tensor([[1, 0, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1], [1, 0, 1]])
     plain = Objective(classes=3, label_smoothing=0.0, mixup=0, cutmix=0, multi_label=True)

@@ -13,7 +13,7 @@ from pcn_cli.training.checkpoint import load_checkpoint
 from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
 from pcn_cli.training.stop import StopRequest
-from pcn_cli.training.tokens import TokenBatches, TokenCache, cache_tokens
+from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, cache_tokens
 
 CPU = torch.device("cpu")
 
@@ -90,6 +90,36 @@ def test_token_batches_follow_seed_and_epoch_and_skip(tmp_path: Path) -> None:
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
         assert not torch.equal(whole[0].indices, next(batches.batches(3)).indices)
         assert whole[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_even_classes_come_equally_often_in_token_batches(tmp_path: Path) -> None:
+    with make_cache(Standin(), tmp_path, flip=True) as cache:
+        cache.targets = np.repeat([0, 1, 2], [24, 4, 2])
+        batches = TokenBatches(cache, batch_size=7, seed=3, even_classes=True)
+        whole = list(batches.batches(2))
+        assert torch.cat([batch.targets for batch in whole]).bincount().tolist() == [10, 10, 10]
+        for one, other in zip(batches.batches(2, start=3), whole[3:], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert not torch.equal(whole[0].indices, next(batches.batches(3)).indices)
+
+
+def test_photos_picked_from_several_caches_are_read_as_from_one(tmp_path: Path) -> None:
+    model, batches = Standin(), InOrder(count=30, batch_size=30)
+    with (
+        cache_tokens(model, batches, device=CPU, folder=tmp_path, flip=True) as one,
+        cache_tokens(model, InOrder(count=11, batch_size=11), device=CPU, folder=tmp_path, flip=True) as other,
+    ):
+        places = np.array([40, 3, 29, 30, 0, 35])
+        pick = TokenPick([one, other], places)
+        assert (len(pick), pick.views) == (6, 2)
+        assert np.array_equal(pick.indices, places)
+        assert np.array_equal(pick.targets, np.concatenate([one.targets, other.targets])[places])
+        whole = [torch.cat([cache.read(np.arange(len(cache)), view) for cache in (one, other)]) for view in (0, 1)]
+        rows, views = np.array([5, 0, 1, 5]), np.array([1, 0, 1, 0])
+        expected = torch.stack([whole[view][places[row]] for row, view in zip(rows, views, strict=True)])
+        assert torch.equal(pick.read(rows, views), expected)
+        assert pick.read(rows, views).is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(pick.read(rows), whole[0][places[rows]])
 
 
 def test_the_probe_learns_with_the_trunk_untouched(tmp_path: Path) -> None:

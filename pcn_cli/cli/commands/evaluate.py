@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "pcn evaluate",
             "pcn evaluate runs/my_images-s60-1 --images ./other_photos",
+            "pcn evaluate runs/my_images-s60-1 --target-accuracy 0.98",
             "pcn evaluate nano --images ./tiny --boxes ./tiny/boxes.csv",
         ),
     )(evaluate)
@@ -36,7 +37,17 @@ def evaluate(
     ] = None,
     labels: Labels = None,
     boxes: Boxes = None,
-    output: Annotated[Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")] = None,
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose the confidence below which answers are `unknown` anew, on the run's validation photos; the"
+            " model with it goes into a run of its own.",
+            metavar="0.98",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The new run's folder; needs --images or --target-accuracy.", metavar="RUN")
+    ] = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -45,7 +56,14 @@ def evaluate(
 
     with LiveListener() as listener:
         measured = evaluate_run(
-            run, images=images, labels=labels, boxes=boxes, output=output, device=device, listener=listener
+            run,
+            images=images,
+            labels=labels,
+            boxes=boxes,
+            target_accuracy=target_accuracy,
+            output=output,
+            device=device,
+            listener=listener,
         )
     if json:
         print_json(measured.plain())

@@ -35,6 +35,15 @@ class Fit(StrEnum):
     squash = "squash"
 
 
+class Balance(StrEnum):
+    """What is done about uneven classes."""
+
+    auto = "auto"
+    none = "none"
+    loss = "loss"
+    sampler = "sampler"
+
+
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
     app.command(
@@ -77,6 +86,10 @@ def finetune(
     batch_size: Annotated[int | None, typer.Option(help="Photos per optimizer step.", metavar="N")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input in pixels.", metavar="N")] = None,
     fit: Annotated[Fit | None, typer.Option(help="How a photo fits the square input.")] = None,
+    balance: Annotated[
+        Balance | None,
+        typer.Option(help="Uneven classes: weigh rare ones more in the loss, or draw them more often (sampler)."),
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Time limit for tuning, such as 20m or 2h.", metavar="20m")] = None,
     workers: Workers = None,
     output: Annotated[
@@ -91,6 +104,10 @@ def finetune(
     boxes: Boxes = None,
     group_by: GroupBy = None,
     fail_on: FailOn = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Also cross-validate the probe with K folds: every photo is answered once.", metavar="K"),
+    ] = None,
     target_accuracy: Annotated[
         float | None,
         typer.Option(help="Wished share of right answers; less sure photos become `unknown`.", metavar="0.98"),
@@ -119,6 +136,7 @@ def finetune(
             batch_size=batch_size,
             size=size,
             fit=fit and fit.value,
+            balance=balance and balance.value,
             time=time,
             workers=workers,
             output=output,
@@ -129,6 +147,7 @@ def finetune(
             boxes=boxes,
             group_by=group_by,
             fail_on=fail_on and fail_on.value,
+            folds=folds,
             target_accuracy=target_accuracy,
             keep_checkpoints=keep_checkpoints or None,
             dry_run=dry_run,
