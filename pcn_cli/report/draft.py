@@ -40,6 +40,7 @@ class Draft:
     overlays: frozenset[int] = frozenset()
     figures: tuple[Figure, ...] = ()
     full_lift: float = 8.0
+    full_evidence: float = 1.0
     marks: tuple[Mark, ...] = ()
     pairs: tuple[PairList, ...] = ()
     seen: Mapping[str, str] = field(default_factory=dict)

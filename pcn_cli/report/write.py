@@ -12,12 +12,10 @@ from PIL import Image
 from pcn_cli.errors import PcnError
 from pcn_cli.files.folder import NewFolder, replacing_folder
 from pcn_cli.report.chunks import chunk
-from pcn_cli.report.classmaps import MeanMaps
 from pcn_cli.report.columns import columns
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.details import detail_chunks
+from pcn_cli.report.details import Tally, detail_chunks
 from pcn_cli.report.draft import Draft, Figure, Picture
-from pcn_cli.report.lookmaps import ScaleTop
 from pcn_cli.report.marks import find_marks
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pairs import PairList, files_of, list_pairs
@@ -65,10 +63,10 @@ def write_report(
                 pictures[row.number] = picture
             if on_picture is not None:
                 on_picture(row.number + 1, len(rows.all))
-        top, means = ScaleTop(), MeanMaps()
-        for number, details in detail_chunks(content, rows, top, means):
+        tally = Tally()
+        for number, details in detail_chunks(content, rows, tally):
             new.put(f"data/detail-{number}.js", chunk(f"detail-{number}", details))
-        new.put("data/classes.js", chunk("classes", means.plain(rows.names)))
+        new.put("data/classes.js", chunk("classes", tally.means.plain(rows.names)))
         pairs = list_pairs(content.scan)
         draft = Draft(
             content=content,
@@ -76,7 +74,8 @@ def write_report(
             pictures=pictures,
             overlays=frozenset(row.number for row in rows.front if _put_overlay(new, row, content, thumbnail)),
             figures=tuple(_put_figures(new, content)),
-            full_lift=top.value,
+            full_lift=tally.look.value,
+            full_evidence=tally.evidence.value,
             marks=find_marks(content, rows),
             pairs=pairs,
             seen=_put_pairs(new, pairs, rows, pictures, open_photo),
