@@ -57,7 +57,7 @@ function fillPrediction(row, state) {
   image.alt = `Photo ${data.file[row]}`;
   byId("photo").style.setProperty("--shape", data.width[row] ? data.width[row] / data.height[row] : 1);
   if (data.width[row]) {
-    image.src = `img/${row}${data.large[row] ? "-large" : ""}.webp`;
+    image.src = sourceOf(`img/${row}${data.large[row] ? "-large" : ""}.webp`);
   }
   byId("map").width = 1;
   if (byId("tools")) byId("tools").hidden = !data.mapped[row] || !data.width[row];
