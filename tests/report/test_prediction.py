@@ -149,10 +149,11 @@ def test_the_curves_say_what_is_left_at_every_share(visit, report, invent):
         slider.fill(str(place))
         said = plain(seen.page.locator("#hide-words").inner_text())
         left, kept = (f"{100 * curve[place]:.1f} %" for curve in (hidden.deletion, hidden.insertion))
-        assert said == (
+        without = (
             f"Without the {5 * place} % it looked at most: “{content.predictions[0].predicted}” {left}. "
             f"With that {5 * place} % alone: {kept}."
         )
+        assert said == (without if place else f"Nothing hidden: “{content.predictions[0].predicted}” {left}.")
         assert plain(slider.get_attribute("aria-valuetext")) == said
     assert len(seen.page.locator("#deletion").get_attribute("points").split()) == 21
     expect(seen.page.locator("#hiding-numbers")).to_contain_text("50 % hidden")
@@ -227,3 +228,13 @@ def test_the_curve_can_be_dragged(visit, report):
     box = curve.bounding_box()
     seen.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
     expect(seen.page.locator("#hide-share")).to_have_text("50 %")
+
+
+def test_the_picture_that_is_open_is_printed_alone(visit, report):
+    seen = visit(report, "#gallery?map=evidence&photo=0")
+    expect(seen.page.locator("#hiding")).to_be_visible()
+    seen.page.emulate_media(media="print")
+    for shown in ("#photo", "#map-words", "#legend", "#bars", "#hiding"):
+        expect(seen.page.locator(shown)).to_be_visible()
+    for tool in ("main", "#maps", "#wipe", "#close", "#note"):
+        expect(seen.page.locator(tool)).to_be_hidden()

@@ -53,6 +53,7 @@ function hiddenCount({ curves, grid }) {
 
 function hiddenWords({ row, curves }) {
   const at = Number(byId("hide").value);
+  if (at === 0) return `Nothing hidden: ${quoted(predictedOf(row))} ${percent(curves.deletion[0])}.`;
   const share = `${Math.round(100 * hiddenShare())} %`;
   return `Without the ${share} it looked at most: ${quoted(predictedOf(row))} ${percent(curves.deletion[at])}. With that ${share} alone: ${percent(curves.insertion[at])}.`;
 }
