@@ -9,7 +9,7 @@ from pcn_cli.report.pairs import PairList
 from pcn_cli.report.rows import Row, Rows
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """The size in pixels of a written thumbnail, and whether a large picture lies beside it."""
 

@@ -238,3 +238,12 @@ def test_the_picture_that_is_open_is_printed_alone(visit, report):
         expect(seen.page.locator(shown)).to_be_visible()
     for tool in ("main", "#maps", "#wipe", "#close", "#note"):
         expect(seen.page.locator(tool)).to_be_hidden()
+
+
+def test_where_every_class_has_a_token_the_look_is_that_of_the_class_predicted(visit, tmp_path, invent, photo):
+    base = invent(6)
+    content = replace(base, trust=None, model=replace(base.model, model_args={"class_tokens": True}))
+    seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?photo=0")
+    said = f"Look: where the token of “{content.predictions[0].predicted}” took its information."
+    expect(seen.page.locator("#map-words")).to_contain_text("took its information")
+    assert words_of(seen).startswith(said)
