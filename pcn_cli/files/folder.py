@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -59,7 +60,9 @@ def _sync_tree(folder: Path) -> None:
     tree = [(Path(here), names) for here, _, names in os.walk(folder)]
     # Many at once: a file system writes its journal once for all that wait, which is several times faster.
     with ThreadPoolExecutor(max_workers=32) as pool:
-        for _ in pool.map(sync_file, [here / name for here, names in tree for name in names]):
-            pass
+        files = (here / name for here, names in tree for name in names)
+        # Some at a time: what waits in the pool would take a kilobyte a file.
+        while batch := list(islice(files, 512)):
+            list(pool.map(sync_file, batch))
     for here, _ in tree:
         sync_folder(here)

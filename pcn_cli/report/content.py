@@ -27,6 +27,21 @@ class LookMap:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hidden:
+    """What hiding patches of one picture in the pooling does; its patches are those of the picture's look map.
+
+    `evidence` (k, h, w) is by how much hiding each patch lowers the logit of each of `classes`, places among those of
+    the content, the predicted one first. `deletion` and `insertion` are the probability of the predicted class with the
+    shares 0 … 1 of the patches hidden, or alone kept, in even steps, the most looked-at first.
+    """
+
+    evidence: NDArray[np.floating]
+    classes: tuple[int, ...]
+    deletion: NDArray[np.floating]
+    insertion: NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Baseline:
     """Always guessing `label`: the accuracy anything worth having must beat."""
 
@@ -73,8 +88,8 @@ class ReportContent:
 
     Text may be hostile and paths may be absolute: the page escapes the one and shortens the other. `classes` are in the
     order of each prediction's probabilities. `figures` are SVG documents by name; `overlays` (for readers without
-    JavaScript) and `looks` (painted in the browser) belong to predictions by `file`. `part` is what was measured, such
-    as "test"; it is empty for new images. `model` is what the model folder says of itself.
+    JavaScript), `looks` and `hidden` (painted in the browser) belong to predictions by `file`. `part` is what was
+    measured, such as "test"; it is empty for new images. `model` is what the model folder says of itself.
     """
 
     title: str
@@ -93,6 +108,7 @@ class ReportContent:
     figures: Mapping[str, str] = field(default_factory=dict)
     patch_grid: PatchGrid = field(default_factory=PatchGrid)
     looks: Mapping[str, LookMap] = field(default_factory=dict)
+    hidden: Mapping[str, Hidden] = field(default_factory=dict)
     overlays: Mapping[str, Path] = field(default_factory=dict)
     scan: ScanFacts | None = None
     model: ModelConfig | None = None
@@ -116,6 +132,17 @@ class ReportContent:
     def multi_label(self) -> bool:
         """Whether a photo may have several labels."""
         return any(prediction.multi_label for prediction in self.predictions)
+
+    @property
+    def class_tokens(self) -> bool:
+        """Whether every class has a token, and so a look, of its own."""
+        return self.model is not None and bool(self.model.model_args.get("class_tokens"))
+
+    @property
+    def look_decides(self) -> bool:
+        """Whether the answers hang on where the pooling looks, as far as that was checked."""
+        checks = self.trust.checks if self.trust else ()
+        return not any(check.key == "uniform_attention" and check.outcome == "bad" for check in checks)
 
     @property
     def copies(self) -> tuple[Tie, ...]:

@@ -1,6 +1,7 @@
-"""What the page shows of one prediction: probable classes, numbers, facts of the file, and the map on the picture."""
+"""What the page shows of one prediction: probable classes, numbers, facts of the file, and the maps on the picture."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,21 @@ from pcn_cli.report.content import ReportContent
 from pcn_cli.report.filefacts import file_facts
 from pcn_cli.report.lookmaps import ScaleTop, as_text, encode_look
 from pcn_cli.report.rows import Row, Rows
+from pcn_cli.report.signedmaps import SignedTop, curves_as_text, encode_signed
 from pcn_cli.report.words import clean
 
 
-def detail_chunks(
-    content: ReportContent, rows: Rows, top: ScaleTop, means: MeanMaps
-) -> Iterator[tuple[int, list[object]]]:
-    """The parts of the details by number, `DETAILS` predictions each; the maps are counted in `top` and `means`."""
+@dataclass(frozen=True)
+class Tally:
+    """What is gathered over all maps while they are written one by one."""
+
+    look: ScaleTop = field(default_factory=ScaleTop)
+    evidence: SignedTop = field(default_factory=SignedTop)
+    means: MeanMaps = field(default_factory=MeanMaps)
+
+
+def detail_chunks(content: ReportContent, rows: Rows, tally: Tally) -> Iterator[tuple[int, list[object]]]:
+    """The parts of the details by number, `DETAILS` predictions each; the maps are counted in `tally`."""
     index = {name: number for number, name in enumerate(rows.names)}
     for first in range(0, len(rows.all), DETAILS):
         yield (
@@ -31,7 +40,8 @@ def detail_chunks(
                     "numbers": [plain(getattr(row.attention, name)) for name in AttentionNumbers.names()],
                     "facts": file_facts(row, content),
                     **_what_if(row, index),
-                    **_look_of(row, content, top, means),
+                    **_look_of(row, content, tally),
+                    **_hidden_of(row, content, tally),
                 }
                 for row in rows.all[first : first + DETAILS]
             ],
@@ -52,18 +62,34 @@ def _what_if(row: Row, index: Mapping[str, int]) -> dict[str, object]:
             plain(hidden.hidden_p),
             plain(hidden.kept_p),
             plain(hidden.random_hidden_p),
-        ]
+        ],
+        "flips": plain(hidden.flip_fraction),
     }
 
 
-def _look_of(row: Row, content: ReportContent, top: ScaleTop, means: MeanMaps) -> dict[str, object]:
+def _look_of(row: Row, content: ReportContent, tally: Tally) -> dict[str, object]:
     look = content.looks.get(row.source)
     if look is None:
         return {}
     bytes_ = encode_look(look.values)
-    top.add(bytes_)
-    means.add(row.label or row.predicted, bytes_)
+    tally.look.add(bytes_)
+    tally.means.add(row.label or row.predicted, bytes_)
     return placed_look(bytes_, look.placement, content.patch_grid)
+
+
+def _hidden_of(row: Row, content: ReportContent, tally: Tally) -> dict[str, object]:
+    """The evidence as [place of the class, largest value, bytes] each, and the two curves; nothing without a look."""
+    hidden = content.hidden.get(row.source)
+    if hidden is None or row.source not in content.looks:
+        return {}
+    tally.evidence.add(hidden.evidence)
+    encoded = [encode_signed(values) for values in hidden.evidence]
+    return {
+        "evidence": [
+            [place, top, as_text(bytes_)] for place, (top, bytes_) in zip(hidden.classes, encoded, strict=True)
+        ],
+        "curves": curves_as_text(hidden.deletion, hidden.insertion),
+    }
 
 
 def placed_look(bytes_: NDArray[np.uint8], at: Placement, patch_grid: PatchGrid) -> dict[str, object]:

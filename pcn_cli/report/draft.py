@@ -9,7 +9,7 @@ from pcn_cli.report.pairs import PairList
 from pcn_cli.report.rows import Row, Rows
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """The size in pixels of a written thumbnail, and whether a large picture lies beside it."""
 
@@ -40,6 +40,7 @@ class Draft:
     overlays: frozenset[int] = frozenset()
     figures: tuple[Figure, ...] = ()
     full_lift: float = 8.0
+    full_evidence: float = 1.0
     marks: tuple[Mark, ...] = ()
     pairs: tuple[PairList, ...] = ()
     seen: Mapping[str, str] = field(default_factory=dict)

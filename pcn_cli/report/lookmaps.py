@@ -34,7 +34,7 @@ def decode_lift(bytes_: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.where(bytes_ == 0, 0.0, lift)
 
 
-def as_text(bytes_: NDArray[np.uint8]) -> str:
+def as_text(bytes_: NDArray[np.uint8] | NDArray[np.int8]) -> str:
     """The bytes as base64."""
     return base64.b64encode(bytes_.tobytes()).decode("ascii")
 

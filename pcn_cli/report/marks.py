@@ -1,10 +1,11 @@
-"""What a picture can be looked for by: wrong, unsure, a look at the border, a second copy, a doubted label."""
+"""What a picture can be looked for by: wrong, unsure, its look, a second copy, a doubted label."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.rows import Row, Rows
+from pcn_cli.report.words import clean
 
 UNSURE = 0.5  # where the model has no threshold of its own
 AT_BORDER = 1.5  # times the even share of the outer ring of patches
@@ -29,6 +30,7 @@ def find_marks(content: ReportContent, rows: Rows) -> tuple[Mark, ...]:
         _mark("right", "right", rows, lambda row: row.correct is True),
         _mark("unsure", f"under {100 * least:.0f} % sure", rows, lambda row: row.confidence < least),
         _mark("border", "looks at the border", rows, _at_border),
+        _mark("flips", "flips when hidden", rows, _flips),
         _mark("copy", "has a copy", rows, lambda row: row.source in copies),
         _mark("suspect", "label in doubt", rows, lambda row: row.source in doubted),
     )
@@ -43,6 +45,11 @@ def unsure_below(content: ReportContent) -> float:
 
 def _mark(name: str, title: str, rows: Rows, has: Callable[[Row], bool]) -> Mark:
     return Mark(name=name, title=title, rows=tuple(row.number for row in rows.all if has(row)))
+
+
+def _flips(row: Row) -> bool:
+    """Whether another class is predicted once the patches that hold half of the look are hidden."""
+    return row.hiding is not None and clean(row.hiding.hidden_top) != row.predicted
 
 
 def _at_border(row: Row) -> bool:

@@ -15,7 +15,7 @@ FRONT = 24  # pictures that stand in the page itself, for readers without JavaSc
 _LEAST_P = 1e-9
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One prediction; `label` is "" where there is none, `loss` is −ln p of the label where that is a class.
 

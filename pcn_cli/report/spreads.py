@@ -17,6 +17,7 @@ def find_spreads(rows: Rows) -> dict[str, object]:
     columns: dict[str, Iterable[float]] = {"confidence": [row.confidence for row in rows.all]}
     for name in set(AttentionNumbers.names()) & set(SHOWN):
         columns[name] = [getattr(row.attention, name) for row in rows.all]
+    columns["srg"] = [row.hiding.srg for row in rows.all if row.hiding]
     spreads = {name: _spread(values) for name, values in columns.items()}
     return {name: spread for name, spread in sorted(spreads.items()) if spread is not None}
 

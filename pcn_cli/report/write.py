@@ -1,23 +1,23 @@
 """The report as one folder that opens from disk: index.html, data/*.js, img/*.webp, figures/*.svg.
 
-Files are named by number, never by class or photo. Memory does not grow with the number of pictures, apart from a few
-hundred bytes for each.
+Files are named by number, never by class or photo. Memory does not grow with the number of pictures, apart from about
+a kilobyte for each.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
 from pcn_cli.errors import PcnError
 from pcn_cli.files.folder import NewFolder, replacing_folder
 from pcn_cli.report.chunks import chunk
-from pcn_cli.report.classmaps import MeanMaps
 from pcn_cli.report.columns import columns
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.details import detail_chunks
+from pcn_cli.report.details import Tally, detail_chunks
 from pcn_cli.report.draft import Draft, Figure, Picture
-from pcn_cli.report.lookmaps import ScaleTop
 from pcn_cli.report.marks import find_marks
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pairs import PairList, files_of, list_pairs
@@ -26,7 +26,19 @@ from pcn_cli.report.rows import Row, Rows, build_rows
 from pcn_cli.report.words import metric_title
 
 OpenPhoto = Callable[[str], Image.Image]
+OnPicture = Callable[[int, int], None]
 PAIR_SIDE = 384
+SMALL_QUALITY = 72  # nearly a fifth smaller than at 80; there are thousands of them
+
+
+class Sink(Protocol):
+    """Where the files of a report go."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Take a picture at its path in the report."""
+
+    def put_data(self, name: str, value: object) -> None:
+        """Take data under the name by which the page loads it."""
 
 
 def write_report(
@@ -37,7 +49,7 @@ def write_report(
     thumbnail: int = 384,
     large: int = 1024,
     large_limit: int = 400,
-    on_picture: Callable[[int, int], None] | None = None,
+    on_picture: OnPicture | None = None,
 ) -> Path:
     """The path of the report's index.html; the folder takes the place of an older report in one step.
 
@@ -55,41 +67,81 @@ def write_report(
     Raises:
         ResourceError: the folder cannot be written.
     """
-    rows = build_rows(content)
     with replacing_folder(folder) as new:
-        sizes = {row.number: large for row in rows.urgent(large_limit)}
-        pictures: dict[int, Picture] = {}
-        for row in rows.all:
-            picture = _put_picture(new, row, open_photo, thumbnail=thumbnail, large=sizes.get(row.number, 0))
-            if picture is not None:
-                pictures[row.number] = picture
-            if on_picture is not None:
-                on_picture(row.number + 1, len(rows.all))
-        top, means = ScaleTop(), MeanMaps()
-        for number, details in detail_chunks(content, rows, top, means):
-            new.put(f"data/detail-{number}.js", chunk(f"detail-{number}", details))
-        new.put("data/classes.js", chunk("classes", means.plain(rows.names)))
-        pairs = list_pairs(content.scan)
-        draft = Draft(
-            content=content,
-            rows=rows,
-            pictures=pictures,
-            overlays=frozenset(row.number for row in rows.front if _put_overlay(new, row, content, thumbnail)),
-            figures=tuple(_put_figures(new, content)),
-            full_lift=top.value,
-            marks=find_marks(content, rows),
-            pairs=pairs,
-            seen=_put_pairs(new, pairs, rows, pictures, open_photo),
+        sink = FolderSink(new)
+        draft = fill(
+            sink,
+            content,
+            open_photo=open_photo,
+            thumbnail=thumbnail,
+            large=large,
+            large_limit=large_limit,
+            on_picture=on_picture,
         )
-        new.put("data/rows.js", chunk("rows", columns(draft)))
-        new.put("index.html", render_page(draft).encode("utf-8"))
+        sink.put("index.html", render_page(draft).encode("utf-8"))
     return folder / "index.html"
 
 
-def _put_picture(new: NewFolder, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: int) -> Picture | None:
+@dataclass(frozen=True)
+class FolderSink:
+    """The files of a report in a folder being filled."""
+
+    folder: NewFolder
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        self.folder.put(name, content)
+
+    def put_data(self, name: str, value: object) -> None:
+        """Write data as a script that the page can load from disk."""
+        self.folder.put(f"data/{name}.js", chunk(name, value))
+
+
+def fill(
+    sink: Sink,
+    content: ReportContent,
+    *,
+    open_photo: OpenPhoto,
+    thumbnail: int,
+    large: int,
+    large_limit: int,
+    on_picture: OnPicture | None,
+) -> Draft:
+    """What the page is to be drawn from, once everything beside it has gone to `sink`."""
+    rows = build_rows(content)
+    sizes = {row.number: large for row in rows.urgent(large_limit)}
+    pictures: dict[int, Picture] = {}
+    for row in rows.all:
+        picture = _put_picture(sink, row, open_photo, thumbnail=thumbnail, large=sizes.get(row.number, 0))
+        if picture is not None:
+            pictures[row.number] = picture
+        if on_picture is not None:
+            on_picture(row.number + 1, len(rows.all))
+    tally = Tally()
+    for number, details in detail_chunks(content, rows, tally):
+        sink.put_data(f"detail-{number}", details)
+    sink.put_data("classes", tally.means.plain(rows.names))
+    pairs = list_pairs(content.scan)
+    draft = Draft(
+        content=content,
+        rows=rows,
+        pictures=pictures,
+        overlays=frozenset(row.number for row in rows.front if _put_overlay(sink, row, content, thumbnail)),
+        figures=tuple(_put_figures(sink, content)),
+        full_lift=tally.look.value,
+        full_evidence=tally.evidence.value,
+        marks=find_marks(content, rows),
+        pairs=pairs,
+        seen=_put_pairs(sink, pairs, rows, pictures, open_photo),
+    )
+    sink.put_data("rows", columns(draft))
+    return draft
+
+
+def _put_picture(new: Sink, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: int) -> Picture | None:
     try:
         with open_photo(row.source) as photo:
-            small, (width, height) = as_webp(photo, longest=thumbnail)
+            small, (width, height) = as_webp(photo, longest=thumbnail, quality=SMALL_QUALITY)
             # A large picture that is hardly larger would only cost space.
             big = as_webp(photo, longest=large)[0] if large and max(photo.size) > 1.25 * thumbnail else None
     except (PcnError, OSError):
@@ -100,7 +152,7 @@ def _put_picture(new: NewFolder, row: Row, open_photo: OpenPhoto, *, thumbnail: 
     return Picture(width=width, height=height, large=big is not None)
 
 
-def _put_overlay(new: NewFolder, row: Row, content: ReportContent, thumbnail: int) -> bool:
+def _put_overlay(new: Sink, row: Row, content: ReportContent, thumbnail: int) -> bool:
     path = content.overlays.get(row.source)
     if path is None:
         return False
@@ -113,7 +165,7 @@ def _put_overlay(new: NewFolder, row: Row, content: ReportContent, thumbnail: in
 
 
 def _put_pairs(
-    new: NewFolder, pairs: tuple[PairList, ...], rows: Rows, pictures: dict[int, Picture], open_photo: OpenPhoto
+    new: Sink, pairs: tuple[PairList, ...], rows: Rows, pictures: dict[int, Picture], open_photo: OpenPhoto
 ) -> dict[str, str]:
     """The pictures of the pairs by file: those of the rows where they are there, new ones of the others."""
     seen = {row.source: f"img/{row.number}.webp" for row in rows.all if row.number in pictures}
@@ -127,7 +179,7 @@ def _put_pairs(
     return {file: seen[file] for file in files_of(pairs) if file in seen}
 
 
-def _put_figures(new: NewFolder, content: ReportContent) -> Iterator[Figure]:
+def _put_figures(new: Sink, content: ReportContent) -> Iterator[Figure]:
     for number, (name, svg) in enumerate(content.figures.items()):
         path = f"figures/{number}.svg"
         new.put(path, svg.encode("utf-8", "replace"))

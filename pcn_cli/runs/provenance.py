@@ -27,7 +27,8 @@ def versions() -> dict[str, str]:
 
 def command_line() -> tuple[str, ...]:
     """The words that started this process, the program by its name alone, names and passwords in addresses masked."""
-    return (Path(sys.argv[0]).name, *(mask_userinfo(word) for word in sys.argv[1:]))
+    name = Path(sys.argv[0]).name.replace("__main__.py", "pcn")  # python -m pcn_cli
+    return (name, *(mask_userinfo(word) for word in sys.argv[1:]))
 
 
 def mask_userinfo(text: str) -> str:

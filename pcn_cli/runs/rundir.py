@@ -157,6 +157,11 @@ class RunDir:
         return self.root / "report"
 
     @property
+    def report_file(self) -> Path:
+        """The report as one file, where that was asked for."""
+        return self.root / "report.html"
+
+    @property
     def log(self) -> Path:
         """What happened, for the case that it went wrong."""
         return self.root / "run.log"

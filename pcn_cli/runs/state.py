@@ -106,7 +106,7 @@ def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iter
 
     Until then the record says nothing of it, nor of a report made of older numbers.
     """
-    stale = {name, "report"} if name == "evaluate" else {name}
+    stale = {name, "report", "report-file"} if name == "evaluate" else {name}
     before = read_record(run).stages
     if stale & before.keys():
         update_record(run, stages={key: stage for key, stage in before.items() if key not in stale})

@@ -5,6 +5,7 @@ from pathlib import Path
 from pcn_cli.data.open_image import open_photo
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.report.single import MANY_BYTES, write_single_report
 from pcn_cli.report.write import write_report
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, require
@@ -19,12 +20,16 @@ def report(
     images: str | Path | None = None,
     output: str | Path | None = None,
     device: str | None = None,
+    single_file: bool = False,
     listener: Listener | None = None,
 ) -> Path:
     """The path of the report's page, written into the run; new `images` are first predicted into a run of their own.
 
+    With `single_file` it is one file that holds its data and pictures itself; the folder of the report stays as it is.
+
     Raises:
         RunError: there is no such run, or it was never evaluated.
+        RecipeError: a single file would be too large, or an argument has no effect.
     """
     listener = listener or Listener()
     here = open_run(None if run is None else Path(run))
@@ -37,20 +42,27 @@ def report(
             if value is not None:
                 raise RecipeError(f"{flag} has no effect without --images", "add --images DIR")
     with hold_folder(here.root):
-        return report_run(here, listener=listener)
+        return report_run(here, single_file=single_file, listener=listener)
 
 
-def report_run(run: RunDir, *, listener: Listener) -> Path:
+def report_run(run: RunDir, *, listener: Listener, single_file: bool = False) -> Path:
     """The path of the report's page; the caller holds the run."""
     require(run, run.predictions, f"measure it with `pcn evaluate {run.root}`")
     recipe = read_recipe(run.recipe)
     root = Path(read_record(run).photos)
     content = gather_content(run, title=recipe.report.title or run.root.name)
-    with recording_stage(run, "report", (run.report / "index.html",)):
-        return write_report(
-            run.report,
+    name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
+    write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
+    with recording_stage(run, name, (page,)):
+        write(
+            place,
             content,
             open_photo=lambda file: open_photo(root / file),
             thumbnail=recipe.report.thumbnail,
             on_picture=lambda done, total: listener.on_progress("writing the report", done, total),
         )
+    if single_file and (size := page.stat().st_size) > MANY_BYTES:
+        listener.on_note(
+            f"{page.name} has {size / 1e6:.1f} MB, which some mail programs refuse; the folder report/ loads faster"
+        )
+    return page

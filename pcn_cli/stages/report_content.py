@@ -16,13 +16,13 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import PARTS, Part, Photo, SplitRow, Unreadable
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.run import RunRecord
-from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.runs.provenance import shown_command
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
 from pcn_cli.stages.candidates_file import read_candidates
 from pcn_cli.stages.history_file import read_history
-from pcn_cli.stages.looks_file import read_looks
+from pcn_cli.stages.looks_file import Looks, read_looks
 from pcn_cli.stages.overlay_names import overlay_path
 from pcn_cli.stages.predictions_file import read_predictions
 from pcn_cli.stages.suspects_file import read_suspects
@@ -55,6 +55,7 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
             file: LookMap(values=values, placement=placement)
             for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
         },
+        hidden=_hidden(looks),
         overlays=_overlays(run, predictions),
         scan=_scan_facts(run, predictions),
         suspects=read_suspects(run),
@@ -100,6 +101,18 @@ def _per_class(run: RunDir) -> tuple[ClassRow, ...]:
 def _figures(run: RunDir) -> dict[str, str]:
     paths = sorted(run.figures.glob("*.svg")) if run.figures.is_dir() else []
     return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+
+
+def _hidden(looks: Looks) -> dict[str, Hidden]:
+    """What hiding patches does to each photo; nothing in runs of older versions and with several labels."""
+    given = (looks.evidence, looks.evidence_classes, looks.deletion, looks.insertion)
+    arrays = [values for values in given if values is not None]
+    if len(arrays) < len(given):
+        return {}
+    return {
+        file: Hidden(evidence=evidence, classes=tuple(classes.tolist()), deletion=deletion, insertion=insertion)
+        for file, evidence, classes, deletion, insertion in zip(looks.files, *arrays, strict=True)
+    }
 
 
 def _overlays(run: RunDir, predictions: tuple[Prediction, ...]) -> dict[str, Path]:

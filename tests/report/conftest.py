@@ -20,10 +20,11 @@ from pcn_cli.records.preprocessing import Placement, Preprocessing
 from pcn_cli.records.suspects import Suspect
 from pcn_cli.records.training import EpochRow
 from pcn_cli.records.trust import Trust, TrustCheck
-from pcn_cli.report.content import Baseline, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
+GIVEN = ("title", "run", "part", "facts", "classes", "predictions", "looks", "hidden")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 9L9 0" stroke="#000"/></svg>'
 
 
@@ -33,7 +34,7 @@ def invent_content(
     """A report's content whose every name has gone through `name`; the numbers depend on the seed alone."""
     rng = np.random.default_rng(seed)
     classes = tuple(name(word) for word in ("birch", "maple", "oak"))
-    predictions, maps = [], {}
+    predictions, maps, hidden = [], {}, {}
     for number in range(count):
         truth = number % 3
         scores = rng.normal(0, 1, 3) + 1.5 * np.eye(3)[truth]
@@ -55,6 +56,7 @@ def invent_content(
         if looks:
             placement = Placement(width=60, height=40, input_width=64, input_height=64, box=(10, 0, 50, 40))
             maps[file] = LookMap(values=rng.gamma(0.5, 1, (4, 4)), placement=placement)
+            hidden[file] = invent_hidden(p, number)
     base = ReportContent(
         title=name("a run"),
         run=name("run-1"),
@@ -63,6 +65,7 @@ def invent_content(
         classes=classes,
         predictions=tuple(predictions),
         looks=maps,
+        hidden=hidden,
     )
     return add_measurements(base, name) if labelled else base
 
@@ -89,7 +92,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
         for epoch in (1, 2)
     ]
     return ReportContent(
-        **{key: getattr(base, key) for key in ("title", "run", "part", "facts", "classes", "predictions", "looks")},
+        **{key: getattr(base, key) for key in GIVEN},
         metrics={
             "accuracy": accuracy,
             "log_loss": Metric(value=0.4, n=n, method=name("mean loss")),
@@ -135,6 +138,17 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             versions={"pcn": name("0.1")},
             facts=(("device", name("cpu")),),
         ),
+    )
+
+
+def invent_hidden(p: np.ndarray, number: int) -> Hidden:
+    """Evidence for all classes, and curves that fall from the probability of the first and rise to it."""
+    order = np.argsort(-p)
+    return Hidden(
+        evidence=np.random.default_rng(number).normal(0, 0.2, (len(p), 4, 4)),
+        classes=tuple(order.tolist()),
+        deletion=np.linspace(p.max(), 0.1, 21),
+        insertion=np.linspace(0.2, p.max(), 21),
     )
 
 

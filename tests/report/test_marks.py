@@ -16,6 +16,7 @@ def test_marks_name_the_rows_that_have_them(invent):
     assert sorted(found["wrong"] + found["right"]) == list(range(30))
     assert found["unsure"] == tuple(n for n, p in enumerate(content.predictions) if p.confidence < 0.7)
     assert found["border"] == tuple(n for n, p in enumerate(content.predictions) if p.attention.border_share >= 1.5)
+    assert found["flips"] == tuple(n for n, p in enumerate(content.predictions) if p.predicted != p.hiding.hidden_top)
     assert found["copy"] == (0,)
 
 

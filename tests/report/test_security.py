@@ -52,6 +52,8 @@ ADDRESSES = (
     "#gallery",
     "#gallery?as=table",
     "#gallery?photo=1",
+    "#gallery?map=evidence&photo=0",
+    "#gallery?map=contrast&photo=1",
     "#classes",
     "#confusions",
     "#health",
@@ -154,7 +156,7 @@ def test_120_payloads_change_nothing_but_text(visit, tmp_path, invent, photo, pl
 def test_120_payloads_in_the_address_change_nothing_but_text(visit, report):
     seen = visit(report, "#gallery?find=nothing&label=nothing&show=nothing")
     shape, count = seen.shape(), seen.page.evaluate("document.querySelectorAll('*').length")
-    fields = ("show", "label", "predicted", "find", "sort", "as", "look", "page", "photo")
+    fields = ("show", "label", "predicted", "find", "sort", "as", "look", "page", "map", "of", "photo")
     for payload in PAYLOADS:
         seen.go("#gallery?" + "&".join(f"{field}={quote(payload, safe='')}" for field in fields))
         assert seen.page.evaluate("document.querySelectorAll('*').length") == count, payload

@@ -26,3 +26,8 @@ def test_the_command_holds_no_secret(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pcn", "finetune", "my photos", "--mirror", "https://u:secret@host"])
     assert command_line() == ("pcn", "finetune", "my photos", "--mirror", "https://***@host")
     assert "secret" not in shown_command(command_line())
+
+
+def test_the_module_is_shown_as_the_program(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/pcn_cli/__main__.py", "demo"])
+    assert command_line() == ("pcn", "demo")

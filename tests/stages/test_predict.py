@@ -22,7 +22,9 @@ from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.evaluate import evaluate
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
+from pcn_cli.stages.looks_file import read_looks
 from pcn_cli.stages.report import report
+from pcn_cli.stages.report_content import gather_content
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,35 @@ print(report({str(run)!r}))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == str(run / "report" / "index.html")
+
+
+def test_a_single_file_stands_beside_the_report_and_is_told_where_it_is_large(run, monkeypatch):
+    notes = []
+    listener = Listener()
+    listener.on_note = notes.append
+    before = {path: path.read_bytes() for path in (run / "report").rglob("*") if path.is_file()}
+    page = report(run, single_file=True, listener=listener)
+    assert page == run / "report.html"
+    assert notes == []
+    assert {path: path.read_bytes() for path in (run / "report").rglob("*") if path.is_file()} == before
+    record = json.loads((run / "run.json").read_text())["stages"]
+    assert list(record["report-file"]["artifacts"]) == ["report.html"]
+    assert list(record["report"]["artifacts"]) == ["report/index.html"]
+    monkeypatch.setattr("pcn_cli.stages.report.MANY_BYTES", 1000)
+    report(run, single_file=True, listener=listener)
+    assert len(notes) == 1
+    assert "some mail programs refuse" in notes[0]
+    page.unlink()
+
+
+def test_the_report_shows_the_evidence_and_the_curves_of_the_run(run):
+    content, looks = gather_content(RunDir(run), title=""), read_looks(run / "attention.npz")
+    assert list(content.hidden) == list(looks.files)
+    for row, file in enumerate(looks.files):
+        hidden = content.hidden[file]
+        assert content.classes[hidden.classes[0]] == content.predictions[row].predicted
+        assert hidden.deletion[0] == pytest.approx(content.predictions[row].confidence, abs=1e-3)
+        assert (hidden.evidence == looks.evidence[row]).all()
 
 
 def test_new_images_are_reported_in_a_run_of_their_own(run, new_photos):

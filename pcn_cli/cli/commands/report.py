@@ -12,7 +12,9 @@ from pcn_cli.cli.options import Json, Run, examples
 
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
-    app.command("report", epilog=examples("pcn report", "pcn report --images ./new_photos"))(report)
+    app.command(
+        "report", epilog=examples("pcn report", "pcn report --single-file", "pcn report --images ./new_photos")
+    )(report)
 
 
 def report(
@@ -22,14 +24,22 @@ def report(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The new run's folder; needs --images.", metavar="RUN")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; needs --images.", metavar="DEVICE")] = None,
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file", help="Write RUN/report.html, one file that holds everything, up to 25 MB; for sending."
+        ),
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Write the report of a run: one folder, opened from disk, without a network."""
+    """Write the report of a run: one folder, or one file, opened from disk, without a network."""
     from pcn_cli.stages.report import report as write_report
 
     with LiveListener() as listener:
-        page = write_report(run, images=images, output=output, device=device, listener=listener)
+        page = write_report(
+            run, images=images, output=output, device=device, single_file=single_file, listener=listener
+        )
     if json:
         print_json({"report": str(page)})
     else:

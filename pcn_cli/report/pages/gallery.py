@@ -15,6 +15,7 @@ def view_gallery(draft: Draft) -> dict[str, object]:
         "most_choices": MOST_CHOICES,
         "front": rows.front,
         "mapped": bool(draft.content.looks),
+        "hidden": any(row.hiding for row in rows.all),
     }
 
 

@@ -6,7 +6,7 @@ from pcn_cli.report.pages.page import Page
 
 def view_prediction(draft: Draft) -> dict[str, object]:
     """The values of templates/prediction.html."""
-    return {"mapped": bool(draft.content.looks), "full_lift": draft.full_lift}
+    return {"mapped": bool(draft.content.looks), "hidden": bool(draft.content.hidden)}
 
 
 PREDICTION = Page(name="prediction", title="Prediction", view=view_prediction, listed=False)

@@ -16,7 +16,7 @@ def view_trust(draft: Draft) -> dict[str, object] | None:
         "sample": trust.sample,
         "outcomes": OUTCOMES,
         "passed": sum(check.outcome == "good" for check in trust.checks),
-        "look_decides": not any(check.key == "uniform_attention" and check.outcome == "bad" for check in trust.checks),
+        "look_decides": draft.content.look_decides,
     }
 
 

@@ -1,7 +1,8 @@
 // The address after # is the state of the page: #gallery?label=roses&show=wrong&photo=12
 
 const LOOKS = ["photo", "spotlight", "heat", "contour"];
-const WORDS = ["show", "label", "predicted", "find", "sort", "as", "look", "page", "photo"];
+const MAPS = ["look", "evidence", "contrast"];
+const WORDS = ["show", "label", "predicted", "find", "sort", "as", "look", "page", "map", "of", "photo"];
 
 let current = ""; // the page that is shown
 
@@ -32,3 +33,4 @@ function go(change, { replace = false } = {}) {
 }
 
 const lookOf = (state) => (LOOKS.includes(state.look) ? state.look : "spotlight");
+const mapOf = (state) => (MAPS.includes(state.map) ? state.map : data.firstMap);

@@ -1,4 +1,5 @@
-// Data chunks: classic scripts that call pcnData, because a page opened from disk may not fetch files.
+// Data chunks: classic scripts that call pcnData, because a page opened from disk may not fetch files; a page that stands
+// alone holds them in blocks of its own.
 
 const receivers = new Map(); // chunk name → what waits for its content
 const chunks = new Map(); // chunk name → promise of its content
@@ -8,20 +9,39 @@ window.pcnData = (name, text) => receivers.get(name)?.(JSON.parse(text));
 // The content of data/<name>.js, loaded once.
 function loadChunk(name) {
   if (!chunks.has(name)) {
-    chunks.set(name, new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      receivers.set(name, resolve);
-      script.src = `data/${name}.js`;
-      script.onload = () => script.remove();
-      script.onerror = () => {
-        chunks.delete(name);
-        script.remove();
-        reject(new Error(`data/${name}.js is missing`));
-      };
-      document.head.append(script);
-    }));
+    const held = readBlock(name);
+    chunks.set(name, held === undefined ? fetchChunk(name) : Promise.resolve(held));
   }
   return chunks.get(name);
+}
+
+function fetchChunk(name) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    receivers.set(name, resolve);
+    script.src = `data/${name}.js`;
+    script.onload = () => script.remove();
+    script.onerror = () => {
+      chunks.delete(name);
+      script.remove();
+      reject(new Error(`data/${name}.js is missing`));
+    };
+    document.head.append(script);
+  });
+}
+
+// What the page itself holds under this name; undefined where it does not.
+function readBlock(name) {
+  const block = document.querySelector(`script[data-chunk="${name}"]`);
+  return block ? JSON.parse(block.textContent) : undefined;
+}
+
+let heldPictures = null; // path → picture as base64, in a page that stands alone
+
+// Where a picture is loaded from.
+function sourceOf(path) {
+  heldPictures ??= new Map(Object.entries(readBlock("pictures") ?? {}));
+  return heldPictures.has(path) ? `data:image/webp;base64,${heldPictures.get(path)}` : path;
 }
 
 let data = null; // the columns of data/rows.js, once they are there

@@ -29,6 +29,8 @@ const orders = {
   sure: (row) => data.confidence[row],
   wide: (row) => data.mass50[row] ?? -1,
   border: (row) => data.border[row] ?? -1,
+  srg: (row) => data.srg[row] ?? -2,
+  "srg-low": (row) => -(data.srg[row] ?? 2),
   file: null,
 };
 const sortOf = (state) => (state.sort in orders ? state.sort : data.labelled ? "loss" : "unsure");

@@ -2,7 +2,12 @@
 
 // Seventeen even steps of inferno, which grows evenly in lightness.
 const INFERNO = ("000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d24644 e45a31 f1731d f98e09 fcac11 "
-  + "f9cb35 f2ea69 fcffa4").split(" ").map((step) => [0, 2, 4].map((at) => Number.parseInt(step.slice(at, at + 2), 16)));
+  + "f9cb35 f2ea69 fcffa4").split(" ").map(fromHex);
+
+// Red, green, blue of a colour such as "fcffa4".
+function fromHex(colour) {
+  return [0, 2, 4].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+}
 
 // The lift of each patch; the bytes are explained in lookmaps.py.
 function decodeLift(text) {
@@ -63,17 +68,18 @@ const fullOf = (lift) => lift.reduce((most, value) => Math.max(most, value), 1.1
 // The same order with soft shoulders, so that no edge shows where the scale begins.
 const ease = (strength) => strength * (2 - strength);
 
-function infernoAt(share) {
-  const place = share * (INFERNO.length - 1);
-  const index = Math.min(Math.floor(place), INFERNO.length - 2);
-  return INFERNO[index].map((from, c) => from + (INFERNO[index + 1][c] - from) * (place - index));
+// The colour at a share 0 … 1 of the way through even steps.
+function colourAt(steps, share) {
+  const place = share * (steps.length - 1);
+  const index = Math.min(Math.floor(place), steps.length - 2);
+  return steps[index].map((from, c) => from + (steps[index + 1][c] - from) * (place - index));
 }
 
 // Red, green, blue, alpha for 256 strengths. The spotlight's alpha is what is taken out of the dimmed picture.
 const ramps = {
   spotlight: makeRamp((strength) => [0, 0, 0, 255 * ease(strength)]),
-  heat: makeRamp((strength) => [...infernoAt(0.25 + 0.75 * strength), 255 * 0.82 * ease(strength)]),
-  mean: makeRamp((strength) => [...infernoAt(strength), 255]),
+  heat: makeRamp((strength) => [...colourAt(INFERNO, 0.25 + 0.75 * strength), 255 * 0.82 * ease(strength)]),
+  mean: makeRamp((strength) => [...colourAt(INFERNO, strength), 255]),
 };
 
 function makeRamp(colour) {
@@ -108,11 +114,7 @@ function fillContours(pixels, field, [inner, outer], line) {
 // Paint the map of `details` over `image` on `canvas`; `longest` is the canvas's longer side in pixels, `own` scales
 // the map by itself instead of over the whole report.
 function paintMap(canvas, image, details, { look, longest, smooth = true, own = false }) {
-  const scale = longest / Math.max(image.naturalWidth, image.naturalHeight, 1);
-  const width = Math.max(1, Math.round(image.naturalWidth * scale));
-  const height = Math.max(1, Math.round(image.naturalHeight * scale));
-  canvas.width = width;
-  canvas.height = height;
+  const { width, height } = sizeCanvas(canvas, image, longest);
   if (look === "photo" || !details.map || !image.naturalWidth) return;
   const lift = decodeLift(details.map);
   const field = spread(lift, details.grid, { width, height, start: details.start, step: details.step, smooth });
@@ -125,17 +127,30 @@ function paintMap(canvas, image, details, { look, longest, smooth = true, own = 
     fillRamp(pixels, field, ramps[look], own ? fullOf(lift) : data.full);
   }
   const context = canvas.getContext("2d");
-  const sheet = document.createElement("canvas");
-  sheet.width = width;
-  sheet.height = height;
-  sheet.getContext("2d").putImageData(pixels, 0, 0);
   if (look === "spotlight") drawDimmed(context, image, "saturate(0.2) brightness(0.5)", 0.66);
   if (look === "heat") drawDimmed(context, image, "saturate(0.4) brightness(0.82)", 0.2);
   // The spotlight is a hole in the dimmed picture, through which the photo below shows as it is.
   context.globalCompositeOperation = look === "spotlight" ? "destination-out" : "source-over";
-  context.drawImage(sheet, 0, 0);
+  laySheet(context, pixels);
   context.globalCompositeOperation = "source-over";
   dimUnseen(context, image, details.seen, longest > 500 ? line : 0);
+}
+
+// Give the canvas the picture's shape with `longest` pixels along its longer side, and empty it.
+function sizeCanvas(canvas, image, longest) {
+  const scale = longest / Math.max(image.naturalWidth, image.naturalHeight, 1);
+  canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
+  canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
+  return { width: canvas.width, height: canvas.height };
+}
+
+// Lay the pixels over what is drawn already; putting them there directly would replace it.
+function laySheet(context, pixels) {
+  const sheet = document.createElement("canvas");
+  sheet.width = pixels.width;
+  sheet.height = pixels.height;
+  sheet.getContext("2d").putImageData(pixels, 0, 0);
+  context.drawImage(sheet, 0, 0);
 }
 
 // The picture with less light and colour, or a dark veil where the browser has no filters for canvases.

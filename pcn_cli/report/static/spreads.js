@@ -8,7 +8,7 @@ function drawSpread(line, name, value) {
   const drawing = line.querySelector("svg");
   const known = data.spreads[name];
   if (!known || value === null) {
-    drawing.remove();
+    drawing.parentElement.remove();
     return;
   }
   const [low, high, counts] = known;

@@ -11,7 +11,7 @@ function makeTile(row, state) {
   if (data.width[row]) {
     image.width = data.width[row];
     image.height = data.height[row];
-    image.src = `img/${row}.webp`;
+    image.src = sourceOf(`img/${row}.webp`);
   }
   tile.querySelector(".predicted").replaceChildren(...(data.several ? chipsOf(row) : [predictedOf(row)]));
   tile.querySelector(".confidence").textContent = `${data.several ? "≥ " : ""}${percent(data.confidence[row])}`;

@@ -1,0 +1,86 @@
+// Which map of a prediction is shown: look, evidence for a class, or the contrast of two classes; and what it says.
+
+const DRAWN = {
+  photo: "",
+  spotlight: "The picture keeps its colours where the model looked and is grey where it did not.",
+  heat: "Clear at an even spread and below, bright where the model looked most.",
+  contour: "Half of the look lies inside the strong line, four fifths inside the fine one.",
+};
+const OWN_SCALE = "The scale is this picture's own: it cannot be compared with others.";
+
+// The chosen map of the opened picture: its kind, its values patch by patch, and the classes that it is about.
+function chooseMap(state, { row, details }) {
+  const kind = details.evidence ? mapOf(state) : "look";
+  if (kind === "look") return { kind, values: decodeLift(details.map), name: predictedOf(row) };
+  const place = placeOf(state, row, details.evidence, kind);
+  const [first, chosen] = [details.evidence[0], details.evidence[place]];
+  if (kind === "evidence") return { kind, place, values: decodeSigned(chosen), name: data.names[chosen[0]] };
+  const other = decodeSigned(chosen);
+  const values = decodeSigned(first).map((value, patch) => value - other[patch]);
+  return { kind, place, values, name: data.names[first[0]], other: data.names[chosen[0]] };
+}
+
+// The place among the maps of evidence of the class asked for. Unless one is, a contrast of a mistake is with the label.
+function placeOf(state, row, evidence, kind) {
+  const least = kind === "contrast" ? 1 : 0;
+  const asked = state.of === "" ? NaN : Number(state.of);
+  if (Number.isInteger(asked) && asked >= least && asked < evidence.length) return asked;
+  const label = evidence.findIndex(([name]) => placesOf(data.label[row]).includes(name));
+  return kind === "contrast" ? Math.max(1, label) : 0;
+}
+
+// Set the choices to the map that is shown.
+function drawChoice(map, state, { details }) {
+  if (!byId("maps")) return;
+  byId("maps").hidden = !details.evidence;
+  for (const field of document.querySelectorAll('[name="map"]')) {
+    field.checked = field.value === map.kind;
+    if (field.value === "contrast") field.disabled = (details.evidence?.length ?? 0) < 2;
+  }
+  byId("drawing").hidden = map.kind !== "look";
+  byId("of-choice").hidden = map.kind === "look";
+  if (map.kind === "look") return;
+  byId("of-words").textContent = map.kind === "evidence" ? "for" : "rather than";
+  const options = details.evidence.map(([name], place) => new Option(data.names[name], place));
+  byId("of").replaceChildren(...(map.kind === "contrast" ? options.slice(1) : options));
+  byId("of").value = map.place;
+}
+
+// A name between quotes, in its own direction of writing.
+const quoted = (name) => `“\u2068${name}\u2069”`;
+const places = (value) => Math.abs(value).toFixed(Math.abs(value) < 0.1 ? 3 : 2);
+
+// What the chosen map shows, in one sentence or two.
+function mapWords(map, details, { look, own }) {
+  const scale = own && !(map.kind === "look" && ["photo", "contour"].includes(look)) ? [OWN_SCALE] : [];
+  if (map.kind === "look") {
+    const whose = data.classTokens ? `where the token of ${quoted(map.name)} took its information` : "where the pooling took its information, whatever the class";
+    return [`Look: ${whose}.`, DRAWN[look], ...scale].filter(Boolean).join(" ");
+  }
+  const lowers = map.kind === "evidence" ? quoted(map.name) : `${quoted(map.name)} against ${quoted(map.other)}`;
+  const start = map.kind === "evidence" ? "Evidence" : `Why ${quoted(map.name)} rather than ${quoted(map.other)}`;
+  const top = map.values.reduce((best, value, patch) => (value > map.values[best] ? patch : best), 0);
+  const most = map.values[top] > 0 ? `, most ${patchWords(top, details)}, by ${places(map.values[top])}` : "; there is none";
+  return [`${start}: hiding an orange patch lowers ${lowers}${most}; hiding a purple one raises it.`, ...scale].join(" ");
+}
+
+const patchWords = (patch, { grid: [, columns] }) => `in row ${Math.floor(patch / columns) + 1}, column ${(patch % columns) + 1}`;
+
+// What the map says of one patch.
+function valueWords({ kind, values, name, other }, patch) {
+  const value = values[patch];
+  if (kind === "look") return `${value.toFixed(1)}× an even spread`;
+  const whose = kind === "evidence" ? quoted(name) : `${quoted(name)} against ${quoted(other)}`;
+  return `hiding it ${value < 0 ? "raises" : "lowers"} ${whose} by ${places(value)}`;
+}
+
+// The scale of colours below the picture: its ends in words; contours and the photo alone have none.
+function drawLegend({ kind, values }, { look, own }) {
+  const signed = kind !== "look";
+  const full = signed ? (own ? fullSigned(values) : data.fullEvidence) : own ? fullOf(values) : data.full;
+  byId("legend").hidden = !signed && look !== "heat";
+  byId("legend").classList.toggle("signed", signed);
+  byId("legend-low").textContent = signed ? `against, −${places(full)}` : "even spread, 1×";
+  byId("legend-top").textContent = signed ? `for, +${places(full)}` : `${full.toFixed(full < 10 ? 1 : 0)}×`;
+  return full;
+}
