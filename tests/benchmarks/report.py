@@ -1,0 +1,215 @@
+"""How large, how fast and how memory-hungry a report is: the table in CONTRIBUTING.md.
+
+    python tests/benchmarks/report.py [--photos FOLDER]
+
+Opens 20,000 invented predictions in chromium and writes 1,000 and 10,000. Pictures are drawn, or those of FOLDER, cut
+to 224 × 224 pixels. Prints Markdown; takes about ten minutes on one core.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import psutil
+from PIL import Image, ImageOps
+from playwright.sync_api import Page, sync_playwright
+
+from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
+from pcn_cli.data.open_image import open_photo
+from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
+from pcn_cli.records.preprocessing import Placement
+from pcn_cli.report.content import Hidden, LookMap, ReportContent
+from pcn_cli.report.write import write_report
+
+CHROMIUM = Path("/usr/bin/chromium")
+PIXELS, GRID, CLASSES, PICTURES, REPEATS = 224, 14, 100, 48, 5
+FILTERS = {
+    "wrong": "#gallery?show=wrong",
+    "unsure and flipping when hidden": "#gallery?show=unsure,flips",
+    "one class": "#gallery?label=class%2007",
+    "a confusion": "#gallery?label=class%2007&predicted=class%2008",
+    "part of a file name": "#gallery?find=77",
+    "order by SRG": "#gallery?sort=srg",
+    "as a table": "#gallery?as=table&sort=sure",
+}
+NODES = ("#overview", "#gallery", "#gallery?as=table", "#classes", "#confusions", "#gallery?photo=7")
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description="Measure what a report costs.")
+    parser.add_argument("--photos", type=Path, help="a folder of photos; otherwise pictures are drawn")
+    parser.add_argument("--only-write", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only_write:
+        count, folder = arguments.only_write
+        print(json.dumps(measure_writing(int(count), Path(folder), arguments.photos)))
+        return
+    print("| | goal | measured |", "|---|---|---|", sep="\n")
+    with TemporaryDirectory() as folder:
+        written = {count: write_apart(count, Path(folder) / str(count), arguments.photos) for count in (1000, 10_000)}
+        few, many = written.values()
+        print(f"| files of 10,000 predictions at {PIXELS} px | ≤ 110 MB | {many['bytes'] / 1e6:.1f} MB |")
+        busy = f"{many['busy'] / 10:.1f} s of one core"
+        print(f"| writing 1,000 predictions | | {many['seconds'] / 10:.1f} s, {busy} |")
+        print(f"| memory for writing 1,000 and 10,000 | flat | {few['memory']:.0f} and {many['memory']:.0f} MB |")
+        write_apart(20_000, Path(folder) / "20000", arguments.photos)
+        for name, goal, measured in measure_page(Path(folder) / "20000" / "index.html"):
+            print(f"| {name} | {goal} | {measured} |")
+
+
+def write_apart(count: int, folder: Path, photos: Path | None) -> dict[str, float]:
+    """What `measure_writing` gives in a process of its own, whose memory held nothing before."""
+    words = [sys.executable, __file__, "--only-write", str(count), str(folder)]
+    if photos is not None:
+        words += ["--photos", str(photos)]
+    return json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+def measure_writing(count: int, folder: Path, photos: Path | None) -> dict[str, float]:
+    """What writing a report took: seconds, those that the processor worked, bytes, MB beyond what the report shows."""
+    pictures = read_pictures(photos) if photos else draw_pictures()
+    content = invent_content(count)
+    before = psutil.Process().memory_info().rss
+    started, busy = time.perf_counter(), time.process_time()
+    write_report(folder, content, open_photo=lambda file: pictures[number_of(file) % len(pictures)].copy())
+    seconds, busy = time.perf_counter() - started, time.process_time() - busy
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {"seconds": seconds, "busy": busy, "bytes": size, "memory": (peak - before) / 1e6}
+
+
+def measure_page(index: Path) -> list[tuple[str, str, str]]:
+    """What was measured of an opened report: its name, the goal, the figure."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_page(offline=True)
+        opening = median(repeat(lambda: open_page(page, index)))
+        rows = [("opening 20,000 predictions", "< 2 s", f"{opening:.2f} s")]
+        for name, address in FILTERS.items():
+            milliseconds = median(repeat(lambda address=address: follow(page, address)))
+            rows.append((f"filter: {name}", "< 100 ms", f"{milliseconds:.0f} ms"))
+        nodes = max(count_nodes(page, address) for address in NODES)
+        browser.close()
+    return [*rows, ("DOM nodes, at most", "< 3,000", f"{nodes:,}")]
+
+
+def open_page(page: Page, index: Path) -> float:
+    """Seconds until the report is drawn, in a page that held nothing."""
+    page.goto("about:blank")
+    started = time.perf_counter()
+    page.goto(index.as_uri() + "#gallery")
+    page.wait_for_selector("html.ready")
+    return time.perf_counter() - started
+
+
+def follow(page: Page, address: str) -> float:
+    """Milliseconds until the gallery shows `address`, coming from all pictures."""
+    return page.evaluate(
+        """async (address) => {
+          const arrive = (hash) => new Promise((done) => {
+            addEventListener("hashchange", () => requestAnimationFrame(() => setTimeout(done)), { once: true });
+            location.hash = hash;
+          });
+          await arrive("#overview");
+          await arrive("#gallery?sort=file");
+          await new Promise((done) => setTimeout(done, 300));  // maps are painted as their pictures arrive
+          const started = performance.now();
+          await arrive(address);
+          return performance.now() - started;
+        }""",
+        address,
+    )
+
+
+def count_nodes(page: Page, address: str) -> int:
+    """Elements in the page at `address`."""
+    page.evaluate("(address) => { location.hash = address; }", address)
+    page.wait_for_timeout(500)
+    return page.evaluate("document.querySelectorAll('*').length")
+
+
+def repeat(measure: Callable[[], float]) -> list[float]:
+    """What `measure` gives, several times; the first, which warms up, is not among them."""
+    return [measure() for _ in range(REPEATS + 1)][1:]
+
+
+def invent_content(count: int) -> ReportContent:
+    """A report's content with everything that a prediction can have, from one seed."""
+    rng = np.random.default_rng(0)
+    classes = tuple(f"class {number:02}" for number in range(CLASSES))
+    placement = Placement(
+        width=PIXELS, height=PIXELS, input_width=PIXELS, input_height=PIXELS, box=(0, 0, PIXELS, PIXELS)
+    )
+    predictions, looks, hidden = [], {}, {}
+    for number in range(count):
+        truth = number % CLASSES
+        scores = rng.normal(0, 1, CLASSES) + 4 * (np.arange(CLASSES) == truth)
+        p = np.exp(scores) / np.exp(scores).sum()
+        order = np.argsort(-p)
+        file = f"{classes[truth]}/photo-{number:06}.jpg"
+        predictions.append(
+            Prediction(
+                file=file,
+                predicted=classes[order[0]],
+                confidence=float(p[order[0]]),
+                probabilities=tuple(p.round(5).tolist()),
+                attention=AttentionNumbers(**dict(zip(AttentionNumbers.names(), rng.uniform(0, 2, 10), strict=True))),
+                hiding=invent_hiding(rng, classes[order[rng.integers(2)]]),
+                split="test",
+                label=classes[truth],
+            )
+        )
+        looks[file] = LookMap(values=rng.gamma(0.5, 1, (GRID, GRID)).astype(np.float32), placement=placement)
+        hidden[file] = Hidden(
+            evidence=rng.normal(0, 0.2, (3, GRID, GRID)).astype(np.float32),
+            classes=tuple(order[:3].tolist()),
+            deletion=np.sort(rng.random(21).astype(np.float32))[::-1],
+            insertion=np.sort(rng.random(21).astype(np.float32)),
+        )
+    return ReportContent(
+        title="invented", run="run-1", classes=classes, predictions=tuple(predictions), looks=looks, hidden=hidden
+    )
+
+
+def invent_hiding(rng: np.random.Generator, hidden_top: str) -> HidingNumbers:
+    """What hiding half of the look did, as a draw."""
+    numbers = {name: float(rng.random()) for name in HidingNumbers.names() if name != "hidden_top"}
+    return HidingNumbers(hidden_top=hidden_top, **numbers)
+
+
+def draw_pictures() -> list[Image.Image]:
+    """Some drawn photos."""
+    pictures = []
+    for number in range(PICTURES):
+        rng = np.random.default_rng([1, number])
+        picture, thing = draw_ground(PIXELS, PIXELS, rng), draw_thing(list(HUES)[number % len(HUES)], 150, rng)
+        picture.paste(thing, (37, 37), thing)
+        pictures.append(develop(picture, rng))
+    return pictures
+
+
+def read_pictures(folder: Path) -> list[Image.Image]:
+    """The first photos of a folder, cut to squares, evenly over it."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    chosen = files[:: max(1, len(files) // PICTURES)][:PICTURES]
+    return [ImageOps.fit(open_photo(path), (PIXELS, PIXELS)).convert("RGB") for path in chosen]
+
+
+def number_of(file: str) -> int:
+    """The number in the file's name."""
+    return int(Path(file).stem.removeprefix("photo-"))
+
+
+if __name__ == "__main__":
+    main()
