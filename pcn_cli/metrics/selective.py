@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pcn_cli.records.calibration import Selection
 
+_HAIR = 1e-6  # below the last answered confidence, which another machine may compute a last digit lower
 FEWEST = 10  # answered validation photos below which an accuracy is not to be promised
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,7 @@ def risk_area_influence(confidences: Floats, right: Truths) -> Floats:
 
 
 def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Selection:
-    """The lowest confidence from which on at least `target` of the answers are right, and at least 10 are given.
+    """The lowest confidence, less a hair, from which on at least `target` of 10 or more answers are right.
 
     Args:
         confidences: (n,) of the validation photos, with the temperature.
@@ -60,7 +61,7 @@ def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Se
     return Selection(
         target=target,
         photos=order.size,
-        threshold=float(confidences[order[ends[best]]]),
+        threshold=float(confidences[order[ends[best]]]) * (1 - _HAIR),
         answered=int(answered[best]),
         right=int(correct[best]),
     )

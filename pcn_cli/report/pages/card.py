@@ -11,7 +11,7 @@ FITS = {
     "pad": "the whole picture, filled up with its mean colour",
     "squash": "the whole picture, drawn to a square",
 }
-MEASURED = ("mean_average_precision", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
+MEASURED = ("accuracy", "mean_average_precision", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
 
 
 def view_card(draft: Draft) -> dict[str, object] | None:
