@@ -1,6 +1,6 @@
 """What `nano` brings to photos it has never seen, beside what needs no network: the table in README.md.
 
-    python tests/benchmarks/transfer.py PHOTOS --seeds 0 1 2
+    python tests/benchmarks/transfer.py PHOTOS
 
 PHOTOS should come with their own split. Prints Markdown; takes about half an hour on two cores.
 """
@@ -28,7 +28,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="Measure what nano brings to other photos.")
     parser.add_argument("photos", type=Path, help="a folder of photos with its own split")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
     arguments = parser.parse_args()
     photos = arguments.photos.resolve()
     with TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ function makeTile(row, state) {
   if (data.width[row]) {
     image.width = data.width[row];
     image.height = data.height[row];
-    image.src = sourceOf(`img/${row}.webp`);
+    afterDrawing(() => { image.src = sourceOf(`img/${row}.webp`); });
   }
   tile.querySelector(".predicted").replaceChildren(...(data.several ? chipsOf(row) : [predictedOf(row)]));
   tile.querySelector(".confidence").textContent = `${data.several ? "≥ " : ""}${percent(data.confidence[row])}`;
@@ -19,6 +19,9 @@ function makeTile(row, state) {
   tile.querySelector(".verdict").textContent = verdict;
   return tile;
 }
+
+// Once the next frame is drawn: what a filter leaves can be read before its pictures are there.
+const afterDrawing = (work) => requestAnimationFrame(() => setTimeout(work));
 
 // The labels that a picture was given, each in a chip of its own.
 function chipsOf(row) {
