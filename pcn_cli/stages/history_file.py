@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.records.training import EpochRow
+from pcn_cli.stages.listener import Listener
 
 _KINDS: dict[str, Callable[[str], Any]] = get_type_hints(EpochRow)
 
@@ -21,3 +22,21 @@ def read_history(path: Path) -> tuple[EpochRow, ...]:
     if not path.is_file():
         return ()
     return tuple(EpochRow(**{name: _KINDS[name](cell) for name, cell in row.items()}) for row in read_csv(path))
+
+
+class History:
+    """history.csv while it grows: rows of before a stop stay, an epoch that is done again replaces its row."""
+
+    def __init__(self, path: Path, listener: Listener, *, epochs: int) -> None:
+        self._path, self._listener, self._epochs = path, listener, epochs
+        self._rows = {(row.phase, row.epoch): row for row in read_history(path)}
+
+    def add(self, row: EpochRow) -> None:
+        """Keep `row` on the disk and tell of it."""
+        self.complete((row,))
+        self._listener.on_epoch(row, self._epochs)
+
+    def complete(self, rows: Sequence[EpochRow]) -> None:
+        """Put `rows` on the disk; a stop may have come between a checkpoint and its row."""
+        self._rows.update({(row.phase, row.epoch): row for row in rows})
+        write_history(self._path, [self._rows[key] for key in sorted(self._rows)])  # "probe" comes before "tune"
