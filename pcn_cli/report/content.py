@@ -32,13 +32,15 @@ class Hidden:
 
     `evidence` (k, h, w) is by how much hiding each patch lowers the logit of each of `classes`, places among those of
     the content, the predicted one first. `deletion` and `insertion` are the probability of the predicted class with the
-    shares 0 … 1 of the patches hidden, or alone kept, in even steps, the most looked-at first.
+    shares 0 … 1 of the patches hidden, or alone kept, in even steps, the most looked-at first. `class_looks` (k, h, w)
+    are the looks of the classes' own tokens, where they have any.
     """
 
     evidence: NDArray[np.floating]
     classes: tuple[int, ...]
     deletion: NDArray[np.floating]
     insertion: NDArray[np.floating]
+    class_looks: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

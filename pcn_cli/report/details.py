@@ -78,17 +78,22 @@ def _look_of(row: Row, content: ReportContent, tally: Tally) -> dict[str, object
 
 
 def _hidden_of(row: Row, content: ReportContent, tally: Tally) -> dict[str, object]:
-    """The evidence as [place of the class, largest value, bytes] each, and the two curves; nothing without a look."""
+    """The evidence as [place of the class, largest value, bytes] each, and the two curves; nothing without a look.
+
+    Where classes have tokens of their own also the looks of these classes, as bytes each.
+    """
     hidden = content.hidden.get(row.source)
     if hidden is None or row.source not in content.looks:
         return {}
     tally.evidence.add(hidden.evidence)
     encoded = [encode_signed(values) for values in hidden.evidence]
+    looks = [] if hidden.class_looks is None else [as_text(encode_look(look)) for look in hidden.class_looks]
     return {
         "evidence": [
             [place, top, as_text(bytes_)] for place, (top, bytes_) in zip(hidden.classes, encoded, strict=True)
         ],
         "curves": curves_as_text(hidden.deletion, hidden.insertion),
+        **({"looks": looks} if looks else {}),
     }
 
 

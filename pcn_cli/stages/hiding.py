@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.faithfulness import hiding_numbers, run_hiding_tests, run_random_orders
+from pcn_cli.attention.maps import look_maps
 from pcn_cli.attention.protocol import Attended, Attends
 from pcn_cli.attention.reweighing import even_weights, logits_reweighed, permuted_weights
 from pcn_cli.records.model import ModelConfig
@@ -35,6 +36,7 @@ class HiddenMaps:
     evidence_classes: np.ndarray
     deletion: np.ndarray
     insertion: np.ndarray
+    class_looks: np.ndarray | None
     even: str
     permuted: str
 
@@ -52,8 +54,9 @@ def choose_hiding(photos: int, *, checks: int, seed: int, multi_label: bool = Fa
 
 def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:
     """The arrays of all photos by the names of their fields in `Looks`; none where nothing was hidden."""
-    names = ("evidence", "evidence_classes", "deletion", "insertion")
-    return {name: np.stack([getattr(one, name) for one in hidden]) for name in names} if hidden else {}
+    names = ("evidence", "evidence_classes", "deletion", "insertion", "class_looks")
+    found = {name: [getattr(one, name) for one in hidden] for name in names}
+    return {name: np.stack(arrays) for name, arrays in found.items() if arrays and arrays[0] is not None}
 
 
 def hide_batch(
@@ -89,6 +92,7 @@ def hide_batch(
         temperature=config.temperature,
         seeds=seeds,
     )
+    class_looks = _looks_of_classes(attended, classes)
     even, permuted = _predict_reweighed(network, attended, seeds, config.classes)
     rows = [row for row, index in enumerate(indices) if index in hiding.sample]
     random_srg = {}
@@ -115,11 +119,20 @@ def hide_batch(
             evidence_classes=classes[row],
             deletion=test.deletion.astype(np.float32),
             insertion=test.insertion.astype(np.float32),
+            class_looks=None if class_looks is None else class_looks[row],
             even=even[row],
             permuted=permuted[row],
         )
         for row, test in enumerate(tests)
     ]
+
+
+def _looks_of_classes(attended: Attended, classes: np.ndarray) -> np.ndarray | None:
+    """The looks (B, k, h, w) of the tokens of `classes` (B, k); None where one token serves all classes."""
+    weights = attended.weights.float().cpu().numpy()
+    if weights.shape[1] == 1:
+        return None
+    return look_maps(np.take_along_axis(weights, classes[:, :, None], axis=1), attended.grid)
 
 
 def _predict_reweighed(

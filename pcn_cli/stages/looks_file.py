@@ -18,7 +18,7 @@ class Looks:
     classes, whose numbers in the model's order are `evidence_classes` (n, k), the predicted one first; the difference
     of two is their contrast. `deletion` and `insertion` (n, 21) are the probability of the predicted class with the
     share 0, 0.05 … 1 of the patches hidden, or alone kept, the most looked-at first. All four are None together, in
-    runs of older versions.
+    runs of older versions. `class_looks` (n, k, h, w) are the looks of these classes' own tokens, where they have any.
     """
 
     files: tuple[str, ...]
@@ -29,6 +29,7 @@ class Looks:
     evidence_classes: np.ndarray | None = None
     deletion: np.ndarray | None = None
     insertion: np.ndarray | None = None
+    class_looks: np.ndarray | None = None
 
 
 def write_looks(path: Path, looks: Looks) -> None:
@@ -68,7 +69,13 @@ def read_looks(path: Path) -> Looks:
         )
 
 
-_HIDING = {"evidence": np.float16, "evidence_classes": np.int32, "deletion": np.float16, "insertion": np.float16}
+_HIDING = {
+    "evidence": np.float16,
+    "evidence_classes": np.int32,
+    "deletion": np.float16,
+    "insertion": np.float16,
+    "class_looks": np.float16,
+}
 
 
 def _widen(values: np.ndarray) -> np.ndarray:

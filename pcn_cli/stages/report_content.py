@@ -109,9 +109,16 @@ def _hidden(looks: Looks) -> dict[str, Hidden]:
     arrays = [values for values in given if values is not None]
     if len(arrays) < len(given):
         return {}
+    own = looks.class_looks
     return {
-        file: Hidden(evidence=evidence, classes=tuple(classes.tolist()), deletion=deletion, insertion=insertion)
-        for file, evidence, classes, deletion, insertion in zip(looks.files, *arrays, strict=True)
+        file: Hidden(
+            evidence=evidence,
+            classes=tuple(classes.tolist()),
+            deletion=deletion,
+            insertion=insertion,
+            class_looks=None if own is None else own[number],
+        )
+        for number, (file, evidence, classes, deletion, insertion) in enumerate(zip(looks.files, *arrays, strict=True))
     }
 
 

@@ -247,3 +247,21 @@ def test_where_every_class_has_a_token_the_look_is_that_of_the_class_predicted(v
     said = f"Look: where the token of “{content.predictions[0].predicted}” took its information."
     expect(seen.page.locator("#map-words")).to_contain_text("took its information")
     assert words_of(seen).startswith(said)
+    expect(seen.page.locator("#of-choice")).to_be_hidden()  # in runs of before only that one is kept
+
+
+def test_the_look_of_every_probable_class_can_be_chosen_where_it_has_a_token(visit, tmp_path, invent, photo):
+    base = invent(6)
+    hidden = {
+        file: replace(one, class_looks=np.eye(16).reshape(-1, 4, 4)[[5, 10, 15]]) for file, one in base.hidden.items()
+    }
+    content = replace(base, trust=None, hidden=hidden, model=replace(base.model, model_args={"class_tokens": True}))
+    seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?map=look&photo=0")
+    first = picture_of(seen)
+    second = base.classes[base.hidden[base.predictions[0].file].classes[1]]
+    expect(seen.page.locator("#of-words")).to_have_text("of")
+    seen.page.locator("#of").select_option("1")
+    expect(seen.page.locator("#map-words")).to_contain_text(second)
+    assert words_of(seen).startswith(f"Look: where the token of “{second}” took its information.")
+    assert "of=1" in seen.page.url
+    assert picture_of(seen) != first

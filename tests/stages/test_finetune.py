@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, Ru
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages.looks_file import read_looks
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
 FIXED_FILES = {
@@ -187,6 +189,10 @@ def test_a_token_per_class_goes_the_whole_way(photo_folder, tiny_weights, tune):
     config = json.loads((outcome.run / "model" / "config.json").read_text())
     assert config["model_args"]["class_tokens"] is True
     assert len(read_csv(outcome.run / "predictions.csv")) == outcome.metrics["accuracy"].n
+    looks = read_looks(outcome.run / "attention.npz")
+    assert looks.class_looks.shape == looks.evidence.shape
+    assert np.array_equal(looks.class_looks[:, 0], looks.maps)  # the first is the class predicted
+    assert not np.allclose(looks.class_looks[:, 1], looks.maps, rtol=1e-3)
     photo = next((photo_folder / "red").iterdir())
     (answer,) = pcn_cli.predict([photo], model=outcome.run)
     assert answer["label"] in ("blue", "green", "red")

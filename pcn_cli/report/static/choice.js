@@ -11,8 +11,12 @@ const OWN_SCALE = "The scale is this picture's own: it cannot be compared with o
 // The chosen map of the opened picture: its kind, its values patch by patch, and the classes that it is about.
 function chooseMap(state, { row, details }) {
   const kind = details.evidence ? mapOf(state) : "look";
-  if (kind === "look") return { kind, values: decodeLift(details.map), name: predictedOf(row) };
+  if (kind === "look" && !details.looks) return { kind, text: details.map, values: decodeLift(details.map), name: predictedOf(row) };
   const place = placeOf(state, row, details.evidence, kind);
+  if (kind === "look") {
+    const [text, name] = [details.looks[place], data.names[details.evidence[place][0]]];
+    return { kind, place, text, values: decodeLift(text), name };
+  }
   const [first, chosen] = [details.evidence[0], details.evidence[place]];
   if (kind === "evidence") return { kind, place, values: decodeSigned(chosen), name: data.names[chosen[0]] };
   const other = decodeSigned(chosen);
@@ -38,9 +42,9 @@ function drawChoice(map, state, { details }) {
     if (field.value === "contrast") field.disabled = (details.evidence?.length ?? 0) < 2;
   }
   byId("drawing").hidden = map.kind !== "look";
-  byId("of-choice").hidden = map.kind === "look";
-  if (map.kind === "look") return;
-  byId("of-words").textContent = map.kind === "evidence" ? "for" : "rather than";
+  byId("of-choice").hidden = map.kind === "look" && !details.looks;
+  if (byId("of-choice").hidden) return;
+  byId("of-words").textContent = { look: "of", evidence: "for", contrast: "rather than" }[map.kind];
   const options = details.evidence.map(([name], place) => new Option(data.names[name], place));
   byId("of").replaceChildren(...(map.kind === "contrast" ? options.slice(1) : options));
   byId("of").value = map.place;

@@ -20,13 +20,13 @@ function paintLarge(state) {
     const longest = Math.min(1400, Math.round(Math.max(image.clientWidth, image.clientHeight, 200) * devicePixelRatio));
     const smooth = !byId("patches").checked;
     if (hidden) paintHidden(canvas, image, current.details, { count: hidden, longest });
-    else if (map.kind === "look") paintMap(canvas, image, current.details, { look, longest, own, smooth });
+    else if (map.kind === "look") paintMap(canvas, image, { ...current.details, map: map.text }, { look, longest, own, smooth });
     else paintSigned(canvas, image, current.details, { values: map.values, full, longest, smooth });
   }).catch(() => {});
 }
 
 function canvasWords(map, details) {
-  if (map.kind === "look") return `Map of where the model looked. ${lookWords(details)}`;
+  if (map.kind === "look" && !map.place) return `Map of where the model looked. ${lookWords(details)}`;
   return mapWords(map, details, { look: "", own: false });
 }
 
