@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pcn_cli.records.calibration import Selection
 
-_HAIR = 1e-6  # below the last answered confidence, which another machine may compute a last digit lower
+_HAIR = 1e-6  # of itself below the last answered confidence, which another machine may compute a last digit lower
 FEWEST = 10  # answered validation photos below which an accuracy is not to be promised
 
 Floats = NDArray[np.float64]
@@ -58,10 +58,11 @@ def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Se
     if fitting.size == 0:
         return Selection(target=target, photos=order.size)
     best = fitting[-1]
+    least, below = confidences[order[ends[best]]], confidences[order[ends[best + 1]]] if best + 1 < ends.size else 0.0
     return Selection(
         target=target,
         photos=order.size,
-        threshold=float(confidences[order[ends[best]]]) * (1 - _HAIR),
+        threshold=float(least - min(_HAIR * least, (least - below) / 2)),
         answered=int(answered[best]),
         right=int(correct[best]),
     )

@@ -135,7 +135,7 @@ class EvaluateSection(Section):
     top_k: Count = _field(5, "Also measure top-k accuracy, where there are more classes than k.")
     batch_size: Count = _field(32, "Photos per forward pass in evaluation and prediction.")
     boxes: str | None = _field(None, "A CSV of boxes around the objects, which the maps are tested against.")
-    folds: Folds | None = _field(None, "Also cross-validate the probe: every photo answered, by one of so many probes.")
+    folds: Folds | None = _field(None, "Also cross-validate the probe with so many folds, 2 to 20.")
     target_accuracy: Ratio | None = _field(None, "Wished share of right answers; less sure photos become `unknown`.")
 
 

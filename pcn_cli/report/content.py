@@ -138,7 +138,8 @@ class ReportContent:
     @property
     def class_tokens(self) -> bool:
         """Whether every class has a token, and so a look, of its own."""
-        return self.model is not None and bool(self.model.model_args.get("class_tokens"))
+        told = self.model is not None and bool(self.model.model_args.get("class_tokens"))
+        return told or any(hidden.class_looks is not None for hidden in self.hidden.values())
 
     @property
     def look_decides(self) -> bool:

@@ -5,6 +5,7 @@ what could steer the Markdown is escaped.
 """
 
 import re
+import shlex
 
 from huggingface_hub.repocard_data import EvalResult, ModelCardData
 
@@ -77,7 +78,7 @@ def one_line(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` as Markdown that shows it letter by letter, in a sentence or in the cell of a table."""
+    """`text` as Markdown that marks nothing up, in a sentence or in the cell of a table."""
     shown = re.sub(r"([\\`*_\[\]<>#|~$&@])", r"\\\1", one_line(text))
     return shown.replace("://", r":\//").replace("www.", r"www\.")  # else addresses become links
 
@@ -146,10 +147,20 @@ def _tell_making(content: ReportContent) -> list[str]:
     facts = model_facts(content.model) if content.model else []
     lines = ["## How it was made", ""]
     if content.reproduce is not None:
-        lines += [*fenced(one_line(hide_paths(content.reproduce.command)), "sh"), ""]
+        lines += [*fenced(one_line(without_folders(content.reproduce.command)), "sh"), ""]
         made = {"pcn", "torch", "timm"} & content.reproduce.versions.keys()
         facts = [*facts, *((name, content.reproduce.versions[name]) for name in sorted(made))]
     return [*lines, *(f"- {name}: {escape(hide_paths(fact))}" for name, fact in facts)]
+
+
+def without_folders(command: str) -> str:
+    """The command with every path cut down to its last name: where a file lies is nobody's business."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # quotes that do not close
+        words = command.split()
+    shown = [word if "://" in word else re.sub(r"[^=:]*[\\/](?=[^\\/])", "", hide_paths(word)) for word in words]
+    return shlex.join(shown)
 
 
 def _tell_use(content: ReportContent) -> list[str]:

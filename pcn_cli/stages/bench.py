@@ -100,7 +100,7 @@ def _bench_model(name: str, *, batch_size: int, rounds: int, device: torch.devic
     preprocessing = Preprocessing(height=size, width=size, crop_pct=facts.crop_pct, fit=facts.fit)
     cost = measure_cost(network, size=size, device=device)
     with explain_memory("the machine was measured", "give --batch-size 8"):
-        works = list_works(network, preprocessing, batch_size=batch_size, device=device)
+        works = list_works(network, preprocessing, batch_size=batch_size, device=device, on_note=listener.on_note)
         seconds = time_in_turns(
             {work: one.do for work, one in works.items()},
             rounds=rounds,

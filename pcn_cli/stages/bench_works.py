@@ -44,9 +44,17 @@ class Work(NamedTuple):
 
 
 def list_works(
-    network: nn.Module, preprocessing: Preprocessing, *, batch_size: int, device: torch.device
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    device: torch.device,
+    on_note: Callable[[str], None],
 ) -> dict[str, Work]:
-    """The pieces by name, in display order; `network` is moved to `device` and left as it is."""
+    """The pieces by name, in display order; `network` is moved to `device` and left as it is.
+
+    `on_note` hears where a training step had to be cut for want of memory.
+    """
     network = network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randn(batch_size, 3, preprocessing.height, preprocessing.width, generator=generator)
@@ -55,8 +63,10 @@ def list_works(
         tokens = cast("Network", network).forward_features(images).cpu()
     config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
     precision: Literal["bfloat16", "float32"] = "bfloat16" if has_native_bf16(device) else "float32"
-    learn_head = _step(BehindTokens(copy.deepcopy(network)), tokens.clone(), tune="probe", device=device)
-    learn_all = _step(copy.deepcopy(network), pictures, tune="all", precision=precision, device=device)
+    learn_head = _step(
+        BehindTokens(copy.deepcopy(network)), tokens.clone(), tune="probe", device=device, on_note=on_note
+    )
+    learn_all = _step(copy.deepcopy(network), pictures, tune="all", precision=precision, device=device, on_note=on_note)
     jpeg = draw_jpeg()
     return {
         FORWARD: Work(_inferring(partial(network, images)), batch_size),
@@ -106,6 +116,7 @@ def _step(
     tune: Literal["probe", "all"],
     precision: Literal["bfloat16", "float32"] = "float32",
     device: torch.device,
+    on_note: Callable[[str], None],
 ) -> Callable[[], object]:
     """A training step of `network`, which is changed, on inputs (B, …) with made-up targets."""
     count = len(inputs)
@@ -122,4 +133,4 @@ def _step(
     progress = Progress(plan=plan, versions={}, total_steps=1000, micro_batch=count)
     learner = Learner(network, plan=plan, device=device, progress=progress)
     batch = TokenBatch(inputs, torch.arange(count) % len(CLASSES), torch.arange(count))
-    return lambda: learner.take_step(batch, progress=progress, on_note=lambda _: None)
+    return lambda: learner.take_step(batch, progress=progress, on_note=on_note)

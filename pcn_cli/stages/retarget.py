@@ -87,7 +87,10 @@ def retarget_run(
         if getattr(source, name).is_file():
             write_bytes(getattr(run, name), getattr(source, name).read_bytes())
     write_recipe(run.recipe, recipe, {})
-    update_record(run, fingerprint=fingerprint(rows), kept=read_record(source).kept)
+    made = read_record(source)
+    update_record(run, fingerprint=fingerprint(rows), kept=made.kept)
+    if made.argv[1:2] == ("finetune",):  # training with the new wish gives the same model
+        update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))
     with recording_stage(run, "calibrate", (run.model,)):
         retargeted = retarget_model(
             model,

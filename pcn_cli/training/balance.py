@@ -23,8 +23,8 @@ def class_weights(targets: Numbers, classes: int) -> tuple[float, ...]:
 def even_order(targets: Numbers, seed: int, epoch: int) -> Numbers:
     """The places (n,) of the photos of one epoch in which classes come equally often, a function of (seed, epoch).
 
-    No photo comes again before the others of its class have come as often; those of large classes take turns from
-    epoch to epoch.
+    No photo comes again before the others of its class have come as often; which of a large class come is drawn anew
+    in every epoch.
     """
     rng = np.random.default_rng((_DOMAIN, seed, epoch))
     present = rng.permutation(np.unique(targets))

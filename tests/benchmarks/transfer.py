@@ -43,11 +43,13 @@ def main() -> None:
 def measure(photos: Path, seeds: list[int]) -> dict[str, list[float]]:
     """Test accuracies of each way, one per seed where the seed matters."""
     tuned = [train(photos, seed, tune="all") for seed in seeds]
+    probed = [train(photos, seed, tune="probe") for seed in seeds]
     untrained = [train(photos, seed, tune="probe", settings=["model.pretrained=false"]) for seed in seeds]
     return {
         "`nano`, everything tuned": [accuracy(run, "tuned") for run in tuned],
-        "`nano`, probe": [accuracy(run, "probe") for run in tuned],
-        "logistic regression on `nano`'s mean token": [accuracy(run, "logistic regression") for run in tuned[:1]],
+        "the probe that the tuning began with": [accuracy(run, "probe") for run in tuned],
+        "`nano`, probe": [accuracy(run, "probe") for run in probed],
+        "logistic regression on `nano`'s mean token": [accuracy(run, "logistic regression") for run in probed[:1]],
         "the same network untrained, probe": [accuracy(run, "probe") for run in untrained],
         f"logistic regression on raw {PIXELS} × {PIXELS} pixels": [score_raw_pixels(photos)],
     }

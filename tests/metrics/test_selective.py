@@ -47,6 +47,14 @@ def test_the_threshold_is_the_lowest_that_reaches_the_target() -> None:
     assert not chosen.declines(confidences[59])
 
 
+def test_the_threshold_lets_in_no_photo_that_it_was_not_chosen_on() -> None:
+    confidences = 1 - np.array([*np.full(10, 1e-8), *np.full(10, 5e-7)])
+
+    chosen = choose_threshold(confidences, np.arange(20) < 10, target=1.0)
+
+    assert (confidences >= chosen.threshold).sum() == chosen.answered == 10
+
+
 def test_a_target_that_is_met_anyway_answers_everything() -> None:
     chosen = choose_threshold(np.linspace(0.5, 1, 20), np.ones(20, dtype=bool), target=1.0)
 

@@ -10,7 +10,7 @@ from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.preprocessing import Preprocessing
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.model_card import MOST_CLASSES, describe_for_hub, escape, fenced, write_card
+from pcn_cli.report.model_card import MOST_CLASSES, describe_for_hub, escape, fenced, without_folders, write_card
 from pcn_cli.report.pages.card import MEASURED
 
 HOSTILE = [
@@ -162,3 +162,12 @@ def with_model(*, card: str = "", licence: str = "", **facts: object) -> ReportC
         ),
         **known,
     )
+
+
+def test_a_command_is_shown_without_its_folders():
+    typed = (
+        "pcn finetune ../clients/acme/photos --labels 'my private/x.csv' --set train.teacher=timm:local-dir:/a/b/net"
+    )
+    shown = "pcn finetune photos --labels x.csv --set train.teacher=timm:local-dir:net"
+    assert without_folders(typed) == shown
+    assert without_folders("pcn finetune a/b --mirror https://host/x") == "pcn finetune b --mirror https://host/x"

@@ -64,7 +64,7 @@ def test_every_figure_is_there_and_agrees_with_the_others(small_run):
 def test_the_network_is_not_changed_and_both_steps_learn():
     network = sketch_model("nano", len(CLASSES))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    works = list_works(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU)
+    works = list_works(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU, on_note=pytest.fail)
     for name, work in works.items():
         result = work.do()
         if name.startswith("step"):
@@ -80,7 +80,8 @@ def test_the_decoded_file_holds_as_much_detail_as_a_photo():
 
 def test_a_card_needs_no_weights_and_nothing_is_written(tmp_path, own_cache):
     assert describe_source("s60").download_bytes
-    works = list_works(sketch_model("s60", len(CLASSES)), Preprocessing(height=32, width=32), batch_size=1, device=CPU)
+    small = Preprocessing(height=32, width=32)
+    works = list_works(sketch_model("s60", len(CLASSES)), small, batch_size=1, device=CPU, on_note=pytest.fail)
     assert works[FORWARD].do().shape == (1, len(CLASSES))
     assert not own_cache.exists()
     assert not list((tmp_path / "work").iterdir())
