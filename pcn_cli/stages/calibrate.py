@@ -22,61 +22,7 @@ from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.scoring import score_photos
 
 
-def calibrate_model(
-    model: nn.Module,
-    config: ModelConfig,
-    rows: Sequence[SplitRow],
-    *,
-    root: Path,
-    device: torch.device,
-    batch_size: int,
-    workers: int,
-    seed: int,
-    target_accuracy: float | None,
-    listener: Listener,
-) -> ModelConfig:
-    """The config with temperature, threshold and conformal sets from the validation `rows`.
-
-    Where photos may have several labels it gets a threshold for each class instead of the last two. The photos are
-    scored anew, exactly as predict and evaluate score photos.
-    """
-    listener.on_stage("calibrate")
-    probabilities = _score_plain(
-        model, config, rows, root=root, device=device, batch_size=batch_size, workers=workers, listener=listener
-    )
-    if config.multi_label:
-        calibrated = _calibrate_classes(config, probabilities, rows)
-    else:
-        calibrated = _calibrate_answers(config, probabilities, rows, seed=seed, target_accuracy=target_accuracy)
-    for note in _notes(calibrated):
-        listener.on_note(note)
-    return calibrated
-
-
-def retarget_model(
-    model: nn.Module,
-    config: ModelConfig,
-    rows: Sequence[SplitRow],
-    *,
-    root: Path,
-    device: torch.device,
-    batch_size: int,
-    workers: int,
-    target_accuracy: float,
-    listener: Listener,
-) -> ModelConfig:
-    """The config with the threshold that gives the wished accuracy on the validation `rows`; the rest stays."""
-    probabilities = _score_plain(
-        model, config, rows, root=root, device=device, batch_size=batch_size, workers=workers, listener=listener
-    )
-    tempered = temper(probabilities, config.temperature)
-    retargeted = replace(config, selection=_select(tempered, _targets(config, rows), target=target_accuracy))
-    for note in _selection_notes(retargeted):
-        listener.on_note(note)
-    return retargeted
-
-
-def _score_plain(
+def score_validation(
     model: nn.Module,
     config: ModelConfig,
     rows: Sequence[SplitRow],
@@ -87,7 +33,7 @@ def _score_plain(
     workers: int,
     listener: Listener,
 ) -> NDArray[np.float64]:
-    """The probabilities (n, K) at temperature 1."""
+    """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
     scored = []
     plain = replace(config, temperature=1.0)
     files = [row.file for row in rows]
@@ -97,6 +43,44 @@ def _score_plain(
         scored.append(one.prediction.probabilities)
         listener.on_progress("calibrating", len(scored), len(rows))
     return np.array(scored)
+
+
+def calibrate_config(
+    config: ModelConfig,
+    probabilities: NDArray[np.float64],
+    rows: Sequence[SplitRow],
+    *,
+    seed: int,
+    target_accuracy: float | None,
+    listener: Listener,
+) -> ModelConfig:
+    """The config with temperature, threshold and conformal sets from what `score_validation` gave of `rows`.
+
+    Where photos may have several labels it gets a threshold for each class instead of the last two.
+    """
+    if config.multi_label:
+        calibrated = _calibrate_classes(config, probabilities, rows)
+    else:
+        calibrated = _calibrate_answers(config, probabilities, rows, seed=seed, target_accuracy=target_accuracy)
+    for note in _notes(calibrated):
+        listener.on_note(note)
+    return calibrated
+
+
+def retarget_config(
+    config: ModelConfig,
+    probabilities: NDArray[np.float64],
+    rows: Sequence[SplitRow],
+    *,
+    target_accuracy: float,
+    listener: Listener,
+) -> ModelConfig:
+    """The config with the threshold that gives the wished accuracy on `rows`; the rest stays."""
+    tempered = temper(probabilities, config.temperature)
+    retargeted = replace(config, selection=_select(tempered, _targets(config, rows), target=target_accuracy))
+    for note in _selection_notes(retargeted):
+        listener.on_note(note)
+    return retargeted
 
 
 def _targets(config: ModelConfig, rows: Sequence[SplitRow]) -> NDArray[np.int64]:

@@ -385,17 +385,20 @@ def _evaluate_target(
     opened = open_retargetable(source, rows)
     photos, used = Path(read_record(source).photos), choose_device(device)
     run = RunDir(Path(output)) if output else new_run_dir(source.root.name, "threshold")
+    known = str(Path(boxes).resolve()) if boxes else read_recipe(source.recipe).evaluate.boxes
     with (
         start_run(run, kind="evaluate", photos=photos, card=read_record(source).card, device=str(used)),
         recording_outcome(run),
     ):
-        config = retarget_run(run, source, rows, opened=opened, target=target, device=used, listener=listener)
+        config = retarget_run(
+            run, source, rows, opened=opened, target=target, boxes=known, device=used, listener=listener
+        )
         return measure_rows(
             run,
             rows,
             root=photos,
             opened=(opened[0], config),
-            boxes=boxes or read_recipe(source.recipe).evaluate.boxes,
+            boxes=known,
             device=device,
             listener=listener,
         )

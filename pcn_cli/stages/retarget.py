@@ -16,7 +16,7 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.stages.calibrate import retarget_model
+from pcn_cli.stages.calibrate import retarget_config, score_validation
 from pcn_cli.stages.listener import Listener
 from pcn_cli.stages.load_model import Fetcher, open_model
 from pcn_cli.stages.machine import loading_workers
@@ -75,24 +75,25 @@ def retarget_run(
     *,
     opened: tuple[nn.Module, ModelConfig],
     target: float,
+    boxes: str | None,
     device: torch.device,
     listener: Listener,
 ) -> ModelConfig:
     """The facts of the model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
     model, config = opened
-    recipe = with_values(read_recipe(source.recipe), {"evaluate.target_accuracy": target})
-    root = Path(read_record(source).photos)
+    recipe = with_values(read_recipe(source.recipe), {"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
+    made = read_record(source)
+    root = Path(made.photos)
     validation = [row for row in rows if row.split == "val"]
     for name in _KEPT:
         if getattr(source, name).is_file():
             write_bytes(getattr(run, name), getattr(source, name).read_bytes())
     write_recipe(run.recipe, recipe, {})
-    made = read_record(source)
     update_record(run, fingerprint=fingerprint(rows), kept=made.kept)
     if made.argv[1:2] == ("finetune",):  # training with the new wish gives the same model
         update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))
     with recording_stage(run, "calibrate", (run.model,)):
-        retargeted = retarget_model(
+        probabilities = score_validation(
             model,
             config,
             validation,
@@ -100,9 +101,9 @@ def retarget_run(
             device=device,
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, device),
-            target_accuracy=target,
             listener=listener,
         )
+        retargeted = retarget_config(config, probabilities, validation, target_accuracy=target, listener=listener)
         save_model_folder(run.model, model, retargeted)
         record_replay(run.model, validation, root=root)
     listener.on_note(f"the model of {source.root} stays as it was; this one answers with the threshold: {run.root}")

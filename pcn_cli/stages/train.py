@@ -11,7 +11,7 @@ from pcn_cli.models.folder import save_model_folder
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.stages.calibrate import calibrate_model
+from pcn_cli.stages.calibrate import calibrate_config, score_validation
 from pcn_cli.stages.candidates_file import read_candidates, write_candidates
 from pcn_cli.stages.judging import score_batches
 from pcn_cli.stages.listener import Listener
@@ -65,20 +65,24 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, listener: Listener
             )
         kept, state = _train(model, work)
         model.load_state_dict(state)
-        calibrated = calibrate_model(
+        validation = work.part("val")
+        listener.on_stage("calibrate")
+        probabilities = score_validation(
             model,
             config,
-            work.part("val"),
+            validation,
             root=work.root,
             device=work.device,
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, work.device),
-            seed=recipe.seed,
-            target_accuracy=recipe.evaluate.target_accuracy,
             listener=listener,
         )
+        target = recipe.evaluate.target_accuracy
+        calibrated = calibrate_config(
+            config, probabilities, validation, seed=recipe.seed, target_accuracy=target, listener=listener
+        )
         save_model_folder(run.model, model, calibrated)
-        record_replay(run.model, work.part("val"), root=work.root)
+        record_replay(run.model, validation, root=work.root)
         update_record(run, kept=kept)
 
 
