@@ -43,7 +43,7 @@ def check_folds(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str
     classes = sorted({row.label for row in rows})
     targets = np.array([classes.index(row.label) for row in rows])
     most = most_folds(targets, number_units(rows, near_duplicates))
-    needed = max(folds, 3)  # with two folds, two photos outside of one: to learn from and to choose by
+    needed = 4 if folds == 2 else folds  # outside any fold two must be left: to learn from and to choose by
     if most < needed:
         raise DataError(
             f"{folds} folds need {needed} photos of one class that may be parted, and no class has more than {most}",

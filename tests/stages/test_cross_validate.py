@@ -87,8 +87,13 @@ def test_folds_that_the_photos_do_not_allow_are_refused_before_anything_is_writt
     with pytest.raises(DataError, match=r"13 folds need 13 photos of one class .* no class has more than 12") as caught:
         pcn_cli.finetune(photo_folder, folds=13, **OPTIONS)
     assert caught.value.hint == "add photos, or use --folds 12"
-    with pytest.raises(DataError, match="2 folds need 3 photos of one class") as caught:
-        check_folds([SplitRow(file=f"{n}.jpg", label="a", split="train", sha256=str(n)) for n in range(2)], (), folds=2)
+    three = [SplitRow(file=f"{n}.jpg", label="a", split="train", sha256=str(n)) for n in range(3)]
+    with pytest.raises(DataError, match="2 folds need 4 photos of one class") as caught:
+        check_folds(three, (), folds=2)
+    assert caught.value.hint == "add photos, or use --folds 3"
+    check_folds(three, (), folds=3)
+    with pytest.raises(DataError, match="2 folds need 4 photos of one class") as caught:
+        check_folds(three[:2], (), folds=2)
     assert caught.value.hint == "add photos, or leave out --folds"
     with pytest.raises(RecipeError, match="--folds 5: has no meaning where photos may have several labels"):
         pcn_cli.finetune(several_photos, folds=5, **OPTIONS)

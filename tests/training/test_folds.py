@@ -63,3 +63,10 @@ def test_where_no_photo_may_be_parted_nothing_can_be_set_aside() -> None:
 def test_a_class_has_as_many_folds_as_units() -> None:
     assert most_folds(TARGETS, UNITS) == 35  # 40 photos, six of which are one
     assert most_folds(np.zeros(8, dtype=np.int64), np.zeros(8, dtype=np.int64)) == 1
+
+
+@pytest.mark.parametrize(("photos", "folds"), [(3, 3), (4, 2), (4, 3), (5, 2), (5, 5), (7, 4)])
+def test_as_many_photos_as_are_asked_for_leave_two_outside_of_every_fold(photos, folds):
+    targets, units = np.zeros(photos, dtype=np.int64), np.arange(photos)
+    for fold in divide_folds(targets, units, folds=folds, seed=0):
+        assert set_aside(fold.learn, targets, units, share=7, seed=0).learn.size
