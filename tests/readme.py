@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from pcn_cli import errors
 from pcn_cli.cli.app import app
 from pcn_cli.models.zoo import CARDS
+from pcn_cli.recipe.choose import NEVER_CHOSEN
 from pcn_cli.recipe.schema import Recipe, Section
 from pcn_cli.recipe.shelf import list_recipes
 
@@ -76,11 +77,9 @@ def recipe_fields() -> str:
 
 
 def _field_row(key: str, field: object) -> str:
-    default = (
-        "chosen"
-        if field.default is None
-        else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-    )
+    default = f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    if field.default is None:
+        default = "none" if key in NEVER_CHOSEN else "chosen"
     return f"| `{key}` | {default} | {field.description} |"
 
 

@@ -79,7 +79,7 @@ def class_average_precision(answers: Answers, label: int) -> float:
 
 def aurc(answers: Answers) -> Metric:
     """The area under the risk–coverage curve: the share of mistakes, averaged over how much is answered."""
-    value = float(risk_area(answers.confidences, answers.right))
+    value = risk_area(answers.confidences, answers.right)
     method = "area under the risk–coverage curve: share of mistakes, averaged over all coverages"
     return added_up(value, risk_area_influence(answers.confidences, answers.right), answers, method, most=1.0)
 

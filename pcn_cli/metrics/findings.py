@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
@@ -12,7 +13,6 @@ from pcn_cli.records.suspects import Suspect
 Known = TypeVar("Known")
 
 FEW_TEST_PHOTOS = 5
-IMBALANCE = 3.0
 WEAK_JUDGE = 0.7  # accuracy below which a model's doubts of labels say little
 
 

@@ -92,7 +92,7 @@ def hide_batch(
         temperature=config.temperature,
         seeds=seeds,
     )
-    class_looks = _looks_of_classes(attended, classes)
+    class_looks = _looks_of_classes(attended, ranked)
     even, permuted = _predict_reweighed(network, attended, seeds, config.classes)
     rows = [row for row, index in enumerate(indices) if index in hiding.sample]
     random_srg = {}
@@ -127,12 +127,12 @@ def hide_batch(
     ]
 
 
-def _looks_of_classes(attended: Attended, classes: np.ndarray) -> np.ndarray | None:
-    """The looks (B, k, h, w) of the tokens of `classes` (B, k); None where one token serves all classes."""
-    weights = attended.weights.float().cpu().numpy()
-    if weights.shape[1] == 1:
+def _looks_of_classes(attended: Attended, ranked: Tensor) -> np.ndarray | None:
+    """The looks (B, k, h, w) of the tokens of `ranked` (B, k); None where one token serves all classes."""
+    if attended.weights.shape[1] == 1:
         return None
-    return look_maps(np.take_along_axis(weights, classes[:, :, None], axis=1), attended.grid)
+    own = attended.weights.gather(1, ranked[:, :, None].expand(-1, -1, attended.weights.shape[2]))
+    return look_maps(own.float().cpu().numpy(), attended.grid)
 
 
 def _predict_reweighed(

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.choose import Facts, choose, choose_split, choose_workers
+from pcn_cli.recipe.choose import NEVER_CHOSEN, Facts, choose, choose_split, choose_workers
 from pcn_cli.recipe.fields import read_value, recipe_fields, with_values
 from pcn_cli.recipe.load import dump_recipe, load_recipe
 from pcn_cli.recipe.schema import Recipe
@@ -34,6 +34,10 @@ def problems_of(facts: Facts, *settings: str) -> list[str]:
     with pytest.raises(RecipeError) as caught:
         choose(load_recipe(None, settings=settings), facts)
     return caught.value.message.splitlines()
+
+
+def test_what_is_never_chosen_is_what_may_stay_open() -> None:
+    assert {*NEVER_CHOSEN, "split.val", "split.test"} == LEGITIMATELY_OPEN  # these two are chosen with the split
 
 
 def test_tuning_leaves_nothing_open_and_gives_a_reason_for_each_choice() -> None:

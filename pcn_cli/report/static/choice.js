@@ -11,10 +11,9 @@ const OWN_SCALE = "The scale is this picture's own: it cannot be compared with o
 // The chosen map of the opened picture: its kind, its values patch by patch, and the classes that it is about.
 function chooseMap(state, { row, details }) {
   const kind = details.evidence ? mapOf(state) : "look";
-  if (kind === "look" && !details.looks) return { kind, text: details.map, values: decodeLift(details.map), name: predictedOf(row) };
-  const place = placeOf(state, row, details.evidence, kind);
+  const place = kind === "look" && !details.looks ? 0 : placeOf(state, row, details.evidence, kind);
   if (kind === "look") {
-    const [text, name] = [details.looks[place], data.names[details.evidence[place][0]]];
+    const [text, name] = place ? [details.looks[place], data.names[details.evidence[place][0]]] : [details.map, predictedOf(row)];
     return { kind, place, text, values: decodeLift(text), name };
   }
   const [first, chosen] = [details.evidence[0], details.evidence[place]];
