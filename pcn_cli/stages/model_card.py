@@ -6,13 +6,11 @@ from pcn_cli.files.atomic import write_text
 from pcn_cli.report.model_card import write_card
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
-from pcn_cli.stages.recipe_file import read_recipe
-from pcn_cli.stages.report_content import gather_content
+from pcn_cli.stages.report_content import gather_figures
 
 
 def write_model_card(run: RunDir) -> None:
     """Put the card into the run's model folder, as its files say; nothing where the model is another run's."""
     if not run.model_config.is_file():
         return
-    content = gather_content(run, title=read_recipe(run.recipe).report.title or run.root.name)
-    write_text(run.model_card, write_card(content, photos=Path(read_record(run).photos).name))
+    write_text(run.model_card, write_card(gather_figures(run), photos=Path(read_record(run).photos).name))

@@ -50,7 +50,7 @@ def report_run(run: RunDir, *, listener: Listener, single_file: bool = False) ->
     require(run, run.predictions, f"measure it with `pcn evaluate {run.root}`")
     recipe = read_recipe(run.recipe)
     root = Path(read_record(run).photos)
-    content = gather_content(run, title=recipe.report.title or run.root.name)
+    content = gather_content(run)
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
     write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
     with recording_stage(run, name, (page,)):

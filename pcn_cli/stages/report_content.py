@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,33 @@ from pcn_cli.stages.history_file import read_history
 from pcn_cli.stages.looks_file import Looks, read_looks
 from pcn_cli.stages.overlay_names import overlay_path
 from pcn_cli.stages.predictions_file import read_predictions
+from pcn_cli.stages.recipe_file import read_recipe
 from pcn_cli.stages.suspects_file import read_suspects
 from pcn_cli.stages.trust_file import read_trust
 
 
-def gather_content(run: RunDir, *, title: str) -> ReportContent:
+def gather_content(run: RunDir) -> ReportContent:
     """Everything the run's files say, for the pages."""
+    figures, looks = gather_figures(run), read_looks(run.attention)
+    return replace(
+        figures,
+        patch_grid=looks.patch_grid,
+        looks={
+            file: LookMap(values=values, placement=placement)
+            for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
+        },
+        hidden=_hidden(looks),
+        overlays=_overlays(run, figures.predictions),
+    )
+
+
+def gather_figures(run: RunDir) -> ReportContent:
+    """What the run's files say but for its maps, which are large and take time to read."""
     record = read_record(run)
     predictions, classes = read_predictions(run.predictions)
-    looks = read_looks(run.attention)
     metrics = {name: from_plain(Metric, plain) for name, plain in _json(run.metrics, {}).items()}
     return ReportContent(
-        title=title,
+        title=read_recipe(run.recipe).report.title or run.root.name,
         run=run.root.name,
         part="test" if run.metrics.is_file() else "",
         facts=_facts(record, predictions),
@@ -50,13 +66,6 @@ def gather_content(run: RunDir, *, title: str) -> ReportContent:
         findings=tuple(from_plain(Finding, plain) for plain in _json(run.findings, [])),
         history=read_history(run.history),
         figures=_figures(run),
-        patch_grid=looks.patch_grid,
-        looks={
-            file: LookMap(values=values, placement=placement)
-            for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
-        },
-        hidden=_hidden(looks),
-        overlays=_overlays(run, predictions),
         scan=_scan_facts(run, predictions),
         suspects=read_suspects(run),
         trust=read_trust(run.trust),

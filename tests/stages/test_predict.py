@@ -127,7 +127,7 @@ def test_a_single_file_stands_beside_the_report_and_is_told_where_it_is_large(ru
 
 
 def test_the_report_shows_the_evidence_and_the_curves_of_the_run(run):
-    content, looks = gather_content(RunDir(run), title=""), read_looks(run / "attention.npz")
+    content, looks = gather_content(RunDir(run)), read_looks(run / "attention.npz")
     assert list(content.hidden) == list(looks.files)
     for row, file in enumerate(looks.files):
         hidden = content.hidden[file]
