@@ -16,7 +16,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 _LAZY = {
     "finetune": "pcn_cli.stages.finetune",
     "predict": "pcn_cli.stages.predict",
-    "load_model": "pcn_cli.stages.load_model",
+    "load_model": "pcn_cli.stages.inference.load",
 }
 
 

@@ -7,17 +7,17 @@ from rich.progress import TaskID
 from pcn_cli.cli.console import console, new_bars, safe, say
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.training import EpochRow
-from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.callback import Callback
 
 
-class LiveListener(Listener):
+class LiveProgress(Callback):
     """Draws what a stage tells; use it as a context manager so that bars are taken away at the end."""
 
     def __init__(self) -> None:
         self._bars = new_bars()
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "LiveListener":
+    def __enter__(self) -> "LiveProgress":
         self._bars.start()
         return self
 

@@ -9,7 +9,7 @@ from pcn_cli.cli.console import new_table, out, safe, say
 # Only named in signatures: `pcn --help` need not pay for their dataclasses.
 if TYPE_CHECKING:
     from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-    from pcn_cli.stages.evaluate import Measured
+    from pcn_cli.stages.evaluate_run import Measured
     from pcn_cli.stages.finetune import Outcome
 
 _POINTING = {

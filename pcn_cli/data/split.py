@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pcn_cli.data.labels import SEVERAL
-from pcn_cli.data.leaks import tied_files
+from pcn_cli.data.scan.labels import SEVERAL
+from pcn_cli.data.similar.leaks import tied_files
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.files.hashing import sha256_of

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score
 
-from pcn_cli.metrics.answers import Answers
+from pcn_cli.metrics.inputs import Answers
 from pcn_cli.metrics.measured import mean_loss, proportion
 from pcn_cli.records.metrics import Metric
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from pcn_cli.metrics.answers import Answers
+from pcn_cli.metrics.inputs import Answers
 from pcn_cli.metrics.intervals import Floats, bootstrap_weights
 from pcn_cli.metrics.measured import photo_losses, with_interval
 from pcn_cli.records.comparison import Difference

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
 
 from pcn_cli.metrics import ranking
-from pcn_cli.metrics.answers import Answers
 from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability, temper
+from pcn_cli.metrics.inputs import Answers
 from pcn_cli.metrics.intervals import Floats
 from pcn_cli.metrics.measured import Photos, added_up, mean, mean_loss, proportion, with_interval
 from pcn_cli.metrics.selective import risk_area, risk_area_influence

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pcn_cli.metrics.answers import collect_answers
 from pcn_cli.metrics.confidence import log_loss_metric
 from pcn_cli.metrics.decisions import accuracy, macro_f1
+from pcn_cli.metrics.inputs import collect_answers
 from pcn_cli.records.folds import FoldAnswer
 from pcn_cli.records.metrics import Metric
 

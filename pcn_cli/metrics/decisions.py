@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from pcn_cli.metrics.answers import Answers
+from pcn_cli.metrics.inputs import Answers
 from pcn_cli.metrics.intervals import Floats, wilson_of_counts
 from pcn_cli.metrics.measured import proportion, with_interval
 from pcn_cli.records.metrics import Metric

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.answers import Answers, collect_answers
 from pcn_cli.metrics.calibration import reliability, temper
 from pcn_cli.metrics.conformal import in_set
+from pcn_cli.metrics.inputs import Answers, collect_answers
 from pcn_cli.metrics.measured import mean, proportion
 from pcn_cli.metrics.ranking import precision_recall_points, roc_points, thin
 from pcn_cli.metrics.selective import coverage_curve

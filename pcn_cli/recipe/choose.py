@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pcn_cli.recipe.duration import parse_duration as parse_duration
-from pcn_cli.recipe.effects import ONLY_TUNING, refuse, without_effect
 from pcn_cli.recipe.fields import read_value, with_values
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Fit, Level, Recipe
+from pcn_cli.recipe.validate import ONLY_TUNING, refuse, without_effect
 from pcn_cli.records.model import Pooling
 
 

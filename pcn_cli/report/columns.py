@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 
 from pcn_cli.records.predictions import AttentionNumbers
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.spreads import find_spreads
+from pcn_cli.report.view_model import Draft
 
 DETAILS = 200  # predictions per data/detail-N.js
 

@@ -13,10 +13,10 @@ from pcn_cli.report.classmaps import MeanMaps
 from pcn_cli.report.columns import DETAILS, plain
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.filefacts import file_facts
+from pcn_cli.report.format import clean
 from pcn_cli.report.lookmaps import ScaleTop, as_text, encode_look
 from pcn_cli.report.rows import Row, Rows
 from pcn_cli.report.signedmaps import SignedTop, curves_as_text, encode_signed
-from pcn_cli.report.words import clean
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What is known of a picture's file, in words."""
 
 from pcn_cli.report.content import ReportContent
+from pcn_cli.report.format import clean
 from pcn_cli.report.rows import Row
-from pcn_cli.report.words import clean
 
 
 def file_facts(row: Row, content: ReportContent) -> list[tuple[str, str]]:

@@ -10,9 +10,9 @@ import shlex
 from huggingface_hub.repocard_data import EvalResult, ModelCardData
 
 from pcn_cli.report.content import ReportContent
+from pcn_cli.report.format import clean, hide_paths, interval, measured, metric_title, percent, plural
 from pcn_cli.report.pages.card import MEASURED, list_limits, model_facts
 from pcn_cli.report.pages.overview import compare
-from pcn_cli.report.words import clean, hide_paths, interval, measured, metric_title, percent, plural
 
 MOST_CLASSES = 200
 # The words of huggingface.co/metrics, where there is one.

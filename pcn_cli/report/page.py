@@ -8,9 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pcn_cli.report import words
-from pcn_cli.report.draft import Draft
+from pcn_cli.report import format as words
 from pcn_cli.report.pages.index import PAGES
+from pcn_cli.report.view_model import Draft
 
 HERE = Path(__file__).parent
 SCRIPTS = (

@@ -8,7 +8,7 @@ from math import log
 
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.words import clean, display_names
+from pcn_cli.report.format import clean, display_names
 
 TOP = 5
 FRONT = 24  # pictures that stand in the page itself, for readers without JavaScript

@@ -17,13 +17,13 @@ from pcn_cli.report.chunks import chunk
 from pcn_cli.report.columns import columns
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.details import Tally, detail_chunks
-from pcn_cli.report.draft import Draft, Figure, Picture
-from pcn_cli.report.marks import find_marks
+from pcn_cli.report.filters import find_marks
+from pcn_cli.report.format import metric_title
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pairs import PairList, files_of, list_pairs
 from pcn_cli.report.pictures import as_webp
 from pcn_cli.report.rows import Row, Rows, build_rows
-from pcn_cli.report.words import metric_title
+from pcn_cli.report.view_model import Draft, Figure, Picture
 
 OpenPhoto = Callable[[str], Image.Image]
 OnPicture = Callable[[int, int], None]

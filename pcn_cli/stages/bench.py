@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pcn_cli.models.describe import describe_source, sketch_model
 from pcn_cli.records.preprocessing import Preprocessing
 from pcn_cli.stages.bench_works import CLASSES, FORWARD, list_works
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import model_source
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import model_source
 from pcn_cli.training.cost import measure_cost, time_in_turns
 from pcn_cli.training.device import choose_device, explain_memory, memory_mb
 
@@ -64,7 +64,7 @@ def bench(
     batch_size: int = 32,
     rounds: int = 5,
     device: str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
 ) -> Bench:
     """How fast this machine is with each of `models`; nothing is downloaded or written.
 
@@ -73,15 +73,15 @@ def bench(
         batch_size: photos per forward pass and per training step.
         rounds: how often each piece of work is timed.
         device: where to compute; chosen when None.
-        listener: hears how far it is.
+        callback: hears how far it is.
 
     Raises:
         ModelError: there is no such network.
         ResourceError: a batch does not fit into memory.
     """
-    used, listener = choose_device(device), listener or Listener()
+    used, callback = choose_device(device), callback or Callback()
     measured = tuple(
-        _bench_model(name, batch_size=batch_size, rounds=rounds, device=used, listener=listener) for name in models
+        _bench_model(name, batch_size=batch_size, rounds=rounds, device=used, callback=callback) for name in models
     )
     return Bench(
         device=torch.cuda.get_device_name(used) if used.type == "cuda" else used.type,
@@ -93,19 +93,19 @@ def bench(
     )
 
 
-def _bench_model(name: str, *, batch_size: int, rounds: int, device: torch.device, listener: Listener) -> ModelBench:
+def _bench_model(name: str, *, batch_size: int, rounds: int, device: torch.device, callback: Callback) -> ModelBench:
     word = model_source(name)
     facts, network = describe_source(word), sketch_model(word, len(CLASSES))
     size = facts.input_size
     preprocessing = Preprocessing(height=size, width=size, crop_pct=facts.crop_pct, fit=facts.fit)
     cost = measure_cost(network, size=size, device=device)
     with explain_memory("the machine was measured", "give --batch-size 8"):
-        works = list_works(network, preprocessing, batch_size=batch_size, device=device, on_note=listener.on_note)
+        works = list_works(network, preprocessing, batch_size=batch_size, device=device, on_note=callback.on_note)
         seconds = time_in_turns(
             {work: one.do for work, one in works.items()},
             rounds=rounds,
             device=device,
-            on_round=lambda done: listener.on_progress(f"measuring {facts.name}", done, rounds),
+            on_round=lambda done: callback.on_progress(f"measuring {facts.name}", done, rounds),
         )
     each = {work: np.array(seconds[work]) / one.photos for work, one in works.items()}
     return ModelBench(

@@ -15,15 +15,15 @@ from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.drawing import draw_ground
-from pcn_cli.data.open_image import decode_photo
-from pcn_cli.data.preprocessing import preprocess
+from pcn_cli.data.load.open_image import decode_photo
+from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.preprocessing import Preprocessing
-from pcn_cli.stages.hiding import Hiding, hide_batch
+from pcn_cli.stages.inference.hiding import Hiding, hide_batch
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.device import has_native_bf16
+from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner
-from pcn_cli.training.plan import FitPlan
 from pcn_cli.training.probe import BehindTokens
 from pcn_cli.training.protocols import Network
 from pcn_cli.training.tokens import TokenBatch
@@ -120,7 +120,7 @@ def _step(
 ) -> Callable[[], object]:
     """A training step of `network`, which is changed, on inputs (B, …) with made-up targets."""
     count = len(inputs)
-    plan = FitPlan(
+    plan = FitConfig(
         phase="probe" if tune == "probe" else "tune",
         tune=tune,
         classes=CLASSES,

@@ -10,9 +10,9 @@ from pcn_cli.errors import ResourceError
 from pcn_cli.files.names import free_path
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.photos import Part
-from pcn_cli.stages.boxes_file import write_boxes
+from pcn_cli.runs.store.boxes import write_boxes
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.finetune import finetune
-from pcn_cli.stages.listener import Listener
 
 PER_CLASS: dict[Part, int] = {"train": 40, "val": 15, "test": 15}
 
@@ -43,7 +43,7 @@ class Demonstration:
 
 
 def demo(
-    output: str | Path | None = None, *, seed: int = 0, device: str | None = None, listener: Listener | None = None
+    output: str | Path | None = None, *, seed: int = 0, device: str | None = None, callback: Callback | None = None
 ) -> Demonstration:
     """A run of `nano` on drawn photos, in a new folder that holds all of it: photos/, boxes.csv and run/.
 
@@ -51,16 +51,16 @@ def demo(
         output: the folder; pcn-demo, or the first free name after it, when None.
         seed: of the photos and of training.
         device: where to compute.
-        listener: hears how far it is.
+        callback: hears how far it is.
 
     Raises:
         ResourceError: the folder exists.
     """
-    started, listener = time.monotonic(), listener or Listener()
+    started, callback = time.monotonic(), callback or Callback()
     folder = Path(output) if output else free_path(Path(), "pcn-demo", set())
     if folder.exists():
         raise ResourceError(f"{folder} exists already", "name another folder with --output, or leave it out")
-    listener.on_stage("draw photos")
+    callback.on_stage("draw photos")
     boxes = draw_photos(folder / "photos", PER_CLASS, seed=seed)
     write_boxes(folder / "boxes.csv", (box for box in boxes if box.file.startswith("test/")))
     outcome = finetune(
@@ -71,7 +71,7 @@ def demo(
         output=folder / "run",
         seed=seed,
         device=device,
-        listener=listener,
+        callback=callback,
     )
     if outcome.report is None:
         raise RuntimeError("finetune wrote no report")

@@ -19,18 +19,18 @@ from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
-from pcn_cli.stages.boxes_file import read_boxes
-from pcn_cli.stages.candidates_file import read_candidates
-from pcn_cli.stages.evaluate import evaluate_run, read_measured
-from pcn_cli.stages.leaks import LeakCheck, check_run_leaks, refuse_leaks
-from pcn_cli.stages.listener import Listener, LoggingListener
-from pcn_cli.stages.load_model import Fetcher
+from pcn_cli.runs.store.boxes import read_boxes
+from pcn_cli.runs.store.candidates import read_candidates
+from pcn_cli.runs.store.recipe import read_recipe, write_recipe
+from pcn_cli.stages.callback import Callback, LoggingCallback
+from pcn_cli.stages.evaluate_run import evaluate_run, read_measured
+from pcn_cli.stages.inference.load import Fetcher
+from pcn_cli.stages.photos.leaks import LeakCheck, check_run_leaks, refuse_leaks
+from pcn_cli.stages.photos.scan import write_scan
+from pcn_cli.stages.photos.split import read_unchanged
 from pcn_cli.stages.plan import Plan, make_plan
-from pcn_cli.stages.recipe_file import read_recipe, write_recipe
 from pcn_cli.stages.report import report_run
-from pcn_cli.stages.scan import write_scan
-from pcn_cli.stages.split import read_unchanged
-from pcn_cli.stages.train import train_run
+from pcn_cli.stages.train.train import train_run
 from pcn_cli.training.stop import StopRequest
 
 
@@ -92,7 +92,7 @@ def finetune(
     dry_run: bool = False,
     offline: bool = False,
     mirror: str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
 ) -> Outcome:
     """A classifier made from a folder of photos: scanned, split, trained, evaluated, explained and reported.
 
@@ -123,8 +123,8 @@ def finetune(
         "seed": seed,
     }
     with StopRequest() as stop:
-        listener = LoggingListener(listener or Listener(), poll=lambda: stop.check("stopped"))
-        way = Way(fetch=Fetcher(offline=offline, mirror=mirror, listener=listener), listener=listener, stop=stop)
+        callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
+        way = Way(fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), callback=callback, stop=stop)
         stopped = _find_stopped(resume, photos=photos, output=output)
         if stopped is not None:
             if dry_run:
@@ -142,7 +142,7 @@ class Way:
     """What goes along from stage to stage."""
 
     fetch: Fetcher
-    listener: Listener
+    callback: Callback
     stop: StopRequest
 
 
@@ -158,16 +158,16 @@ def _start(
     refuse_inside(Path(output) if output else RUNS, photos)
     if loaded.recipe.evaluate.boxes:
         read_boxes(Path(loaded.recipe.evaluate.boxes))  # what is wrong with it should be said now
-    way.listener.on_stage("scan and split")
+    way.callback.on_stage("scan and split")
     lasting = with_values(loaded.recipe, {"model.name": _lasting_source(loaded.recipe.model.name)})
     plan = make_plan(
-        photos, replace(loaded, recipe=lasting), measure=dry_run, offline=way.fetch.offline, listener=way.listener
+        photos, replace(loaded, recipe=lasting), measure=dry_run, offline=way.fetch.offline, callback=way.callback
     )
-    _tell_leaks(plan.leaks, way.listener, fail_on=fail_on)
+    _tell_leaks(plan.leaks, way.callback, fail_on=fail_on)
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, plan.source.name)
     for key, reason in plan.reasons.items():
         if read_value(plan.recipe, key) is not None:
-            way.listener.on_choice(key, read_value(plan.recipe, key), reason)
+            way.callback.on_choice(key, read_value(plan.recipe, key), reason)
     if dry_run:
         return Outcome(run=run.root, plan=plan)
     device = plan.recipe.train.device or ""
@@ -197,20 +197,20 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
     write_recipe(run.recipe, plan.recipe, plan.reasons)
 
 
-def _tell_leaks(check: LeakCheck, listener: Listener, *, fail_on: str | None) -> None:
+def _tell_leaks(check: LeakCheck, callback: Callback, *, fail_on: str | None) -> None:
     refuse_leaks(check, fail_on)
     for finding in check.findings():
-        listener.on_finding(finding)
+        callback.on_finding(finding)
 
 
 def _go_on(run: RunDir, way: Way, *, fail_on: str | None) -> Outcome:
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
-        way.listener.on_note(f"{run.root} is finished; nothing is left to do")
+        way.callback.on_note(f"{run.root} is finished; nothing is left to do")
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
-        _tell_leaks(check_run_leaks(run, read_unchanged(run)), way.listener, fail_on=fail_on)
+        _tell_leaks(check_run_leaks(run, read_unchanged(run)), way.callback, fail_on=fail_on)
         update_record(run, status="running")
         return _walk(run, way)
 
@@ -221,17 +221,17 @@ def _walk(run: RunDir, way: Way) -> Outcome:
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
-                way.listener.on_stage("train")
-                train_run(run, recipe, fetch=way.fetch, listener=way.listener, stop=way.stop)
+                way.callback.on_stage("train")
+                train_run(run, recipe, fetch=way.fetch, callback=way.callback, stop=way.stop)
             if "evaluate" not in read_record(run).stages:
-                way.listener.on_stage("evaluate and explain")
-                evaluate_run(run, device=recipe.train.device, listener=way.listener)
+                way.callback.on_stage("evaluate and explain")
+                evaluate_run(run, device=recipe.train.device, callback=way.callback)
             if "report" not in read_record(run).stages:
-                way.listener.on_stage("report")
-                report_run(run, listener=way.listener)
+                way.callback.on_stage("report")
+                report_run(run, callback=way.callback)
             if not recipe.train.keep_checkpoints:
                 shutil.rmtree(run.checkpoints, ignore_errors=True)
-            _name_latest(run, way.listener)
+            _name_latest(run, way.callback)
     except (StoppedError, KeyboardInterrupt) as error:
         number = error.exit_code - 128 if isinstance(error, StoppedError) else signal.SIGINT
         message = error.message if isinstance(error, StoppedError) else "stopped"
@@ -246,12 +246,12 @@ def _resume_command(run: RunDir) -> str:
     return shlex.join(["pcn", "finetune", "--resume", str(run.root)])
 
 
-def _name_latest(run: RunDir, listener: Listener) -> None:
+def _name_latest(run: RunDir, callback: Callback) -> None:
     """Let `run` be the one that commands without a RUN use, unless that would write among the photos."""
     try:
         refuse_inside(RUNS, Path(read_record(run).photos))
     except ResourceError:
-        listener.on_note(f"this folder holds the photos, so nothing is written here; name the run: {run.root}")
+        callback.on_note(f"this folder holds the photos, so nothing is written here; name the run: {run.root}")
     else:
         set_latest(run)
 

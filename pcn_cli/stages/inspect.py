@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.data.health import examine_photos
+from pcn_cli.data.scan.health import examine_photos
 from pcn_cli.data.split import given_rows
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.metrics.photo_findings import photo_findings
@@ -14,10 +14,10 @@ from pcn_cli.records.codec import to_plain
 from pcn_cli.records.health import Health
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Scan
-from pcn_cli.stages.leaks import LeakCheck, check_leaks, refuse_leaks
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.scan import as_plain, check, inspect
-from pcn_cli.stages.split import divide
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.photos.leaks import LeakCheck, check_leaks, refuse_leaks
+from pcn_cli.stages.photos.scan import as_plain, check, inspect
+from pcn_cli.stages.photos.split import divide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def inspect_photos(
     *,
     labels: Path | None = None,
     group_by: str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
 ) -> Inspection:
     """What `photos` holds and is like; every file is decoded once.
 
@@ -53,7 +53,7 @@ def inspect_photos(
         DataError: no such folder, or a malformed table.
         RecipeError: `group_by` matches nothing.
     """
-    scan = inspect(photos, labels=labels, group_by=group_by, listener=listener)
+    scan = inspect(photos, labels=labels, group_by=group_by, callback=callback)
     health = examine_photos(scan)
     leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
     others = Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)

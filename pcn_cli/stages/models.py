@@ -12,8 +12,8 @@ from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, is_card
 from pcn_cli.records.codec import to_plain
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import check_model, read_record, require
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.replay import replay_model
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.replay import replay_model
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -32,14 +32,14 @@ def describe_model(name: str) -> dict[str, Any]:
 
 
 def get_model(
-    name: str, *, offline: bool = False, mirror: str | None = None, listener: Listener | None = None
+    name: str, *, offline: bool = False, mirror: str | None = None, callback: Callback | None = None
 ) -> dict[str, Any]:
     """The weights of a card in the cache, fetched or compared with what the server has; what happened, as plain values.
 
     Raises:
         ModelError: unknown, refused or damaged. DownloadError: not to be had. ResourceError: no space.
     """
-    card, hears = find_card(name), listener or Listener()
+    card, hears = find_card(name), callback or Callback()
     if card.folder:
         return {
             "name": card.name,

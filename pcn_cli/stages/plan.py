@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import torch
 
-from pcn_cli.data.scan import check_scan
+from pcn_cli.data.scan.scan import check_scan
 from pcn_cli.models.describe import SourceFacts, check_available, describe_source, sketch_model
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
@@ -16,12 +16,12 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.stages.cross_validate import ASIDE, check_folds
-from pcn_cli.stages.leaks import LeakCheck, check_leaks
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import model_source
-from pcn_cli.stages.scan import inspect
-from pcn_cli.stages.split import divide
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import model_source
+from pcn_cli.stages.photos.leaks import LeakCheck, check_leaks
+from pcn_cli.stages.photos.scan import inspect
+from pcn_cli.stages.photos.split import divide
+from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.training.cost import Cost, measure_cost
 from pcn_cli.training.device import available_cores, choose_device, has_native_bf16
 
@@ -100,14 +100,14 @@ class Plan:
         }
 
 
-def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Listener, offline: bool = False) -> Plan:
+def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Callback, offline: bool = False) -> Plan:
     """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
 
     Args:
         photos: the folder.
         loaded: the recipe asked for.
         measure: measure the cost in any case.
-        listener: hears how far the scan is.
+        callback: hears how far the scan is.
         offline: refuse a model whose weights would have to be fetched.
 
     Raises:
@@ -122,7 +122,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, listener: Li
     if loaded.recipe.train.teacher is not None:
         check_available(model_source(loaded.recipe.train.teacher), offline=offline)
     labels = loaded.recipe.data.labels
-    scan = inspect(photos, labels=labels, group_by=loaded.recipe.split.group_by, listener=listener)
+    scan = inspect(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pcn_cli.attention.overlay import Look
-from pcn_cli.data.gather import gather_images
+from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
-from pcn_cli.stages.hiding import Hiding
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import Fetcher, open_model
-from pcn_cli.stages.overlays import save_evidence, save_overlay
-from pcn_cli.stages.scoring import Scored, score_photos
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.explain.overlays import save_evidence, save_overlay
+from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.training.device import choose_device
 
 UNKNOWN = "unknown"
@@ -86,7 +86,7 @@ def predict(
     device: str | None = None,
     offline: bool = False,
     mirror: str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
 ) -> list[dict[str, Any]]:
     """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
 
@@ -111,14 +111,14 @@ def predict(
         device: cuda, mps or cpu; chosen when None.
         offline: never download.
         mirror: where published weights come from instead.
-        listener: hears how far it is, and which run was taken.
+        callback: hears how far it is, and which run was taken.
 
     Raises:
         DataError: no image was named.
         RecipeError: photos would be sorted, or evidence drawn, by a model that gives several labels.
         ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
-    listener = listener or Listener()
+    callback = callback or Callback()
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
     named, holders = _named_folders(sources), _holding_folders(paths)
@@ -127,8 +127,8 @@ def predict(
             refuse_among(Path(target), named, holders)
     if model is None:
         model = open_run(None).root
-        listener.on_note(f"using {model}, the latest finished run")
-    network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, listener=listener))
+        callback.on_note(f"using {model}, the latest finished run")
+    network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback))
     if sort_into is not None and config.multi_label:
         raise RecipeError(
             "--sort-into has no meaning with a model that may give a photo several labels",
@@ -172,7 +172,7 @@ def predict(
             copy = free_path(Path(sort_into) / safe_name(answer.label or UNKNOWN), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))
         answers[one.index] = answer
-        listener.on_progress("predicting", one.index + 1, len(paths))
+        callback.on_progress("predicting", one.index + 1, len(paths))
     return [asdict(answer) for answer in answers]
 
 

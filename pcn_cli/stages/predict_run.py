@@ -3,24 +3,24 @@
 import os
 from pathlib import Path
 
-from pcn_cli.data.gather import gather_images
+from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv, write_text
 from pcn_cli.runs.rundir import RunDir, new_run_dir
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
-from pcn_cli.stages.evaluate import write_scored
-from pcn_cli.stages.hiding import choose_hiding
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import Fetcher, open_model
-from pcn_cli.stages.machine import loading_workers
-from pcn_cli.stages.overlays import draw_overlays
-from pcn_cli.stages.recipe_file import read_recipe
-from pcn_cli.stages.scoring import score_photos
+from pcn_cli.runs.store.recipe import read_recipe
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.evaluate_run import write_scored
+from pcn_cli.stages.explain.overlays import draw_overlays
+from pcn_cli.stages.inference.hiding import choose_hiding
+from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.score import score_photos
+from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.training.device import choose_device
 
 
 def predict_into_run(
-    source: RunDir, images: Path, *, output: str | Path | None, device: str | None, listener: Listener
+    source: RunDir, images: Path, *, output: str | Path | None, device: str | None, callback: Callback
 ) -> RunDir:
     """A run folder with what the model of the run `source` says of `images`."""
     recipe = read_recipe(source.recipe)
@@ -51,10 +51,10 @@ def predict_into_run(
                 on_unreadable=lambda index, reason: unreadable.append((files[index], reason)),
             ):
                 scored.append(one)
-                listener.on_progress("predicting", len(scored) + len(unreadable), len(files))
+                callback.on_progress("predicting", len(scored) + len(unreadable), len(files))
             if not scored:
                 raise DataError(f"none of the {len(files)} files in {images} could be read", f"pcn inspect {images}")
             write_scored(run, scored, config)
             write_csv(run.unreadable, ("file", "reason"), unreadable)
-            draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, listener=listener)
+            draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
     return run

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from pcn_cli.data.open_image import open_photo
+from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.report.single import MANY_BYTES, write_single_report
 from pcn_cli.report.write import write_report
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, require
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.recipe_file import read_recipe
+from pcn_cli.runs.store.recipe import read_recipe
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.report_content import gather_content
 
 
@@ -21,7 +21,7 @@ def report(
     output: str | Path | None = None,
     device: str | None = None,
     single_file: bool = False,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
 ) -> Path:
     """The path of the report's page, written into the run; new `images` are first predicted into a run of their own.
 
@@ -31,21 +31,21 @@ def report(
         RunError: there is no such run, or it was never evaluated.
         RecipeError: a single file would be too large, or an argument has no effect.
     """
-    listener = listener or Listener()
+    callback = callback or Callback()
     here = open_run(None if run is None else Path(run))
     if images is not None:
         from pcn_cli.stages.predict_run import predict_into_run
 
-        here = predict_into_run(here, Path(images), output=output, device=device, listener=listener)
+        here = predict_into_run(here, Path(images), output=output, device=device, callback=callback)
     else:
         for flag, value in (("--output", output), ("--device", device)):
             if value is not None:
                 raise RecipeError(f"{flag} has no effect without --images", "add --images DIR")
     with hold_folder(here.root):
-        return report_run(here, single_file=single_file, listener=listener)
+        return report_run(here, single_file=single_file, callback=callback)
 
 
-def report_run(run: RunDir, *, listener: Listener, single_file: bool = False) -> Path:
+def report_run(run: RunDir, *, callback: Callback, single_file: bool = False) -> Path:
     """The path of the report's page; the caller holds the run."""
     require(run, run.predictions, f"measure it with `pcn evaluate {run.root}`")
     recipe = read_recipe(run.recipe)
@@ -59,10 +59,10 @@ def report_run(run: RunDir, *, listener: Listener, single_file: bool = False) ->
             content,
             open_photo=lambda file: open_photo(root / file),
             thumbnail=recipe.report.thumbnail,
-            on_picture=lambda done, total: listener.on_progress("writing the report", done, total),
+            on_picture=lambda done, total: callback.on_progress("writing the report", done, total),
         )
     if single_file and (size := page.stat().st_size) > MANY_BYTES:
-        listener.on_note(
+        callback.on_note(
             f"{page.name} has {size / 1e6:.1f} MB, which some mail programs refuse; the folder report/ loads faster"
         )
     return page

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.data.leaks import find_conflicts, find_copies, find_leaks
+from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.data.split import read_split
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.codec import from_plain
@@ -21,14 +21,14 @@ from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Rep
 from pcn_cli.runs.provenance import shown_command
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
-from pcn_cli.stages.candidates_file import read_candidates
-from pcn_cli.stages.history_file import read_history
-from pcn_cli.stages.looks_file import Looks, read_looks
-from pcn_cli.stages.overlay_names import overlay_path
-from pcn_cli.stages.predictions_file import read_predictions
-from pcn_cli.stages.recipe_file import read_recipe
-from pcn_cli.stages.suspects_file import read_suspects
-from pcn_cli.stages.trust_file import read_trust
+from pcn_cli.runs.store.attention import Looks, read_looks
+from pcn_cli.runs.store.candidates import read_candidates
+from pcn_cli.runs.store.predictions import read_predictions
+from pcn_cli.runs.store.recipe import read_recipe
+from pcn_cli.runs.store.suspects import read_suspects
+from pcn_cli.runs.store.trust import read_trust
+from pcn_cli.stages.explain.overlay_names import overlay_path
+from pcn_cli.stages.train.history import read_history
 
 
 def gather_content(run: RunDir) -> ReportContent:

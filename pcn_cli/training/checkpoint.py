@@ -24,7 +24,7 @@ from pcn_cli.files.atomic import explain_os_error, sync_folder, write_bytes, wri
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.training import EpochRow
-from pcn_cli.training.plan import FitPlan, Validation
+from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.random_stream import RandomState
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Progress:
     `lr_factor` is below 1 after a divergence.
     """
 
-    plan: FitPlan
+    plan: FitConfig
     versions: dict[str, str]
     total_steps: int
     micro_batch: int

@@ -21,14 +21,14 @@ from pcn_cli.errors import DataError, DivergedError, StoppedError
 from pcn_cli.records.training import EpochRow
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.device import memory_mb
+from pcn_cli.training.fit_config import FitConfig, FitResult, Validation, check_same_config, is_better
 from pcn_cli.training.keeper import Keeper
 from pcn_cli.training.learner import Learner, copy_state
 from pcn_cli.training.optim import fresh_norms
-from pcn_cli.training.pace import Pace
-from pcn_cli.training.plan import FitPlan, FitResult, Validation, check_same_plan, is_better
 from pcn_cli.training.protocols import Batches
+from pcn_cli.training.schedule import Pace
 from pcn_cli.training.stop import StopRequest
-from pcn_cli.training.teaching import without_second_head
+from pcn_cli.training.teacher import without_second_head
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def fit(
     batches: Batches,
     validate: Callable[[nn.Module], Validation],
     *,
-    plan: FitPlan,
+    plan: FitConfig,
     device: torch.device,
     taught: Tensor | None = None,
     checkpoints: Path | None = None,
@@ -91,7 +91,7 @@ def fit(
 
     state = keeper.newest() if resume else None
     if state is not None:
-        check_same_plan(state.progress.plan, plan)
+        check_same_config(state.progress.plan, plan)
         learner.restore(state)
         progress, best = replace(state.progress), state.best
     pace = Pace(clock=clock, epoch_steps=epoch_steps, limit=plan.time_limit, spent=progress.seconds)

@@ -11,6 +11,7 @@ from pcn_cli.errors import ResourceError, RunError
 from pcn_cli.training.checkpoint import Progress, TrainState
 from pcn_cli.training.compiling import compile_trunk
 from pcn_cli.training.device import is_out_of_memory
+from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.objective import Objective
 from pcn_cli.training.optim import (
     average_decay,
@@ -20,10 +21,9 @@ from pcn_cli.training.optim import (
     make_schedule,
     set_training_mode,
 )
-from pcn_cli.training.plan import FitPlan
 from pcn_cli.training.protocols import Batch, Network
 from pcn_cli.training.random_stream import RandomStream
-from pcn_cli.training.teaching import Teaching
+from pcn_cli.training.teacher import Teaching
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Learner:
         self,
         model: nn.Module,
         *,
-        plan: FitPlan,
+        plan: FitConfig,
         device: torch.device,
         progress: Progress,
         taught: Tensor | None = None,

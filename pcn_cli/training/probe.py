@@ -26,8 +26,8 @@ from pcn_cli.errors import DataError
 from pcn_cli.records.training import EpochRow
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.fit import OnStep, fit
+from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
 from pcn_cli.training.objective import to_probabilities
-from pcn_cli.training.plan import FitPlan, FitResult, Validation
 from pcn_cli.training.protocols import Network
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
@@ -42,7 +42,7 @@ def fit_probe(
     val_tokens: Tokens,
     score: Callable[[np.ndarray, np.ndarray], Validation],
     *,
-    plan: FitPlan,
+    plan: FitConfig,
     device: torch.device,
     checkpoints: Path | None = None,
     resume: bool = False,

@@ -14,8 +14,8 @@ from pcn_cli.attention.geometry import (
     seen_mask,
 )
 from pcn_cli.attention.maps import attention_numbers
-from pcn_cli.data.open_image import open_photo
-from pcn_cli.data.preprocessing import place_input, preprocess
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.preprocessing import place_input, preprocess
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.preprocessing import Fit, Placement, Preprocessing
 

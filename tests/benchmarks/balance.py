@@ -18,8 +18,8 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 import pcn_cli
-from pcn_cli.data.scan import scan_photos
-from pcn_cli.stages.predictions_file import read_predictions
+from pcn_cli.data.scan.scan import scan_photos
+from pcn_cli.runs.store.predictions import read_predictions
 
 WAYS = ("none", "loss", "sampler")
 RARE, KEPT = 3, 6  # classes that are cut, and one of how many photos stays

@@ -26,7 +26,7 @@ from torch import nn
 import pcn_cli
 import pcn_cli.models  # importing is registering
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
-from pcn_cli.data.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.measured import proportion
 from pcn_cli.metrics.pointing import covered_share, hits_box
@@ -35,12 +35,12 @@ from pcn_cli.records.boxes import Box
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.runs.store.boxes import read_boxes
+from pcn_cli.runs.store.trust import read_trust
 from pcn_cli.stages.bench_works import explain
-from pcn_cli.stages.boxes_file import read_boxes
-from pcn_cli.stages.hiding import Hiding
-from pcn_cli.stages.load_model import Fetcher, open_model
-from pcn_cli.stages.scoring import Scored, score_photos
-from pcn_cli.stages.trust_file import read_trust
+from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.training.cost import time_in_turns
 
 BATCH = 32

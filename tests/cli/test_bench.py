@@ -12,7 +12,7 @@ def asked(monkeypatch) -> dict:
     """What the command hands on; nothing is measured."""
     asked = {}
 
-    def bench(models, *, batch_size, rounds, device, listener):
+    def bench(models, *, batch_size, rounds, device, callback):
         asked.update(models=models, batch_size=batch_size, rounds=rounds, device=device)
         rows = (
             Timing(work="forward pass", photos_per_second=120.4, ratio=1, ratio_low=1, ratio_high=1),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.data.labels import has_several, read_labels
+from pcn_cli.data.scan.labels import has_several, read_labels
 from pcn_cli.models.build import start_model
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.records.calibration import ClassThreshold
-from pcn_cli.stages.load_model import Fetcher
+from pcn_cli.stages.inference.load import Fetcher
 
 CLASSES = ("ash", "elm, old", "oak")
 

@@ -3,9 +3,9 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import binom
 
-from pcn_cli.metrics.answers import Answers, collect_answers
 from pcn_cli.metrics.comparison import COMPARED, find_differences, mcnemar, tell_verdict
-from pcn_cli.metrics.table import measure
+from pcn_cli.metrics.definitions import measure
+from pcn_cli.metrics.inputs import Answers, collect_answers
 
 CLASSES = ("a", "b", "c")
 

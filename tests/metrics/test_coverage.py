@@ -9,8 +9,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from pcn_cli.metrics.answers import Answers, collect_answers
-from pcn_cli.metrics.table import METRICS
+from pcn_cli.metrics.definitions import METRICS
+from pcn_cli.metrics.inputs import Answers, collect_answers
 
 POPULATION = 200_000  # photos
 HEADLINES = ("accuracy", "macro_f1", "log_loss")

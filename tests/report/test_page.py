@@ -3,10 +3,10 @@ import hashlib
 import re
 from dataclasses import replace
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pages.index import PAGES
 from pcn_cli.report.rows import build_rows
+from pcn_cli.report.view_model import Draft
 
 
 def render(content):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from pcn_cli.data.open_image import open_photo
+from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Unreadable
 from pcn_cli.report.content import Reproduce, ScanFacts

@@ -13,12 +13,12 @@ from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.preprocessing import Preprocessing
 from pcn_cli.stages.bench import Bench, bench
 from pcn_cli.stages.bench_works import CLASSES, FORWARD, draw_jpeg, list_works
-from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.callback import Callback
 
 CPU = torch.device("cpu")
 
 
-class Ear(Listener):
+class Ear(Callback):
     def __init__(self) -> None:
         self.heard = []
 
@@ -39,7 +39,7 @@ def small_run(tmp_path_factory, tiny_weights):
 
 def test_every_figure_is_there_and_agrees_with_the_others(small_run):
     ear = Ear()
-    found = bench([small_run, small_run / "model"], batch_size=3, rounds=2, device="cpu", listener=ear)
+    found = bench([small_run, small_run / "model"], batch_size=3, rounds=2, device="cpu", callback=ear)
     assert (found.device, found.batch_size, found.rounds) == ("cpu", 3, 2)
     assert found.threads == torch.get_num_threads()
     assert found.memory_mb > 10

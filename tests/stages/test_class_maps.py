@@ -9,8 +9,8 @@ import torch
 import pcn_cli
 from pcn_cli.attention.geometry import map_to_photo
 from pcn_cli.data.drawing import draw_pairs, draw_photos
-from pcn_cli.data.loaders import PhotoBatches
-from pcn_cli.data.preprocessing import place_input
+from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.models.folder import load_model_folder
 from pcn_cli.records.boxes import Box
 

@@ -11,8 +11,8 @@ from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.records.run import RunRecord, StageRecord
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import write_record
+from pcn_cli.runs.store.predictions import write_predictions
 from pcn_cli.stages.compare import compare_runs
-from pcn_cli.stages.predictions_file import write_predictions
 
 NUMBERS = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 0.5))
 

@@ -8,10 +8,10 @@ import timm
 from huggingface_hub import ModelCard
 
 import pcn_cli
+from pcn_cli.report.format import interval, measured, metric_title
 from pcn_cli.report.pages.card import MEASURED
-from pcn_cli.report.words import interval, measured, metric_title
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.stages.evaluate import evaluate, read_measured
+from pcn_cli.stages.evaluate_run import evaluate, read_measured
 from pcn_cli.stages.models import verify_models
 
 HOSTILE = ('"]: #', "---", "{red}\n---")

@@ -11,9 +11,9 @@ from pcn_cli.errors import DataError, RecipeError, StoppedError
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.compare import compare_runs
-from pcn_cli.stages.evaluate import evaluate, read_measured
-from pcn_cli.stages.listener import Listener
+from pcn_cli.stages.evaluate_run import evaluate, read_measured
 from pcn_cli.stages.report import report
 from pcn_cli.stages.runs import list_runs
 
@@ -94,7 +94,7 @@ def test_only_the_validation_photos_choose_the_thresholds(several_photos, tiny_w
     assert sha256_of(first / "model/model.safetensors") == sha256_of(second / "model/model.safetensors")
 
 
-class StopAfterEpoch(Listener):
+class StopAfterEpoch(Callback):
     """Asks for a stop once the network was tuned for one epoch."""
 
     def on_epoch(self, row, epochs):
@@ -105,7 +105,7 @@ class StopAfterEpoch(Listener):
 def test_a_stopped_run_of_several_labels_ends_with_the_same_bits(several_photos, tiny_weights):
     whole = pcn_cli.finetune(several_photos, model=tiny_weights, output="whole", **TUNING).run
     with pytest.raises((StoppedError, KeyboardInterrupt)):
-        pcn_cli.finetune(several_photos, model=tiny_weights, output="cut", listener=StopAfterEpoch(), **TUNING)
+        pcn_cli.finetune(several_photos, model=tiny_weights, output="cut", callback=StopAfterEpoch(), **TUNING)
     cut = pcn_cli.finetune(resume="cut").run
     for name in ("predictions.csv", "model/config.json", "model/model.safetensors", "split.csv"):
         assert sha256_of(cut / name) == sha256_of(whole / name), name
@@ -114,11 +114,11 @@ def test_a_stopped_run_of_several_labels_ends_with_the_same_bits(several_photos,
 def test_what_the_table_says_is_told(several_photos, tiny_weights):
     notes: list[str] = []
 
-    class Notes(Listener):
+    class Notes(Callback):
         def on_note(self, text):
             notes.append(text)
 
-    pcn_cli.finetune(several_photos, model=tiny_weights, dry_run=True, listener=Notes())
+    pcn_cli.finetune(several_photos, model=tiny_weights, dry_run=True, callback=Notes())
     counts = [len([*filter(None, row["labels"].split(";"))]) for row in read_csv(several_photos / "labels.csv")]
     several, none = sum(count > 1 for count in counts), counts.count(0)
     assert f"multi-label: {several} of 120 photos have several labels, {none} have none" in notes

@@ -9,15 +9,15 @@ from pcn_cli.models.build import start_model
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.stages import plan as module
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import Fetcher
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.training.cost import Cost
 
 
 def plan_for(photos, model, *settings: str, offline: bool = True) -> Plan:
     loaded = load_recipe(None, settings=[f"model.name={model}", "train.device=cpu", *settings])
-    return make_plan(photos, loaded, measure=False, listener=Listener(), offline=offline)
+    return make_plan(photos, loaded, measure=False, callback=Callback(), offline=offline)
 
 
 @pytest.mark.parametrize("model", ["s60", "timm:mobilenetv3_small_050"])

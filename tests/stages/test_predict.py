@@ -14,15 +14,15 @@ from PIL import Image
 import pcn_cli
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.overlay import draw_evidence
-from pcn_cli.data.open_image import open_photo
-from pcn_cli.data.preprocessing import place_input, preprocess
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.preprocessing import place_input, preprocess
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.runs.rundir import RunDir, set_latest
-from pcn_cli.stages.evaluate import evaluate
-from pcn_cli.stages.listener import Listener
-from pcn_cli.stages.load_model import Fetcher, open_model
-from pcn_cli.stages.looks_file import read_looks
+from pcn_cli.runs.store.attention import read_looks
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.evaluate_run import evaluate
+from pcn_cli.stages.inference.load import Fetcher, open_model
 from pcn_cli.stages.report import report
 from pcn_cli.stages.report_content import gather_content
 
@@ -109,10 +109,10 @@ print(report({str(run)!r}))
 
 def test_a_single_file_stands_beside_the_report_and_is_told_where_it_is_large(run, monkeypatch):
     notes = []
-    listener = Listener()
-    listener.on_note = notes.append
+    callback = Callback()
+    callback.on_note = notes.append
     before = {path: path.read_bytes() for path in (run / "report").rglob("*") if path.is_file()}
-    page = report(run, single_file=True, listener=listener)
+    page = report(run, single_file=True, callback=callback)
     assert page == run / "report.html"
     assert notes == []
     assert {path: path.read_bytes() for path in (run / "report").rglob("*") if path.is_file()} == before
@@ -120,7 +120,7 @@ def test_a_single_file_stands_beside_the_report_and_is_told_where_it_is_large(ru
     assert list(record["report-file"]["artifacts"]) == ["report.html"]
     assert list(record["report"]["artifacts"]) == ["report/index.html"]
     monkeypatch.setattr("pcn_cli.stages.report.MANY_BYTES", 1000)
-    report(run, single_file=True, listener=listener)
+    report(run, single_file=True, callback=callback)
     assert len(notes) == 1
     assert "some mail programs refuse" in notes[0]
     page.unlink()
@@ -225,7 +225,7 @@ def test_every_named_image_has_an_answer_repeats_and_missing_ones_too(run, new_p
     assert answers[0]["label"]
 
 
-class Heard(Listener):
+class Heard(Callback):
     """Keeps the notes, the progress and the number of processes that load photos."""
 
     def __init__(self) -> None:
@@ -244,17 +244,17 @@ class Heard(Listener):
 def test_the_run_that_was_taken_is_named(run, new_photos):
     set_latest(RunDir(run))
     heard = Heard()
-    latest = pcn_cli.predict(new_photos, listener=heard)
+    latest = pcn_cli.predict(new_photos, callback=heard)
     assert heard.notes == [f"using {run}, the latest finished run"]
     heard = Heard()
-    assert pcn_cli.predict(new_photos, model=run, listener=heard) == latest
+    assert pcn_cli.predict(new_photos, model=run, callback=heard) == latest
     assert heard.notes == []
 
 
 def test_workers_load_the_photos_and_change_nothing(run, new_photos):
     alone, helped = Heard(), Heard()
-    answers = pcn_cli.predict(new_photos, model=run, workers=0, listener=alone)
-    assert pcn_cli.predict(new_photos, model=run, workers=2, listener=helped) == answers
+    answers = pcn_cli.predict(new_photos, model=run, workers=0, callback=alone)
+    assert pcn_cli.predict(new_photos, model=run, workers=2, callback=helped) == answers
     assert helped.loaders >= alone.loaders + 2
     assert helped.progress == alone.progress == [(1, 3), (2, 3)]
 

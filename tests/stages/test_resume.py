@@ -14,7 +14,7 @@ import pcn_cli
 from pcn_cli.errors import RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.stages.evaluate import evaluate
+from pcn_cli.stages.evaluate_run import evaluate
 
 WORDS = ("--tune", "all", "--epochs", "4", "--batch-size", "8", "--size", "32", "--keep-checkpoints")
 SET = ("--set", "train.probe_epochs=2", "--set", "model.drop_path=0.2", "--set", "train.mixup=0.2")

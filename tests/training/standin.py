@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pcn_cli.training.plan import FitPlan, Validation
+from pcn_cli.training.fit_config import FitConfig, Validation
 
 CLASSES = ("ash", "beech", "cedar")
 
@@ -124,7 +124,7 @@ def judge(model: nn.Module, batches: ColourBatches) -> Validation:
     )
 
 
-def make_plan(**changes: object) -> FitPlan:
+def make_plan(**changes: object) -> FitConfig:
     values: dict[str, object] = {
         "classes": CLASSES,
         "fingerprint": "f" * 64,
@@ -134,4 +134,4 @@ def make_plan(**changes: object) -> FitPlan:
         "lr": 5e-3,
         **changes,
     }
-    return FitPlan(**values)  # type: ignore[arg-type]
+    return FitConfig(**values)  # type: ignore[arg-type]

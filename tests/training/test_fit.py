@@ -18,7 +18,7 @@ from pcn_cli.errors import DivergedError, ResourceError, RunError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
 from pcn_cli.training.fit import fit
-from pcn_cli.training.plan import FitPlan, FitResult, Validation
+from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
 from pcn_cli.training.stop import StopRequest
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and random
 MIXED = {"mixup": 0.4, "cutmix": 0.3, "micro_batch": 3}
 
 
-def run(model: nn.Module, plan: FitPlan, batches: ColourBatches | None = None, **options: object) -> FitResult:
+def run(model: nn.Module, plan: FitConfig, batches: ColourBatches | None = None, **options: object) -> FitResult:
     batches = batches or ColourBatches()
     options.setdefault("stop", StopRequest())
     options.setdefault("on_note", pytest.fail)
@@ -300,7 +300,7 @@ def test_when_memory_runs_out_the_same_step_is_made_in_halves(tmp_path: Path) ->
     def validate(_: nn.Module) -> Validation:
         return Validation(log_loss=1.0, accuracy=0.0, macro_f1=0.0)
 
-    def train(model: nn.Module, plan: FitPlan, note: object) -> FitResult:
+    def train(model: nn.Module, plan: FitConfig, note: object) -> FitResult:
         return fit(model, batches, validate, plan=plan, device=CPU, stop=StopRequest(), on_note=note)  # type: ignore[arg-type]
 
     result = train(small, make_plan(), notes.append)

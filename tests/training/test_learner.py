@@ -6,14 +6,14 @@ from standin import ColourBatches, Standin, make_plan
 from torch import nn
 
 from pcn_cli.training.checkpoint import Progress
+from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner
 from pcn_cli.training.optim import set_training_mode
-from pcn_cli.training.plan import FitPlan
 
 CPU = torch.device("cpu")
 
 
-def start(plan: FitPlan, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
+def start(plan: FitConfig, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
     progress = Progress(plan=plan, versions={}, total_steps=10, micro_batch=micro_batch)
     return Learner(model or Standin().double(), plan=plan, device=CPU, progress=progress), progress
 

@@ -10,7 +10,7 @@ from standin import ColourBatches, Standin, make_plan
 from pcn_cli.errors import DataError, ResourceError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
-from pcn_cli.training.plan import FitPlan, FitResult, Validation
+from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, cache_tokens
@@ -35,7 +35,7 @@ def score(targets: np.ndarray, probabilities: np.ndarray) -> Validation:
     return Validation(log_loss=loss, accuracy=hits, macro_f1=hits)
 
 
-def probe(model: Standin, cache: TokenCache, plan: FitPlan | None = None, **options: object) -> FitResult:
+def probe(model: Standin, cache: TokenCache, plan: FitConfig | None = None, **options: object) -> FitResult:
     options.setdefault("stop", StopRequest())
     plan = plan or make_plan(epochs=10, lr=2e-2)
     return fit_probe(model, cache, cache, score, plan=plan, device=CPU, on_note=pytest.fail, **options)  # type: ignore[arg-type]

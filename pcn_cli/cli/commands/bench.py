@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
 from pcn_cli.records.codec import to_plain
 
@@ -35,8 +35,8 @@ def bench(
     """
     from pcn_cli.stages.bench import bench as run_bench
 
-    with LiveListener() as listener:
-        measured = run_bench(model or ["nano"], batch_size=batch_size, rounds=rounds, device=device, listener=listener)
+    with LiveProgress() as callback:
+        measured = run_bench(model or ["nano"], batch_size=batch_size, rounds=rounds, device=device, callback=callback)
     if json:
         print_json(to_plain(measured))
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pcn_cli.cli.console import out, print_json, safe
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
 
 
@@ -26,8 +26,8 @@ def demo(
     """Try everything in about a minute: draw photos, train on them, measure, explain, report. Needs no network."""
     from pcn_cli.stages.demo import demo as run_demo
 
-    with LiveListener() as listener:
-        shown = run_demo(output, seed=seed, device=device, listener=listener)
+    with LiveProgress() as callback:
+        shown = run_demo(output, seed=seed, device=device, callback=callback)
     if json:
         print_json(shown.plain())
         return

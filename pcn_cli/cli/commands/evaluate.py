@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pcn_cli.cli.console import print_json, safe, say
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Boxes, Device, Json, Labels, examples
 from pcn_cli.cli.summary import show_metrics
 
@@ -52,9 +52,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure the test part of a run again, with its maps; or measure its model on other labelled photos."""
-    from pcn_cli.stages.evaluate import evaluate as evaluate_run
+    from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 
-    with LiveListener() as listener:
+    with LiveProgress() as callback:
         measured = evaluate_run(
             run,
             images=images,
@@ -63,7 +63,7 @@ def evaluate(
             target_accuracy=target_accuracy,
             output=output,
             device=device,
-            listener=listener,
+            callback=callback,
         )
     if json:
         print_json(measured.plain())

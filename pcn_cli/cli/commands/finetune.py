@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pcn_cli.cli.console import out, print_json, safe
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Boxes, Device, FailOn, GroupBy, Json, Labels, Mirror, Offline, Workers, examples
 from pcn_cli.cli.summary import show_dry_run, show_run
 
@@ -123,7 +123,7 @@ def finetune(
     """Turn a folder of photos into a classifier, measure it and report what it looks at."""
     from pcn_cli.stages.finetune import finetune as run_finetune
 
-    with LiveListener() as listener:
+    with LiveProgress() as callback:
         outcome = run_finetune(
             photos,
             model=model,
@@ -153,7 +153,7 @@ def finetune(
             dry_run=dry_run,
             offline=offline,
             mirror=mirror,
-            listener=listener,
+            callback=callback,
         )
     if json:
         print_json(outcome.plain())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import FailOn, GroupBy, Json, Labels, examples
 from pcn_cli.cli.summary import show_findings
 
@@ -43,8 +43,8 @@ def inspect(
     """
     from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
 
-    with LiveListener() as listener:
-        inspection = inspect_photos(photos, labels=labels, group_by=group_by, listener=listener)
+    with LiveProgress() as callback:
+        inspection = inspect_photos(photos, labels=labels, group_by=group_by, callback=callback)
     if json:
         print_json(inspection.plain())
     else:

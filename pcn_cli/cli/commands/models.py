@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
 
 models = typer.Typer(no_args_is_help=True, help="List, get, import and verify pretrained weights.")
@@ -72,8 +72,8 @@ def get(name: Name, offline: Offline = False, mirror: Mirror = None, json: Json 
     """
     from pcn_cli.stages.models import get_model
 
-    with LiveListener() as listener:
-        got = get_model(name, offline=offline, mirror=mirror, listener=listener)
+    with LiveProgress() as callback:
+        got = get_model(name, offline=offline, mirror=mirror, callback=callback)
     _show(got, json=json)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import csv_line
@@ -84,7 +84,7 @@ def predict(
         raise RecipeError("--json and --csv were both given", "choose one")
     _refuse_idle_drawing(overlay, overlay_map, look)
     _refuse_idle_mirror(mirror, model)
-    with LiveListener() as listener:
+    with LiveProgress() as callback:
         answers = predict_images(
             _named_images(images),
             model=model,
@@ -98,7 +98,7 @@ def predict(
             device=device,
             offline=offline,
             mirror=mirror,
-            listener=listener,
+            callback=callback,
         )
     if json:
         print_json(answers)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pcn_cli.cli.console import out, print_json, safe
-from pcn_cli.cli.live import LiveListener
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Run, examples
 
 
@@ -36,9 +36,9 @@ def report(
     """Write the report of a run: one folder, or one file, opened from disk, without a network."""
     from pcn_cli.stages.report import report as write_report
 
-    with LiveListener() as listener:
+    with LiveProgress() as callback:
         page = write_report(
-            run, images=images, output=output, device=device, single_file=single_file, listener=listener
+            run, images=images, output=output, device=device, single_file=single_file, callback=callback
         )
     if json:
         print_json({"report": str(page)})

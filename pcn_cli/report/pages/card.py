@@ -2,9 +2,9 @@
 
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.draft import Draft
+from pcn_cli.report.format import clean, number, percent, plural
 from pcn_cli.report.pages.page import Page
-from pcn_cli.report.words import clean, number, percent, plural
+from pcn_cli.report.view_model import Draft
 
 FITS = {
     "crop": "the middle of the picture is cut out",

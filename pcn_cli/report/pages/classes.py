@@ -1,9 +1,9 @@
 """Classes: precision, recall and F1 of each."""
 
 from pcn_cli.records.metrics import ClassRow
-from pcn_cli.report.draft import Draft
+from pcn_cli.report.format import clean
 from pcn_cli.report.pages.page import Page
-from pcn_cli.report.words import clean
+from pcn_cli.report.view_model import Draft
 
 MOST_ROWS = 100
 

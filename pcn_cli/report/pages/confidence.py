@@ -7,8 +7,8 @@ from math import floor
 from pcn_cli.records.calibration import ConformalLevel
 from pcn_cli.records.curves import Bin, Curve
 from pcn_cli.records.metrics import Metric
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
+from pcn_cli.report.view_model import Draft
 
 SIDE = 300  # of a chart, in its own units
 

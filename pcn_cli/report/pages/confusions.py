@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from math import ceil
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
 from pcn_cli.report.rows import Rows
+from pcn_cli.report.view_model import Draft
 
 MOST_NAMES = 30  # a larger matrix can be neither read nor held in the page
 MOST_PAIRS = 30

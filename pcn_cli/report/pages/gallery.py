@@ -1,7 +1,7 @@
 """Gallery: every prediction, filtered, sorted, page by page."""
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
+from pcn_cli.report.view_model import Draft
 
 MOST_CHOICES = 80  # above this, two lists of all class names would be too long to use and to hold
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from pcn_cli.records.photos import Tie
-from pcn_cli.report.draft import Draft
+from pcn_cli.report.format import clean, display_names, hide_paths
 from pcn_cli.report.pages.page import Page
-from pcn_cli.report.words import clean, display_names, hide_paths
+from pcn_cli.report.view_model import Draft
 
 MOST_FILES = 200
 MOST_CLASSES = 100

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pcn_cli.records.metrics import Finding, Metric
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.draft import Draft
+from pcn_cli.report.format import clean
 from pcn_cli.report.pages.page import Page
 from pcn_cli.report.rows import Row
-from pcn_cli.report.words import clean
+from pcn_cli.report.view_model import Draft
 
 FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for
 SEVERITIES = ("error", "warning", "note")

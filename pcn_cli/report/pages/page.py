@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pcn_cli.report.draft import Draft
+from pcn_cli.report.view_model import Draft
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Prediction: one picture, large, with its map and numbers; a dialog over the other pages."""
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
+from pcn_cli.report.view_model import Draft
 
 
 def view_prediction(draft: Draft) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Reproduce: the command, the versions and the recipe that make this run again."""
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
+from pcn_cli.report.view_model import Draft
 
 
 def view_reproduce(draft: Draft) -> dict[str, object] | None:

@@ -1,7 +1,7 @@
 """Training: the curves, what was compared and kept, and a row per epoch."""
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
+from pcn_cli.report.view_model import Draft
 
 
 def view_training(draft: Draft) -> dict[str, object] | None:

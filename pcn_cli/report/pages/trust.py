@@ -1,7 +1,7 @@
 """Can you trust the maps? What was checked of them over all pictures, each check as a question and a plain answer."""
 
-from pcn_cli.report.draft import Draft
 from pcn_cli.report.pages.page import Page
+from pcn_cli.report.view_model import Draft
 
 OUTCOMES = {"good": "✓ passes", "bad": "✕ fails", "open": "? open"}
 

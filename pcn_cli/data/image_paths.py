@@ -1,0 +1,68 @@
+"""The image files that a person named: files, folders and patterns, in the order given."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pcn_cli.data.scan.content import HEAD_BYTES, is_camera_raw, promises_image, tell_format
+from pcn_cli.data.scan.walk import walk_folder
+from pcn_cli.errors import DataError
+
+
+def gather_images(sources: Sequence[str]) -> list[Path]:
+    """Every image file that `sources` name, in their order; what is named twice comes twice.
+
+    A file is taken as it is, a folder gives the images below it in the order of their paths, a pattern (`*`, `?`,
+    `[…]`, `**`) what it matches in sorted order. Among several sources one that is missing is kept as it was written:
+    whoever opens it says why it cannot be read, and the others are not lost.
+
+    Raises:
+        DataError: nothing was named, the only source does not exist or matches nothing, or no folder holds an image.
+    """
+    if not sources:
+        raise DataError("no images were named", "name photos, folders or patterns")
+    found: list[Path] = []
+    for source in sources:
+        matches = _match(source)
+        if not matches and len(sources) == 1:
+            raise _explain_missing(source)
+        # A pattern such as ** matches a folder and what is in it.
+        found += dict.fromkeys(path for match in matches for path in _open_up(Path(match)))
+        found += [] if matches else [Path(source)]
+    if not found:
+        named = sources[0] if len(sources) == 1 else f"none of the {len(sources):,} folders"
+        raise DataError(f"{named} holds {'no' if len(sources) == 1 else 'any'} images", "name photos or their folder")
+    return found
+
+
+def _match(source: str) -> list[str]:
+    # A file may be called "photo[1].jpg": what exists is never a pattern.
+    if os.path.lexists(source):
+        return [source]
+    return sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207 - keeps text
+
+
+def _explain_missing(source: str) -> DataError:
+    problem = "matches no file" if glob.has_magic(source) else "does not exist"
+    return DataError(f"{source} {problem}", "pcn takes files and folders, not addresses" if "://" in source else "")
+
+
+def _open_up(path: Path) -> Iterator[Path]:
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike pathlib it never raises
+        yield path
+        return
+    for entry in walk_folder(path):
+        if not entry.obstacle and not is_camera_raw(entry.file) and _may_be_image(path / entry.file):
+            yield path / entry.file
+
+
+def _may_be_image(path: Path) -> bool:
+    """Whether the name or the content says image; what the name promises is reported later when it cannot be opened."""
+    if promises_image(path.name):
+        return True
+    try:
+        with path.open("rb") as file:
+            return tell_format(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False

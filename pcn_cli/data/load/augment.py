@@ -1,0 +1,138 @@
+"""How training photos are varied: cut and resized by Pillow (antialiased as in evaluation), then by albumentations.
+
+Evaluation never comes here. Randomness is a pure function of (seed, epoch, sample), whatever process draws it.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import albumentations
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pcn_cli.data.load.preprocessing import FILTERS, normalise, pad_size, preprocess
+from pcn_cli.records.preprocessing import Preprocessing
+
+# Loader workers are the parallelism; OpenCV's own threads would also not survive a fork.
+cv2.setNumThreads(0)
+
+Level = Literal["none", "light", "medium", "strong"]
+
+# Smallest share of the photo's area that a cut keeps.
+SMALLEST_CUT: dict[Level, float] = {"light": 0.7, "medium": 0.4, "strong": 0.25}
+
+_LOG_ASPECT = math.log(4 / 3)  # a cut's shape differs from the input's by at most this factor
+_TRIES = 10
+_SMALLEST_SIDE = 8  # OpenCV drops a dimension of a strip one pixel wide, and there is nothing to vary in one
+_DOMAIN = 1  # tells these streams from the loader's order, which is drawn from the same seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Varied inputs for the network, of the size and normalisation of `preprocessing`.
+
+    With `fit: crop` the cut takes the input's shape; with `pad` and `squash` it keeps the photo's shape and is then
+    fitted like the whole photo, so that nothing is lost but what the cut leaves out. Level "none" is `preprocess`.
+    """
+
+    level: Level
+    flip: bool
+    preprocessing: Preprocessing
+    seed: int
+
+    def __call__(self, image: Image.Image, *, epoch: int, sample: int) -> NDArray[np.float32]:
+        """The input (3, height, width) of an upright RGB photo.
+
+        Args:
+            image: the whole photo.
+            epoch: pass over the data, from 0.
+            sample: position of the photo in the data set.
+        """
+        if self.level == "none":
+            return preprocess(image, self.preprocessing)
+        generator = np.random.default_rng((_DOMAIN, self.seed, epoch, sample))
+        pixels = self._cut(image, generator)
+        height, width = pixels.shape[:2]
+        if min(height, width) >= _SMALLEST_SIDE:
+            transforms = _compose(self.level, self.flip, self.preprocessing.mean)
+            # One stream for all: seeded one by one they would all draw the same numbers.
+            transforms.set_random_state(generator, random.Random(int(generator.integers(2**63))))  # noqa: S311 - no secret
+            pixels = transforms(image=pixels)["image"]
+        left, top = (self.preprocessing.width - width) // 2, (self.preprocessing.height - height) // 2
+        return normalise(pixels, self.preprocessing, left=left, top=top)
+
+    def _cut(self, image: Image.Image, generator: np.random.Generator) -> NDArray[np.uint8]:
+        """A part of the photo at the size at which it enters the input: (h, w, 3), 8 bits."""
+        target = self.preprocessing
+        box = draw_box(
+            *image.size,
+            aspect=target.width / target.height if target.fit == "crop" else image.width / image.height,
+            smallest=SMALLEST_CUT[self.level],
+            vary_aspect=target.fit == "crop",
+            generator=generator,
+        )
+        size = (target.width, target.height)
+        if target.fit == "pad":
+            size = pad_size(target, max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1])))
+        return np.asarray(image.resize(size, FILTERS[target.interpolation], box=box)).copy()
+
+
+def draw_box(
+    width: int, height: int, *, aspect: float, smallest: float, vary_aspect: bool, generator: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """A random rectangle (left, top, right, bottom) inside a photo, in pixels; if none fits, the largest centred one.
+
+    Args:
+        width: of the photo.
+        height: of the photo.
+        aspect: width over height of the rectangle.
+        smallest: share of the photo's area that it has at least; the largest share is 1.
+        vary_aspect: whether its shape varies between 3/4 and 4/3 of `aspect`.
+        generator: what is drawn from.
+    """
+    for _ in range(_TRIES):
+        area = width * height * generator.uniform(smallest, 1)
+        shape = aspect * math.exp(generator.uniform(-_LOG_ASPECT, _LOG_ASPECT)) if vary_aspect else aspect
+        cut_width, cut_height = math.sqrt(area * shape), math.sqrt(area / shape)
+        if 1 <= cut_width <= width and 1 <= cut_height <= height:
+            left, top = generator.uniform(0, width - cut_width), generator.uniform(0, height - cut_height)
+            return left, top, min(left + cut_width, width), min(top + cut_height, height)
+    cut_width, cut_height = min(width, max(1.0, height * aspect)), min(height, max(1.0, width / aspect))
+    left, top = (width - cut_width) / 2, (height - cut_height) / 2
+    return left, top, left + cut_width, top + cut_height
+
+
+@lru_cache(maxsize=8)
+def _compose(level: Level, flip: bool, mean: tuple[float, float, float]) -> albumentations.Compose:
+    fill = tuple(255 * value for value in mean)
+    transforms = [albumentations.HorizontalFlip(p=0.5)] if flip else []
+    if level == "strong":
+        transforms.append(albumentations.SomeOf(_list_operations(fill, flip), n=2, replace=False, p=0.8))
+    if level in ("medium", "strong"):
+        jitter = {"brightness": (0.7, 1.3), "contrast": (0.7, 1.3), "saturation": (0.7, 1.3), "hue": (0.0, 0.0)}
+        transforms.append(albumentations.ColorJitter(**jitter, p=0.8))
+        hole = {"num_holes_range": (1, 1), "hole_height_range": (0.1, 0.45), "hole_width_range": (0.1, 0.45)}
+        transforms.append(albumentations.CoarseDropout(**hole, fill=fill, p=0.1))
+    return albumentations.Compose(transforms)
+
+
+def _list_operations(fill: tuple[float, ...], flip: bool) -> list[albumentations.BasicTransform]:
+    """The short list that "strong" draws two of; none can empty a picture or fails on a small one."""
+    # Where left and right matter, so may the direction of a slant.
+    angle = 15 if flip else 5
+    return [
+        albumentations.AutoContrast(p=1),
+        albumentations.Equalize(p=1),
+        albumentations.Posterize(num_bits=(4, 7), p=1),
+        albumentations.Solarize(threshold_range=(0.6, 1.0), p=1),
+        albumentations.Sharpen(alpha=(0.1, 0.5), p=1),
+        albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=1),
+        albumentations.Affine(rotate=(-angle, angle), shear=(-8, 8), fill=fill, p=1),
+        albumentations.Affine(translate_percent=(-0.1, 0.1), fill=fill, p=1),
+        albumentations.ToGray(p=1),
+    ]

@@ -1,0 +1,1 @@
+"""From a folder to a list of photos with labels."""

@@ -1,0 +1,1 @@
+"""The stage of evaluation: numbers, thresholds and findings of the measured photos."""

@@ -1,0 +1,114 @@
+"""Retarget: another wished accuracy for a finished run, as a run of its own; nothing is trained, the old run stays."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pcn_cli.data.split import fingerprint
+from pcn_cli.errors import RecipeError, RunError
+from pcn_cli.files.atomic import write_bytes
+from pcn_cli.models.folder import save_model_folder
+from pcn_cli.recipe.fields import with_values
+from pcn_cli.recipe.load import load_recipe
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.runs.rundir import RunDir, open_run
+from pcn_cli.runs.state import read_record, recording_stage, update_record
+from pcn_cli.runs.store.recipe import read_recipe, write_recipe
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.replay import record_replay
+from pcn_cli.stages.inference.workers import loading_workers
+from pcn_cli.stages.train.calibration import retarget_config, score_validation
+
+
+def open_source(source: str | Path | None) -> RunDir:
+    """The run whose validation photos a threshold is chosen on; the latest when None.
+
+    Raises:
+        RunError: it is a model without a run.
+    """
+    if source is not None and not (Path(source) / "run.json").is_file():
+        raise RunError(
+            f"{source} is not a run, and only a run has validation photos to choose a threshold on",
+            "name the run that made the model; list the runs with `pcn runs`",
+        )
+    return open_run(None if source is None else Path(source))
+
+
+def read_target(target: float) -> float:
+    """The wished accuracy, checked as in a recipe.
+
+    Raises:
+        RecipeError: it is no share above 0.
+    """
+    return load_recipe(None, flags={"evaluate.target_accuracy": target}).recipe.evaluate.target_accuracy or target
+
+
+def open_retargetable(source: RunDir, rows: Sequence[SplitRow]) -> tuple[nn.Module, ModelConfig]:
+    """The network of the run `source`, whose photos are `rows`, and its facts.
+
+    Raises:
+        RunError: the run has no validation photos.
+        RecipeError: its photos may have several labels.
+    """
+    if not any(row.split == "val" for row in rows):
+        raise RunError(
+            f"{source.root} has no validation photos to choose a threshold on: nothing was trained there",
+            "name the run that trained the model; list the runs with `pcn runs`",
+        )
+    opened = open_model(source.root, fetch=Fetcher(offline=True))
+    if opened[1].multi_label:
+        raise RecipeError(
+            "--target-accuracy has no meaning where photos may have several labels",
+            "leave it out: such a model has a threshold for each class",
+        )
+    return opened
+
+
+def retarget_run(
+    run: RunDir,
+    source: RunDir,
+    rows: Sequence[SplitRow],
+    *,
+    opened: tuple[nn.Module, ModelConfig],
+    target: float,
+    boxes: str | None,
+    device: torch.device,
+    callback: Callback,
+) -> ModelConfig:
+    """The facts of the model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
+    model, config = opened
+    recipe = with_values(read_recipe(source.recipe), {"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
+    made = read_record(source)
+    root = Path(made.photos)
+    validation = [row for row in rows if row.split == "val"]
+    for name in _KEPT:
+        if getattr(source, name).is_file():
+            write_bytes(getattr(run, name), getattr(source, name).read_bytes())
+    write_recipe(run.recipe, recipe, {})
+    update_record(run, fingerprint=fingerprint(rows), kept=made.kept)
+    if made.argv[1:2] == ("finetune",):  # training with the new wish gives the same model
+        update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))
+    with recording_stage(run, "calibrate", (run.model,)):
+        probabilities = score_validation(
+            model,
+            config,
+            validation,
+            root=root,
+            device=device,
+            batch_size=recipe.evaluate.batch_size,
+            workers=loading_workers(recipe, device),
+            callback=callback,
+        )
+        retargeted = retarget_config(config, probabilities, validation, target_accuracy=target, callback=callback)
+        save_model_folder(run.model, model, retargeted)
+        record_replay(run.model, validation, root=root)
+    callback.on_note(f"the model of {source.root} stays as it was; this one answers with the threshold: {run.root}")
+    return retargeted
+
+
+# What training left in a run, by its name in RunDir: it is as true of the same model with another threshold.
+_KEPT = ("scan", "unreadable", "split", "history", "candidates", "suspects", "neighbours", "folds")

@@ -1,0 +1,204 @@
+"""Can one trust the maps? What the pass of the scores gave already, and further passes over a sample of the photos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pcn_cli.attention.faithfulness import draw_orders, rank_correlation, rank_patches
+from pcn_cli.attention.geometry import mirror_map
+from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
+from pcn_cli.attention.maps import choose_weights, look_maps
+from pcn_cli.attention.pixels import blur_patches
+from pcn_cli.attention.protocol import Attended, Attends
+from pcn_cli.attention.randomise import randomised
+from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.metrics import trust
+from pcn_cli.metrics.pointing import covered_share, hits_box
+from pcn_cli.records.boxes import Box
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.trust import Trust, TrustCheck
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.inference.score import Scored
+from pcn_cli.training.device import explain_memory
+
+
+@dataclass
+class _Passes:
+    """What the further passes gave, one number per photo; maps that are level have no correlation and are left out."""
+
+    pooling: list[float] = field(default_factory=list)
+    network: list[float] = field(default_factory=list)
+    mirrored: list[float] = field(default_factory=list)
+    same_label: list[bool] = field(default_factory=list)
+    drop_looked_at: list[float] = field(default_factory=list)
+    drop_random: list[float] = field(default_factory=list)
+
+
+def check_maps(
+    network: nn.Module,
+    config: ModelConfig,
+    scored: Sequence[Scored],
+    *,
+    root: Path,
+    boxes: Mapping[str, Sequence[Box]],
+    hiding: Hiding,
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    callback: Callback,
+) -> Trust:
+    """The checks of the maps of labelled photos.
+
+    Args:
+        network: that scored them.
+        config: of the model.
+        scored: with what hiding gave.
+        root: the photos folder.
+        boxes: around the objects, by file; none where they are not known.
+        hiding: as the photos were scored, with the sample that the further passes go over.
+        device: where to compute.
+        batch_size: photos per pass.
+        workers: processes that load photos.
+        callback: hears how far it is.
+    """
+    checks = _check_weights(scored)
+    sample = [one for one in scored if one.index in hiding.sample]
+    if sample:
+        gains = [one.prediction.hiding for one in sample if one.prediction.hiding]
+        checks.append(
+            trust.check_order([g.srg for g in gains], [g.random_gain for g in gains if g.random_gain is not None])
+        )
+        photos = PhotoBatches(
+            root,
+            [one.prediction.file for one in sample],
+            batch_size=batch_size,
+            preprocessing=config.preprocessing,
+            workers=workers,
+        )
+        checks += _check_passes(_pass_again(network, config, sample, photos, hiding, device, callback))
+    checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, config)
+    return Trust(sample=len(sample), seed=hiding.seed, checks=tuple(checks))
+
+
+def _check_weights(scored: Sequence[Scored]) -> list[TrustCheck]:
+    """What even and permuted attention cost, over all photos."""
+    known = [(one.prediction, one.hidden) for one in scored if one.hidden]
+    right = [bool(prediction.correct) for prediction, _ in known]
+    return [
+        trust.check_even_attention(right, [hidden.even == one.label for one, hidden in known]),
+        trust.check_permuted_attention(right, [hidden.permuted == one.label for one, hidden in known]),
+    ]
+
+
+def _pass_again(
+    network: nn.Module,
+    config: ModelConfig,
+    sample: Sequence[Scored],
+    photos: PhotoBatches,
+    hiding: Hiding,
+    device: torch.device,
+    callback: Callback,
+) -> _Passes:
+    """The sample seen mirrored, by networks that forgot what they learned, and with patches blurred."""
+    found = _Passes()
+    forgetful = {
+        "pooling": randomised(network, prefix="pooling.", seed=hiding.seed),
+        "network": randomised(network, seed=hiding.seed),
+    }
+    for batch in photos.batches():
+        own = [sample[index] for index in batch.indices.tolist()]
+        with explain_memory("the maps were checked"), torch.inference_mode():
+            images = batch.images.to(device, memory_format=torch.channels_last)
+            classes = [config.classes.index(one.prediction.predicted) for one in own]
+            for name, other in forgetful.items():
+                attended = cast("Attends", other).attend(images)
+                getattr(found, name).extend(_correlate(own, _looks(attended, classes)))
+            _see_mirrored(found, cast("Attends", network), images, own, classes, config)
+            _see_blurred(found, cast("Attends", network), images, own, classes, config, hiding)
+        callback.on_progress("checking the maps", len(found.same_label), len(sample))
+    return found
+
+
+def _looks(attended: Attended, classes: Sequence[int]) -> np.ndarray:
+    return look_maps(choose_weights(attended.weights.float().cpu().numpy(), classes), attended.grid)
+
+
+def _correlate(scored: Sequence[Scored], maps: Sequence[np.ndarray] | np.ndarray) -> list[float]:
+    pairs = [rank_correlation(one.look, other) for one, other in zip(scored, maps, strict=True)]
+    return [one for one in pairs if one is not None]
+
+
+def _see_mirrored(
+    found: _Passes, network: Attends, images: Tensor, own: Sequence[Scored], classes: Sequence[int], config: ModelConfig
+) -> None:
+    attended = network.attend(images.flip(3))
+    width = images.shape[3]
+    back = [mirror_map(one, patch_grid=config.patch_grid, width=width) for one in _looks(attended, classes)]
+    found.mirrored.extend(_correlate(own, back))
+    guesses = attended.logits.argmax(dim=1).tolist()
+    found.same_label.extend(guess == best for guess, best in zip(guesses, classes, strict=True))
+
+
+def _see_blurred(
+    found: _Passes,
+    network: Attends,
+    images: Tensor,
+    own: Sequence[Scored],
+    classes: Sequence[int],
+    config: ModelConfig,
+    hiding: Hiding,
+) -> None:
+    """The half of the patches that it looked at most blurred, and a random half."""
+    grid = own[0].look.shape
+    looks = np.stack([one.look.ravel() for one in own])
+    half = looks.shape[1] // 2
+    drawn = np.concatenate([draw_orders((hiding.seed, one.index), looks.shape[1], count=1) for one in own])
+    for drops, ranks in ((found.drop_looked_at, rank_patches(looks)), (found.drop_random, drawn)):
+        hidden = (ranks < half).reshape(-1, *grid)
+        logits = network.attend(blur_patches(images, hidden, patch_grid=config.patch_grid)).logits
+        probabilities = torch.softmax(logits.cpu().double() / config.temperature, dim=1).numpy()
+        left = probabilities[np.arange(len(own)), classes]
+        drops.extend(one.prediction.confidence - float(p) for one, p in zip(own, left, strict=True))
+
+
+def _check_passes(found: _Passes) -> list[TrustCheck]:
+    checks = []
+    if found.pooling and found.network:
+        checks.append(trust.check_randomised(found.pooling, found.network))
+    if found.mirrored:
+        checks.append(trust.check_flip(found.mirrored, found.same_label))
+    checks.append(trust.check_pixels(found.drop_looked_at, found.drop_random))
+    return checks
+
+
+def _check_boxes(scored: Sequence[Scored], boxes: Mapping[str, Sequence[Box]], config: ModelConfig) -> list[TrustCheck]:
+    """How look and evidence find the objects, beside guesses."""
+    if not scored:
+        return []
+    own = [boxes[one.prediction.file] for one in scored]
+    maps = {"look": [one.look for one in scored], "evidence": [one.hidden.evidence[0] for one in scored if one.hidden]}
+    hits: dict[str, list[bool]] = {}
+    energy: dict[str, list[float]] = {}
+    for name, values in maps.items():
+        placed = [(one, one_map, some) for one, one_map, some in zip(scored, values, own, strict=True)]
+        hits[name] = [
+            hits_box(*find_peak(each, patch_grid=config.patch_grid, placement=one.placement), some)
+            for one, each, some in placed
+        ]
+        energy[name] = [
+            energy_in_boxes(each, some, patch_grid=config.patch_grid, placement=one.placement)
+            for one, each, some in placed
+        ]
+    hits["center"] = [hits_box((some[0].width - 1) / 2, (some[0].height - 1) / 2, some) for some in own]
+    energy["center"] = [middle_energy(some, one.placement) for one, some in zip(scored, own, strict=True)]
+    even = [even_energy(some, one.placement) for one, some in zip(scored, own, strict=True)]
+    return [
+        trust.check_pointing(hits, random=[covered_share(some) for some in own]),
+        trust.check_energy(energy, even=even),
+    ]

@@ -1,0 +1,68 @@
+"""From a word a person types to a network in evaluation mode: a card, a run, a model folder or a weight file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from pcn_cli.models.build import read_model
+from pcn_cli.models.weights import fetch_weights, weights_cache
+from pcn_cli.models.zoo import Card
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.runs.rundir import open_run
+from pcn_cli.runs.state import check_model, require
+from pcn_cli.stages.callback import Callback
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Gets a card's weights into the cache, unless told to stay offline."""
+
+    offline: bool = False
+    mirror: str | None = None
+    callback: Callback = field(default_factory=Callback)
+
+    def __call__(self, card: Card) -> Path:
+        """The verified weight file of `card`."""
+        return fetch_weights(
+            card,
+            cache=weights_cache(),
+            offline=self.offline,
+            mirror=self.mirror,
+            on_note=self.callback.on_note,
+            on_bytes=lambda done, total: self.callback.on_progress(f"downloading {card.name}", done, total),
+        )
+
+
+def load_model(source: str | Path | None = None, *, offline: bool = False, mirror: str | None = None) -> nn.Module:
+    """The network behind `source`, in evaluation mode.
+
+    `model(images)` gives the logits, `model.attend(images)` a NamedTuple with logits, weights, values and grid.
+
+    Args:
+        source: a card such as "s60", a run, a model folder, a `.safetensors` or a `.pth` in the published layout; the
+            latest run when None.
+        offline: never download.
+        mirror: where published weights come from instead.
+
+    Raises:
+        RunError: there is no such run.
+        ModelError: the file is refused or does not fit.
+        DownloadError: the weights are not to be had.
+    """
+    return open_model(source, fetch=Fetcher(offline=offline, mirror=mirror))[0]
+
+
+def open_model(source: str | Path | None, *, fetch: Fetcher) -> tuple[nn.Module, ModelConfig]:
+    """The network behind `source` in evaluation mode, with its facts."""
+    return read_model(model_source(source), fetch=fetch)
+
+
+def model_source(source: str | Path | None) -> str:
+    """`source` with a run replaced by its model folder; the latest run when None."""
+    if source is not None and not (Path(source) / "run.json").is_file():
+        return str(source)
+    run = open_run(None if source is None else Path(source))
+    require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`")
+    check_model(run)
+    return str(run.model)

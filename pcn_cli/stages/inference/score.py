@@ -1,0 +1,123 @@
+"""The one pass that gives scores and maps, used by evaluation and prediction alike."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from pcn_cli.attention.evidence import rank_classes
+from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
+from pcn_cli.attention.protocol import Attends
+from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.preprocessing import place_input
+from pcn_cli.records.labels import join_labels
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.predictions import Prediction
+from pcn_cli.records.preprocessing import Placement
+from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch
+from pcn_cli.training.device import explain_memory
+from pcn_cli.training.objective import to_probabilities
+
+_DOING = "photos were scored"
+_SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay.
+
+    `hidden` is what hiding patches gave, where that was asked for.
+    """
+
+    index: int
+    prediction: Prediction
+    look: np.ndarray
+    placement: Placement
+    hidden: HiddenMaps | None = None
+
+
+def score_photos(
+    model: nn.Module,
+    config: ModelConfig,
+    *,
+    root: Path,
+    files: Sequence[str],
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    hiding: Hiding | None = None,
+    on_unreadable: Callable[[int, str], None] | None = None,
+) -> Iterator[Scored]:
+    """Each photo's scores and maps, in the order of `files`; photos that cannot be opened go to `on_unreadable`.
+
+    With `hiding` evidence and curves are computed in the same pass; tokens are not kept.
+
+    Raises:
+        ResourceError: a batch does not fit into memory.
+    """
+    photos = PhotoBatches(
+        root,
+        files,
+        batch_size=batch_size,
+        preprocessing=config.preprocessing,
+        workers=workers,
+        on_unreadable=on_unreadable,
+    )
+    with explain_memory(_DOING, _SMALLER):
+        network = cast("Attends", model.to(device).eval())
+    for batch in photos.batches():
+        with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+            attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
+        probabilities = to_probabilities(
+            attended.logits, multi_label=config.multi_label, temperature=config.temperature
+        ).numpy()
+        ranked = rank_classes(attended.logits)
+        best = ranked[:, 0].cpu().numpy()
+        weights = choose_weights(attended.weights.float().cpu().numpy(), best.tolist())
+        looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
+        indices = batch.indices.tolist()
+        hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
+        if hiding is not None:
+            with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+                hidden = hide_batch(
+                    network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
+                )
+        for row, index in enumerate(indices):
+            width, height = batch.sizes[row].tolist()
+            placement = place_input(config.preprocessing, width, height)
+            yield Scored(
+                index=index,
+                look=looks[row],
+                placement=placement,
+                hidden=hidden[row],
+                prediction=Prediction(
+                    file=files[index],
+                    **_decide(probabilities[row], config),
+                    attention=attention_numbers(
+                        looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
+                    ),
+                    hiding=getattr(hidden[row], "numbers", None),
+                    unknown=config.withholds(float(probabilities[row, best[row]])),
+                ),
+            )
+
+
+def _decide(probabilities: np.ndarray, config: ModelConfig) -> dict[str, Any]:
+    """The answer of a prediction: the most probable class, or every class that reaches its threshold."""
+    if not config.multi_label:
+        best = int(probabilities.argmax())
+        predicted, confidence = config.classes[best], probabilities[best]
+    else:
+        given = probabilities >= np.array(config.cuts)
+        predicted = join_labels(name for name, own in zip(config.classes, given, strict=True) if own)
+        confidence = np.where(given, probabilities, 1 - probabilities).min()
+    return {
+        "predicted": predicted,
+        "confidence": float(confidence),
+        "probabilities": tuple(probabilities.tolist()),
+        "multi_label": config.multi_label,
+    }

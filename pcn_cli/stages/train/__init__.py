@@ -1,0 +1,1 @@
+"""The stage of training: candidates from frozen tokens and from tuning, the choice between them, calibration."""

@@ -1,0 +1,48 @@
+"""What validation says of a network that learns: its answers to photos, and the figures that these give."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from torch import nn
+
+from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.metrics.multi_label.calibration import decision_loss
+from pcn_cli.metrics.multi_label.table import macro_f1_value
+from pcn_cli.stages.train.context import Probabilities, Targets, Work
+from pcn_cli.training.fit_config import Validation
+from pcn_cli.training.objective import to_probabilities
+
+
+def judge(targets: Targets, probabilities: Probabilities) -> Validation:
+    """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels."""
+    if targets.ndim == 2:
+        return _judge_classes(targets.astype(bool), probabilities)
+    predicted = probabilities.argmax(axis=1)
+    exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+    return Validation(
+        log_loss=float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1]))),
+        accuracy=float(accuracy_score(targets, predicted)),
+        macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
+    )
+
+
+def _judge_classes(truths: NDArray[np.bool_], probabilities: Probabilities) -> Validation:
+    """The figures where each label is given from 0.5 on: thresholds are not chosen yet."""
+    decided = probabilities >= 0.5
+    return Validation(
+        log_loss=decision_loss(truths, probabilities),
+        accuracy=float((decided == truths).all(axis=1).mean()),
+        macro_f1=macro_f1_value(truths, decided),
+    )
+
+
+@torch.inference_mode()
+def score_batches(model: nn.Module, batches: PhotoBatches, work: Work) -> Probabilities:
+    """(N, K) float64, in the order of the batches."""
+    pieces = []
+    for batch in batches.batches():
+        work.stop.check("stopped while measuring")
+        images = batch.images.to(work.device, memory_format=torch.channels_last)
+        pieces.append(to_probabilities(model(images), multi_label=work.config.multi_label).numpy())
+    return np.concatenate(pieces)

@@ -1,0 +1,119 @@
+"""What a fit is asked to do, and what it gave."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from torch import Tensor
+
+from pcn_cli.errors import RunError
+from pcn_cli.records.training import EpochRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Every number of a fit, resolved.
+
+    `lr` is the head's rate at batch 64; the optimizer runs at lr × √(batch_size / 64). `trunk_ratio` is the stem's
+    rate over the head's. `teacher` names whose answers are learned as well. `warmup` is a share of the steps.
+    `micro_batch` photos go through the network at once, their gradients add up to those of `batch_size`. `time_limit`
+    is in seconds. `fingerprint` tells the data apart, `classes` are in the order of the logits; a resumed fit must
+    find both unchanged. `class_weights` are what a photo of each class weighs in the loss, () where all weigh the same;
+    with `even_classes` photos are drawn so that classes come equally often. With `multi_label` a sample may have
+    several classes, or none.
+    """
+
+    phase: Literal["probe", "tune"] = "tune"
+    tune: Literal["probe", "pooling", "all"] = "all"
+    classes: tuple[str, ...]
+    multi_label: bool = False
+    fingerprint: str = ""
+    epochs: int
+    batch_size: int
+    micro_batch: int
+    lr: float
+    weight_decay: float = 0.05
+    clip_grad: float = 1.0
+    warmup: float = 0.1
+    trunk_ratio: float = 0.03
+    ema: bool = True
+    class_weights: tuple[float, ...] = ()
+    even_classes: bool = False
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    patience: int | None = None
+    monitor: Literal["log_loss", "macro_f1"] = "log_loss"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    grad_checkpointing: bool = False
+    compile: bool = False
+    teacher: str = ""
+    teacher_weight: float = 1.0
+    time_limit: float | None = None
+    checkpoint_minutes: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.micro_batch) < 1:
+            raise ValueError("epochs, batch_size and micro_batch must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """How good a network is on the validation photos."""
+
+    log_loss: float
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What a fit gave.
+
+    `best_state` are the weights of the best epoch (the averaged ones with `plan.ema`), float32 on the CPU, for
+    `model.load_state_dict`. `seconds` counts everything, over all sessions of a resumed fit.
+    """
+
+    best_state: dict[str, Tensor]
+    best: Validation
+    best_epoch: int
+    history: tuple[EpochRow, ...]
+    stopped_early: bool
+    steps: int
+    micro_batch: int
+    seconds: float
+
+
+def is_better(new: Validation, old: Validation | None, *, monitor: str) -> bool:
+    """Whether `new` beats `old`; equal macro-F1 is decided by log-loss."""
+    if old is None:
+        return True
+    if monitor == "macro_f1" and new.macro_f1 != old.macro_f1:
+        return new.macro_f1 > old.macro_f1
+    return new.log_loss < old.log_loss
+
+
+def check_same_config(saved: FitConfig, plan: FitConfig) -> None:
+    """Nothing, when a fit saved under `saved` may go on under `plan`.
+
+    Raises:
+        RunError: classes, data or settings differ; the message is the difference.
+    """
+    gone, new = sorted(set(saved.classes) - set(plan.classes)), sorted(set(plan.classes) - set(saved.classes))
+    changes = [f"class {name} is gone" for name in gone] + [f"class {name} is new" for name in new]
+    if saved.classes != plan.classes and not changes:
+        changes.append("the classes stand in another order")
+    if saved.fingerprint != plan.fingerprint:
+        changes.append(f"data fingerprint {saved.fingerprint[:12]} → {plan.fingerprint[:12]}")
+    apart = {"classes", "fingerprint", "checkpoint_minutes", "micro_batch"}
+    names = (field.name for field in fields(FitConfig) if field.name not in apart)
+    changes += [
+        f"{name} {getattr(saved, name)} → {getattr(plan, name)}"
+        for name in names
+        if getattr(saved, name) != getattr(plan, name)
+    ]
+    if changes:
+        raise RunError(
+            "the checkpoint belongs to other data or settings: " + "; ".join(changes),
+            "start a new run, or bring back what changed",
+        )

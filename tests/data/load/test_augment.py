@@ -1,0 +1,134 @@
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pcn_cli.data.load.augment import SMALLEST_CUT, Augmentation, draw_box
+from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.records.preprocessing import Preprocessing
+
+LEVELS = ("light", "medium", "strong")
+FITS = ("crop", "pad", "squash")
+
+
+def augmentation(level, fit="crop", *, flip=True, seed=5, height=48, width=64):
+    return Augmentation(
+        level=level, flip=flip, preprocessing=Preprocessing(height=height, width=width, fit=fit), seed=seed
+    )
+
+
+@pytest.fixture
+def photo():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
+
+
+def draw_many(augment, photo, count=12):
+    return np.stack([augment(photo, epoch=1, sample=sample) for sample in range(count)])
+
+
+def draw_in_other_process(level, fit):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
+    return draw_many(augmentation(level, fit), photo)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_level_none_is_evaluation(photo, fit):
+    result = augmentation("none", fit)(photo, epoch=3, sample=7)
+    assert np.array_equal(result, preprocess(photo, Preprocessing(height=48, width=64, fit=fit)))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("fit", FITS)
+def test_randomness_is_a_function_of_seed_epoch_and_sample(photo, level, fit):
+    augment = augmentation(level, fit)
+    first = draw_many(augment, photo)
+    augment(photo, epoch=9, sample=9)  # what was drawn before does not matter
+    assert first.shape == (12, 3, 48, 64)
+    assert first.dtype == np.float32
+    assert np.array_equal(draw_many(pickle.loads(pickle.dumps(augment)), photo), first)
+    assert len({picture.tobytes() for picture in first}) == 12
+    assert not np.array_equal(augment(photo, epoch=2, sample=0), first[0])
+    assert not np.array_equal(draw_many(augmentation(level, fit, seed=6), photo), first)
+
+
+def test_global_random_state_is_neither_read_nor_changed(photo):
+    import random
+
+    augment = augmentation("strong")
+    first = draw_many(augment, photo)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the old global state is what must not matter
+    states = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert np.array_equal(draw_many(augment, photo), first)
+    assert states == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+
+
+def test_another_process_draws_the_same(photo):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for level, fit in [("medium", "pad"), ("strong", "crop")]:
+            assert np.array_equal(
+                pool.submit(draw_in_other_process, level, fit).result(), draw_many(augmentation(level, fit), photo)
+            )
+
+
+def test_flips_happen_in_half_of_the_cases_and_never_when_switched_off():
+    photo = Image.new("RGB", (64, 64), "black")
+    photo.paste("white", (0, 0, 32, 64))
+
+    def count_left(flip):
+        pictures = draw_many(augmentation("light", "squash", flip=flip, height=64), photo, count=200)
+        return int((pictures[:, 0, :, :8].mean((1, 2)) > pictures[:, 0, :, -8:].mean((1, 2))).sum())
+
+    assert count_left(flip=False) == 200
+    assert 70 <= count_left(flip=True) <= 130
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_padding_stays_the_mean_colour_and_the_shape_of_the_photo_is_kept(level):
+    photo = Image.new("RGB", (100, 50), "white")
+    for picture in draw_many(augmentation(level, "pad", height=64), photo):
+        assert (picture[:, :15] == 0).all()
+        assert (picture[:, 49:] == 0).all()
+        assert np.abs(picture[:, 24:40]).mean() > 0.5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (5, 4)])
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("fit", FITS)
+def test_tiny_and_extreme_photos_give_whole_inputs(size, level, fit):
+    pictures = draw_many(augmentation(level, fit), Image.new("RGB", size, "orange"), count=20)
+    assert np.isfinite(pictures).all()
+    assert pictures.shape == (20, 3, 48, 64)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("size", [(400, 300), (300, 400), (1000, 30), (7, 7)])
+@pytest.mark.parametrize("vary_aspect", [True, False])
+def test_cuts_lie_inside_and_are_large_enough(level, size, vary_aspect):
+    generator = np.random.default_rng(0)
+    width, height = size
+    aspect = 1.0 if vary_aspect else width / height
+    fits = width / height < 1.9
+    for _ in range(200):
+        left, top, right, bottom = draw_box(
+            width, height, aspect=aspect, smallest=SMALLEST_CUT[level], vary_aspect=vary_aspect, generator=generator
+        )
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        if not vary_aspect:
+            assert (right - left) * (bottom - top) >= SMALLEST_CUT[level] * width * height - 1e-6
+            assert np.isclose((right - left) / (bottom - top), aspect)
+        elif fits:
+            assert (right - left) * (bottom - top) >= min(SMALLEST_CUT[level], 0.74) * width * height - 1e-6
+
+
+def test_stronger_levels_change_colours():
+    photo = Image.new("RGB", (64, 64), (120, 90, 60))
+    spread = {level: draw_many(augmentation(level), photo, count=40).std() for level in LEVELS}
+    light = draw_many(augmentation("light"), photo, count=40)
+    assert np.ptp(light[:, 0]) < 0.02
+    assert spread["medium"] > spread["light"]
+    assert spread["strong"] > spread["light"]

@@ -1,0 +1,194 @@
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from pcn_cli.data.load.augment import Augmentation
+from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.errors import DataError, ResourceError
+from pcn_cli.records.preprocessing import Preprocessing
+
+PREPROCESSING = Preprocessing(height=32, width=48)
+
+
+@pytest.fixture
+def files(photo_folder):
+    return sorted(path.relative_to(photo_folder).as_posix() for path in photo_folder.rglob("*.jpg"))
+
+
+@pytest.fixture
+def load(photo_folder, files):
+    opened = []
+
+    def load(**options):
+        options = {"batch_size": 5, "seed": 3, "workers": 0, "shuffle": True, "augmentation": None} | options
+        loader = PhotoBatches(photo_folder, files, range(len(files)), preprocessing=PREPROCESSING, **options)
+        opened.append(loader)
+        return loader
+
+    yield load
+    for loader in opened:
+        loader.close()
+
+
+def varied(level="medium"):
+    return Augmentation(level=level, flip=True, preprocessing=PREPROCESSING, seed=3)
+
+
+def same(first, second):
+    return len(first) == len(second) and all(
+        all(torch.equal(a, b) for a, b in zip(x, y, strict=True)) for x, y in zip(first, second, strict=True)
+    )
+
+
+def test_batches_hold_preprocessed_photos_with_their_targets(load, photo_folder, files):
+    loader = load(shuffle=False)
+    batches = list(loader.batches())
+    assert len(batches) == len(loader) == 8
+    assert [len(batch.indices) for batch in batches] == [5] * 7 + [1]
+    assert torch.cat([batch.indices for batch in batches]).tolist() == list(range(36))
+    batch = batches[2]
+    assert batch.images.shape == (5, 3, 32, 48)
+    assert batch.images.dtype == torch.float32
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert batch.targets.dtype == batch.indices.dtype == torch.int64
+    assert torch.equal(batch.targets, batch.indices)
+    expected = preprocess(open_photo(photo_folder / files[12]), PREPROCESSING)
+    assert np.array_equal(batch.images[2].numpy(), expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_gives_the_same_batches(load, workers):
+    alone, together = load(augmentation=varied()), load(augmentation=varied(), workers=workers)
+    for epoch in (0, 1, 4):
+        batches = list(together.batches(epoch))
+        assert same(batches, list(alone.batches(epoch)))
+        assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_spawned_workers_give_the_same_batches(load):
+    spawned = load(augmentation=varied("strong"), workers=1, start_method="spawn")
+    assert same(list(spawned.batches(2)), list(load(augmentation=varied("strong")).batches(2)))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(load):
+    def order(loader, epoch):
+        return torch.cat([batch.indices for batch in loader.batches(epoch)]).tolist()
+
+    loader = load()
+    assert sorted(order(loader, 0)) == list(range(36))
+    assert order(loader, 0) == order(load(), 0) == order(loader, 0)
+    assert order(loader, 0) != order(loader, 1)
+    assert order(loader, 0) != order(load(seed=4), 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_start_goes_on_exactly_without_decoding_what_it_skips(load, photo_folder, files, workers):
+    loader = load(augmentation=varied(), workers=workers)
+    whole = list(loader.batches(1))
+    assert same(list(loader.batches(1, start=3)), whole[3:])
+    assert list(loader.batches(1, start=8)) == []
+    for batch in whole[:3]:
+        for position in batch.indices.tolist():
+            (photo_folder / files[position]).unlink()
+    assert same(list(loader.batches(1, start=3)), whole[3:])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_that_is_left_early_does_not_disturb_the_next(load, workers):
+    loader = load(workers=workers)
+    whole = list(load().batches(1))
+    for _ in zip(loader.batches(0), range(2), strict=False):
+        pass
+    assert same(list(loader.batches(1)), whole)
+
+
+def test_a_ragged_last_batch_can_be_dropped(load):
+    loader = load(drop_last=True)
+    assert len(loader) == 7
+    assert [len(batch.targets) for batch in loader.batches()] == [5] * 7
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_global_random_states_are_left_alone(load, workers):
+    torch.manual_seed(1)
+    random.seed(1)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    loader = load(augmentation=varied(), workers=workers)
+    for epoch in range(2):
+        list(loader.batches(epoch))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]  # noqa: NPY002
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_photo_that_cannot_be_opened_is_named(load, photo_folder, files, workers):
+    (photo_folder / files[7]).write_bytes(b"<html>")
+    with pytest.raises(DataError, match=f"cannot read {files[7]}: a web page") as caught:
+        list(load(workers=workers).batches())
+    assert "Traceback" not in caught.value.message
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_photos_can_be_reported_and_left_out(load, photo_folder, files, workers):
+    for position in (7, 30, 31, 32, 33, 34):
+        (photo_folder / files[position]).write_bytes(b"")
+    told = []
+    loader = load(shuffle=False, workers=workers, on_unreadable=lambda *facts: told.append(facts))
+    batches = list(loader.batches())
+    assert [len(batch.indices) for batch in batches] == [5, 4, 5, 5, 5, 5, 1]
+    assert [position for position, _ in told] == [7, 30, 31, 32, 33, 34]
+    assert all("0 bytes" in reason for _, reason in told)
+
+
+def test_a_dead_worker_is_an_error_of_its_own_and_the_epoch_can_go_on(load):
+    loader = load(workers=1, batch_size=2)
+    whole = list(load(batch_size=2).batches())
+    batches = loader.batches()
+    first = next(batches)
+    (worker,) = loader._loader._iterator._workers
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(ResourceError, match="a process that loads photos died"):
+        list(batches)
+    assert same([first], whole[:1])
+    assert same(list(loader.batches(start=1)), whole[1:])
+
+
+def test_a_worker_that_dies_between_two_batches_does_not_interrupt_the_trainer(load):
+    batches = (loader := load(workers=1, batch_size=2)).batches()
+    next(batches)
+    (worker,) = loader._loader._iterator._workers
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    assert sum(range(100_000)) == 4999950000  # an exception from a signal would come here
+
+
+def test_workers_stay_between_epochs_and_ignore_ctrl_c(load):
+    loader = load(workers=1)
+    list(loader.batches(0))
+    (worker,) = loader._loader._iterator._workers
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(loader.batches(1))) == 8
+    assert loader._loader._iterator._workers[0].pid == worker.pid
+    loader.close()
+    assert not worker.is_alive()
+
+
+def test_files_and_targets_must_match(photo_folder):
+    with pytest.raises(ValueError, match="2 files and 1 targets"):
+        PhotoBatches(
+            photo_folder, ["a", "b"], [0], batch_size=1, preprocessing=PREPROCESSING, augmentation=None,
+            seed=0, workers=0, shuffle=False,
+        )  # fmt: skip
+
+
+def test_without_more_words_photos_come_whole_in_their_order(photo_folder):
+    files = [f"{label}/{number:02}.jpg" for number in (3, 1) for label in ("red", "blue")]
+    (batch,) = PhotoBatches(photo_folder, files, batch_size=4, preprocessing=PREPROCESSING).batches()
+    assert batch.indices.tolist() == [0, 1, 2, 3]
+    assert batch.targets.tolist() == [0, 0, 0, 0]

@@ -1,0 +1,132 @@
+import os
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from pcn_cli.data.load import open_image
+from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
+
+
+def reason_of(path):
+    with pytest.raises(UnreadablePhotoError) as caught:
+        open_photo(path)
+    assert str(path) in caught.value.message
+    return caught.value.reason
+
+
+def try_to_open(path):
+    try:
+        return open_photo(path).mode
+    except UnreadablePhotoError as error:
+        return error.reason or "\n"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+def test_photos_come_upright_as_pillow_turns_them(tmp_path, orientation, suffix):
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif.tobytes() if suffix != ".tif" else exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert np.array_equal(np.asarray(open_photo(path)), expected)
+    if suffix in (".png", ".tif") and orientation in (1, 2):
+        assert np.array_equal(expected, pixels[:, ::-1] if orientation == 2 else pixels)
+
+
+def test_damaged_exif_does_not_cost_a_good_picture(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (9, 5), "red").save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01garbage")
+    assert open_photo(path).size == (9, 5)
+
+
+def test_first_frame_of_an_animation_is_the_photo(tmp_path):
+    path = tmp_path / "moving.gif"
+    Image.new("RGB", (8, 8), "red").save(path, save_all=True, append_images=[Image.new("RGB", (8, 8), "blue")])
+    assert open_photo(path).getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_the_extension_does_not_matter(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 6), "red").save(path, format="PNG")
+    assert open_photo(path).size == (8, 6)
+
+
+def test_every_kind_of_bad_file_has_its_reason(tmp_path):
+    jpeg = tmp_path / "cut.jpg"
+    Image.effect_noise((200, 200), 50).save(jpeg)
+    jpeg.write_bytes(jpeg.read_bytes()[:3000])
+    assert "truncated JPEG" in reason_of(jpeg)
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    assert "empty file (0 bytes)" in reason_of(empty)
+    assert "does not exist" in reason_of(tmp_path / "gone.jpg")
+    assert "not a regular file" in reason_of(tmp_path)
+    link = tmp_path / "link.jpg"
+    link.symlink_to(tmp_path / "gone.jpg")
+    assert "link leads nowhere" in reason_of(link)
+    png = tmp_path / "header.png"
+    png.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x04nonsense" * 4)
+    assert "damaged PNG" in reason_of(png)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "not a regular file" in reason_of(tmp_path / "pipe.jpg")
+
+
+def test_size_caps_come_before_decoding(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("1", (12001, 10000)).save(path)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(Image.core, "draw", None)
+    assert "12001×10000 is more than the 120 megapixels" in reason_of(path)
+    monkeypatch.setattr(open_image, "MAX_BYTES", 2**20)
+    heavy = tmp_path / "heavy.jpg"
+    with heavy.open("wb") as file:
+        file.truncate(3 * 2**20)
+    assert "3 MB is more than the 1 MB" in reason_of(heavy)
+
+
+@pytest.mark.parametrize("error", [OSError("x"), SyntaxError("x"), TypeError("x"), MemoryError(), ValueError("")])
+def test_whatever_a_decoder_raises_becomes_a_reason(tmp_path, monkeypatch, error):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 8)).save(path)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Image.Image, "getexif", lambda _: {})
+    monkeypatch.setattr(open_image, "to_rgb", fail)
+    assert "JPEG" in reason_of(path)
+
+
+def test_warnings_of_the_decoder_stay_inside(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (10000, 9500)).save(path)  # Pillow warns of a decompression bomb at this size
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_photo(path).size == (10000, 9500)
+
+
+def test_mutated_images_are_opened_or_refused_with_a_reason(tmp_path):
+    rng = np.random.default_rng(7)
+    picture = Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+    path = tmp_path / "photo"
+    reasons = []
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
+        picture.save(path, format=kind)
+        content = bytearray(path.read_bytes())
+        for _ in range(60):
+            mutated = bytearray(content)
+            for at in rng.integers(0, len(mutated), 4):
+                mutated[at] = rng.integers(256)
+            path.write_bytes(mutated[: rng.integers(1, len(mutated) + 1)] if rng.random() < 0.3 else mutated)
+            reasons.append(try_to_open(path))
+    assert len(reasons) == 300
+    assert not [reason for reason in reasons if "\n" in reason or "0x" in reason]

@@ -1,0 +1,75 @@
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pcn_cli.data.scan import decoding
+from pcn_cli.data.scan.decode_worker import inspect_file
+from pcn_cli.data.scan.decoding import CRASHED, count_cores, inspect_files
+from pcn_cli.errors import ResourceError
+from pcn_cli.files.hashing import sha256_of
+
+
+@pytest.fixture
+def photos(tmp_path, draw_photo):
+    paths = [draw_photo(tmp_path / f"{n} \n ü.jpg", seed=n, width=10 + n) for n in range(9)]
+    (tmp_path / "empty.jpg").touch()
+    return [*paths, tmp_path / "empty.jpg", tmp_path / "gone.jpg"]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, None])
+def test_every_file_is_inspected_once_for_any_number_of_workers(photos, workers):
+    found = list(inspect_files(photos, workers=workers))
+    assert sorted(position for position, _ in found) == list(range(len(photos)))
+    facts = dict(found)
+    assert facts == {position: inspect_file(path) for position, path in enumerate(photos)}
+    assert (facts[3].width, facts[3].height, facts[3].sha256) == (13, 16, sha256_of(photos[3]))
+    assert "0 bytes" in facts[9].reason
+    assert "does not exist" in facts[10].reason
+
+
+def test_a_decoder_that_crashes_costs_one_file(photos, monkeypatch):
+    # Answers like the real one, except that it dies at the file 5.
+    code = """
+import sys, json, os
+for line in sys.stdin:
+    if json.loads(line).rsplit('/', 1)[-1].startswith('5'): os._exit(9)
+    print(json.dumps({'width': 1, 'height': 1}), flush=True)
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    monkeypatch.setattr(decoding, "_start_process", lambda: subprocess.Popen([sys.executable, "-c", code], **pipes))
+    facts = dict(inspect_files(photos, workers=2))
+    assert [position for position, fact in facts.items() if fact.reason] == [5]
+    assert facts[5].reason == CRASHED
+
+
+def test_stopping_early_ends_every_process(photos, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        decoding, "_start_process", lambda real=decoding._start_process: started.append(real()) or started[-1]
+    )
+    before = threading.active_count()  # a library may keep threads of its own
+    results = inspect_files(photos, workers=2)
+    next(results)
+    results.close()
+    assert started
+    assert all(process.poll() is not None for process in started)
+    assert threading.active_count() == before
+
+
+def test_no_process_to_be_had_is_an_error_of_its_own(photos, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ResourceError, match="cannot decode photos in another process"):
+        list(inspect_files(photos, workers=1))
+
+
+def test_modules_in_the_current_folder_are_not_run(photos, tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    assert not dict(inspect_files(photos[:1], workers=1))[0].reason
+
+
+def test_there_is_at_least_one_core():
+    assert 1 <= count_cores() <= (os.cpu_count() or 1)

@@ -1,0 +1,62 @@
+from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
+from pcn_cli.records.photos import SplitRow
+
+
+def row(file, split, *, label="a", sha256="", group=""):
+    return SplitRow(file=file, label=label, split=split, sha256=sha256 or file, group=group)
+
+
+def test_each_leaking_photo_is_named_once_with_its_surest_tie():
+    rows = [
+        row("1", "train", sha256="x", group="g"),
+        row("2", "test", sha256="x", group="g"),
+        row("3", "val", group="g"),
+        row("4", "test"),
+        row("5", "train"),
+        row("6", "val"),
+        row("7", "test"),
+    ]
+    found = find_leaks(rows, [("4", "6"), ("5", "7", "2")])
+    assert [(tie.kind, tie.part, tie.file, tie.other_part, tie.other) for tie in found] == [
+        ("exact", "test", "2", "train", "1"),
+        ("group", "val", "3", "train", "1"),
+        ("near", "test", "4", "val", "6"),
+        ("near", "test", "7", "train", "5"),
+    ]
+
+
+def test_what_stays_in_one_part_is_no_leak():
+    rows = [row("1", "test", sha256="x"), row("2", "test", sha256="x"), row("3", "train"), row("4", "test")]
+    assert find_leaks(rows, [("1", "4")]) == ()
+
+
+def test_one_picture_under_two_labels_is_a_conflict_wherever_it_stands():
+    rows = [
+        row("1", "train", label="oak", sha256="x"),
+        row("2", "train", label="elm", sha256="x"),
+        row("3", "test", label="oak", group="g"),
+        row("4", "test", label="elm", group="g"),
+        row("5", "val", label="ash"),
+    ]
+    found = find_conflicts(rows, [("1", "5")])
+    assert [(tie.kind, tie.file, tie.label, tie.other, tie.other_label) for tie in found] == [
+        ("exact", "2", "elm", "1", "oak"),
+        ("near", "5", "ash", "1", "oak"),
+    ]
+
+
+def test_near_duplicates_of_photos_that_were_left_out_do_not_matter():
+    assert find_leaks([row("1", "train")], [("1", "gone")]) == ()
+
+
+def test_a_copy_is_a_picture_that_is_there_twice_in_any_part():
+    rows = [
+        row("1", "train", sha256="x"),
+        row("2", "test", sha256="x"),
+        row("3", "train"),
+        row("4", "train"),
+        row("5", "test", group="g"),
+        row("6", "test", group="g"),
+    ]
+    found = find_copies(rows, [("3", "4")])
+    assert [(tie.kind, tie.file, tie.other) for tie in found] == [("exact", "2", "1"), ("near", "4", "3")]

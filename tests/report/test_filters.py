@@ -1,0 +1,30 @@
+from dataclasses import replace
+
+from pcn_cli.report.content import ScanFacts
+from pcn_cli.report.filters import UNSURE, find_marks, unsure_below
+from pcn_cli.report.rows import build_rows
+
+
+def marks_of(content):
+    return {mark.name: mark.rows for mark in find_marks(content, build_rows(content))}
+
+
+def test_marks_name_the_rows_that_have_them(invent):
+    content = invent(30)
+    found = marks_of(content)
+    assert found["wrong"] == tuple(n for n, p in enumerate(content.predictions) if not p.correct)
+    assert sorted(found["wrong"] + found["right"]) == list(range(30))
+    assert found["unsure"] == tuple(n for n, p in enumerate(content.predictions) if p.confidence < 0.7)
+    assert found["border"] == tuple(n for n, p in enumerate(content.predictions) if p.attention.border_share >= 1.5)
+    assert found["flips"] == tuple(n for n, p in enumerate(content.predictions) if p.predicted != p.hiding.hidden_top)
+    assert found["copy"] == (0,)
+
+
+def test_a_kind_of_no_picture_is_no_choice(invent):
+    assert "copy" not in marks_of(replace(invent(9), scan=ScanFacts()))
+    assert not {"wrong", "right"} & set(marks_of(invent(9, labelled=False)))
+
+
+def test_unsure_is_below_the_models_threshold_or_a_half(invent):
+    assert unsure_below(invent(9)) == 0.7
+    assert unsure_below(invent(9, labelled=False)) == UNSURE

@@ -1,0 +1,85 @@
+"""The checks of the maps on a real run of a tiny network."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import pcn_cli
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.recipe.load import load_recipe
+from pcn_cli.runs.store.attention import read_looks
+from pcn_cli.runs.store.predictions import read_predictions
+from pcn_cli.runs.store.trust import read_trust
+from pcn_cli.stages.evaluate_run import evaluate
+
+FREE = ["uniform_attention", "permuted_attention"]
+ON_A_SAMPLE = ["order", "parameter_randomisation", "flip", "pixels"]
+
+
+@pytest.fixture
+def run(photo_folder: Path, tiny_weights: Path, tmp_path: Path) -> Path:
+    settings = ["train.probe_epochs=2", "explain.checks=4", "explain.overlays=0"]
+    return pcn_cli.finetune(
+        photo_folder, model=tiny_weights, tune="probe", size=64, output=tmp_path / "run", settings=settings
+    ).run
+
+
+def test_the_checks_are_written_and_so_is_what_they_stand_on(run: Path) -> None:
+    trust = read_trust(run / "trust.json")
+    assert trust is not None
+    assert [check.key for check in trust.checks] == FREE + ON_A_SAMPLE
+    assert trust.sample == 4
+    by_key = {check.key: check for check in trust.checks}
+    predictions, classes = read_predictions(run / "predictions.csv")
+    assert {check.values[name].n for check in trust.checks[:2] for name in check.values} == {len(predictions)}
+    assert {metric.n for key in ON_A_SAMPLE for metric in by_key[key].values.values()} == {4}
+    gains = [one.hiding.random_gain for one in predictions if one.hiding.random_gain is not None]
+    assert len(gains) == 4
+    assert by_key["order"].values["srg_gain"].value == pytest.approx(sum(gains) / 4)
+
+    looks = read_looks(run / "attention.npz")
+    assert looks.evidence.shape == (len(predictions), 3, 4, 4)
+    assert [classes[best] for best in looks.evidence_classes[:, 0]] == [one.predicted for one in predictions]
+    for row, one in enumerate(predictions):
+        assert looks.deletion[row, 0] == pytest.approx(one.confidence, abs=1e-3)
+        assert looks.insertion[row, -1] == pytest.approx(one.confidence, abs=1e-3)
+        assert one.hiding.kept_p == pytest.approx(one.confidence - one.hiding.sufficiency)
+    lines = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    assert [line["srg"] for line in lines] == [one.hiding.srg for one in predictions]
+
+
+def test_measuring_again_checks_the_same_photos_in_the_same_way(run: Path) -> None:
+    before = (run / "trust.json").read_bytes()
+    evaluate(run)
+    assert (run / "trust.json").read_bytes() == before
+
+
+def test_without_a_sample_only_what_costs_nothing_is_checked(run: Path) -> None:
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("checks: 4", "checks: 0"))
+    assert load_recipe(recipe).recipe.explain.checks == 0
+    evaluate(run)
+    trust = read_trust(run / "trust.json")
+    assert trust is not None
+    assert (trust.sample, [check.key for check in trust.checks]) == (0, FREE)
+    assert {row["random_gain"] for row in read_csv(run / "predictions.csv")} == {""}
+
+
+def test_boxes_are_looked_for_by_look_and_evidence(run: Path, tmp_path: Path) -> None:
+    files = [row["file"] for row in read_csv(run / "predictions.csv")]
+    rows = "".join(f"{file},red,0,0,55,60,56,61\n" for file in files[:3])  # the whole photo, or nearly
+    (tmp_path / "boxes.csv").write_text("file,label,xmin,ymin,xmax,ymax,width,height\n" + rows)
+    evaluate(run, boxes=tmp_path / "boxes.csv")
+    trust = read_trust(run / "trust.json")
+    assert trust is not None
+    pointing, energy = trust.checks[-2:]
+    assert (pointing.key, energy.key) == ("pointing", "energy")
+    for check in (pointing, energy):
+        assert list(check.values) == ["look", "evidence", "center", "random"]
+        assert {metric.n for metric in check.values.values()} == {3}
+    assert pointing.values["look"].value == energy.values["look"].value == pytest.approx(1)
+
+
+def test_an_older_run_has_no_checks(tmp_path: Path) -> None:
+    assert read_trust(tmp_path / "trust.json") is None

@@ -1,0 +1,26 @@
+"""The pass that gives scores and maps."""
+
+import pytest
+import torch
+
+from pcn_cli.errors import ResourceError
+from pcn_cli.models.build import start_model
+from pcn_cli.stages.inference.load import Fetcher
+from pcn_cli.stages.inference.score import score_photos
+
+
+def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, monkeypatch) -> None:
+    model, config = start_model(str(tiny_weights), ("a", "b"), fetch=Fetcher(offline=True), size=64)
+
+    def attend(_: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "attend", attend)
+    files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))
+    assert files
+    scored = score_photos(
+        model, config, root=photo_folder, files=files, device=torch.device("cpu"), batch_size=4, workers=0
+    )
+    with pytest.raises(ResourceError, match="the memory ran out while photos were scored") as caught:
+        next(scored)
+    assert "evaluate.batch_size=8" in caught.value.hint

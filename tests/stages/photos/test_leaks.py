@@ -1,0 +1,87 @@
+"""Leaks are told before any number, in the files, and stop a training that was asked to stop for them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import pcn_cli
+from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.evaluate_run import evaluate
+
+QUICK = {"tune": "probe", "size": 32, "settings": ["train.probe_epochs=1"]}
+TITLES = ["1 photo leaks from one part into another", "1 picture has two labels"]
+
+
+class Heard(Callback):
+    """What was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def on_stage(self, title: str) -> None:
+        self.told.append(title)
+
+    def on_finding(self, finding) -> None:
+        self.told.append(finding.title)
+
+
+@pytest.fixture
+def leaking(photo_folder):
+    """The user's own split, with one training photo in the test part as well, and one under another label."""
+    for label in ("blue", "green", "red"):
+        for part, numbers in (("train", range(6)), ("val", range(6, 9)), ("test", range(9, 12))):
+            (photo_folder / part / label).mkdir(parents=True)
+            for number in numbers:
+                (photo_folder / label / f"{number:02}.jpg").rename(photo_folder / part / label / f"{number:02}.jpg")
+        (photo_folder / label).rmdir()
+    shutil.copy(photo_folder / "train/red/00.jpg", photo_folder / "test/red/again.jpg")
+    shutil.copy(photo_folder / "train/red/01.jpg", photo_folder / "train/blue/again.jpg")
+    return photo_folder
+
+
+def test_fail_on_leak_ends_before_anything_is_written(leaking, tiny_weights):
+    with pytest.raises(DataError, match=TITLES[0]) as caught:
+        pcn_cli.finetune(leaking, model=tiny_weights, fail_on="leak", **QUICK)
+    assert caught.value.exit_code == 3
+    assert "test test/red/again.jpg = train train/red/00.jpg" in caught.value.message
+    assert not Path("runs").exists()
+
+
+def test_leaks_are_told_before_training_and_kept_with_the_run(leaking, tiny_weights):
+    heard = Heard()
+    outcome = pcn_cli.finetune(leaking, model=tiny_weights, callback=heard, **QUICK)
+    assert heard.told[:4] == ["scan and split", *TITLES, "train"]
+    written = json.loads((outcome.run / "findings.json").read_text())
+    assert [finding["title"] for finding in written[:2]] == TITLES
+    assert [finding.title for finding in outcome.findings[:2]] == TITLES
+    assert TITLES[0] in (outcome.run / "report" / "index.html").read_text()
+    parts = {row["file"]: row["split"] for row in read_csv(outcome.run / "split.csv")}
+    assert all(file.startswith(part) for file, part in parts.items())  # the user's own split is never changed
+
+
+def test_photos_that_were_trained_on_are_told_when_they_are_measured_again(photo_folder, tiny_weights):
+    run = pcn_cli.finetune(photo_folder, model=tiny_weights, fail_on="leak", **QUICK).run
+    known = sum(row["split"] != "test" for row in read_csv(run / "split.csv"))
+    measured = evaluate(run, images=photo_folder)
+    assert measured.findings[0].title == f"{known} photos leak from one part into another"
+    assert not any("leak" in finding.title for finding in evaluate(run).findings)
+
+
+def test_groups_by_name_stay_together_through_the_whole_path(photo_folder, tiny_weights):
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, group_by=r"(\d)\.jpg", fail_on="leak", **QUICK)
+    parts: dict[str, set[str]] = {}
+    for row in read_csv(outcome.run / "split.csv"):
+        assert row["group"] == row["file"][-5]
+        parts.setdefault(row["group"], set()).add(row["split"])
+    assert len(parts) == 10
+    assert all(len(found) == 1 for found in parts.values())
+    assert "group_by: (\\d)\\.jpg" in (outcome.run / "recipe.yaml").read_text()
+
+
+def test_an_unknown_cause_is_refused(photo_folder, tiny_weights):
+    with pytest.raises(RecipeError, match="--fail-on drift: expected leak"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, fail_on="drift", **QUICK)

@@ -1,0 +1,133 @@
+"""Real photos given a wrong label are found by a network that did not learn from them, and nothing is changed."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pcn_cli
+from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.files.hashing import sha256_of
+from pcn_cli.models.build import start_model
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages.inference.load import Fetcher, model_source
+from pcn_cli.stages.train.suspects import doubt_by_features, doubt_predictions
+from pcn_cli.training.tokens import cache_tokens
+
+CHANGED = 100
+CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+
+
+def read_flowers(shared: Path) -> list[dict[str, str]]:
+    with (shared / "data" / "flowers5" / "split.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def change_labels(labels: list[str], seed: int) -> tuple[list[str], set[int]]:
+    """The labels with 100 of them another at random, and which these are."""
+    rng, changed = np.random.default_rng(seed), list(labels)
+    places = rng.choice(len(labels), CHANGED, replace=False).tolist()
+    for place in places:
+        changed[place] = str(rng.choice([name for name in CLASSES if name != labels[place]]))
+    return changed, set(places)
+
+
+@pytest.fixture(scope="module")
+def flower_features(shared: Path) -> np.ndarray:
+    """The real backbone's mean tokens of all flowers at 64 pixels, (1000, 1280)."""
+    files = [row["file"] for row in read_flowers(shared)]
+    source = model_source(f"timm:local-dir:{shared / 'weights' / 'mobilenetv2_100'}")
+    model, config = start_model(
+        source, CLASSES, fetch=Fetcher(offline=True), pretrained=True, size=64, fit=None, crop_pct=None,
+        drop_path=0.0, dropout=0.0, seed=0,
+    )  # fmt: skip
+    batches = PhotoBatches(shared / "data" / "flowers5", files, batch_size=50, preprocessing=config.preprocessing)
+    with cache_tokens(model, batches, device=torch.device("cpu")) as tokens:
+        return tokens.mean_features()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_most_of_the_50_most_suspect_flowers_were_given_a_wrong_label(shared, flower_features, seed):
+    flowers = read_flowers(shared)
+    labels, places = change_labels([row["label"] for row in flowers], seed)
+    rows = [
+        SplitRow(file=row["file"], label=label, split="train", sha256=row["file"])
+        for row, label in zip(flowers, labels, strict=True)
+    ]
+    suspects = doubt_by_features(rows, flower_features, np.arange(1_000), classes=CLASSES, strength=0.001, seed=0)
+    assert [one.rank for one in suspects] == list(range(1, len(suspects) + 1))
+    wrong = {flowers[place]["file"]: flowers[place]["label"] for place in places}
+    found = [one for one in suspects[:50] if one.file in wrong]
+    assert len(found) >= 30  # 38 to 43
+    assert sum(one.suggested == wrong[one.file] for one in found) >= 0.8 * len(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["nano", "mobilenetv2_100"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_names_the_flowers_with_a_wrong_label(shared, tmp_path, model, seed):
+    flowers = read_flowers(shared)
+    labels, places = change_labels([row["label"] for row in flowers], seed)
+    root = (shared / "data" / "flowers5").resolve()
+    table = tmp_path / "labels.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label", "split"])
+        writer.writerows([root / row["file"], label, row["split"]] for row, label in zip(flowers, labels, strict=True))
+    name = model if model == "nano" else f"timm:local-dir:{shared / 'weights' / model}"
+    settings = ["explain.overlays=0", "train.probe_epochs=1"]
+    run = RunDir(pcn_cli.finetune(root, labels=table, model=name, tune="probe", size=128, settings=settings).run)
+    suspects = read_csv(run.suspects)
+    wrong = {flowers[place]["file"] for place in places}
+    found = sum(one["file"] in wrong for one in suspects[:50])
+    print(f"{model}, seed {seed}: {found} of the 50 most suspect, {len(suspects)} suspects")  # noqa: T201
+    assert found >= 30
+
+
+def test_a_run_tells_its_suspects_everywhere_and_changes_nothing(photo_folder):
+    (photo_folder / "red" / "05.jpg").rename(photo_folder / "blue" / "moved.jpg")
+    before = {path: sha256_of(path) for path in photo_folder.rglob("*.jpg")}
+    settings = ["train.probe_epochs=1"]
+    run = RunDir(pcn_cli.finetune(photo_folder, model="nano", tune="probe", size=32, settings=settings).run)
+    suspects = read_csv(run.suspects)
+    assert (suspects[0]["file"], suspects[0]["label"], suspects[0]["suggested"]) == ("blue/moved.jpg", "blue", "red")
+    assert {"train", "val", "test"} >= {one["split"] for one in suspects}
+    labels = {row["file"]: row["label"] for row in read_csv(run.split)}
+    assert {one["file"]: one["label"] for one in suspects}.items() <= labels.items()
+    (finding,) = (f for f in json.loads(run.findings.read_text()) if f["title"].endswith("that the model contradicts"))
+    assert finding["title"].startswith(f"{len(suspects)} photo")
+    assert (
+        f"{suspects[0]['file']} ({suspects[0]['label']}, looks like {suspects[0]['suggested']})" in finding["evidence"]
+    )
+    assert "Labels to look at" in (run.report / "index.html").read_text(encoding="utf-8")
+    assert {path: sha256_of(path) for path in photo_folder.rglob("*.jpg")} == before
+
+
+def test_small_sets_and_small_classes_are_not_suspected():
+    features = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    features[:12, 0] += 9
+    rows = [SplitRow(file=f"{n}.jpg", label="a" if n < 12 else "b", split="train", sha256=str(n)) for n in range(24)]
+    rows[20] = SplitRow(file="20.jpg", label="rare", split="train", sha256="20")
+    classes = ("a", "b", "rare")
+    assert doubt_by_features(rows, features, np.arange(24), classes=classes, strength=1.0, seed=0) == ()
+    few, own = rows[8:16], features[8:16]
+    assert doubt_by_features(few, own, np.arange(8), classes=classes, strength=1.0, seed=0) == ()
+
+
+def test_predictions_of_other_photos_give_suspects_too():
+    numbers = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 0.5))
+    predictions = [
+        Prediction(
+            file=f"{n}.jpg", predicted="b" if p < 0.5 else "a", confidence=max(p, 1 - p), probabilities=(p, 1 - p),
+            attention=numbers, split="test", label="a" if n < 3 else "b",
+        )
+        for n, p in enumerate((0.9, 0.8, 0.02, 0.1, 0.2))
+    ]  # fmt: skip
+    (suspect,) = doubt_predictions(predictions, ("a", "b"))
+    assert (suspect.file, suspect.label, suspect.suggested, suspect.p_label) == ("2.jpg", "a", "b", 0.02)
