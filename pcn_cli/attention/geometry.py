@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 
 Array = NDArray[np.float64]
 DISPLAY_SIDE = 1024

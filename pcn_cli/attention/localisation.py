@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.attention.geometry import display_size, map_to_photo, patch_centers, seen_mask
-from pcn_cli.records.boxes import Box
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
+from pcn_cli.records.photos import Box
 
 _LONGEST = 128  # pixels of the picture on which the energy is added up
 _SPREAD = 0.25  # of the blob in the middle, as a share of each side

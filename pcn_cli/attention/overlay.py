@@ -14,8 +14,7 @@ from PIL import Image, ImageFilter
 from pcn_cli.attention.geometry import DISPLAY_SIDE, PhotoMap, display_size, map_to_photo, mass_threshold
 from pcn_cli.attention.maps import FULL_LIFT, lift_strength
 from pcn_cli.attention.palettes import Palette, color_of, signed_color_of
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 
 Look = Literal["spotlight", "heat", "contour"]
 LOOKS: tuple[Look, ...] = get_args(Look)

@@ -6,7 +6,7 @@ from rich.progress import TaskID
 
 from pcn_cli.cli.console import console, new_bars, safe, say
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 from pcn_cli.stages.callback import Callback
 
 

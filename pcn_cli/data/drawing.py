@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from pcn_cli.records.boxes import Box
-from pcn_cli.records.photos import PARTS, Part
+from pcn_cli.records.photos import PARTS, Box, Part
 
 Edges = tuple[int, int, int, int]  # left, top, right, bottom in pixels, all inside
 

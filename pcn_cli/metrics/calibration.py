@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from pcn_cli.records.calibration import Calibration
-from pcn_cli.records.curves import Bin
+from pcn_cli.records.evaluation import Bin
 
 FEWEST = 30  # validation photos below which the temperature stays 1
 FEWEST_TO_DIVIDE = 40  # 20 are enough for sets of 90 %, and as good as 30 for the temperature; 10 are worse than none

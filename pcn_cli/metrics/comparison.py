@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from pcn_cli.metrics.inputs import Answers
 from pcn_cli.metrics.intervals import Floats, bootstrap_weights
 from pcn_cli.metrics.measured import photo_losses, with_interval
-from pcn_cli.records.comparison import Difference
+from pcn_cli.records.evaluation import Difference
 
 LIKELY_CHANCE = 0.05
 

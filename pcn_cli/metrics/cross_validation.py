@@ -8,8 +8,8 @@ import numpy as np
 from pcn_cli.metrics.confidence import log_loss_metric
 from pcn_cli.metrics.decisions import accuracy, macro_f1
 from pcn_cli.metrics.inputs import collect_answers
-from pcn_cli.records.folds import FoldAnswer
 from pcn_cli.records.metrics import Metric
+from pcn_cli.records.predictions import FoldAnswer
 
 PREFIX = "cross_validated_"
 _FIGURES = {"accuracy": accuracy, "macro_f1": macro_f1, "log_loss": log_loss_metric}

@@ -20,7 +20,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from pcn_cli.files.atomic import write_with
 from pcn_cli.metrics.lettering import FONTS, show_name
 from pcn_cli.records.metrics import ClassRow
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 
 ACCENT = "#0f6e6e"
 MOST_NAMED = 120  # classes beyond which names and numbers are too small to read

@@ -8,7 +8,7 @@ from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Unreadable
-from pcn_cli.records.suspects import Suspect
+from pcn_cli.records.predictions import Suspect
 
 Known = TypeVar("Known")
 

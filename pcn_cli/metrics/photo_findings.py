@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pcn_cli.metrics.findings import count_words, join_words, run_checks
-from pcn_cli.records.health import Health
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import Tie
+from pcn_cli.records.photos import Health, Tie
 
 TIES = {"exact": "the same file", "near": "the same picture", "group": "of one group"}
 

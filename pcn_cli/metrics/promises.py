@@ -12,7 +12,7 @@ from pcn_cli.metrics.measured import mean, proportion
 from pcn_cli.metrics.ranking import precision_recall_points, roc_points, thin
 from pcn_cli.metrics.selective import coverage_curve
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
-from pcn_cli.records.curves import Curves
+from pcn_cli.records.evaluation import Curves
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pcn_cli.records.curves import Curve
+from pcn_cli.records.evaluation import Curve
 
 POINTS = 200
 _DIGITS = 5

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
 from pcn_cli.metrics.measured import proportion
+from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.metrics import Finding, Metric
-from pcn_cli.records.trust import Trust, TrustCheck
 
 ALIKE = 0.5  # rank correlation from which two maps count as alike
 STEADY = 0.5  # the same for a photo and its mirror image

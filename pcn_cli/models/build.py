@@ -34,8 +34,7 @@ from pcn_cli.models.timm_source import (
     timm_preprocessing,
 )
 from pcn_cli.models.zoo import Card
-from pcn_cli.records.model import ModelConfig, Pooling
-from pcn_cli.records.preprocessing import Fit, Preprocessing
+from pcn_cli.records.model import Fit, ModelConfig, Pooling, Preprocessing
 
 
 def start_model(

@@ -13,8 +13,7 @@ from pcn_cli.models.store import weights_cache, weights_path
 from pcn_cli.models.timm_source import PREFIX, check_backbone, parse_timm_source, pooled_args, timm_preprocessing
 from pcn_cli.models.weights import check_cached
 from pcn_cli.models.zoo import Card
-from pcn_cli.records.model import Pooling
-from pcn_cli.records.preprocessing import Fit, Preprocessing
+from pcn_cli.records.model import Fit, Pooling, Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,7 @@ from pcn_cli.files.atomic import write_json, write_with
 from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.models.published import tell_architecture, to_published
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # What a config.json may say about each family of ours.

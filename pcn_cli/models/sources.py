@@ -15,8 +15,7 @@ from pcn_cli.models.published import Architecture, from_published, is_published,
 from pcn_cli.models.store import read_published
 from pcn_cli.models.weights import import_weights, weights_cache
 from pcn_cli.models.zoo import Card, find_card
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
 
 class Fetch(Protocol):

@@ -25,7 +25,7 @@ from pcn_cli.models.published import KNOWN_SIZES, Architecture, from_published, 
 from pcn_cli.models.unpickle import read_pth
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.weights import WeightRecord
+from pcn_cli.records.model import WeightRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from pcn_cli.errors import DownloadError, ModelError
 from pcn_cli.models.backbone import NOT_FOR_BACKBONES
 from pcn_cli.models.folder import CONFIG, WEIGHTS, fill_model, read_tensors
 from pcn_cli.models.opener import is_offline
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 PREFIX = "timm:"
 _LOCAL = "local-dir:"

@@ -18,7 +18,7 @@ from pcn_cli.models.folder import WEIGHTS
 from pcn_cli.models.opener import is_offline
 from pcn_cli.models.store import Stored, open_stored, read_record, record_path, store, weights_cache, weights_path
 from pcn_cli.models.zoo import Card
-from pcn_cli.records.weights import WeightRecord
+from pcn_cli.records.model import WeightRecord
 
 __all__ = [
     "Fetched",

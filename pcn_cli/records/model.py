@@ -1,11 +1,53 @@
-"""What a model folder says about itself beside its weights."""
+"""What a model folder says about itself beside its weights, and what the cache remembers of a weight file."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pcn_cli.records.calibration import Calibration, ClassThreshold, ConformalLevel, Selection
 from pcn_cli.records.labels import SEPARATOR
-from pcn_cli.records.preprocessing import Preprocessing
+
+Fit = Literal["crop", "pad", "squash"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Exact evaluation preprocessing; it travels with the model.
+
+    `crop`: the shorter side is resized to int(size / crop_pct), then a centred size × size square is cut out.
+    `pad`: the longer side is resized to size, the rest is filled with the mean colour. `squash`: both sides become
+    size. `height` and `width` are the network's input in pixels.
+
+    Raises:
+        ValueError: a side, crop_pct or std is out of range.
+    """
+
+    height: int
+    width: int
+    fit: Fit = "crop"
+    crop_pct: float = 0.875
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+            raise ValueError(f"no such preprocessing is possible: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where the network's input lies on the original upright picture.
+
+    `box` is (left, top, right, bottom) in pixels of the original, as continuous coordinates (pixel i covers [i, i+1]);
+    it reaches outside the picture where the input was padded. Input x maps to left + x * (right - left) / input_width.
+    """
+
+    width: int
+    height: int
+    input_width: int
+    input_height: int
+    box: tuple[float, float, float, float]
+
 
 # One class token for all classes, or one for each.
 Pooling = Literal["single", "per-class"]
@@ -70,3 +112,57 @@ class ModelConfig:
         if self.selection is None or self.selection.threshold is None:
             return None
         return self.selection.declines(confidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPhoto:
+    """One validation photo: its path below the photos folder, its bytes, their SHA-256, and its probabilities."""
+
+    file: str
+    bytes: int
+    sha256: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What the network said when it was saved, on the CPU in float32.
+
+    `classes` names the columns of all scores, `weights_sha256` the file of weights, `synthetic_seed` the picture that
+    can always be made again, `synthetic_scores` its probabilities.
+
+    Raises:
+        ValueError: scores and classes do not fit.
+    """
+
+    weights_sha256: str
+    classes: tuple[str, ...]
+    photos: tuple[ReplayPhoto, ...]
+    synthetic_seed: int
+    synthetic_scores: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rows = [self.synthetic_scores, *(photo.scores for photo in self.photos)]
+        if any(len(scores) != len(self.classes) for scores in rows):
+            raise ValueError(f"expected {len(self.classes)} scores for each picture")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightRecord:
+    """Where stored weights came from and what they must hash to.
+
+    `source` is a url or a file's path, `source_sha256` and `source_bytes` are of the `.pth` as it arrived,
+    `weights_sha256` is of the safetensors beside this record. `etag` and `modified` are the server's words, to ask
+    later whether the file is still the same.
+    """
+
+    card: str  # full name; empty for a file imported without a card
+    network: str  # what the tensors make up, e.g. "s60"
+    num_classes: int
+    source: str
+    source_sha256: str
+    source_bytes: int
+    weights_sha256: str
+    recorded: str  # ISO 8601, UTC
+    etag: str = ""
+    modified: str = ""

@@ -1,7 +1,7 @@
-"""What a scan found: photos, files that could not be read, files that were passed over."""
+"""What a scan found: photos with their labels, parts and boxes, other files, and what the photos are like."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Literal
 
 from pcn_cli.records.labels import split_labels
@@ -110,3 +110,70 @@ class Tie:
     other: str
     other_label: str
     other_part: Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """The box around one object, in pixels of the upright photo, its edges included; a photo may have several."""
+
+    file: str
+    label: str
+    xmin: int
+    ymin: int
+    xmax: int
+    ymax: int
+    width: int
+    height: int
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_cells(cls, cells: dict[str, str]) -> "Box":
+        """The box that `cells` gave, by column name.
+
+        Raises:
+            ValueError: a cell is no whole number, or the box does not lie in the photo.
+        """
+        numbers = {name: int(cells[name]) for name in ("xmin", "ymin", "xmax", "ymax", "width", "height")}
+        box = cls(file=cells["file"], label=cells["label"], **numbers)
+        if not (0 <= box.xmin <= box.xmax < box.width and 0 <= box.ymin <= box.ymax < box.height):
+            raise ValueError(f"{box.file}: the box {box.xmin},{box.ymin} – {box.xmax},{box.ymax} is not in the photo")
+        return box
+
+    def cells(self) -> tuple[str | int, ...]:
+        """The box for a table."""
+        return astuple(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """The smallest, the middle and the largest of many values."""
+
+    least: float
+    median: float
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What a folder's photos are like.
+
+    `widths` and `heights` are in pixels, `aspects` width over height; `modes` counts Pillow's modes of the files;
+    `exact_duplicates` are sets of files with equal bytes; `imbalance` is the largest class over the smallest;
+    `small_classes` have too few photos; `against_flipping` are words of names that a mirrored photo would belie; `fit`
+    is recommended for the reason that stands beside it.
+    """
+
+    widths: Spread
+    heights: Spread
+    aspects: Spread
+    modes: dict[str, int]
+    exact_duplicates: tuple[tuple[str, ...], ...]
+    imbalance: float
+    small_classes: tuple[str, ...]
+    against_flipping: tuple[str, ...]
+    fit: Literal["crop", "pad", "squash"]
+    fit_reason: str

@@ -1,6 +1,7 @@
-"""One picture's scores and the numbers of its attention map."""
+"""What models say of photos: scores with the numbers of their maps, answers of folds, labels that may be wrong."""
 
 from dataclasses import astuple, dataclass, fields
+from typing import Any, get_type_hints
 
 from pcn_cli.records.labels import split_labels
 
@@ -111,3 +112,49 @@ class Prediction:
     def predicted_labels(self) -> tuple[str, ...]:
         """The classes that the model names."""
         return split_labels(self.predicted, multi_label=self.multi_label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldAnswer:
+    """One photo's probabilities by a probe that learned from none of its `fold`, in the order of the model's classes.
+
+    Folds are numbered from 1 on.
+    """
+
+    file: str
+    label: str
+    fold: int
+    predicted: str
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A photo whose label may be wrong; nothing is changed because of it.
+
+    `rank` 1 is the most suspect, `suggested` the class that the photo looks like. `p_label` and `p_suggested` are the
+    probabilities of a model that did not learn from the photo; the smaller `p_label`, the more suspect it is.
+    """
+
+    rank: int
+    file: str
+    split: str
+    label: str
+    suggested: str
+    p_label: float
+    p_suggested: float
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_cells(cls, cells: dict[str, str]) -> "Suspect":
+        """The suspect that `cells` gave, by column name."""
+        kinds: dict[str, Any] = get_type_hints(cls)
+        return cls(**{name: kinds[name](cells[name]) for name in cls.names()})
+
+    def cells(self) -> tuple[str | float | int, ...]:
+        """The row for a table."""
+        return astuple(self)

@@ -1,4 +1,4 @@
-"""run.json: what a run is, how far it came and what it left behind."""
+"""What a run folder tells of itself: run.json and the epochs of its training."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,3 +27,20 @@ class RunRecord:
     stages: dict[str, StageRecord] = field(default_factory=dict)
     kind: Literal["train", "evaluate", "predict"] = "train"
     kept: str = ""  # "probe" or "tuned": which of the two the model folder holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """What one epoch gave; `seconds` and `images_per_second` count training only, `memory_mb` is the peak so far."""
+
+    phase: str  # "probe" or "tune"
+    epoch: int
+    step: int
+    lr: float
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    val_macro_f1: float
+    seconds: float
+    images_per_second: float
+    memory_mb: float

@@ -7,15 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.records.curves import Curves
+from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
 from pcn_cli.records.photos import Photo, Tie, Unreadable
-from pcn_cli.records.predictions import Prediction
-from pcn_cli.records.preprocessing import Placement
-from pcn_cli.records.suspects import Suspect
-from pcn_cli.records.training import EpochRow
-from pcn_cli.records.trust import Trust
+from pcn_cli.records.predictions import Prediction, Suspect
+from pcn_cli.records.run import EpochRow
 
 
 @dataclass(frozen=True, kw_only=True)

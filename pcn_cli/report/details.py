@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.records.model import PatchGrid
+from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import AttentionNumbers
-from pcn_cli.records.preprocessing import Placement
 from pcn_cli.report.classmaps import MeanMaps
 from pcn_cli.report.columns import DETAILS, plain
 from pcn_cli.report.content import ReportContent

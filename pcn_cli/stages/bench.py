@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from pcn_cli.models.describe import describe_source, sketch_model
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 from pcn_cli.stages.bench_works import CLASSES, FORWARD, list_works
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source

@@ -17,8 +17,7 @@ from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.drawing import draw_ground
 from pcn_cli.data.load.open_image import decode_photo
 from pcn_cli.data.load.preprocessing import preprocess
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.inference.hiding import Hiding, hide_batch
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.device import has_native_bf16

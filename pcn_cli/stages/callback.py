@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 
 logger = logging.getLogger(__name__)
 

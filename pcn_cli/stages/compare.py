@@ -11,7 +11,7 @@ from pcn_cli.data.split import read_split
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
 from pcn_cli.metrics.inputs import Answers, collect_answers
-from pcn_cli.records.comparison import Comparison, Flip
+from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record

@@ -23,7 +23,7 @@ from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.models.describe import check_available
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.curves import Curves
+from pcn_cli.records.evaluation import Curves
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow

@@ -11,9 +11,8 @@ from pcn_cli.metrics.photo_findings import photo_findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.codec import to_plain
-from pcn_cli.records.health import Health
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import Scan
+from pcn_cli.records.photos import Health, Scan
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.photos.leaks import LeakCheck, check_leaks, refuse_leaks
 from pcn_cli.stages.photos.scan import as_plain, check, inspect

@@ -11,7 +11,7 @@ from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.data.split import read_split
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.codec import from_plain
-from pcn_cli.records.curves import Curves
+from pcn_cli.records.evaluation import Curves
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import PARTS, Part, Photo, SplitRow, Unreadable

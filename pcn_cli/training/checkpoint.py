@@ -23,7 +23,7 @@ from pcn_cli.errors import DivergedError, ResourceError, RunError
 from pcn_cli.files.atomic import explain_os_error, sync_folder, write_bytes, write_json, write_text
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.random_stream import RandomState
 

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from pcn_cli.errors import RunError
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 
 
 @dataclass(frozen=True, kw_only=True)

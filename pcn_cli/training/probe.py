@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from pcn_cli.errors import DataError
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.fit import OnStep, fit
 from pcn_cli.training.fit_config import FitConfig, FitResult, Validation

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
-from pcn_cli.records.boxes import Box
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
+from pcn_cli.records.photos import Box
 
 CELLS = PatchGrid(stride=16, offset=8)
 WHOLE = Placement(width=128, height=64, input_width=64, input_height=32, box=(0, 0, 128, 64))

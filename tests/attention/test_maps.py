@@ -10,9 +10,8 @@ from pcn_cli.attention.maps import (
     lift_strength,
     look_maps,
 )
-from pcn_cli.records.model import PatchGrid
+from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import AttentionNumbers
-from pcn_cli.records.preprocessing import Placement
 
 # An input of 64 × 32 pixels that is the whole of a 640 × 320 picture: ten pixels of the picture to one of the input.
 PLACED = Placement(width=640, height=320, input_width=64, input_height=32, box=(0, 0, 640, 320))

@@ -4,8 +4,7 @@ from PIL import Image
 
 from pcn_cli.attention.overlay import FULL_EVIDENCE, LOOKS, Look, draw_evidence, draw_overlay
 from pcn_cli.attention.palettes import _STEPS, Palette, color_of, signed_color_of
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 
 WHOLE = Placement(width=448, height=336, input_width=224, input_height=224, box=(0, 0, 448, 336))
 CROPPED = Placement(width=448, height=336, input_width=224, input_height=224, box=(77, 21, 371, 315))

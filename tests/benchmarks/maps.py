@@ -31,10 +31,9 @@ from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.measured import proportion
 from pcn_cli.metrics.pointing import covered_share, hits_box
 from pcn_cli.metrics.trust import mean_with_interval
-from pcn_cli.records.boxes import Box
 from pcn_cli.records.metrics import Metric
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
+from pcn_cli.records.photos import Box
 from pcn_cli.runs.store.boxes import read_boxes
 from pcn_cli.runs.store.trust import read_trust
 from pcn_cli.stages.bench_works import explain

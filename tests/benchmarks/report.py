@@ -24,8 +24,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
 from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.records.model import Placement
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
-from pcn_cli.records.preprocessing import Placement
 from pcn_cli.report.content import Hidden, LookMap, ReportContent
 from pcn_cli.report.write import write_report
 

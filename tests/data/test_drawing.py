@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pcn_cli.data.drawing import draw_pairs, draw_photos
-from pcn_cli.records.boxes import Box
+from pcn_cli.records.photos import Box
 
 KINDS = ["cross", "leaf", "ring", "star"]
 COUNTS = {"train": 2, "val": 0, "test": 1}

@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from pcn_cli.metrics.cross_validation import measure_folds
 from pcn_cli.metrics.intervals import wilson
-from pcn_cli.records.folds import FoldAnswer
+from pcn_cli.records.predictions import FoldAnswer
 
 CLASSES = ("ash", "elm", "oak")
 

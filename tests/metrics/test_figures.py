@@ -9,7 +9,7 @@ from PIL import Image
 from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
 from pcn_cli.metrics.lettering import MISSING, show_name
 from pcn_cli.records.metrics import ClassRow
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 
 HOSTILE = (
     "$x^2$",

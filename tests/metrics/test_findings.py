@@ -4,7 +4,7 @@ from pcn_cli.metrics.findings import CHECKS, Facts, findings
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.records.photos import Unreadable
-from pcn_cli.records.suspects import Suspect
+from pcn_cli.records.predictions import Suspect
 
 
 def metric(value: float, low: float | None = None, high: float | None = None) -> Metric:

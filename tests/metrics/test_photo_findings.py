@@ -1,8 +1,7 @@
 from typing import Any
 
 from pcn_cli.metrics.photo_findings import PHOTO_CHECKS, PhotoFacts, photo_findings
-from pcn_cli.records.health import Health, Spread
-from pcn_cli.records.photos import Tie
+from pcn_cli.records.photos import Health, Spread, Tie
 
 
 def tie(**changed: Any) -> Tie:

@@ -4,7 +4,7 @@ import pytest
 
 from pcn_cli.metrics.intervals import wilson
 from pcn_cli.metrics.pointing import covered_share, play_pointing_game
-from pcn_cli.records.boxes import Box
+from pcn_cli.records.photos import Box
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 
 NUMBERS = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 0.0))

@@ -9,9 +9,8 @@ from pcn_cli.metrics.calibration import temper
 from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.curves import Curves
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.evaluation import Curves
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
 CLASSES = ("daisy", "roses", "tulips")
 CONFIG = ModelConfig(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pcn_cli.metrics import trust
-from pcn_cli.records.trust import Trust
+from pcn_cli.records.evaluation import Trust
 
 RNG = np.random.default_rng(0)
 

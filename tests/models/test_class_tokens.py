@@ -9,8 +9,7 @@ from torch import nn
 from pcn_cli.errors import ModelError
 from pcn_cli.models.class_tokens import change_pooling, pooling_of
 from pcn_cli.models.folder import load_model_folder, make_model, save_model_folder
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
 CLASSES = ("cross", "leaf", "ring")
 NETWORKS = {

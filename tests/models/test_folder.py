@@ -9,8 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.folder import load_model_folder, make_model, save_model_folder
-from pcn_cli.records.model import ModelConfig, PatchGrid
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, PatchGrid, Preprocessing
 
 CONFIGS = {
     "patchconvnet": ModelConfig(

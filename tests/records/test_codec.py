@@ -9,10 +9,9 @@ import pytest
 
 import pcn_cli.records
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Photo, Scan
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
-from pcn_cli.records.preprocessing import Preprocessing
 
 
 def all_records() -> list[type]:

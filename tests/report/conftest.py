@@ -11,15 +11,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
-from pcn_cli.records.curves import Bin, Curve, Curves
+from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import ModelConfig, Placement, Preprocessing
 from pcn_cli.records.photos import Photo, Tie, Unreadable
-from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
-from pcn_cli.records.preprocessing import Placement, Preprocessing
-from pcn_cli.records.suspects import Suspect
-from pcn_cli.records.training import EpochRow
-from pcn_cli.records.trust import Trust, TrustCheck
+from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction, Suspect
+from pcn_cli.records.run import EpochRow
 from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 

@@ -7,8 +7,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from pcn_cli.records.metrics import ClassRow, Metric
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.model_card import MOST_CLASSES, describe_for_hub, escape, fenced, without_folders, write_card
 from pcn_cli.report.pages.card import MEASURED

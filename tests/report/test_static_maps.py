@@ -7,8 +7,7 @@ import pytest
 
 import pcn_cli.report
 from pcn_cli.attention.geometry import map_to_photo, mass_threshold
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.report.details import placed_look
 from pcn_cli.report.lookmaps import as_text, decode_lift, encode_look
 

@@ -10,7 +10,7 @@ from pcn_cli.data.drawing import draw_photos
 from pcn_cli.errors import ModelError, ResourceError
 from pcn_cli.models.describe import describe_source, sketch_model
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 from pcn_cli.stages.bench import Bench, bench
 from pcn_cli.stages.bench_works import CLASSES, FORWARD, draw_jpeg, list_works
 from pcn_cli.stages.callback import Callback

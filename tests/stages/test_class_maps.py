@@ -12,7 +12,7 @@ from pcn_cli.data.drawing import draw_pairs, draw_photos
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.models.folder import load_model_folder
-from pcn_cli.records.boxes import Box
+from pcn_cli.records.photos import Box
 
 PAIRS = 30
 

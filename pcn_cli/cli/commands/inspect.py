@@ -13,8 +13,7 @@ from pcn_cli.cli.summary import show_findings
 
 # Only named in a signature: `pcn --help` need not pay for its dataclasses.
 if TYPE_CHECKING:
-    from pcn_cli.records.health import Health, Spread
-    from pcn_cli.records.photos import Scan
+    from pcn_cli.records.photos import Health, Scan, Spread
     from pcn_cli.stages.inspect import Inspection
 
 _MOST_LINES = 20

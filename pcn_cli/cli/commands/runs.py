@@ -12,7 +12,7 @@ from pcn_cli.files.atomic import csv_line
 
 # Only named in signatures: `pcn --help` need not pay for its dataclasses.
 if TYPE_CHECKING:
-    from pcn_cli.records.comparison import Comparison, Difference
+    from pcn_cli.records.evaluation import Comparison, Difference
 
 _MOST_FLIPS = 20
 

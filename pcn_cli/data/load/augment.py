@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcn_cli.data.load.preprocessing import FILTERS, normalise, pad_size, preprocess
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 # Loader workers are the parallelism; OpenCV's own threads would also not survive a fork.
 cv2.setNumThreads(0)

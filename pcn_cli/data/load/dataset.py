@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler, default_collate
 
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
 from pcn_cli.data.load.preprocessing import preprocess
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
 

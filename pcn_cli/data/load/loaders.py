@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from pcn_cli.data.load.dataset import BatchOrder, LoadedPhoto, PhotoDataset, Varied, end_workers, stack_photos
 from pcn_cli.errors import DataError, ResourceError
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 
 class Batch(NamedTuple):

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.data.similar.duplicates import find_duplicates
-from pcn_cli.records.health import Health, Spread
-from pcn_cli.records.photos import Photo, Scan
+from pcn_cli.records.photos import Health, Photo, Scan, Spread
 
 Fit = Literal["crop", "pad", "squash"]
 

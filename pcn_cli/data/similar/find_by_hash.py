@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pcn_cli.data.scan.walk import walk_folder
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.records.replay import ReplayPhoto
+from pcn_cli.records.model import ReplayPhoto
 
 
 def find_by_hash(root: Path, photos: Iterable[ReplayPhoto]) -> dict[str, str]:

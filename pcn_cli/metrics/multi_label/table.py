@@ -18,7 +18,7 @@ from pcn_cli.metrics.multi_label.answers import Floats, MultiAnswers, Truths, co
 from pcn_cli.metrics.multi_label.calibration import temper
 from pcn_cli.metrics.promises import describe_temperature
 from pcn_cli.metrics.ranking import precision_recall_points, roc_points
-from pcn_cli.records.curves import Curves
+from pcn_cli.records.evaluation import Curves
 from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.model import ModelConfig
 

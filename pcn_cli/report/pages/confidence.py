@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import floor
 
 from pcn_cli.records.calibration import ConformalLevel
-from pcn_cli.records.curves import Bin, Curve
+from pcn_cli.records.evaluation import Bin, Curve
 from pcn_cli.records.metrics import Metric
 from pcn_cli.report.pages.page import Page
 from pcn_cli.report.view_model import Draft

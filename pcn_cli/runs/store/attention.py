@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pcn_cli.files.atomic import write_with
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import read_csv, write_csv
-from pcn_cli.records.boxes import Box
+from pcn_cli.records.photos import Box
 
 _COLUMNS = ", ".join(Box.names())
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pcn_cli.files.atomic import read_csv, write_csv
-from pcn_cli.records.folds import FoldAnswer
+from pcn_cli.records.predictions import FoldAnswer
 from pcn_cli.runs.rundir import RunDir
 
 _FIXED = ("file", "label", "fold", "predicted")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pcn_cli.files.atomic import read_csv, write_csv
-from pcn_cli.records.suspects import Suspect
+from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 
 

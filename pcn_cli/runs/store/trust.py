@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pcn_cli.files.atomic import write_json
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.trust import Trust
+from pcn_cli.records.evaluation import Trust
 
 
 def write_trust(path: Path, trust: Trust) -> None:

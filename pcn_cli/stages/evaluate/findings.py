@@ -9,10 +9,10 @@ from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow, Unreadable
-from pcn_cli.records.trust import Trust
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store.candidates import read_candidates
 from pcn_cli.runs.store.suspects import read_suspects

@@ -19,9 +19,9 @@ from pcn_cli.attention.randomise import randomised
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics import trust
 from pcn_cli.metrics.pointing import covered_share, hits_box
-from pcn_cli.records.boxes import Box
+from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.trust import Trust, TrustCheck
+from pcn_cli.records.photos import Box
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.score import Scored

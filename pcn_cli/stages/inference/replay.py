@@ -17,9 +17,8 @@ from pcn_cli.files.atomic import write_json
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.models.folder import WEIGHTS, load_model_folder
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import ModelConfig, Replay, ReplayPhoto
 from pcn_cli.records.photos import SplitRow
-from pcn_cli.records.replay import Replay, ReplayPhoto
 from pcn_cli.stages.inference.score import score_photos
 
 REPLAY = "replay.json"

@@ -15,9 +15,8 @@ from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.records.labels import join_labels
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import ModelConfig, Placement
 from pcn_cli.records.predictions import Prediction
-from pcn_cli.records.preprocessing import Placement
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities

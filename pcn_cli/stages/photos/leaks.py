@@ -8,9 +8,8 @@ from typing import Any
 from pcn_cli.data.similar.leaks import find_conflicts, find_leaks
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
-from pcn_cli.records.health import Health
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import SplitRow, Tie
+from pcn_cli.records.photos import Health, SplitRow, Tie
 from pcn_cli.runs.rundir import RunDir
 
 FAIL_ON = ("leak",)

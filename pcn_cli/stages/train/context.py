@@ -18,9 +18,8 @@ from pcn_cli.metrics.multi_label.answers import as_truths
 from pcn_cli.metrics.multi_label.answers import collect_answers as collect_multi_answers
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.metrics import Candidate
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow
-from pcn_cli.records.preprocessing import Preprocessing
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher

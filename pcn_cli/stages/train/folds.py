@@ -13,8 +13,8 @@ from torch import nn
 
 from pcn_cli.data.split import number_units
 from pcn_cli.errors import DataError
-from pcn_cli.records.folds import FoldAnswer
 from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.predictions import FoldAnswer
 from pcn_cli.stages.callback import Callback
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.folds import Fold, answer_folds, divide_folds, most_folds, set_aside

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pcn_cli.files.atomic import read_csv, write_csv
-from pcn_cli.records.training import EpochRow
+from pcn_cli.records.run import EpochRow
 from pcn_cli.stages.callback import Callback
 
 _KINDS: dict[str, Callable[[str], Any]] = get_type_hints(EpochRow)

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from pcn_cli.metrics.suspects import find_doubts
 from pcn_cli.records.photos import SplitRow
-from pcn_cli.records.predictions import Prediction
-from pcn_cli.records.suspects import Suspect
+from pcn_cli.records.predictions import Prediction, Suspect
 from pcn_cli.training.folds import Fold, answer_folds, count_learned, divide_folds, most_folds
 from pcn_cli.training.probe import regress
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pcn_cli.data.load.augment import SMALLEST_CUT, Augmentation, draw_box
 from pcn_cli.data.load.preprocessing import preprocess
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 LEVELS = ("light", "medium", "strong")
 FITS = ("crop", "pad", "squash")

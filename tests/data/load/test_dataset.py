@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from pcn_cli.data.load.dataset import BatchOrder, LoadedPhoto, PhotoDataset, stack_photos
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 
 def test_every_photo_comes_once_in_an_epoch_and_carries_its_number():

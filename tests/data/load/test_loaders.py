@@ -11,7 +11,7 @@ from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.errors import DataError, ResourceError
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 PREPROCESSING = Preprocessing(height=32, width=48)
 

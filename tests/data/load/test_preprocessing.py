@@ -8,7 +8,7 @@ from torchvision.transforms import InterpolationMode
 
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import normalise, place_input, preprocess
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import Preprocessing
 
 FITS = ("crop", "pad", "squash")
 

@@ -7,7 +7,7 @@ import pytest
 from pcn_cli.data.similar import find_by_hash as module
 from pcn_cli.data.similar.find_by_hash import find_by_hash
 from pcn_cli.errors import DataError
-from pcn_cli.records.replay import ReplayPhoto
+from pcn_cli.records.model import ReplayPhoto
 
 
 def photo(content: bytes, file: str) -> ReplayPhoto:

@@ -9,8 +9,7 @@ from pcn_cli.metrics import intervals
 from pcn_cli.metrics.multi_label.calibration import choose_thresholds
 from pcn_cli.metrics.multi_label.table import METRICS, gather_curves, macro_f1_value, measure, per_class
 from pcn_cli.records.calibration import ClassThreshold
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.preprocessing import Preprocessing
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
 KNOWN = (
     "mean_average_precision",

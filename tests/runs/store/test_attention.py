@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcn_cli.records.model import PatchGrid
-from pcn_cli.records.preprocessing import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.runs.store.attention import Looks, read_looks, write_looks
 
 HIDING = ("evidence", "evidence_classes", "deletion", "insertion")

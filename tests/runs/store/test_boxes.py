@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.errors import DataError
-from pcn_cli.records.boxes import Box
+from pcn_cli.records.photos import Box
 from pcn_cli.runs.store.boxes import read_boxes, write_boxes
 
 BOX = Box(file="=cat/a, b.jpg", label="cat", xmin=0, ymin=1, xmax=4, ymax=1, width=5, height=2)

@@ -1,0 +1,123 @@
+"""What an evaluation gives beside single numbers: curves, checks of the maps, the difference of two runs."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from pcn_cli.records.calibration import Calibration, ClassThreshold, ConformalLevel, Selection
+from pcn_cli.records.metrics import Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A line through (x, y); both have the same length."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """`photos` whose confidence is alike: how sure the model was on average, and how many it got right (a share)."""
+
+    confidence: float
+    accuracy: float
+    photos: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """What curves.json holds.
+
+    `roc` has the false positive rate in x and the true positive rate in y, `precision_recall` recall and precision,
+    both by class; `coverage` the share of photos answered and the accuracy on those, the surest first; `before` and
+    `after` are reliability bins without and with the temperature; the rest is what the model's config says of it.
+    Where photos have several labels there is no coverage, and a bin holds decisions: one photo and one class.
+    """
+
+    coverage: Curve | None = None
+    before: tuple[Bin, ...]
+    after: tuple[Bin, ...]
+    roc: dict[str, Curve] = field(default_factory=dict)
+    precision_recall: dict[str, Curve] = field(default_factory=dict)
+    temperature: float = 1.0
+    calibration: Calibration | None = None
+    selection: Selection | None = None
+    conformal: tuple[ConformalLevel, ...] = ()
+    thresholds: tuple[ClassThreshold, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustCheck:
+    """One check; `values` are in display order, the first is the one measured, the others stand beside it.
+
+    `key` names it for programs: uniform_attention, permuted_attention, order, parameter_randomisation, flip, pixels,
+    pointing or energy. `question` is what it asks, `verdict` the plain answer; `outcome` is "good" where the maps pass,
+    "bad" where they do not, and "open" where the numbers do not tell.
+    """
+
+    key: str
+    question: str
+    outcome: Literal["good", "bad", "open"]
+    verdict: str
+    values: dict[str, Metric]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """All checks that were made, in display order; those on a sample used `sample` photos drawn from `seed`."""
+
+    sample: int
+    seed: int
+    checks: tuple[TrustCheck, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One number of both runs on the photos they share, and the second less the first with its interval."""
+
+    key: str
+    title: str
+    first: float
+    second: float
+    difference: Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """A photo that the runs answer differently; `right` is which of them has the label, "" where neither has."""
+
+    file: str
+    label: str
+    first: str
+    second: str
+    right: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two runs on the `photos` test photos that both have; `first` and `second` are the runs' folders.
+
+    `only_first` and `only_second` count test photos of one run that the other did not measure; `first_right` and
+    `second_right` photos that this run alone has right, `p_value` is McNemar's for these two being equally likely.
+    """
+
+    first: str
+    second: str
+    photos: int
+    only_first: int
+    only_second: int
+    differences: tuple[Difference, ...]
+    first_right: int
+    second_right: int
+    p_value: float
+    verdict: str
+    flips: tuple[Flip, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """The comparison as JSON."""
+        return asdict(self)
+
+    def table(self) -> list[tuple[str, ...]]:
+        """The flips with a header, for CSV."""
+        names = tuple(field.name for field in fields(Flip))
+        return [names, *(tuple(getattr(flip, name) for name in names) for flip in self.flips)]
