@@ -17,9 +17,8 @@ from typer.testing import CliRunner
 from pcn_cli import errors
 from pcn_cli.cli.app import app
 from pcn_cli.models.zoo import CARDS
-from pcn_cli.recipe.choose import NEVER_CHOSEN
-from pcn_cli.recipe.schema import Recipe, Section
-from pcn_cli.recipe.shelf import list_recipes
+from pcn_cli.recipe.load import list_recipes
+from pcn_cli.recipe.schema import OPTIONS, Option
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 _BLOCK = re.compile(r"<!-- made: (?P<name>\S+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -67,20 +66,14 @@ def cards() -> str:
 def recipe_fields() -> str:
     """A row per field of the recipe."""
     rows = ["| field | default | meaning |", "|---|---|---|"]
-    for name, field in Recipe.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
-            rows += [_field_row(f"{name}.{key}", one) for key, one in section.model_fields.items()]
-        else:
-            rows.append(_field_row(name, field))
-    return "\n".join(rows)
+    return "\n".join(rows + [_field_row(option) for option in OPTIONS.values()])
 
 
-def _field_row(key: str, field: object) -> str:
-    default = f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-    if field.default is None:
-        default = "none" if key in NEVER_CHOSEN else "chosen"
-    return f"| `{key}` | {default} | {field.description} |"
+def _field_row(option: Option) -> str:
+    default = f"`{str(option.default).lower() if isinstance(option.default, bool) else option.default}`"
+    if option.default is None:
+        default = "none" if option.chosen == "never" else "chosen"
+    return f"| `{option.key}` | {default} | {option.sentence} |"
 
 
 def recipes() -> str:

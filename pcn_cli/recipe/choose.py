@@ -1,7 +1,7 @@
 """What the recipe leaves open, chosen from facts about the photos, the machine and the model; one sentence for each.
 
 Pure functions: the same recipe and facts give the same choices. A value of the user always stands; one
-that could not be noticed in the chosen mode is refused (`effects.py`). Choices without a meaning in that mode (such as
+that could not be noticed in the chosen mode is refused (`validate.py`). Choices without a meaning in that mode (such as
 epochs of a probe) stay None, so that the recipe written into a run can be used again.
 """
 
@@ -9,12 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pcn_cli.recipe.duration import parse_duration as parse_duration
-from pcn_cli.recipe.fields import read_value, with_values
 from pcn_cli.recipe.load import LoadedRecipe
-from pcn_cli.recipe.schema import Fit, Level, Recipe
-from pcn_cli.recipe.validate import ONLY_TUNING, refuse, without_effect
-from pcn_cli.records.model import Pooling
+from pcn_cli.recipe.schema import OPTIONS, Level, Recipe, parse_duration
+from pcn_cli.recipe.validate import refuse, without_effect
+from pcn_cli.records.model import Fit, Pooling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class Facts:
         return _is_accelerator(self.device)
 
 
-class _Plan(NamedTuple):
+class _Schedule(NamedTuple):
     """Starting values for up to `photos` to train on; `lr` is the head's at batch 64."""
 
     photos: float
@@ -58,26 +56,14 @@ class _Plan(NamedTuple):
     mixup: float
 
 
-PLANS = (
-    _Plan(199, 60, 1e-3, "light", 0.0),
-    _Plan(1_999, 40, 3e-4, "light", 0.0),
-    _Plan(19_999, 20, 3e-4, "medium", 0.0),
-    _Plan(99_999, 12, 5e-4, "strong", 0.1),
-    _Plan(float("inf"), 10, 5e-4, "strong", 0.1),
+SCHEDULES = (
+    _Schedule(199, 60, 1e-3, "light", 0.0),
+    _Schedule(1_999, 40, 3e-4, "light", 0.0),
+    _Schedule(19_999, 20, 3e-4, "medium", 0.0),
+    _Schedule(99_999, 12, 5e-4, "strong", 0.1),
+    _Schedule(float("inf"), 10, 5e-4, "strong", 0.1),
 )
 
-# Left open unless somebody wishes for them.
-NEVER_CHOSEN = (
-    "data.labels",
-    "split.group_by",
-    "train.teacher",
-    "train.teacher_size",
-    "train.time",
-    "evaluate.boxes",
-    "evaluate.folds",
-    "evaluate.target_accuracy",
-    "report.title",
-)
 IMBALANCE = 3  # largest class over smallest from which on rare classes are minded
 
 _FLOAT32_TO_BFLOAT16 = 0.58  # saved activations, measured on S60: 80 of 138 MB
@@ -159,8 +145,8 @@ class _Choices:
 
     def add(self, key: str, value: Any, reason: str) -> None:  # noqa: ANN401 - fields have many types
         """Set `key` where the user left it open."""
-        if read_value(self.recipe, key) is None:
-            self.recipe = with_values(self.recipe, {key: value})
+        if self.recipe.value(key) is None:
+            self.recipe = self.recipe.replace({key: value})
             self.reasons[key] = reason
 
 
@@ -182,7 +168,7 @@ def _choose_machine(choices: _Choices, facts: Facts) -> None:
 
 
 def _choose_tune(choices: _Choices, facts: Facts) -> None:
-    few = facts.train_photos <= PLANS[0].photos
+    few = facts.train_photos <= SCHEDULES[0].photos
     photos = f"{facts.train_photos:,} photos to train on"
     if not facts.accelerated and choices.recipe.train.time is None:
         reason = "no accelerator: the probe is about 75 times sooner; --tune all tunes everything"
@@ -219,8 +205,8 @@ def _choose_probe(choices: _Choices, facts: Facts) -> None:
     choices.add("train.mixup", 0.0, _NOT_IN_PROBE)
     choices.add("train.cutmix", 0.0, _NOT_IN_PROBE)
     choices.add("augment.level", "none", _NOT_IN_PROBE)
-    for key, neutral in ONLY_TUNING.items():
-        if neutral is None and key not in NEVER_CHOSEN:
+    for key, option in OPTIONS.items():
+        if "tuning" in option.needs and option.neutral is None and option.chosen != "never":
             choices.add(key, None, _NOT_IN_PROBE)
 
 
@@ -228,16 +214,16 @@ _NOT_IN_PROBE = "not used: the probe computes every photo's tokens once"
 
 
 def _choose_tuning(choices: _Choices, facts: Facts) -> None:
-    plan = next(plan for plan in PLANS if facts.train_photos <= plan.photos)
+    schedule = next(one for one in SCHEDULES if facts.train_photos <= one.photos)
     photos = f"{facts.train_photos:,} photos to train on"
-    choices.add("train.epochs", *_epochs(choices.recipe, facts, plan))
-    choices.add("train.lr", plan.lr, photos)
+    choices.add("train.epochs", *_epochs(choices.recipe, facts, schedule))
+    choices.add("train.lr", schedule.lr, photos)
     taught = choices.recipe.train.teacher is not None
     choices.add(
-        "train.mixup", 0.0 if taught else plan.mixup, "the teacher answers no mixed photos" if taught else photos
+        "train.mixup", 0.0 if taught else schedule.mixup, "the teacher answers no mixed photos" if taught else photos
     )
     choices.add("train.cutmix", 0.0, "photos stay whole; 1 mixes two of them")
-    choices.add("augment.level", plan.level, photos)
+    choices.add("augment.level", schedule.level, photos)
     choices.add(
         "train.patience", max(5, round((choices.recipe.train.epochs or 1) / 4)), "a quarter of the epochs, at least 5"
     )
@@ -255,14 +241,14 @@ def _batch_size(photos: int, *, most: int) -> int:
     return max((size for size in (8, 16, 32, 64) if size <= most and size * 8 <= photos), default=8)
 
 
-def _epochs(recipe: Recipe, facts: Facts, plan: _Plan) -> tuple[int, str]:
-    """The epochs of the plan, or as many as end within the time limit."""
+def _epochs(recipe: Recipe, facts: Facts, schedule: _Schedule) -> tuple[int, str]:
+    """The epochs of the schedule, or as many as end within the time limit."""
     photos = f"{facts.train_photos:,} photos to train on"
     if recipe.train.time is None or not facts.seconds_per_photo:
-        return plan.epochs, photos
+        return schedule.epochs, photos
     fitting = int(0.85 * parse_duration(recipe.train.time) / (facts.train_photos * facts.seconds_per_photo))
-    if fitting >= plan.epochs:
-        return plan.epochs, photos
+    if fitting >= schedule.epochs:
+        return schedule.epochs, photos
     return max(1, fitting), f"what fits in {recipe.train.time} at {facts.seconds_per_photo:.2g} s per photo"
 
 

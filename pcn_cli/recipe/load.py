@@ -10,16 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-from pydantic import ValidationError
-
+import pcn_cli
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.fields import RecipeField, read_value, recipe_fields, recipe_sections, with_values
-from pcn_cli.recipe.plain_yaml import PlainYamlError, read_plain_yaml
-from pcn_cli.recipe.schema import Recipe
-from pcn_cli.recipe.shelf import find_recipe
-
-MACHINE_CHOICES = frozenset({"train.device", "train.workers"})  # what another machine should choose again
+from pcn_cli.recipe.arguments import fit_value
+from pcn_cli.recipe.recipe_yaml import PlainYamlError, read_plain_yaml
+from pcn_cli.recipe.schema import OPTIONS, SECTIONS, Option, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +40,7 @@ class _Setting(NamedTuple):
 
 
 def load_recipe(
-    name_or_path: str | None, *, settings: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+    name_or_path: str | Path | None, *, settings: Sequence[str] = (), flags: Mapping[str, Any] | None = None
 ) -> LoadedRecipe:
     """The recipe with all wishes applied, the later ones winning: file, then `settings`, then `flags`.
 
@@ -58,55 +53,73 @@ def load_recipe(
         RecipeError: the file is missing or no YAML, a key is unknown or a value does not fit; all in one message.
     """
     problems: list[str] = []
-    wishes = [*_from_file(name_or_path, problems), *_from_settings(settings, problems), *_from_flags(flags or {})]
-    known, values, origins = recipe_fields(), {}, {}
-    for origin, key, written, in_file in wishes:
-        if key not in known:
-            problems.append(f"{origin}: {_unknown_key(key, known)}")
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    from_file = [] if name_or_path is None else _from_file(str(name_or_path), problems)
+    for origin, key, written, in_file in [*from_file, *_from_settings(settings, problems), *_from_flags(flags or {})]:
+        if key not in OPTIONS:
+            problems.append(f"{origin}: {_unknown_key(key)}")
             continue
         try:
-            values[key] = _checked(known[key], written)
-        except ValidationError as error:
-            problems.append(f"{origin}: {_explain(error, written)}")
+            values[key] = _fit(OPTIONS[key], written)
+        except ValueError as error:
+            problems.append(f"{origin}: {error}")
             continue
-        if in_file and values[key] == known[key].default:
+        if in_file and values[key] == OPTIONS[key].default:
             continue  # a run's full recipe repeats every default; that is no wish
         origins[key] = origin
     if problems:
         raise RecipeError("\n".join(problems), "see every key with `pcn recipes show default`")
-    return LoadedRecipe(recipe=with_values(Recipe(), values), origins=origins)
+    return LoadedRecipe(recipe=Recipe().replace(values), origins=origins)
 
 
-def dump_recipe(
-    recipe: Recipe, reasons: Mapping[str, str], *, machine_choices: frozenset[str] = MACHINE_CHOICES
-) -> str:
-    """The whole recipe as YAML that `load_recipe` reads back; each reason stands behind its value.
+def _fit(option: Option, written: Any) -> Any:  # noqa: ANN401 - fields have many types
+    if option.auto and written == "auto":
+        return None
+    value = fit_value(option.type, written)
+    if option.check is not None and value is not None:
+        option.check(value)
+    return value
 
-    Args:
-        recipe: what is wanted.
-        reasons: dotted key → one sentence, for the values that were chosen automatically.
-        machine_choices: keys that stay open (null) where they have a reason, their value only named beside it: another
-            machine chooses them again.
+
+@dataclass(frozen=True, kw_only=True)
+class ShippedRecipe:
+    """A recipe that comes with the package: one YAML file, its first comment line saying for whom it is."""
+
+    name: str
+    description: str
+    path: Path
+
+
+def list_recipes() -> tuple[ShippedRecipe, ...]:
+    """Every shipped recipe: the default first, then by name."""
+    package = Path(pcn_cli.__file__).parent
+    inside = package / "recipes"  # of the installed package; beside it in a source checkout
+    folder = inside if inside.is_dir() else package.parent / "recipes"
+    paths = sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "default", path.stem))
+    return tuple(ShippedRecipe(name=path.stem, description=_first_comment(path), path=path) for path in paths)
+
+
+def find_recipe(name: str) -> ShippedRecipe:
+    """The shipped recipe called `name`.
+
+    Raises:
+        RecipeError: there is none; the message names the nearest one, or all.
     """
-    lines: list[str] = []
-    section = ""
-    for key, known in recipe_fields().items():
-        name = key.partition(".")[0] if "." in key else ""
-        if name != section:
-            section = name
-            lines += ["", f"{section}:"]
-        reason, value = reasons.get(key, ""), read_value(recipe, key)
-        if reason and key in machine_choices and value is not None:
-            reason, value = f"{value} here: {reason}", None
-        reason = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
-        line = f"{'  ' if section else ''}{known.name}: {_yaml_scalar(value)}"
-        lines.append(f"{line}  # {reason}" if reason else line)
-    return "\n".join(lines) + "\n"
+    recipes = {one.name: one for one in list_recipes()}
+    if name in recipes:
+        return recipes[name]
+    near = get_close_matches(name, recipes, n=1)
+    rest = f"did you mean {near[0]}?" if near else f"there are {', '.join(recipes)}"
+    raise RecipeError(f"no recipe is called {name}: {rest}", "list them with `pcn recipes list`, or name a .yaml file")
 
 
-def _from_file(name_or_path: str | None, problems: list[str]) -> list[_Setting]:
-    if name_or_path is None:
-        return []
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _from_file(name_or_path: str, problems: list[str]) -> list[_Setting]:
     path, shown = _recipe_path(name_or_path)
     try:
         content = read_plain_yaml(path.read_text(encoding="utf-8"))
@@ -117,9 +130,9 @@ def _from_file(name_or_path: str | None, problems: list[str]) -> list[_Setting]:
         ) from error
     except (PlainYamlError, UnicodeDecodeError) as error:
         raise RecipeError(f"{shown}: {error}", "a recipe is YAML: sections with `key: value` lines in them") from error
-    sections, found = recipe_sections(), []
+    found = []
     for name, value in content.items():
-        if name not in sections:
+        if name not in SECTIONS:
             found.append(_Setting(f"{shown}: {name}", name, value, in_file=True))
         elif isinstance(value, dict):
             keys = {f"{name}.{key}": inner for key, inner in value.items()}
@@ -151,56 +164,15 @@ def _from_settings(settings: Sequence[str], problems: list[str]) -> list[_Settin
 
 def _from_flags(flags: Mapping[str, Any]) -> list[_Setting]:
     return [
-        _Setting(f"{flag_name(key)} {value}", key, str(value) if isinstance(value, Path) else value)
+        _Setting(f"{OPTIONS[key].flag_name} {value}", key, str(value) if isinstance(value, Path) else value)
         for key, value in flags.items()
         if value is not None
     ]
 
 
-def flag_name(key: str) -> str:
-    """The flag on the command line that sets a dotted key, for the keys that have one."""
-    return "--model" if key == "model.name" else f"--{key.rpartition('.')[2].replace('_', '-')}"
-
-
-def _checked(known: RecipeField, written: Any) -> Any:  # noqa: ANN401 - fields have many types
-    """`written` as the type of its field; the other fields of the section have defaults and pass."""
-    if isinstance(written, bool) and not isinstance(known.default, bool):
-        written = str(written).lower()  # pydantic would take True for 1
-    return getattr(known.section.model_validate({known.name: written}), known.name)
-
-
-def _explain(error: ValidationError, written: Any) -> str:  # noqa: ANN401 - whatever was written
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    message = _PLAIN_WORDS.get(first["type"]) or first["msg"].replace("Input should", "should")
-    return f"{message}, found {written!r}"
-
-
-_PLAIN_WORDS = {
-    "float_parsing": "should be a number",
-    "float_type": "should be a number",
-    "int_parsing": "should be a whole number",
-    "int_from_float": "should be a whole number",
-    "int_type": "should be a whole number",
-    "bool_parsing": "should be true or false",
-    "bool_type": "should be true or false",
-    "string_type": "should be text",
-}
-
-
-def _unknown_key(key: str, known: Mapping[str, RecipeField]) -> str:
+def _unknown_key(key: str) -> str:
     """What to say of a key that does not exist: the nearest one, by its whole name or by its last part."""
-    near = get_close_matches(key, known, n=1, cutoff=0.75)
-    last_parts = {
-        candidate.rpartition(".")[2]: candidate for candidate in reversed([*known])
-    }  # the first of a name wins
+    near = get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
+    last_parts = {option.name: option.key for option in reversed(OPTIONS.values())}  # the first of a name wins
     near = near or [last_parts[part] for part in get_close_matches(key.rpartition(".")[2], last_parts, n=1)]
     return "unknown key" + (f"; the nearest known one is {near[0]}" if near else "")
-
-
-def _yaml_scalar(value: Any) -> str:  # noqa: ANN401 - fields have many types
-    if value is None:
-        return "null"
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
-    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,165 +1,301 @@
-"""The recipe: one field is one line and one sentence; the sentence is what `pcn recipes show` and the README print.
+"""The one definition of every option: its type, choices, default, sentence, where it counts, and the flag it has.
 
-A field that is None is chosen automatically (`recipe/choose.py`), and the run keeps the choice with its reason.
+The recipe's fields, the flags of `pcn finetune`, the arguments of `pcn_cli.finetune`, `pcn recipes show` and the
+refusals are made from here. A field that is None is chosen automatically (`recipe/choose.py`), and the run keeps the
+choice with its reason. The command line imports this file at its start, so it
+names no pydantic; `recipe/arguments.py` asks it for the checks.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import reduce
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from annotated_types import Ge, Gt, Le, Lt
 
-from pcn_cli.recipe.duration import parse_duration
-from pcn_cli.records.model import Pooling
+from pcn_cli.records.model import Fit, Pooling
 
-
-def _checked_duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-def _auto_is_open(value: Any) -> Any:  # noqa: ANN401 - whatever was written
-    return None if value == "auto" else value
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Ratio = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
-Folds = Annotated[int, Field(ge=2, le=20)]
-PartShare = Annotated[float, Field(gt=0, lt=0.5)]
-Side = Annotated[int, Field(ge=32, le=2048)]
-ThumbnailSide = Annotated[int, Field(ge=64, le=1024)]
-Workers = Annotated[int, Field(ge=0, le=64)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Duration = Annotated[str, AfterValidator(_checked_duration)]
-Fit = Literal["crop", "pad", "squash"]
+Share = Annotated[float, Ge(0), Le(1)]
+Rate = Annotated[float, Ge(0), Lt(1)]
+NotNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Ratio = Annotated[float, Gt(0), Le(1)]
+Count = Annotated[int, Ge(1)]
+CountOrZero = Annotated[int, Ge(0)]
+Folds = Annotated[int, Ge(2), Le(20)]
+PartShare = Annotated[float, Gt(0), Lt(0.5)]
+Side = Annotated[int, Ge(32), Le(2048)]
+ThumbnailSide = Annotated[int, Ge(64), Le(1024)]
+Workers = Annotated[int, Ge(0), Le(64)]
+Seed = Annotated[int, Ge(0), Lt(2**32)]
+Checks = Annotated[int, Ge(0), Le(200)]
 Tune = Literal["probe", "pooling", "all"]
-Balance = Annotated[Literal["none", "loss", "sampler"] | None, BeforeValidator(_auto_is_open)]
+Balance = Literal["none", "loss", "sampler"]
 Monitor = Literal["log_loss", "macro_f1"]
 Precision = Literal["float32", "bfloat16"]
 Level = Literal["none", "light", "medium", "strong"]
-
 Look = Literal["spotlight", "heat", "contour"]
 
-
-def _field(default: Any, sentence: str) -> Any:  # noqa: ANN401 - stands where any field's default stands
-    return Field(default, description=sentence)
-
-
-class Section(BaseModel):
-    """A section of the recipe: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+# Of commands, not of a recipe.
+OverlayMap = Literal["look", "evidence"]
+FailOn = Literal["leak"]
 
 
-class DataSection(Section):
+def parse_duration(text: str) -> float:
+    """The seconds in a text such as 90s, 20m, 2h or 1h30m.
+
+    Raises:
+        ValueError: it is not such a text, or no time at all.
+    """
+    match = _DURATION.fullmatch(text.replace(" ", ""))
+    seconds = sum(float(n) * unit for n, unit in zip(match.groups("0"), (3600, 60, 1), strict=True)) if match else 0.0
+    if seconds <= 0:
+        raise ValueError(f"should be a length of time with its unit, such as 90s, 20m or 1h30m, found {text!r}")
+    return seconds
+
+
+# Own rather than pytimeparse's, which takes 12:30, 20 and -5m for lengths of time as well.
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.IGNORECASE)
+
+# What an option may need in order to be noticed.
+Need = Literal["tuning", "teacher", "one label"]
+TUNING: tuple[Need, ...] = ("tuning",)
+TEACHER: tuple[Need, ...] = ("tuning", "teacher")
+ONE_LABEL: tuple[Need, ...] = ("one label",)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One field of the recipe, such as train.lr.
+
+    `sentence` explains it. `flag` is its metavar on the command line, empty where the type says enough, None without
+    a flag. Without what it `needs`, only the value `neutral` is welcome. Where it is open, it is chosen "once", "anew"
+    on each machine, or "never". `auto` offers that word for an open choice; `check` raises a ValueError for what the
+    type cannot refuse.
+    """
+
+    key: str
+    type: Any
+    default: Any
+    sentence: str
+    flag: str | None = None
+    needs: tuple[Need, ...] = ()
+    neutral: Any = None
+    chosen: Literal["once", "anew", "never"] = "once"
+    auto: bool = False
+    check: Callable[[Any], object] | None = None
+
+    @property
+    def name(self) -> str:
+        """The key below its section."""
+        return self.key.rpartition(".")[2]
+
+    @property
+    def argument(self) -> str:
+        """What Python calls it, and the command line with dashes; `model.name` goes by its section."""
+        return self.key.partition(".")[0] if self.name == "name" else self.name
+
+    @property
+    def flag_name(self) -> str:
+        """The flag on the command line, for an option that has one."""
+        return f"--{self.argument.replace('_', '-')}"
+
+
+def option(default: T, sentence: str, **facts: Any) -> T:  # noqa: ANN401 - the fields of `Option`
+    """A field with its default, its sentence, and what else `Option` says of it."""
+    return field(default=default, metadata={"sentence": sentence, **facts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection:
     """Which photos, and how they become the network's input."""
 
-    labels: str | None = _field(
-        None, "A CSV with file,label[,split][,group], or labels for several; otherwise the folders name the classes."
+    labels: str | None = option(
+        None,
+        "A CSV with the columns file,label[,split][,group], or labels for several, as cat;dog; otherwise the folders"
+        " name the classes.",
+        flag="FILE",
+        chosen="never",
     )
-    fit: Fit | None = _field(None, "How a photo fits the square input; otherwise the model's own.")
-    size: Side | None = _field(None, "Side of the input in pixels; otherwise the model's own.")
-    crop_pct: Ratio | None = _field(None, "Share of the resized shorter side that `fit: crop` keeps.")
-    max_unreadable: Share = _field(0.05, "Share of unreadable files above which training is refused.")
+    fit: Fit | None = option(None, "How a photo fits the square input; otherwise the model's own.", flag="")
+    size: Side | None = option(None, "Side of the input in pixels; otherwise the model's own.", flag="N")
+    crop_pct: Ratio | None = option(None, "Share of the resized shorter side that `fit: crop` keeps.")
+    max_unreadable: Share = option(0.05, "Share of unreadable files above which training is refused.")
 
 
-class SplitSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class SplitSection:
     """Which photos train, which select, which are only ever measured."""
 
-    val: PartShare | None = _field(None, "Share of the photos for validation.")
-    test: PartShare | None = _field(None, "Share of the photos for the test.")
-    group_by: str | None = _field(
-        None, "Photos of one group stay in one part: a column of the table, or a pattern of names."
+    val: PartShare | None = option(None, "Share of the photos for validation.")
+    test: PartShare | None = option(None, "Share of the photos for the test.")
+    group_by: str | None = option(
+        None,
+        "What keeps photos in one part: a column of the labels, or a regular expression on file names (its first group,"
+        " or else all it matches).",
+        flag="REGEX|COLUMN",
+        chosen="never",
     )
 
 
-class ModelSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class ModelSection:
     """Which network."""
 
-    name: str = _field("s60", "A card, `timm:NAME`, `timm:local-dir:FOLDER`, a run or a model folder.")
-    pretrained: bool = _field(True, "Start from the model's weights; otherwise from random numbers.")
-    pooling: Pooling | None = _field(None, "One class token for all classes, or one token and one map per class.")
-    drop_path: Rate = _field(0.0, "Stochastic depth of the trunk while it is tuned.")
-    dropout: Rate = _field(0.0, "Dropout in the pooling block while training.")
+    name: str = option(
+        "s60",
+        "A card (see `pcn models list`), timm:NAME, timm:local-dir:FOLDER, an earlier run or a model folder.",
+        flag="",
+    )
+    pretrained: bool = option(True, "Start from the model's weights; otherwise from random numbers.")
+    pooling: Pooling | None = option(
+        None, "One class token for all classes, or one token and one map per class.", flag=""
+    )
+    drop_path: Rate = option(0.0, "Stochastic depth of the trunk while it is tuned.", needs=TUNING, neutral=0.0)
+    dropout: Rate = option(0.0, "Dropout in the pooling block while training.")
 
 
-class TrainSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class TrainSection:
     """How the network learns."""
 
-    tune: Tune | None = _field(None, "What learns: the pooling on cached tokens, with the norms, or everything.")
-    epochs: Count | None = _field(None, "Passes over the training photos when tuning.")
-    probe_epochs: CountOrZero = _field(40, "Passes over the cached tokens of the probe; 0: tune without a probe.")
-    lr: Positive | None = _field(None, "Learning rate of the head at batch 64; it is scaled by √(batch/64).")
-    probe_lr: Positive = _field(1e-3, "Learning rate of the probe at batch 64; it is scaled by √(batch/64).")
-    batch_size: Count | None = _field(None, "Photos per optimizer step.")
-    micro_batch: Count | None = _field(None, "Photos per forward pass; the gradients add up to batch_size.")
-    weight_decay: NotNegative = _field(0.05, "AdamW's weight decay; none on one-dimensional tensors and class tokens.")
-    clip_grad: Positive = _field(1.0, "Largest norm of the gradient.")
-    warmup: Share = _field(0.1, "Share of the steps in which the rate rises.")
-    trunk_ratio: Ratio = _field(0.03, "Rate of the stem over the rate of the head (layer decay from end to end).")
-    ema: bool = _field(True, "Average the weights over training; the average is what is evaluated.")
-    balance: Balance = _field(
-        None, "Uneven classes: weigh rare ones more in the loss, draw them more often (sampler), or none of it."
+    tune: Tune | None = option(
+        None, "What learns: the pooling on cached tokens, the norms as well, or everything.", flag=""
     )
-    label_smoothing: Rate = _field(0.1, "Label smoothing of the loss.")
-    mixup: NotNegative | None = _field(None, "Mixup alpha.")
-    cutmix: NotNegative | None = _field(None, "CutMix alpha; with class tokens it also mixes the probe's tokens.")
-    monitor: Monitor | None = _field(None, "The validation figure that picks the best epoch.")
-    patience: Count | None = _field(None, "Epochs without a better validation figure after which tuning stops.")
-    precision: Precision | None = _field(None, "Arithmetic of the forward pass while tuning.")
-    grad_checkpointing: bool = _field(False, "Save memory by computing activations twice.")
-    compile: bool = _field(False, "Compile the trunk once, so that each step of tuning is faster.")
-    teacher: str | None = _field(None, "A trained network, such as `timm:NAME`, whose answers are learned as well.")
-    teacher_weight: Positive = _field(1.0, "Weight of the teacher's loss beside that of the labels.")
-    teacher_size: Side | None = _field(None, "Side of the teacher's input in pixels; otherwise its own.")
-    time: Duration | None = _field(None, "Time limit for tuning, such as 20m or 2h; the schedule ends within it.")
-    device: str | None = _field(None, "cuda, cuda:1, mps or cpu.")
-    workers: Workers | None = _field(None, "Processes that load photos; 0 loads them in the main process.")
-    checkpoint_minutes: Positive = _field(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
-    keep_checkpoints: bool = _field(False, "Keep the checkpoints of a finished run.")
+    epochs: Count | None = option(None, "Passes over the training photos when tuning.", flag="N", needs=TUNING)
+    probe_epochs: CountOrZero = option(40, "Passes over the cached tokens of the probe; 0: tune without a probe.")
+    lr: Positive | None = option(
+        None, "Learning rate of the head at batch 64; it is scaled by √(batch/64).", flag="X", needs=TUNING
+    )
+    probe_lr: Positive = option(1e-3, "Learning rate of the probe at batch 64; it is scaled by √(batch/64).")
+    batch_size: Count | None = option(None, "Photos per optimizer step.", flag="N")
+    micro_batch: Count | None = option(
+        None, "Photos per forward pass; the gradients add up to batch_size.", needs=TUNING
+    )
+    weight_decay: NotNegative = option(0.05, "AdamW's weight decay; none on one-dimensional tensors and class tokens.")
+    clip_grad: Positive = option(1.0, "Largest norm of the gradient.")
+    warmup: Share = option(0.1, "Share of the steps in which the rate rises.")
+    trunk_ratio: Ratio = option(
+        0.03, "Rate of the stem over the rate of the head (layer decay from end to end).", needs=TUNING
+    )
+    ema: bool = option(True, "Average the weights over training; the average is what is evaluated.")
+    balance: Balance | None = option(
+        None,
+        "Uneven classes: weigh rare ones more in the loss, draw them more often (sampler), or none of it.",
+        flag="",
+        auto=True,
+        needs=ONE_LABEL,
+        neutral="none",
+    )
+    label_smoothing: Rate = option(0.1, "Label smoothing of the loss.")
+    mixup: NotNegative | None = option(None, "Mixup alpha.", needs=TUNING + ONE_LABEL, neutral=0.0)
+    cutmix: NotNegative | None = option(
+        None, "CutMix alpha; with class tokens it also mixes the probe's tokens.", needs=TUNING + ONE_LABEL, neutral=0.0
+    )
+    monitor: Monitor | None = option(None, "The validation figure that picks the best epoch.")
+    patience: Count | None = option(
+        None, "Epochs without a better validation figure after which tuning stops.", needs=TUNING
+    )
+    precision: Precision | None = option(None, "Arithmetic of the forward pass while tuning.", needs=TUNING)
+    grad_checkpointing: bool = option(False, "Save memory by computing activations twice.", needs=TUNING, neutral=False)
+    compile: bool = option(
+        False, "Compile the trunk once, so that each step of tuning is faster.", needs=TUNING, neutral=False
+    )
+    teacher: str | None = option(
+        None,
+        "A trained network, such as `timm:NAME`, whose answers are learned as well.",
+        needs=TUNING + ONE_LABEL,
+        chosen="never",
+    )
+    teacher_weight: Positive = option(1.0, "Weight of the teacher's loss beside that of the labels.", needs=TEACHER)
+    teacher_size: Side | None = option(
+        None, "Side of the teacher's input in pixels; otherwise its own.", needs=TEACHER, chosen="never"
+    )
+    time: str | None = option(
+        None,
+        "Time limit for tuning, such as 20m or 2h; the schedule ends within it.",
+        flag="20m",
+        needs=TUNING,
+        chosen="never",
+        check=parse_duration,
+    )
+    device: str | None = option(None, "cuda, cuda:1, mps or cpu; chosen when not given.", flag="DEVICE", chosen="anew")
+    workers: Workers | None = option(
+        None, "Processes that load photos; 0 loads them in the main process.", flag="N", chosen="anew"
+    )
+    checkpoint_minutes: Positive = option(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
+    keep_checkpoints: bool = option(False, "Keep the checkpoints of a finished run.", flag="")
 
 
-class AugmentSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class AugmentSection:
     """How training photos are varied."""
 
-    level: Level | None = _field(None, "light: crop, flip; medium: and colour, erasing; strong: and random operations.")
-    flip: bool = _field(True, "Mirror left and right, in the probe too; switch off when sides or digits matter.")
+    level: Level | None = option(
+        None,
+        "light: crop, flip; medium: and colour, erasing; strong: and random operations.",
+        needs=TUNING,
+        neutral="none",
+    )
+    flip: bool = option(True, "Mirror left and right, in the probe too; switch off when sides or digits matter.")
 
 
-class EvaluateSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSection:
     """What is measured."""
 
-    top_k: Count = _field(5, "Also measure top-k accuracy, where there are more classes than k.")
-    batch_size: Count = _field(32, "Photos per forward pass in evaluation and prediction.")
-    boxes: str | None = _field(None, "A CSV of boxes around the objects, which the maps are tested against.")
-    folds: Folds | None = _field(None, "Also cross-validate the probe with so many folds, 2 to 20.")
-    target_accuracy: Ratio | None = _field(None, "Wished share of right answers; less sure photos become `unknown`.")
+    top_k: Count = option(5, "Also measure top-k accuracy, where there are more classes than k.", needs=ONE_LABEL)
+    batch_size: Count = option(32, "Photos per forward pass in evaluation and prediction.")
+    boxes: str | None = option(
+        None,
+        "A CSV with file,label,xmin,ymin,xmax,ymax,width,height to test the maps against.",
+        flag="FILE",
+        chosen="never",
+    )
+    folds: Folds | None = option(
+        None,
+        "Also cross-validate the probe with so many folds, 2 to 20: every photo is answered once.",
+        flag="K",
+        needs=ONE_LABEL,
+        chosen="never",
+    )
+    target_accuracy: Ratio | None = option(
+        None,
+        "Wished share of right answers; less sure photos become `unknown`.",
+        flag="0.98",
+        needs=ONE_LABEL,
+        chosen="never",
+    )
 
 
-class ExplainSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class ExplainSection:
     """What is drawn."""
 
-    look: Look = _field("spotlight", "How overlays are drawn.")
-    checks: Annotated[int, Field(ge=0, le=200)] = _field(
-        100, "Test photos on which the maps are checked with further passes and random orders; 0: no such checks."
+    look: Look = option("spotlight", "How overlays are drawn.")
+    checks: Checks = option(
+        100,
+        "Test photos on which the maps are checked with further passes and random orders; 0: no such checks.",
+        needs=ONE_LABEL,
     )
-    overlays: Annotated[int, Field(ge=0)] = _field(500, "Most overlay pictures written into the run, uncertain first.")
+    overlays: CountOrZero = option(500, "Most overlay pictures written into the run, uncertain first.")
 
 
-class ReportSection(Section):
+@dataclass(frozen=True, kw_only=True)
+class ReportSection:
     """What the report shows."""
 
-    title: str | None = _field(None, "Heading of the report; otherwise the run's name.")
-    thumbnail: ThumbnailSide = _field(384, "Longer side of the report's pictures in pixels.")
+    title: str | None = option(None, "Heading of the report; otherwise the run's name.", chosen="never")
+    thumbnail: ThumbnailSide = option(384, "Longer side of the report's pictures in pixels.")
 
 
-class Recipe(Section):
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
     """Everything that is wanted of a run."""
 
-    seed: Seed = _field(0, "Seed of every random choice.")
+    seed: Seed = option(0, "Seed of every random choice.", flag="N")
     data: DataSection = DataSection()
     split: SplitSection = SplitSection()
     model: ModelSection = ModelSection()
@@ -168,3 +304,30 @@ class Recipe(Section):
     evaluate: EvaluateSection = EvaluateSection()
     explain: ExplainSection = ExplainSection()
     report: ReportSection = ReportSection()
+
+    def value(self, key: str) -> Any:  # noqa: ANN401 - fields have many types
+        """What stands at a dotted key."""
+        return reduce(getattr, key.split("."), self)
+
+    def replace(self, values: Mapping[str, Any]) -> "Recipe":
+        """The recipe with checked values at their dotted keys."""
+        recipe = self
+        for key, value in values.items():
+            section, _, name = key.rpartition(".")
+            changed = {section: replace(getattr(recipe, section), **{name: value})} if section else {name: value}
+            recipe = replace(recipe, **changed)
+        return recipe
+
+
+def _gather_options(kind: type, prefix: str = "") -> Iterator[Option]:
+    """The options of the recipe, or of one of its sections, in their order."""
+    types = get_type_hints(kind, include_extras=True)
+    for one in fields(kind):
+        if is_dataclass(types[one.name]):
+            yield from _gather_options(types[one.name], f"{one.name}.")
+        else:
+            yield Option(key=prefix + one.name, type=types[one.name], default=one.default, **one.metadata)
+
+
+OPTIONS = {option.key: option for option in _gather_options(Recipe)}
+SECTIONS = tuple(dict.fromkeys(key.partition(".")[0] for key in OPTIONS if "." in key))

@@ -1,49 +1,12 @@
 """Values of the user that nobody would notice in the chosen mode, or that contradict each other: never ignored."""
 
-from typing import Any
-
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.fields import read_value, recipe_fields
 from pcn_cli.recipe.load import LoadedRecipe
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.schema import OPTIONS, Need, Recipe
 from pcn_cli.records.model import Pooling
 
 # A pass keeps a token, a map and a row of the hidden layer for each class of each photo.
 MOST_CLASS_TOKENS = 300
-
-# Key → the value that changes nothing, for what only counts while the trunk learns; no neutral value: always refused.
-ONLY_TUNING: dict[str, Any] = {
-    "model.drop_path": 0.0,
-    "train.epochs": None,
-    "train.lr": None,
-    "train.micro_batch": None,
-    "train.trunk_ratio": None,
-    "train.mixup": 0.0,
-    "train.cutmix": 0.0,
-    "train.patience": None,
-    "train.precision": None,
-    "train.grad_checkpointing": False,
-    "train.compile": False,
-    "train.teacher": None,
-    "train.teacher_weight": None,
-    "train.teacher_size": None,
-    "train.time": None,
-    "augment.level": "none",
-}
-
-_ONLY_TAUGHT = ("train.teacher_weight", "train.teacher_size")
-
-# The same for what has no meaning where a photo may have several labels.
-ONE_LABEL_ONLY: dict[str, Any] = {
-    "train.balance": "none",
-    "train.mixup": 0.0,
-    "train.cutmix": 0.0,
-    "train.teacher": None,
-    "evaluate.top_k": None,
-    "evaluate.folds": None,
-    "evaluate.target_accuracy": None,
-    "explain.checks": None,
-}
 
 
 def without_effect(
@@ -57,9 +20,11 @@ def without_effect(
     """One line for every value of the user that nobody would notice, or that contradicts another."""
     refused: dict[str, str] = {}
     if multi_label:
-        refused |= dict.fromkeys(ONE_LABEL_ONLY, "has no meaning where photos may have several labels")
+        refused |= dict.fromkeys(_needing("one label"), "has no meaning where photos may have several labels")
     if recipe.train.tune == "probe":
-        refused |= dict.fromkeys(ONLY_TUNING, "has no effect with train.tune=probe; add --tune all, or leave it out")
+        refused |= dict.fromkeys(
+            _needing("tuning"), "has no effect with train.tune=probe; add --tune all, or leave it out"
+        )
         if recipe.model.pooling == "per-class":
             del refused["train.cutmix"]
         if recipe.train.probe_epochs == 0:
@@ -81,16 +46,21 @@ def without_effect(
     batch_size, micro_batch = recipe.train.batch_size, recipe.train.micro_batch
     if recipe.train.tune != "probe" and batch_size and micro_batch and batch_size % micro_batch:
         refused["train.micro_batch"] = f"should divide train.batch_size ({batch_size})"
-    order = [key for key in recipe_fields() if key in refused and key in loaded.given]
-    neutral = (ONE_LABEL_ONLY if multi_label else {}) | (ONLY_TUNING if recipe.train.tune == "probe" else {})
-    noticed = [key for key in order if neutral.get(key) is None or read_value(recipe, key) != neutral[key]]
-    return [f"{loaded.origins[key]}: {refused[key]}" for key in noticed]
+    return [
+        f"{loaded.origins[key]}: {refused[key]}"
+        for key, option in OPTIONS.items()
+        if key in refused and key in loaded.given and (option.neutral is None or recipe.value(key) != option.neutral)
+    ]
+
+
+def _needing(need: Need) -> list[str]:
+    return [key for key, option in OPTIONS.items() if need in option.needs]
 
 
 def _refuse_teaching(recipe: Recipe) -> dict[str, str]:
     """Why the teacher's settings would not be noticed, or cannot be followed."""
     if recipe.train.teacher is None:
-        return dict.fromkeys(_ONLY_TAUGHT, "has no effect without train.teacher")
+        return dict.fromkeys(_needing("teacher"), "has no effect without train.teacher")
     if recipe.model.pooling == "per-class":
         return {"train.teacher": "cannot teach a network with a token for every class"}
     if recipe.train.mixup or recipe.train.cutmix:

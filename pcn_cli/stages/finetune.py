@@ -13,8 +13,8 @@ from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, Stopp
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.models.timm_source import LOCAL_PREFIX
-from pcn_cli.recipe.fields import read_value, with_values
-from pcn_cli.recipe.load import MACHINE_CHOICES, LoadedRecipe, load_recipe
+from pcn_cli.recipe.load import LoadedRecipe, load_recipe
+from pcn_cli.recipe.schema import OPTIONS
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
@@ -159,15 +159,15 @@ def _start(
     if loaded.recipe.evaluate.boxes:
         read_boxes(Path(loaded.recipe.evaluate.boxes))  # what is wrong with it should be said now
     way.callback.on_stage("scan and split")
-    lasting = with_values(loaded.recipe, {"model.name": _lasting_source(loaded.recipe.model.name)})
+    lasting = loaded.recipe.replace({"model.name": _lasting_source(loaded.recipe.model.name)})
     plan = make_plan(
         photos, replace(loaded, recipe=lasting), measure=dry_run, offline=way.fetch.offline, callback=way.callback
     )
     _tell_leaks(plan.leaks, way.callback, fail_on=fail_on)
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, plan.source.name)
     for key, reason in plan.reasons.items():
-        if read_value(plan.recipe, key) is not None:
-            way.callback.on_choice(key, read_value(plan.recipe, key), reason)
+        if plan.recipe.value(key) is not None:
+            way.callback.on_choice(key, plan.recipe.value(key), reason)
     if dry_run:
         return Outcome(run=run.root, plan=plan)
     device = plan.recipe.train.device or ""
@@ -321,8 +321,8 @@ def _refuse_changes(
         differences.append(f"--output: the run is {run.root}, now {output}")
     asked = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
     for key, origin in asked.origins.items():
-        was, now = read_value(own, key), read_value(asked.recipe, key)
-        left_open = key in MACHINE_CHOICES and was is None
+        was, now = own.value(key), asked.recipe.value(key)
+        left_open = OPTIONS[key].chosen == "anew" and was is None
         if was != now and not left_open:
             differences.append(f"{origin}: the run has {was}, now {now}")
     if differences:

@@ -1,7 +1,7 @@
 """Plan: what a training will do, settled before anything is written."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ class Plan:
             "seconds": self.seconds(),
             "memory_gb": self.memory_gb(),
             "run_bytes": self.run_bytes(),
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": asdict(self.recipe),
             "reasons": self.reasons,
             "findings": [to_plain(finding) for finding in self.leaks.findings()],
         }

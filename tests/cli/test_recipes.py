@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 from pcn_cli.recipe.load import load_recipe
 
@@ -6,7 +7,7 @@ from pcn_cli.recipe.load import load_recipe
 def test_show_gives_the_resolved_values_as_json(pcn):
     result = pcn("recipes", "show", "quick", "--json")
     assert result.returncode == 0
-    assert json.loads(result.stdout) == load_recipe("quick").recipe.model_dump(mode="json")
+    assert json.loads(result.stdout) == asdict(load_recipe("quick").recipe)
 
 
 def test_check_gives_what_was_set_as_json(pcn, tmp_path):

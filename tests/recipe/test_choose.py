@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.choose import NEVER_CHOSEN, Facts, choose, choose_split, choose_workers
-from pcn_cli.recipe.fields import read_value, recipe_fields, with_values
-from pcn_cli.recipe.load import dump_recipe, load_recipe
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.choose import Facts, choose, choose_split, choose_workers
+from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.recipe_yaml import dump_recipe
+from pcn_cli.recipe.schema import OPTIONS, Recipe
 
 GPU = Facts(train_photos=1000, classes=7, device="cuda", native_bf16=True, cores=16, memory_gb=16)
 CPU = Facts(train_photos=1000, classes=7, cores=2)
@@ -37,21 +37,22 @@ def problems_of(facts: Facts, *settings: str) -> list[str]:
 
 
 def test_what_is_never_chosen_is_what_may_stay_open() -> None:
-    assert {*NEVER_CHOSEN, "split.val", "split.test"} == LEGITIMATELY_OPEN  # these two are chosen with the split
+    never_chosen = {key for key, option in OPTIONS.items() if option.chosen == "never"}
+    assert never_chosen | {"split.val", "split.test"} == LEGITIMATELY_OPEN  # these two are chosen with the split
 
 
 def test_tuning_leaves_nothing_open_and_gives_a_reason_for_each_choice() -> None:
     recipe, reasons = choose(load_recipe(None), GPU)
-    still_open = {key for key in recipe_fields() if read_value(recipe, key) is None}
+    still_open = {key for key in OPTIONS if recipe.value(key) is None}
     assert still_open == LEGITIMATELY_OPEN
-    was_open = {key for key in recipe_fields() if read_value(Recipe(), key) is None}
+    was_open = {key for key in OPTIONS if Recipe().value(key) is None}
     assert set(reasons) == was_open - LEGITIMATELY_OPEN
     assert all(reason and "\n" not in reason for reason in reasons.values())
 
 
 def test_a_probe_leaves_open_what_only_tuning_uses() -> None:
     recipe, reasons = choose(load_recipe(None), CPU)
-    assert {key for key in recipe_fields() if read_value(recipe, key) is None} == LEGITIMATELY_OPEN | TUNING_ONLY
+    assert {key for key in OPTIONS if recipe.value(key) is None} == LEGITIMATELY_OPEN | TUNING_ONLY
     assert all(reasons[key].startswith("not used") for key in TUNING_ONLY)
     assert (recipe.augment.level, recipe.train.mixup, recipe.train.cutmix) == ("none", 0.0, 0.0)
 
@@ -92,7 +93,7 @@ def test_the_users_values_always_stand() -> None:
     loaded = load_recipe(None, settings=[*settings, "train.device=cpu", "augment.level=strong", "train.mixup=0.7"])
     recipe, reasons = choose(loaded, CPU)
     for key in loaded.given:
-        assert read_value(recipe, key) == read_value(loaded.recipe, key), key
+        assert recipe.value(key) == loaded.recipe.value(key), key
         assert key not in reasons, key
 
 
@@ -287,7 +288,7 @@ def test_the_recipe_of_a_run_repeats_it(tmp_path, facts: Facts, settings: list[s
     (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe, split_reasons | reasons), encoding="utf-8")
     again = load_recipe(str(tmp_path / "recipe.yaml"))
     # What belongs to the machine stays open: the next machine chooses it, this one the same again.
-    assert again.recipe == with_values(recipe, {"train.device": None, "train.workers": None})
+    assert again.recipe == recipe.replace({"train.device": None, "train.workers": None})
     assert choose(again, facts)[0] == recipe
 
 

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
+import pcn_cli
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.fields import read_value, recipe_fields, with_values
-from pcn_cli.recipe.load import dump_recipe, load_recipe
-from pcn_cli.recipe.schema import Recipe
-from pcn_cli.recipe.show import explained_yaml
+from pcn_cli.recipe.load import find_recipe, list_recipes, load_recipe
+from pcn_cli.recipe.recipe_yaml import dump_recipe, explain_recipe
+from pcn_cli.recipe.schema import OPTIONS, Recipe
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_file_that_repeats_a_default_asks_for_nothing(write_recipe) -> None:
     ],
 )
 def test_yaml_never_guesses_a_type(write_recipe, line: str, key: str, value: object) -> None:
-    assert read_value(load_recipe(write_recipe(line)).recipe, key) == value
+    assert load_recipe(write_recipe(line)).recipe.value(key) == value
 
 
 def test_settings_take_words_as_they_are() -> None:
@@ -166,7 +166,7 @@ def test_the_written_recipe_reads_back_as_the_same(write_recipe) -> None:
         "-",
     ]
     for title in hostile:
-        recipe = with_values(Recipe(), {"report.title": title, "train.lr": 1e-5, "train.ema": False, "seed": 2**32 - 1})
+        recipe = Recipe().replace({"report.title": title, "train.lr": 1e-5, "train.ema": False, "seed": 2**32 - 1})
         text = dump_recipe(recipe, {"train.lr": f"because\n of # {title}"})
         assert load_recipe(write_recipe(text)).recipe == recipe, title
 
@@ -175,28 +175,48 @@ def test_the_written_recipe_names_every_key_and_its_reason() -> None:
     text = dump_recipe(Recipe(), {"train.batch_size": "fits 11.2 of 16 GB", "seed": "yours"})
     assert text.startswith("seed: 0  # yours\n\ndata:\n  labels: null\n")
     assert "  batch_size: null  # fits 11.2 of 16 GB\n" in text
-    assert sum(": " in line for line in text.splitlines()) == len(recipe_fields())
+    assert sum(": " in line for line in text.splitlines()) == len(OPTIONS)
 
 
 def test_what_was_chosen_for_this_machine_stays_open(write_recipe) -> None:
-    recipe = with_values(Recipe(), {"train.device": "cpu", "train.workers": 3})
+    recipe = Recipe().replace({"train.device": "cpu", "train.workers": 3})
     text = dump_recipe(recipe, {"train.device": "no accelerator"})
     assert "  device: null  # cpu here: no accelerator\n  workers: 3\n" in text
-    assert load_recipe(write_recipe(text)).recipe == with_values(recipe, {"train.device": None})
+    assert load_recipe(write_recipe(text)).recipe == recipe.replace({"train.device": None})
     assert load_recipe(write_recipe(dump_recipe(recipe, {}))).recipe == recipe
 
 
 def test_the_explained_recipe_has_each_sentence_and_is_a_recipe_again(write_recipe) -> None:
     recipe = load_recipe("low-memory").recipe
-    text = explained_yaml(recipe)
-    assert f"  workers: 1  # {recipe_fields()['train.workers'].sentence}\n" in text
+    text = explain_recipe(recipe)
+    assert f"  workers: 1  # {OPTIONS['train.workers'].sentence}\n" in text
     assert load_recipe(write_recipe(text)).recipe == recipe
-    for field in recipe_fields().values():
+    for field in OPTIONS.values():
         assert f"# {field.sentence}\n" in text
 
 
 def test_every_key_has_one_short_sentence() -> None:
-    assert len(recipe_fields()) > 40
-    for field in recipe_fields().values():
+    assert len(OPTIONS) > 40
+    for field in OPTIONS.values():
         assert field.sentence.endswith("."), field.key
         assert "\n" not in field.sentence, field.key
+
+
+def test_the_shelf_begins_with_the_default() -> None:
+    names = [entry.name for entry in list_recipes()]
+    assert names[0] == "default"
+    assert names[1:] == sorted(names[1:])
+    assert {"quick", "careful", "probe", "low-memory"} <= set(names)
+
+
+def test_recipes_inside_the_installed_package_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pcn_cli" / "recipes").mkdir(parents=True)
+    (tmp_path / "pcn_cli" / "recipes" / "mine.yaml").write_text("# For me.\nseed: 3\n")
+    monkeypatch.setattr(pcn_cli, "__file__", str(tmp_path / "pcn_cli" / "__init__.py"))
+    assert [(entry.name, entry.description) for entry in list_recipes()] == [("mine", "For me.")]
+
+
+def test_a_missing_recipe_names_the_command_that_lists_them() -> None:
+    with pytest.raises(RecipeError, match="no recipe is called quik: did you mean quick") as caught:
+        find_recipe("quik")
+    assert "pcn recipes list" in caught.value.hint

@@ -3,10 +3,9 @@
 import pytest
 
 from pcn_cli.recipe.choose import Facts, choose
-from pcn_cli.recipe.fields import recipe_fields
-from pcn_cli.recipe.load import load_recipe
-from pcn_cli.recipe.plain_yaml import read_plain_yaml
-from pcn_cli.recipe.shelf import ShelfEntry, list_recipes
+from pcn_cli.recipe.load import ShippedRecipe, list_recipes, load_recipe
+from pcn_cli.recipe.recipe_yaml import read_plain_yaml
+from pcn_cli.recipe.schema import OPTIONS
 
 SHELF = list_recipes()
 MACHINES = (
@@ -15,7 +14,7 @@ MACHINES = (
 )
 
 
-def written_keys(entry: ShelfEntry) -> set[str]:
+def written_keys(entry: ShippedRecipe) -> set[str]:
     content = read_plain_yaml(entry.path.read_text(encoding="utf-8"))
     return {f"{section}.{key}" for section, keys in content.items() for key in keys}
 
@@ -25,21 +24,21 @@ def test_the_shelf_is_not_empty() -> None:
 
 
 @pytest.mark.parametrize("entry", SHELF, ids=lambda entry: entry.name)
-def test_a_recipe_says_for_whom_it_is(entry: ShelfEntry) -> None:
+def test_a_recipe_says_for_whom_it_is(entry: ShippedRecipe) -> None:
     assert entry.description.startswith("For ")
     assert entry.description.endswith(".")
 
 
 @pytest.mark.parametrize("entry", SHELF, ids=lambda entry: entry.name)
-def test_a_recipe_holds_only_what_differs_from_the_defaults(entry: ShelfEntry) -> None:
+def test_a_recipe_holds_only_what_differs_from_the_defaults(entry: ShippedRecipe) -> None:
     assert load_recipe(entry.name).given == written_keys(entry)
-    assert written_keys(entry) <= set(recipe_fields())
+    assert written_keys(entry) <= set(OPTIONS)
     assert bool(written_keys(entry)) == (entry.name != "default")
 
 
 @pytest.mark.parametrize("facts", MACHINES, ids=lambda facts: facts.device)
 @pytest.mark.parametrize("entry", SHELF, ids=lambda entry: entry.name)
-def test_a_recipe_works_on_every_machine_without_a_value_in_vain(entry: ShelfEntry, facts: Facts) -> None:
+def test_a_recipe_works_on_every_machine_without_a_value_in_vain(entry: ShippedRecipe, facts: Facts) -> None:
     recipe, reasons = choose(load_recipe(entry.name), facts)
     assert recipe.train.tune is not None
     assert reasons

@@ -1,5 +1,6 @@
 """`pcn recipes`: list, show and check the settings of a training."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 @recipes.command("list", epilog=examples("pcn recipes list"))
 def list_recipes(json: Json = False) -> None:
     """List the recipes that come with pcn."""
-    from pcn_cli.recipe.shelf import list_recipes as shelf
+    from pcn_cli.recipe.load import list_recipes as shelf
 
     entries = shelf()
     if json:
@@ -39,13 +40,13 @@ def show(
 ) -> None:
     """Print a recipe with every field and what it means; the output is a recipe again."""
     from pcn_cli.recipe.load import load_recipe
-    from pcn_cli.recipe.show import explained_yaml
+    from pcn_cli.recipe.recipe_yaml import explain_recipe
 
     recipe = load_recipe(name).recipe
     if json:
-        print_json(recipe.model_dump(mode="json"))
+        print_json(asdict(recipe))
     else:
-        out.print(explained_yaml(recipe), markup=False, soft_wrap=True, end="")
+        out.print(explain_recipe(recipe), markup=False, soft_wrap=True, end="")
 
 
 @recipes.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pcn_cli.files.atomic import write_text
-from pcn_cli.recipe.load import dump_recipe, load_recipe
+from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
 
 

@@ -10,7 +10,6 @@ from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import RecipeError, RunError
 from pcn_cli.files.atomic import write_bytes
 from pcn_cli.models.folder import save_model_folder
-from pcn_cli.recipe.fields import with_values
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
@@ -81,7 +80,7 @@ def retarget_run(
 ) -> ModelConfig:
     """The facts of the model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
     model, config = opened
-    recipe = with_values(read_recipe(source.recipe), {"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
+    recipe = read_recipe(source.recipe).replace({"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
     made = read_record(source)
     root = Path(made.photos)
     validation = [row for row in rows if row.split == "val"]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pcn_cli.data.split import fingerprint
-from pcn_cli.recipe.duration import parse_duration
+from pcn_cli.recipe.schema import parse_duration
 from pcn_cli.stages.train.context import Targets, Work
 from pcn_cli.training.balance import class_weights
 from pcn_cli.training.fit_config import FitConfig

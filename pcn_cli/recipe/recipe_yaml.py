@@ -1,11 +1,14 @@
-"""YAML without guesses: every plain scalar is text, only the empty value, `~` and `null` are None; keys never repeat.
+"""Recipes as YAML without guesses: every plain scalar is text, only the empty value, `~` and `null` are None.
 
 The schema gives the types. That removes the traps of YAML 1.1, where `no` is False, `12:30` is 750 and `3e-4` is text.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
+
+from pcn_cli.recipe.schema import OPTIONS, Recipe
 
 
 class PlainYamlError(ValueError):
@@ -58,3 +61,39 @@ def _construct_mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[str
 
 
 _PlainLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+
+
+def dump_recipe(recipe: Recipe, reasons: Mapping[str, str], *, open_choices: bool = True) -> str:
+    """The whole recipe as YAML that `load_recipe` reads back; each reason stands behind its value.
+
+    Args:
+        recipe: what is wanted.
+        reasons: dotted key → one sentence, for the values that were chosen automatically.
+        open_choices: leave open (null) what another machine should choose anew, its value only named beside it.
+    """
+    lines: list[str] = []
+    section = ""
+    for key, option in OPTIONS.items():
+        name = key.rpartition(".")[0]
+        if name != section:
+            section = name
+            lines += ["", f"{section}:"]
+        reason, value = reasons.get(key, ""), recipe.value(key)
+        if open_choices and reason and option.chosen == "anew" and value is not None:
+            reason, value = f"{value} here: {reason}", None
+        reason = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+        line = f"{'  ' if section else ''}{option.name}: {_yaml_scalar(value)}"
+        lines.append(f"{line}  # {reason}" if reason else line)
+    return "\n".join(lines) + "\n"
+
+
+def explain_recipe(recipe: Recipe) -> str:
+    """The whole recipe as YAML with each field's sentence behind it; it can be read back."""
+    return dump_recipe(recipe, {key: option.sentence for key, option in OPTIONS.items()}, open_choices=False)
+
+
+def _yaml_scalar(value: Any) -> str:  # noqa: ANN401 - fields have many types
+    if value is None:
+        return "null"
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
+    return text.removesuffix("\n").removesuffix("\n...")

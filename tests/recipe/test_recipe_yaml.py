@@ -1,6 +1,6 @@
 import pytest
 
-from pcn_cli.recipe.plain_yaml import PlainYamlError, read_plain_yaml
+from pcn_cli.recipe.recipe_yaml import PlainYamlError, read_plain_yaml
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Values checked against their types: fields of a recipe, arguments of the Python functions behind the commands."""
+
+from collections.abc import Callable
+from functools import cache, wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from pcn_cli.errors import RecipeError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def checked(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, which raises a RecipeError that names every argument whose value its type does not allow."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound = signature(function).bind(*args, **kwargs)
+        kinds, problems = get_type_hints(function, include_extras=True), []
+        for name, value in bound.arguments.items():
+            try:
+                bound.arguments[name] = fit_value(kinds[name], value)
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+        if problems:
+            raise RecipeError("\n".join(problems), f"see what {function.__name__} takes with help()")
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def fit_value(kind: Any, value: Any) -> Any:  # noqa: ANN401 - there are many types
+    """`value` as a `kind`, which may be annotated with bounds; text becomes the number that it holds.
+
+    Raises:
+        ValueError: it is none; the message says what it should be.
+    """
+    is_bool = isinstance(value, bool) and kind is not bool and bool not in get_args(kind)
+    try:
+        return _adapter(kind).validate_python(str(value).lower() if is_bool else value)  # else True would be 1
+    except ValidationError as error:
+        # Of a union's members, the one that came furthest tells most.
+        found = error.errors(include_url=False)
+        deepest = [one for one in found if len(one["loc"]) == max(len(one["loc"]) for one in found)]
+        wanted = dict.fromkeys(_PLAIN_WORDS.get(one["type"], one["msg"]).removeprefix("Input ") for one in deepest)
+        expected = " or ".join(words if n == 0 else words.removeprefix("should be ") for n, words in enumerate(wanted))
+        raise ValueError(f"{expected}, found {value if is_bool else deepest[0]['input']!r}") from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - there are many types
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
+
+
+_PLAIN_WORDS = {
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "int_type": "should be a whole number",
+    "bool_parsing": "should be true or false",
+    "bool_type": "should be true or false",
+    "string_type": "should be text",
+    "path_type": "should be a path",
+    "sequence_type": "should be a list",
+}
