@@ -5,7 +5,7 @@ whole report needs; evidence is clear at 0, full on both sides at 8 logits over 
 nearly even leaves hardly a mark, which is what it has to say.
 """
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,9 @@ from PIL import Image, ImageFilter
 from pcn_cli.attention.geometry import DISPLAY_SIDE, PhotoMap, display_size, map_to_photo, mass_threshold
 from pcn_cli.attention.maps import FULL_LIFT, lift_strength
 from pcn_cli.attention.palettes import Palette, color_of, signed_color_of
+from pcn_cli.recipe.schema import Look
 from pcn_cli.records.model import PatchGrid, Placement
 
-Look = Literal["spotlight", "heat", "contour"]
 LOOKS: tuple[Look, ...] = get_args(Look)
 FULL_EVIDENCE = 8.0  # logits if every patch were alike, so that grids of any size can be compared
 Pixels = NDArray[np.float32]  # (H, W, 3) in 0 … 255

@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Literal
 
 from pcn_cli.records.labels import split_labels
+from pcn_cli.records.model import Fit
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -175,5 +176,5 @@ class Health:
     imbalance: float
     small_classes: tuple[str, ...]
     against_flipping: tuple[str, ...]
-    fit: Literal["crop", "pad", "squash"]
+    fit: Fit
     fit_reason: str

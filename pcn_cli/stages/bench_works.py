@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.drawing import draw_ground
 from pcn_cli.data.load.open_image import decode_photo
 from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.recipe.schema import Precision, Tune
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.inference.hiding import Hiding, hide_batch
 from pcn_cli.training.checkpoint import Progress
@@ -61,7 +62,7 @@ def list_works(
     with torch.inference_mode():
         tokens = cast("Network", network).forward_features(images).cpu()
     config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
-    precision: Literal["bfloat16", "float32"] = "bfloat16" if has_native_bf16(device) else "float32"
+    precision: Precision = "bfloat16" if has_native_bf16(device) else "float32"
     learn_head = _step(
         BehindTokens(copy.deepcopy(network)), tokens.clone(), tune="probe", device=device, on_note=on_note
     )
@@ -112,8 +113,8 @@ def _step(
     network: nn.Module,
     inputs: Tensor,
     *,
-    tune: Literal["probe", "all"],
-    precision: Literal["bfloat16", "float32"] = "float32",
+    tune: Tune,
+    precision: Precision = "float32",
     device: torch.device,
     on_note: Callable[[str], None],
 ) -> Callable[[], object]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pcn_cli.attention.overlay import Look
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
+from pcn_cli.recipe.schema import Look, OverlayMap
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
 from pcn_cli.stages.callback import Callback
@@ -23,7 +23,6 @@ from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.training.device import choose_device
 
 UNKNOWN = "unknown"
-OverlayMap = Literal["look", "evidence"]
 
 
 @dataclass(frozen=True, kw_only=True)

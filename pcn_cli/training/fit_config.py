@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from pcn_cli.errors import RunError
+from pcn_cli.recipe.schema import Monitor, Precision, Tune
 from pcn_cli.records.run import EpochRow
 
 
@@ -23,7 +24,7 @@ class FitConfig:
     """
 
     phase: Literal["probe", "tune"] = "tune"
-    tune: Literal["probe", "pooling", "all"] = "all"
+    tune: Tune = "all"
     classes: tuple[str, ...]
     multi_label: bool = False
     fingerprint: str = ""
@@ -42,8 +43,8 @@ class FitConfig:
     mixup: float = 0.0
     cutmix: float = 0.0
     patience: int | None = None
-    monitor: Literal["log_loss", "macro_f1"] = "log_loss"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    monitor: Monitor = "log_loss"
+    precision: Precision = "float32"
     grad_checkpointing: bool = False
     compile: bool = False
     teacher: str = ""

@@ -5,7 +5,7 @@ per-layer 0.75 (a habit of 12-layer networks) would freeze the stem of a 60-bloc
 """
 
 import math
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from timm.models import group_parameters
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pcn_cli.errors import ModelError
+from pcn_cli.recipe.schema import Tune
 from pcn_cli.training.protocols import Network
 from pcn_cli.training.teacher import SECOND_HEAD
 
@@ -23,7 +24,7 @@ _FUSED = ("cpu", "cuda", "mps", "xpu")
 EMA_HORIZON = 0.1  # share of the steps over which the weights are averaged
 
 
-def choose_trainable(model: nn.Module, tune: Literal["probe", "pooling", "all"]) -> list[str]:
+def choose_trainable(model: nn.Module, tune: Tune) -> list[str]:
     """The names of the parameters that `tune` lets learn; the others stop asking for gradients.
 
     `probe`: those with the network's pooling prefixes; `pooling`: the trunk's norms as well; `all`: all.

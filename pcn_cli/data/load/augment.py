@@ -7,7 +7,6 @@ import math
 import random
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import albumentations
 import cv2
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcn_cli.data.load.preprocessing import FILTERS, normalise, pad_size, preprocess
+from pcn_cli.recipe.schema import Level
 from pcn_cli.records.model import Preprocessing
 
 # Loader workers are the parallelism; OpenCV's own threads would also not survive a fork.
 cv2.setNumThreads(0)
 
-Level = Literal["none", "light", "medium", "strong"]
 
 # Smallest share of the photo's area that a cut keeps.
 SMALLEST_CUT: dict[Level, float] = {"light": 0.7, "medium": 0.4, "strong": 0.25}

@@ -3,15 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.data.similar.duplicates import find_duplicates
+from pcn_cli.records.model import Fit
 from pcn_cli.records.photos import Health, Photo, Scan, Spread
-
-Fit = Literal["crop", "pad", "squash"]
 
 FEW_PHOTOS = 10  # of a class: less is hardly enough to start
 MOST_CUT = 1.55  # long side over short side: what cameras make (4:3, 3:2) may be cut to a square
