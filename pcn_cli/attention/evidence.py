@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pcn_cli.attention.hiding import class_logits_without
-from pcn_cli.attention.protocol import Attended, Attends
+from pcn_cli.tensors.network import Attended, Network
 
 TOP = 3  # classes that get a map
 
@@ -14,7 +14,7 @@ def rank_classes(logits: Tensor, *, top: int = TOP) -> Tensor:
     return torch.sort(logits, dim=1, descending=True, stable=True).indices[:, :top]
 
 
-def evidence_maps(network: Attends, attended: Attended, classes: Tensor) -> Tensor:
+def evidence_maps(network: Network, attended: Attended, classes: Tensor) -> Tensor:
     """Δ_{c,j} = logit_c(all) − logit_c(all without j) for `classes` (B, k), as maps (B, k, h, w).
 
     Positive where the patch speaks for the class. The difference of two classes' maps is their contrast: why the one

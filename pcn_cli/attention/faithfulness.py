@@ -18,8 +18,8 @@ from torch import Tensor
 
 from pcn_cli.attention.hiding import logits_without
 from pcn_cli.attention.maps import mass_fraction
-from pcn_cli.attention.protocol import Attends
 from pcn_cli.records.predictions import HidingNumbers
+from pcn_cli.tensors.network import Network
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -47,7 +47,7 @@ class HidingTest:
 
 
 def run_hiding_tests(
-    network: Attends,
+    network: Network,
     weights: Tensor,
     values: Tensor,
     *,
@@ -79,7 +79,7 @@ def run_hiding_tests(
 
 
 def run_random_orders(
-    network: Attends,
+    network: Network,
     weights: Tensor,
     values: Tensor,
     *,
@@ -166,7 +166,7 @@ def curve_sets(ranks: Integers) -> Sets:
     return np.stack([deletion, insertion], axis=2).reshape(len(ranks), -1, patches)
 
 
-def _probabilities(network: Attends, weights: Tensor, values: Tensor, hidden: Sets, temperature: float) -> Floats:
+def _probabilities(network: Network, weights: Tensor, values: Tensor, hidden: Sets, temperature: float) -> Floats:
     sets = torch.from_numpy(hidden).to(weights.device)
     logits = logits_without(network, weights, values, hidden=sets)
     probabilities: Floats = torch.softmax(logits.cpu().double() / temperature, dim=2).numpy()  # (B, S, K)

@@ -5,18 +5,16 @@ A(−S) = Σ_{j ∉ S} a_j v_j / Σ_{j ∉ S} a_j, then the network's own tail: 
 everything. Exact for the pooling; in the pixels it is not the same, for the patches have seen each other before.
 """
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pcn_cli.attention.protocol import Attends, AttendsByClass
+from pcn_cli.tensors.network import Network
 
 _NUMBERS_AT_ONCE = 4_000_000  # of the weighted sums: memory stays small whatever the grid
 
 
-def logits_without(network: Attends, weights: Tensor, values: Tensor, *, hidden: Tensor) -> Tensor:
+def logits_without(network: Network, weights: Tensor, values: Tensor, *, hidden: Tensor) -> Tensor:
     """The logits (B, S, K) once the patches of each of S sets are hidden.
 
     The class token's own key, where it has one, is never hidden. Where nothing is left to look at, with class tokens
@@ -33,16 +31,15 @@ def logits_without(network: Attends, weights: Tensor, values: Tensor, *, hidden:
 
 
 def class_logits_without(
-    network: Attends, weights: Tensor, values: Tensor, *, hidden: Tensor, classes: Tensor
+    network: Network, weights: Tensor, values: Tensor, *, hidden: Tensor, classes: Tensor
 ) -> Tensor:
     """The logits (B, S, k) of `classes` (B, k) alone, which is cheaper where every class has its own token."""
     if weights.shape[1] == 1:
         logits = logits_without(network, weights, values, hidden=hidden)
         return logits.gather(2, classes[:, None].expand(-1, logits.shape[1], -1))
-    by_class = cast("AttendsByClass", network)
     own = weights.gather(1, classes[:, :, None].expand(-1, -1, weights.shape[2]))  # (B, k, N)
     pieces = torch.split(hidden, _sets_at_once(own, values), dim=1)
-    return torch.cat([by_class.class_tail(_pool_without(own, values, one), classes) for one in pieces], dim=1)
+    return torch.cat([network.class_tail(_pool_without(own, values, one), classes) for one in pieces], dim=1)
 
 
 def _sets_at_once(weights: Tensor, values: Tensor) -> int:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pcn_cli.attention.protocol import Attends
+from pcn_cli.tensors.network import Network
 
 
-def logits_reweighed(network: Attends, weights: Tensor, values: Tensor) -> Tensor:
+def logits_reweighed(network: Network, weights: Tensor, values: Tensor) -> Tensor:
     """The logits (B, K) with these weights (B, T, N+1) or (B, T, N) instead of the network's own."""
     return network.tail(weights @ values)
 

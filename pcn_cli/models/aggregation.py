@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from timm.layers import trunc_normal_
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from timm.models._manipulate import group_with_matcher
 from torch import Tensor, nn
 
 from pcn_cli.models.backbone import feature_map, is_nhwc, look_at, make_backbone
 from pcn_cli.models.blocks import LAYER_NORM_EPS, make_head
 from pcn_cli.models.grid import measure_patch_grid
-from pcn_cli.models.pooling import Attended, AttentionPooling
+from pcn_cli.models.pooling import AttentionPooling
 from pcn_cli.records.model import PatchGrid
+from pcn_cli.tensors.network import Attended
+from pcn_cli.tensors.private import group_with_matcher
 
 
 class AttentionPooled(nn.Module):

@@ -5,13 +5,14 @@ Everything runs channels-last: LayerNorm sees views, no permuted copy is made. A
 """
 
 import torch
-from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pcn_cli.models.blocks import LAYER_NORM_EPS, Block, Stem, make_head
-from pcn_cli.models.pooling import Attended, AttentionPooling
+from pcn_cli.models.pooling import AttentionPooling
 from pcn_cli.records.model import PatchGrid
+from pcn_cli.tensors.network import Attended
+from pcn_cli.tensors.private import feature_take_indices
 
 STRIDE = 16
 # Blocks whose activations are computed again together, when memory matters more than time.

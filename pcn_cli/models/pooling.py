@@ -17,19 +17,6 @@ MLP_RATIO = 3
 TOKEN_STD = 0.02  # of a class token at its start, or of the part that is a class's own
 
 
-class Attended(NamedTuple):
-    """What one forward pass tells about where a decision came from.
-
-    logits (B, K); weights (B, 1, N+1), class token first, or with class tokens (B, K, N), each row summing to 1; values
-    (B, N+1, d) or (B, N, d); grid (h, w) with N = h · w in row-major order.
-    """
-
-    logits: Tensor
-    weights: Tensor
-    values: Tensor
-    grid: tuple[int, int]
-
-
 class Pooled(NamedTuple):
     """What the pooling gives: tokens (B, T, d) and their weights over the keys (B, T, N+1) or (B, T, N)."""
 

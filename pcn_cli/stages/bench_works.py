@@ -13,20 +13,19 @@ from torch import Tensor, nn
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import choose_weights, look_maps
-from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.drawing import draw_ground
 from pcn_cli.data.load.open_image import decode_photo
 from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.recipe.schema import Precision, Tune
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.inference.hiding import Hiding, hide_batch
+from pcn_cli.tensors.batch import Batch
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.device import has_native_bf16
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner
 from pcn_cli.training.probe import BehindTokens
-from pcn_cli.training.protocols import Network
-from pcn_cli.training.tokens import TokenBatch
 
 CLASSES = tuple(f"class {number}" for number in range(10))
 FORWARD = "forward pass"
@@ -71,7 +70,7 @@ def list_works(
     return {
         FORWARD: Work(_inferring(partial(network, images)), batch_size),
         "forward pass and all maps": Work(
-            _inferring(partial(explain, cast("Attends", network), images, config)), batch_size
+            _inferring(partial(explain, cast("Network", network), images, config)), batch_size
         ),
         "step of the probe": Work(learn_head, batch_size),
         f"step of tuning ({precision})": Work(learn_all, batch_size),
@@ -81,7 +80,7 @@ def list_works(
     }
 
 
-def explain(network: Attends, images: Tensor, config: ModelConfig) -> None:
+def explain(network: Network, images: Tensor, config: ModelConfig) -> None:
     """Compute scores, look, evidence of the top 3, both curves and all numbers of one batch."""
     attended = network.attend(images)
     ranked = rank_classes(attended.logits)
@@ -132,5 +131,5 @@ def _step(
     )
     progress = Progress(plan=plan, versions={}, total_steps=1000, micro_batch=count)
     learner = Learner(network, plan=plan, device=device, progress=progress)
-    batch = TokenBatch(inputs, torch.arange(count) % len(CLASSES), torch.arange(count))
+    batch = Batch(inputs, torch.arange(count) % len(CLASSES), torch.arange(count))
     return lambda: learner.take_step(batch, progress=progress, on_note=on_note)

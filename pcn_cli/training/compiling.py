@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from pcn_cli.errors import ResourceError
-from pcn_cli.training.protocols import Network
+from pcn_cli.tensors.network import Network
+from pcn_cli.tensors.private import allow_compiled_variants
 
 
 def compile_trunk(model: nn.Module, device: torch.device) -> None:
@@ -25,4 +26,4 @@ def compile_trunk(model: nn.Module, device: torch.device) -> None:
     for part in cast("Network", model).compilable():
         part.compile(dynamic=True)
     # The blocks are one function with other weights; torch's limit counts each set of weights as a variant of it.
-    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 256)  # noqa: SLF001
+    allow_compiled_variants(256)

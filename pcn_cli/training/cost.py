@@ -8,8 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
-from pcn_cli.training.protocols import Network
 
 _PICTURES, _TOKENS = 4, 32
 

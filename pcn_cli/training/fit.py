@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from pcn_cli import __version__
 from pcn_cli.errors import DataError, DivergedError, StoppedError
 from pcn_cli.records.run import EpochRow
+from pcn_cli.tensors.batch import Batches
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.device import memory_mb
 from pcn_cli.training.fit_config import FitConfig, FitResult, Validation, check_same_config, is_better
 from pcn_cli.training.keeper import Keeper
 from pcn_cli.training.learner import Learner, copy_state
 from pcn_cli.training.optim import fresh_norms
-from pcn_cli.training.protocols import Batches
 from pcn_cli.training.schedule import Pace
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import without_second_head
@@ -56,7 +56,7 @@ def fit(
     """The best weights by validation after training `model`, which is left with the last ones.
 
     Args:
-        model: satisfies `protocols.Network`.
+        model: satisfies `tensors.network.Network`.
         validate: gets the network to judge, in evaluation mode.
         taught: the answers of a teacher, (photos, answers) logits by the batches' indices, which are learned as well.
         checkpoints: a folder for checkpoints; without it nothing reaches the disk.

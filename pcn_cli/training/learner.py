@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, RunError
+from pcn_cli.tensors.batch import Batch
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.checkpoint import Progress, TrainState
 from pcn_cli.training.compiling import compile_trunk
 from pcn_cli.training.device import is_out_of_memory
@@ -21,7 +23,6 @@ from pcn_cli.training.optim import (
     make_schedule,
     set_training_mode,
 )
-from pcn_cli.training.protocols import Batch, Network
 from pcn_cli.training.random_stream import RandomStream
 from pcn_cli.training.teacher import Teaching
 

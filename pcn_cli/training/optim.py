@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pcn_cli.errors import ModelError
 from pcn_cli.recipe.schema import Tune
-from pcn_cli.training.protocols import Network
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.teacher import SECOND_HEAD
 
 _FUSED = ("cpu", "cuda", "mps", "xpu")

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from pcn_cli.errors import DataError
 from pcn_cli.records.run import EpochRow
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.fit import OnStep, fit
 from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
 from pcn_cli.training.objective import to_probabilities
-from pcn_cli.training.protocols import Network
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 

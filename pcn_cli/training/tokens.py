@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.tensors.batch import Batch, Batches
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import explain_memory
-from pcn_cli.training.protocols import Batches, Network
 from pcn_cli.training.stop import StopRequest
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -140,31 +141,6 @@ def cache_tokens(
     )
 
 
-class Tokens(Protocol):
-    """Tokens of N photos, as far as training asks for them: a cache, or photos picked from several."""
-
-    @property
-    def targets(self) -> np.ndarray:
-        """(N,) or (N, K) int64."""
-        ...
-
-    @property
-    def indices(self) -> np.ndarray:
-        """(N,) int64, the photos' places in their list."""
-        ...
-
-    @property
-    def views(self) -> int:
-        """How many views there are of each photo."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
-        """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
-        ...
-
-
 class TokenPick:
     """The photos at `places` of several caches that lie one after another; nothing is copied."""
 
@@ -192,12 +168,7 @@ class TokenPick:
         return torch.cat(pieces)[back].contiguous(memory_format=torch.channels_last)
 
 
-class TokenBatch(NamedTuple):
-    """Tokens in the place of images."""
-
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
+Tokens = TokenCache | TokenPick
 
 
 class TokenBatches:
@@ -213,7 +184,7 @@ class TokenBatches:
     def __len__(self) -> int:
         return -(-len(self._cache) // self._batch_size)
 
-    def batches(self, epoch: int = 0, *, start: int = 0) -> Iterator[TokenBatch]:
+    def batches(self, epoch: int = 0, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on."""
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._cache))
@@ -223,7 +194,7 @@ class TokenBatches:
         for first in range(start * self._batch_size, len(order), self._batch_size):
             part = slice(first, first + self._batch_size)
             rows = order[part]
-            yield TokenBatch(
+            yield Batch(
                 self._cache.read(rows, views[part]),
                 torch.from_numpy(self._cache.targets[rows]),
                 torch.from_numpy(self._cache.indices[rows]),

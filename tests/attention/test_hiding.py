@@ -10,7 +10,6 @@ from torch import Tensor, nn
 import pcn_cli.models  # noqa: F401 - importing is registering
 from pcn_cli.attention.evidence import evidence_maps, rank_classes
 from pcn_cli.attention.hiding import class_logits_without, logits_without
-from pcn_cli.attention.protocol import Attends, AttendsByClass
 from pcn_cli.models.patchconvnet import PatchConvNet
 
 BY_CLASS = ("a token per class", "timm backbone, a token per class", "timm backbone, channels last, a token per class")
@@ -138,8 +137,3 @@ def test_many_sets_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = logits_without(*arguments, hidden=hidden)
     monkeypatch.setattr("pcn_cli.attention.hiding._NUMBERS_AT_ONCE", 2 * 32 * 2)
     torch.testing.assert_close(logits_without(*arguments, hidden=hidden), at_once, atol=1e-6, rtol=1e-6)
-
-
-def test_every_kind_of_network_satisfies_the_protocol() -> None:
-    assert all(isinstance(make(kind), Attends) for kind in KINDS)
-    assert all(isinstance(make(kind), AttendsByClass) for kind in BY_CLASS)

@@ -1,7 +1,6 @@
 """A small network that has what training asks for, and batches that follow (seed, epoch, sample)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from pcn_cli.tensors.batch import Batch
 from pcn_cli.training.fit_config import FitConfig, Validation
 
 CLASSES = ("ash", "beech", "cedar")
@@ -82,12 +82,6 @@ class Standin(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         self.checkpointing = enable
-
-
-class Batch(NamedTuple):
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
 
 
 class ColourBatches:

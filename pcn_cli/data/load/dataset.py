@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
-from torch._C import _remove_worker_pids
 from torch.utils.data import Dataset, Sampler, default_collate
 
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
 from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.records.model import Preprocessing
+from pcn_cli.tensors.batch import Batch
 
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
 
@@ -25,16 +24,6 @@ class Varied(Protocol):
     def __call__(self, image: Image.Image, *, epoch: int, sample: int) -> NDArray[np.float32]:
         """The input (3, H, W) of an upright RGB photo."""
         ...
-
-
-class StackedPhotos(NamedTuple):
-    """A batch as a worker sends it: what could be opened, and (position, reason) of what could not."""
-
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
-    sizes: Tensor
-    unreadable: list[tuple[int, str]]
 
 
 class LoadedPhoto(NamedTuple):
@@ -136,20 +125,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         return LoadedPhoto(position, self._targets[position], pixels, image.size)
 
 
-def end_workers(iterator: Any) -> None:  # noqa: ANN401 - a private class of torch
-    """Kill the workers of a DataLoader's iterator where one of them is dead already; otherwise torch ends them well.
-
-    A killed worker may have died holding a lock that torch's own shutdown then waits for without a limit.
-    """
-    # There is no public way to say this.
-    if any(not worker.is_alive() for worker in iterator._workers):  # noqa: SLF001
-        iterator._shutdown = True  # noqa: SLF001
-        _remove_worker_pids(id(iterator))
-        for worker in iterator._workers:  # noqa: SLF001
-            worker.kill()
-
-
-def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
+def stack_photos(photos: list[LoadedPhoto]) -> Batch:
     """The readable photos as one batch, in their order, and the others apart."""
     readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
     images = torch.empty(0)
@@ -157,7 +133,7 @@ def stack_photos(photos: list[LoadedPhoto]) -> StackedPhotos:
         # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
         images = default_collate([torch.from_numpy(pixels.transpose(1, 2, 0)) for _, pixels in readable])
         images = images.permute(0, 3, 1, 2)
-    return StackedPhotos(
+    return Batch(
         images,
         torch.from_numpy(np.array([photo.target for photo, _ in readable], dtype=np.int64)),
         torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),

@@ -10,30 +10,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pcn_cli.data.load.dataset import BatchOrder, LoadedPhoto, PhotoDataset, Varied, end_workers, stack_photos
+from pcn_cli.data.load.dataset import BatchOrder, LoadedPhoto, PhotoDataset, Varied, stack_photos
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.model import Preprocessing
-
-
-class Batch(NamedTuple):
-    """Photos that go through the network together.
-
-    images (B, 3, H, W) float32 in channels-last memory, targets (B,) or (B, K) int64, indices (B,) int64: positions in
-    `files`, sizes (B, 2) int64: width and height of the upright pictures in pixels.
-    """
-
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
-    sizes: Tensor
+from pcn_cli.tensors.batch import Batch
+from pcn_cli.tensors.private import end_workers, running_iterator
 
 
 class PhotoBatches:
@@ -108,11 +95,11 @@ class PhotoBatches:
         try:
             with _quiet_about_workers():
                 loaded = iter(self._open_loader())
-            for images, targets, indices, sizes, unreadable in loaded:
-                for position, reason in unreadable:
+            for batch in loaded:
+                for position, reason in batch.unreadable:
                     self._report(position, reason)
-                if len(indices):
-                    yield Batch(images, targets, indices, sizes)
+                if len(batch.indices):
+                    yield batch
         # What a dead worker looks like depends on what it held: a message of torch, or a connection that ends.
         except (RuntimeError, EOFError, ConnectionError) as error:
             self.close()
@@ -123,7 +110,7 @@ class PhotoBatches:
 
     def close(self) -> None:
         """End the worker processes; the next iteration starts new ones."""
-        iterator = getattr(self._loader, "_iterator", None)
+        iterator = running_iterator(self._loader)
         self._loader = None
         if iterator is not None:
             end_workers(iterator)

@@ -14,7 +14,6 @@ from pcn_cli.attention.geometry import mirror_map
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.attention.pixels import blur_patches
-from pcn_cli.attention.protocol import Attended, Attends
 from pcn_cli.attention.randomise import randomised
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics import trust
@@ -25,6 +24,7 @@ from pcn_cli.records.photos import Box
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.score import Scored
+from pcn_cli.tensors.network import Attended, Network
 from pcn_cli.training.device import explain_memory
 
 
@@ -117,10 +117,10 @@ def _pass_again(
             images = batch.images.to(device, memory_format=torch.channels_last)
             classes = [config.classes.index(one.prediction.predicted) for one in own]
             for name, other in forgetful.items():
-                attended = cast("Attends", other).attend(images)
+                attended = cast("Network", other).attend(images)
                 getattr(found, name).extend(_correlate(own, _looks(attended, classes)))
-            _see_mirrored(found, cast("Attends", network), images, own, classes, config)
-            _see_blurred(found, cast("Attends", network), images, own, classes, config, hiding)
+            _see_mirrored(found, cast("Network", network), images, own, classes, config)
+            _see_blurred(found, cast("Network", network), images, own, classes, config, hiding)
         callback.on_progress("checking the maps", len(found.same_label), len(sample))
     return found
 
@@ -135,7 +135,7 @@ def _correlate(scored: Sequence[Scored], maps: Sequence[np.ndarray] | np.ndarray
 
 
 def _see_mirrored(
-    found: _Passes, network: Attends, images: Tensor, own: Sequence[Scored], classes: Sequence[int], config: ModelConfig
+    found: _Passes, network: Network, images: Tensor, own: Sequence[Scored], classes: Sequence[int], config: ModelConfig
 ) -> None:
     attended = network.attend(images.flip(3))
     width = images.shape[3]
@@ -147,7 +147,7 @@ def _see_mirrored(
 
 def _see_blurred(
     found: _Passes,
-    network: Attends,
+    network: Network,
     images: Tensor,
     own: Sequence[Scored],
     classes: Sequence[int],

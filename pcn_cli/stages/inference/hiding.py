@@ -9,10 +9,10 @@ from torch import Tensor
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.faithfulness import hiding_numbers, run_hiding_tests, run_random_orders
 from pcn_cli.attention.maps import look_maps
-from pcn_cli.attention.protocol import Attended, Attends
 from pcn_cli.attention.reweighing import even_weights, logits_reweighed, permuted_weights
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import HidingNumbers
+from pcn_cli.tensors.network import Attended, Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:
 
 
 def hide_batch(
-    network: Attends,
+    network: Network,
     attended: Attended,
     *,
     looks: np.ndarray,
@@ -136,7 +136,7 @@ def _looks_of_classes(attended: Attended, ranked: Tensor) -> np.ndarray | None:
 
 
 def _predict_reweighed(
-    network: Attends, attended: Attended, seeds: Sequence[tuple[int, int]], classes: Sequence[str]
+    network: Network, attended: Attended, seeds: Sequence[tuple[int, int]], classes: Sequence[str]
 ) -> list[list[str]]:
     """The classes predicted with even and with permuted weights."""
     patches = attended.grid[0] * attended.grid[1]

@@ -11,13 +11,13 @@ from torch import nn
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
-from pcn_cli.attention.protocol import Attends
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.records.labels import join_labels
 from pcn_cli.records.model import ModelConfig, Placement
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities
 
@@ -67,7 +67,7 @@ def score_photos(
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
-        network = cast("Attends", model.to(device).eval())
+        network = cast("Network", model.to(device).eval())
     for batch in photos.batches():
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))

@@ -1,0 +1,72 @@
+"""What the rooms ask of a network; PatchConvNet and every timm backbone with attention pooling offer it."""
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+class Attended(NamedTuple):
+    """One forward pass with the inside of the pooling laid open.
+
+    logits (B, K); weights (B, 1, N+1), class token first, or (B, K, N) where each class has its own token; they sum
+    to 1; values (B, N+1, d) or (B, N, d) in the order of the weights; grid (h, w) with h · w = N, row by row.
+    """
+
+    logits: Tensor
+    weights: Tensor
+    values: Tensor
+    grid: tuple[int, int]
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A trunk, which turns images into tokens, and behind the tokens a pooling that can be looked into, with its head.
+
+    It is an `nn.Module` too, which a Protocol cannot say: `cast("Network", model)` where a module is at hand.
+    """
+
+    @property
+    def pooling_prefixes(self) -> tuple[str, ...]:
+        """Parameter-name prefixes of everything behind the tokens."""
+        ...
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Tokens (B, C, h, w) of normalised images (B, 3, H, W)."""
+        ...
+
+    def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits (B, K) of tokens (B, C, h, w); with `pre_logits` what the classifier gets."""
+        ...
+
+    def attend(self, images: Tensor) -> Attended:
+        """The forward pass over normalised images (B, 3, H, W)."""
+        ...
+
+    def tail(self, pooled: Tensor) -> Tensor:
+        """Logits (…, K) of weighted sums of values (…, T, d), one for each class token."""
+        ...
+
+    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
+        """With a token per class, the logits (B, S, k) of `classes` (B, k) for their sums (B, S, k, d) alone."""
+        ...
+
+    def get_classifier(self) -> nn.Module:
+        """What makes logits of what `forward_head` gives with `pre_logits`."""
+        ...
+
+    def compilable(self) -> Iterable[nn.Module]:
+        """The parts of the trunk that are worth compiling, each on its own."""
+        ...
+
+    def group_matcher(self, coarse: bool = False) -> Any:  # noqa: ANN401 - timm takes patterns or a function
+        """How timm orders the parameters from stem to head."""
+        ...
+
+    def no_weight_decay(self) -> Collection[str]:
+        """Names of parameters that weight decay leaves alone."""
+        ...
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute activations twice instead of keeping them."""
+        ...
