@@ -27,8 +27,8 @@ from pcn_cli.records.photos import PARTS, Part, Photo, Scan, SplitRow
 def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[SplitRow, ...]:
     """Each photo with its part, ordered by file.
 
-    Exact and near duplicates and groups are never divided. Every class with two units (photos, or sets of photos that
-    belong together) has one outside the training part, every class with three is in all parts, and one unit is trained
+    Exact and near duplicates and groups are never divided. Every class with two groups (photos, or sets of photos that
+    belong together) has one outside the training part, every class with three is in all parts, and one group is trained
     on. Where photos have several labels each is dealt out by its rarest one, so that this holds for rare labels, which
     chance would serve worst.
 
@@ -47,11 +47,11 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     rows = given_rows(scan)
     given: dict[str, Part] = {photo.file: photo.split for photo in scan.photos if photo.split}
     shares: dict[Part, float] = {"val": val, "test": test}
-    units = [unit for unit in _find_units(scan) if not any(given.get(p.file, "train") != "train" for p in unit)]
+    groups = [group for group in _find_groups(scan) if not any(given.get(p.file, "train") != "train" for p in group)]
     # Shares are of all photos, also where only some of them are free to move.
-    scale = len(scan.photos) / max(sum(map(len, units)), 1)
+    scale = len(scan.photos) / max(sum(map(len, groups)), 1)
     open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given.values()}
-    parts = _assign(_sort_by_class(scan, units), open_parts, seed=seed)
+    parts = _assign(_sort_by_class(scan, groups), open_parts, seed=seed)
     rows = tuple(replace(row, split=parts.get(row.file, row.split)) for row in rows)
     if rows and not any(row.split == "train" for row in rows):
         raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
@@ -130,15 +130,15 @@ def _read_row(cells: dict[str, str]) -> SplitRow:
     )
 
 
-def _find_units(scan: Scan) -> list[list[Photo]]:
+def _find_groups(scan: Scan) -> list[list[Photo]]:
     """Photos in sets that must stay together."""
-    units: defaultdict[int, list[Photo]] = defaultdict(list)
-    for photo, unit in zip(scan.photos, number_units(scan.photos, scan.near_duplicates), strict=True):
-        units[int(unit)].append(photo)
-    return list(units.values())
+    groups: defaultdict[int, list[Photo]] = defaultdict(list)
+    for photo, group in zip(scan.photos, number_groups(scan.photos, scan.near_duplicates), strict=True):
+        groups[int(group)].append(photo)
+    return list(groups.values())
 
 
-def number_units(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]) -> NDArray[np.int64]:
+def number_groups(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]) -> NDArray[np.int64]:
     """Equal numbers (N,) for photos that must stay together: one picture, one group, and whatever these chain to."""
     numbers = {photo.file: number for number, photo in enumerate(photos)}
     tied = tied_files(photos, near_duplicates)
@@ -146,8 +146,8 @@ def number_units(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[S
     names = {key: len(numbers) + number for number, key in enumerate(dict.fromkeys(key for key, _ in ties))}
     ends = ([numbers[file] for _, file in ties], [names[key] for key, _ in ties])
     size = len(numbers) + len(names)
-    _, unit_of = connected_components(coo_array((np.ones(len(ties)), ends), shape=(size, size)), directed=False)
-    return np.asarray(unit_of[: len(numbers)], np.int64)
+    _, group_of = connected_components(coo_array((np.ones(len(ties)), ends), shape=(size, size)), directed=False)
+    return np.asarray(group_of[: len(numbers)], np.int64)
 
 
 @dataclass
@@ -159,20 +159,20 @@ class _Quota:
     taken: int = 0
 
 
-def _sort_by_class(scan: Scan, units: Iterable[list[Photo]]) -> dict[str, list[list[Photo]]]:
-    """The units by the class that each is dealt out with: its most frequent one, of several labels the rarest of all.
+def _sort_by_class(scan: Scan, groups: Iterable[list[Photo]]) -> dict[str, list[list[Photo]]]:
+    """The groups by the class that each is dealt out with: its most frequent one, of several labels the rarest of all.
 
     Photos without any label are a class of their own.
     """
     counts = scan.classes
     by_class: defaultdict[str, list[list[Photo]]] = defaultdict(list)
-    for unit in units:
+    for group in groups:
         if scan.multi_label:
-            names = {name for photo in unit for name in scan.labels_of(photo)}
+            names = {name for photo in group for name in scan.labels_of(photo)}
             label = min(names, key=lambda name: (counts[name], name), default="")
         else:
-            label, _ = min(Counter(photo.label for photo in unit).items(), key=lambda item: (-item[1], item[0]))
-        by_class[label].append(unit)
+            label, _ = min(Counter(photo.label for photo in group).items(), key=lambda item: (-item[1], item[0]))
+        by_class[label].append(group)
     return by_class
 
 
@@ -181,31 +181,31 @@ def _assign(by_class: Mapping[str, list[list[Photo]]], shares: dict[Part, float]
     quotas = {part: _Quota(share) for part, share in shares.items()}
     chosen: dict[str, Part] = {}
     for label in sorted(by_class):
-        members = sorted(by_class[label], key=lambda unit: _draw(unit, seed))
-        for part, unit in _share_out(members, quotas):
-            chosen.update({photo.file: part for photo in unit})
-            quotas[part].taken += len(unit)
+        members = sorted(by_class[label], key=lambda group: _draw(group, seed))
+        for part, group in _share_out(members, quotas):
+            chosen.update({photo.file: part for photo in group})
+            quotas[part].taken += len(group)
     return chosen
 
 
-def _share_out(units: list[list[Photo]], quotas: dict[Part, _Quota]) -> list[tuple[Part, list[Photo]]]:
-    """The units of one class that leave the training part; one always stays."""
-    photos = sum(map(len, units))
+def _share_out(groups: list[list[Photo]], quotas: dict[Part, _Quota]) -> list[tuple[Part, list[Photo]]]:
+    """The groups of one class that leave the training part; one always stays."""
+    photos = sum(map(len, groups))
     for quota in quotas.values():
         quota.wanted += quota.share * photos
-    waiting, leaving = list(units), []
-    # The part that is furthest behind chooses first: a class with two units gives its second to that one.
+    waiting, leaving = list(groups), []
+    # The part that is furthest behind chooses first: a class with two groups gives its second to that one.
     for turn, (part, quota) in enumerate(sorted(quotas.items(), key=lambda item: item[1].taken - item[1].wanted)):
         size = 0
-        kept = len(quotas) - turn  # one unit for each later part and for training
+        kept = len(quotas) - turn  # one group for each later part and for training
         # Rounding may reach over to other classes, by one photo at most; an own share is never skipped.
         exact = quota.share * photos
         target = min(max(round(quota.wanted) - quota.taken, int(exact)), int(exact) + 1)
-        for unit in list(waiting):
-            if len(waiting) > kept and size < target and size + len(unit) / 2 <= target:
-                waiting.remove(unit)
-                leaving.append((part, unit))
-                size += len(unit)
+        for group in list(waiting):
+            if len(waiting) > kept and size < target and size + len(group) / 2 <= target:
+                waiting.remove(group)
+                leaving.append((part, group))
+                size += len(group)
         if not size and len(waiting) > 1 and quota.share > 0:
             smallest = min(waiting, key=len)
             waiting.remove(smallest)
@@ -213,7 +213,7 @@ def _share_out(units: list[list[Photo]], quotas: dict[Part, _Quota]) -> list[tup
     return leaving
 
 
-def _draw(unit: Iterable[Photo], seed: int) -> str:
+def _draw(group: Iterable[Photo], seed: int) -> str:
     """A number in the lot: the same for the same content and seed."""
-    content = min(photo.sha256 for photo in unit)
+    content = min(photo.sha256 for photo in group)
     return hashlib.sha256(f"{seed}:{content}".encode("ascii")).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pcn_cli.data.scan.scan import other_part
+from pcn_cli.data.scan.scan_photos import other_part
 from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv, write_json
@@ -49,8 +49,7 @@ from pcn_cli.stages.inference.load import Fetcher, model_source, open_model
 from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.stages.model_card import write_model_card
-from pcn_cli.stages.photos.scan import inspect, write_scan
-from pcn_cli.stages.photos.split import read_unchanged
+from pcn_cli.stages.photos import read_unchanged, scan_folder, write_scan
 from pcn_cli.stages.train.suspects import doubt_predictions
 from pcn_cli.training.device import choose_device
 
@@ -343,7 +342,7 @@ def _evaluate_images(
 ) -> Measured:
     name = model_source(source)
     check_available(name, offline=False)  # before thousands of photos are read
-    scan = inspect(photos, labels=labels, only="test", callback=callback)
+    scan = scan_folder(photos, labels=labels, only="test", callback=callback)
     opened = open_model(name, fetch=Fetcher(callback=callback))
     config = opened[1]
     _refuse_other_labels(scan, config)

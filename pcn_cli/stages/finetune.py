@@ -1,5 +1,6 @@
 """Finetune: the whole way, from a folder of photos to a report."""
 
+import json
 import shlex
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pcn_cli.data.split import fingerprint, write_split
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
+from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.models.timm_source import LOCAL_PREFIX
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe
 from pcn_cli.recipe.schema import OPTIONS
@@ -25,9 +27,7 @@ from pcn_cli.runs.store.recipe import read_recipe, write_recipe
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run, read_measured
 from pcn_cli.stages.inference.load import Fetcher
-from pcn_cli.stages.photos.leaks import LeakCheck, check_run_leaks, refuse_leaks
-from pcn_cli.stages.photos.scan import write_scan
-from pcn_cli.stages.photos.split import read_unchanged
+from pcn_cli.stages.photos import check_scan_leaks, read_unchanged, refuse_leaks, write_scan
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.report import report_run
 from pcn_cli.stages.train.train import train_run
@@ -197,9 +197,9 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
     write_recipe(run.recipe, plan.recipe, plan.reasons)
 
 
-def _tell_leaks(check: LeakCheck, callback: Callback, *, fail_on: str | None) -> None:
+def _tell_leaks(check: PhotoFacts, callback: Callback, *, fail_on: str | None) -> None:
     refuse_leaks(check, fail_on)
-    for finding in check.findings():
+    for finding in photo_findings(check):
         callback.on_finding(finding)
 
 
@@ -210,7 +210,8 @@ def _go_on(run: RunDir, way: Way, *, fail_on: str | None) -> Outcome:
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
-        _tell_leaks(check_run_leaks(run, read_unchanged(run)), way.callback, fail_on=fail_on)
+        scan = json.loads(run.scan.read_text(encoding="utf-8"))
+        _tell_leaks(check_scan_leaks(scan, read_unchanged(run)), way.callback, fail_on=fail_on)
         update_record(run, status="running")
         return _walk(run, way)
 

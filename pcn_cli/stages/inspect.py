@@ -1,22 +1,22 @@
 """Inspect: what a folder of photos is like, before anything is trained. Nothing is written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.data.scan.health import examine_photos
+from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.data.split import given_rows
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
-from pcn_cli.metrics.photo_findings import photo_findings
+from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.schema import DataSection
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Health, Scan
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.photos.leaks import LeakCheck, check_leaks, refuse_leaks
-from pcn_cli.stages.photos.scan import as_plain, check, inspect
-from pcn_cli.stages.photos.split import divide
+from pcn_cli.stages.photos import check_leaks, plain_scan, refuse_leaks, scan_folder, split_photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,13 @@ class Inspection:
 
     scan: Scan
     health: Health | None
-    leaks: LeakCheck
+    leaks: PhotoFacts
     findings: tuple[Finding, ...]
 
     def plain(self) -> dict[str, Any]:
         """All of it as JSON."""
         return {
-            **as_plain(self.scan),
+            **plain_scan(self.scan),
             "health": to_plain(self.health) if self.health else None,
             "leaks": [to_plain(tie) for tie in self.leaks.leaks],
             "conflicts": [to_plain(tie) for tie in self.leaks.conflicts],
@@ -52,23 +52,23 @@ def inspect_photos(
         DataError: no such folder, or a malformed table.
         RecipeError: `group_by` matches nothing.
     """
-    scan = inspect(photos, labels=labels, group_by=group_by, callback=callback)
+    scan = scan_folder(photos, labels=labels, group_by=group_by, callback=callback)
     health = examine_photos(scan)
     leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
     others = Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)
-    found = warnings_first((*photo_findings(leaks.facts(health)), *findings(others)))
+    found = warnings_first((*photo_findings(replace(leaks, health=health)), *findings(others)))
     return Inspection(scan=scan, health=health, leaks=leaks, findings=found)
 
 
 def refuse_unfit(inspection: Inspection, *, fail_on: str | None) -> None:
-    """Nothing, if `pcn finetune` would train on these photos.
+    """Refuse what `pcn finetune` would not train on.
 
     Raises:
         DataError: it would refuse; or `fail_on` is "leak" and there are leaks.
     """
     scan = inspection.scan
-    check(scan)
+    check_scan(scan, max_unreadable=DataSection().max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, _ = choose_split(load_recipe(None), len(scan.photos), own_parts=own_parts)
-    divide(scan, recipe)
+    split_photos(scan, recipe)
     refuse_leaks(inspection.leaks, fail_on)

@@ -8,7 +8,8 @@ from typing import Any
 import psutil
 import torch
 
-from pcn_cli.data.scan.scan import check_scan
+from pcn_cli.data.scan.scan_photos import check_scan
+from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.models.describe import SourceFacts, check_available, describe_source, sketch_model
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
@@ -18,9 +19,7 @@ from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
-from pcn_cli.stages.photos.leaks import LeakCheck, check_leaks
-from pcn_cli.stages.photos.scan import inspect
-from pcn_cli.stages.photos.split import divide
+from pcn_cli.stages.photos import check_leaks, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.training.cost import Cost, measure_cost
 from pcn_cli.training.device import available_cores, choose_device, has_native_bf16
@@ -41,7 +40,7 @@ class Plan:
     source: SourceFacts
     recipe: Recipe
     reasons: dict[str, str]
-    leaks: LeakCheck
+    leaks: PhotoFacts
     cost: Cost | None = None
 
     def count(self, part: str) -> int:
@@ -96,7 +95,7 @@ class Plan:
             "run_bytes": self.run_bytes(),
             "recipe": asdict(self.recipe),
             "reasons": self.reasons,
-            "findings": [to_plain(finding) for finding in self.leaks.findings()],
+            "findings": [to_plain(finding) for finding in photo_findings(self.leaks)],
         }
 
 
@@ -122,11 +121,11 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
     if loaded.recipe.train.teacher is not None:
         check_available(model_source(loaded.recipe.train.teacher), offline=offline)
     labels = loaded.recipe.data.labels
-    scan = inspect(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
+    scan = scan_folder(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
-    rows = divide(scan, recipe)
+    rows = split_photos(scan, recipe)
     source, device = describe_source(word), choose_device(recipe.train.device)
     facts = gather_facts(rows, source, device)
     cost = None

@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 import pcn_cli
-from pcn_cli.data.scan.scan import scan_photos
+from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.runs.store.predictions import read_predictions
 
 WAYS = ("none", "loss", "sampler")

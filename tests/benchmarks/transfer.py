@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import pcn_cli
-from pcn_cli.data.scan.scan import scan_photos
+from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.records.metrics import Candidate
 
 PIXELS = 32  # side of the picture that the regression on raw pixels sees

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pcn_cli.data.scan.labels import read_labels
-from pcn_cli.data.scan.scan import scan_photos
+from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.split import check_split, fingerprint, read_split, split_scan, write_split
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import Photo, Scan

@@ -20,13 +20,13 @@ _ROWS = 512
 Numbers = NDArray[np.int64]
 
 
-def find_neighbours(features: NDArray[np.float32], targets: Numbers, units: Numbers) -> list[tuple[int, int]]:
+def find_neighbours(features: NDArray[np.float32], targets: Numbers, groups: Numbers) -> list[tuple[int, int]]:
     """Pairs of places whose features are as good as the same, the closest first; none among few or many photos.
 
     Args:
         features: (N, C), compared by the cosine.
         targets: (N,) class numbers.
-        units: (N,) equal numbers where photos are known to belong together; these pairs are left out.
+        groups: (N,) equal numbers where photos are known to belong together; these pairs are left out.
     """
     if not NEIGHBOUR < len(features) <= MOST_PHOTOS:
         return []
@@ -37,7 +37,7 @@ def find_neighbours(features: NDArray[np.float32], targets: Numbers, units: Numb
     bound, near = LARGEST_RATIO, []
     for block in blocks:
         ratios = _distances(directions, block) / np.sqrt(np.maximum(np.outer(usual[block], usual), 1e-12))
-        ratios[units[block, None] == units] = np.inf
+        ratios[groups[block, None] == groups] = np.inf
         others = ratios[targets[block, None] != targets]
         bound = min(bound, SHARE_OF_CLASSES * float(others.min(initial=np.inf)))
         rows, columns = np.nonzero(ratios <= LARGEST_RATIO)

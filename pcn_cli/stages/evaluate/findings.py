@@ -3,10 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pcn_cli.files.atomic import write_json
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
-from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.photo_findings import photo_findings
 from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.evaluation import Trust
@@ -16,7 +17,7 @@ from pcn_cli.records.photos import SplitRow, Unreadable
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store.candidates import read_candidates
 from pcn_cli.runs.store.suspects import read_suspects
-from pcn_cli.stages.photos.leaks import check_scan_leaks
+from pcn_cli.stages.photos import check_scan_leaks
 from pcn_cli.stages.train.neighbours import read_neighbours
 
 
@@ -54,8 +55,7 @@ def write_findings(
         suspects=read_suspects(run),
     )
     leaks = check_scan_leaks(scan, [*rows, *learned_from])
-    neighbours = PhotoFacts(neighbours=read_neighbours(run))
-    told = (*leaks.findings(), *photo_findings(neighbours), *findings(facts))
+    told = (*photo_findings(replace(leaks, neighbours=read_neighbours(run))), *findings(facts))
     found = warnings_first((*told, *(trust_findings(trust) if trust else ())))
     write_json(run.findings, [to_plain(finding) for finding in found])
     return found

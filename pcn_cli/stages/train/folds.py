@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pcn_cli.data.split import number_units
+from pcn_cli.data.split import number_groups
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import FoldAnswer
@@ -42,7 +42,7 @@ def check_folds(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str
         )
     classes = sorted({row.label for row in rows})
     targets = np.array([classes.index(row.label) for row in rows])
-    most = most_folds(targets, number_units(rows, near_duplicates))
+    most = most_folds(targets, number_groups(rows, near_duplicates))
     needed = 4 if folds == 2 else folds  # outside any fold two must be left: to learn from and to choose by
     if most < needed:
         raise DataError(

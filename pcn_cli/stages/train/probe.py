@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pcn_cli.data.similar.neighbours import MOST_PHOTOS
-from pcn_cli.data.split import number_units
+from pcn_cli.data.split import number_groups
 from pcn_cli.files.atomic import write_with
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.store.candidates import write_candidates
@@ -69,7 +69,7 @@ def train_probe(model: nn.Module, work: Work) -> State:
             classes=len(work.classes),
         )
         rows = [*sample, *work.part("val"), *work.part("test")]
-        units = number_units(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
+        units = number_groups(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
         if not work.config.multi_label:
             _check_photos(
                 work,

@@ -1,6 +1,6 @@
 import pytest
 
-from pcn_cli.data.scan.scan import scan_photos
+from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_leaks
 from pcn_cli.data.split import split_scan
 from pcn_cli.errors import RecipeError

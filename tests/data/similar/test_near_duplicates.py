@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from pcn_cli.data.scan.scan import scan_photos
+from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.duplicates import find_duplicates
 from pcn_cli.data.similar.leaks import find_leaks
 from pcn_cli.data.similar.near_duplicates import group_near

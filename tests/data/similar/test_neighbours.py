@@ -7,7 +7,7 @@ from pcn_cli.data.similar import neighbours
 from pcn_cli.data.similar.neighbours import find_neighbours
 
 TARGETS = np.arange(200) % 4
-UNITS = np.arange(200)
+GROUPS = np.arange(200)
 
 
 def make_features(noise: float = 0.05, seed: int = 0) -> np.ndarray:
@@ -24,28 +24,28 @@ def test_pairs_of_one_scene_are_found_the_closest_first(rows: int, monkeypatch: 
     monkeypatch.setattr(neighbours, "_ROWS", rows)
     features = make_features()
     features[13] = features[9] + 0.01 * features[0]
-    assert find_neighbours(features, TARGETS, UNITS) == [(9, 13), (8, 12)]
+    assert find_neighbours(features, TARGETS, GROUPS) == [(9, 13), (8, 12)]
 
 
 def test_photos_that_are_merely_of_one_class_are_not_named() -> None:
     for seed in range(5):
-        assert find_neighbours(make_features(noise=1.5, seed=seed), TARGETS, UNITS) == []
+        assert find_neighbours(make_features(noise=1.5, seed=seed), TARGETS, GROUPS) == []
 
 
 def test_what_is_known_to_belong_together_is_not_named_again() -> None:
-    units = UNITS.copy()
-    units[12] = units[8]
-    assert find_neighbours(make_features(), TARGETS, units) == [(9, 13)]
+    groups = GROUPS.copy()
+    groups[12] = groups[8]
+    assert find_neighbours(make_features(), TARGETS, groups) == [(9, 13)]
 
 
 def test_where_classes_are_as_close_as_scenes_nothing_is_named() -> None:
     features = make_features()
     features[101] = features[100] + 0.01 * features[0]  # of two classes: this network sees no difference
-    assert find_neighbours(features, TARGETS, UNITS) == []
+    assert find_neighbours(features, TARGETS, GROUPS) == []
 
 
 def test_few_photos_and_too_many_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     features = make_features()
-    assert find_neighbours(features[8:18], TARGETS[8:18], UNITS[8:18]) == []
+    assert find_neighbours(features[8:18], TARGETS[8:18], GROUPS[8:18]) == []
     monkeypatch.setattr(neighbours, "MOST_PHOTOS", 199)
-    assert find_neighbours(features, TARGETS, UNITS) == []
+    assert find_neighbours(features, TARGETS, GROUPS) == []

@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 import warnings
+from functools import partial
 
 import pytest
 from PIL import Image, ImageOps
 
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.scan.scan import check_scan, other_part, scan_photos
+from pcn_cli.data.scan import scan_photos as module
+from pcn_cli.data.scan.decoding import inspect_files
+from pcn_cli.data.scan.scan_photos import check_scan, other_part, scan_photos
 from pcn_cli.errors import DataError
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.photos import Ignored, Photo, Scan, Unreadable
@@ -36,9 +39,12 @@ def test_each_photo_has_its_label_size_and_hash(photo_folder):
     assert from_plain(Scan, json.loads(json.dumps(to_plain(scan)))) == scan
 
 
-def test_the_result_is_the_same_for_any_number_of_workers(photo_folder):
+def test_the_result_is_the_same_for_any_number_of_workers(photo_folder, monkeypatch):
     (photo_folder / "red/empty.jpg").touch()
-    assert scan_photos(photo_folder, workers=0) == scan_photos(photo_folder, workers=2) == scan_photos(photo_folder)
+    scan = scan_photos(photo_folder)
+    for workers in (0, 2):
+        monkeypatch.setattr(module, "inspect_files", partial(inspect_files, workers=workers))
+        assert scan_photos(photo_folder) == scan
 
 
 def test_every_file_stands_in_exactly_one_list(tmp_path, draw_photo):
@@ -73,17 +79,19 @@ def test_the_folder_is_only_read(photo_folder):
     assert snapshot(photo_folder) == before
 
 
-def test_progress_is_told_after_every_file_and_may_stop_the_scan(photo_folder):
+def test_progress_is_told_after_every_file_and_may_stop_the_scan(photo_folder, monkeypatch):
     told = []
-    scan_photos(photo_folder, on_photo=lambda done, total: told.append((done, total)))
-    assert told == [(done, 36) for done in range(1, 37)]
+    scan_photos(photo_folder, on_progress=lambda *progress: told.append(progress))
+    assert told[:36] == [("looking at photos", done, 36) for done in range(1, 37)]
+    assert told[36:] == [("looking for near duplicates", 36, 36)]
 
-    def stop(done, _):
+    def stop(_what, done, _total):
         if done == 5:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(module, "inspect_files", partial(inspect_files, workers=2))
     with pytest.raises(KeyboardInterrupt):
-        scan_photos(photo_folder, workers=2, on_photo=stop)
+        scan_photos(photo_folder, on_progress=stop)
 
 
 def test_ready_made_split_folders_are_honoured(tmp_path, draw_photo):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
@@ -21,6 +22,8 @@ from pcn_cli.errors import DataError
 from pcn_cli.records.labels import split_labels
 from pcn_cli.records.photos import Ignored, Part, Photo, Scan, Unreadable
 
+Progress = Callable[[str, int, int], None]
+
 
 def scan_photos(
     folder: Path,
@@ -28,9 +31,7 @@ def scan_photos(
     labels: Path | None = None,
     group_by: str | None = None,
     only: Part | None = None,
-    workers: int | None = None,
-    on_photo: Callable[[int, int], None] | None = None,
-    on_compared: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Scan:
     """Everything in `folder`, each candidate decoded once; the folder is only read.
 
@@ -40,9 +41,7 @@ def scan_photos(
         labels: a table that wins over folders; its paths are relative to it.
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
-        workers: decoding processes; None chooses, 0 decodes in this process.
-        on_photo: called with (done, total) after every decoded file; an exception it raises ends the scan.
-        on_compared: called with (done, total) while near duplicates are looked for, in the same way.
+        on_progress: called with (what is done, done, total); an exception that it raises ends the scan.
 
     Raises:
         DataError: no such folder, a malformed table, or class names that differ only by case.
@@ -63,8 +62,9 @@ def scan_photos(
         plan = replace(plan, candidates=group_candidates(plan.candidates, group_by))
     if only is not None:
         plan = _keep_part(plan, only)
-    facts = _decode_candidates(root, plan.candidates, workers=workers, on_photo=on_photo)
-    return _make_scan(root, plan, facts, on_compared=on_compared)
+    tell = on_progress or (lambda *_: None)
+    facts = _decode_candidates(root, plan.candidates, partial(tell, "looking at photos"))
+    return _make_scan(root, plan, facts, partial(tell, "looking for near duplicates"))
 
 
 def other_part(part: Part) -> str:
@@ -117,27 +117,20 @@ def _keep_part(plan: Sorted, part: Part) -> Sorted:
 
 
 def _decode_candidates(
-    root: Path,
-    candidates: Sequence[Candidate],
-    *,
-    workers: int | None,
-    on_photo: Callable[[int, int], None] | None,
+    root: Path, candidates: Sequence[Candidate], on_photo: Callable[[int, int], None]
 ) -> dict[str, FileFacts]:
     """The facts of every candidate, by file."""
     facts = {}
     paths = [root / candidate.file for candidate in candidates]
     # Closed at once when `on_photo` raises, so that no process outlives the scan.
-    with closing(inspect_files(paths, workers=workers)) as results:
+    with closing(inspect_files(paths)) as results:
         for position, found in results:
             facts[candidates[position].file] = found
-            if on_photo:
-                on_photo(len(facts), len(paths))
+            on_photo(len(facts), len(paths))
     return facts
 
 
-def _make_scan(
-    root: Path, plan: Sorted, facts: dict[str, FileFacts], *, on_compared: Callable[[int, int], None] | None
-) -> Scan:
+def _make_scan(root: Path, plan: Sorted, facts: dict[str, FileFacts], on_compared: Callable[[int, int], None]) -> Scan:
     photos: list[Photo] = []
     unreadable, ignored = list(plan.unreadable), list(plan.ignored)
     for candidate in plan.candidates:

@@ -1,0 +1,125 @@
+"""The photos of a run: scanned, split, checked for leaks, found again unchanged."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pcn_cli.data.scan.scan_photos import scan_photos
+from pcn_cli.data.similar.leaks import find_conflicts, find_leaks
+from pcn_cli.data.split import check_split, read_split, split_scan
+from pcn_cli.errors import DataError, RecipeError, RunError
+from pcn_cli.files.atomic import write_csv, write_json
+from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.codec import to_plain
+from pcn_cli.records.photos import Part, Scan, SplitRow
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import read_record, require
+from pcn_cli.stages.callback import Callback
+
+FAIL_ON = ("leak",)
+_NAMES: dict[Part, str] = {"train": "training", "val": "validation", "test": "the test"}
+
+
+def scan_folder(
+    photos: Path,
+    *,
+    labels: str | Path | None = None,
+    group_by: str | None = None,
+    only: Part | None = None,
+    callback: Callback | None = None,
+) -> Scan:
+    """What `photos` holds, every file decoded once, or those of one part; nothing is written."""
+    callback = callback or Callback()
+    table = None if labels is None else Path(labels)
+    scan = scan_photos(photos, labels=table, group_by=group_by, only=only, on_progress=callback.on_progress)
+    if scan.multi_label:
+        callback.on_note(_count_labels(scan))
+    return scan
+
+
+def _count_labels(scan: Scan) -> str:
+    """How many photos have several labels, and how many none."""
+    counts = [len(scan.labels_of(photo)) for photo in scan.photos]
+    several, none = sum(count > 1 for count in counts), counts.count(0)
+    unlabelled = f", {none:,} have none" if none else ""
+    return f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}"
+
+
+def write_scan(run: RunDir, scan: Scan) -> None:
+    """Put scan.json and unreadable.csv into the run."""
+    write_json(run.scan, plain_scan(scan))
+    write_csv(run.unreadable, ("file", "reason"), [(found.file, found.reason) for found in scan.unreadable])
+
+
+def plain_scan(scan: Scan) -> dict[str, Any]:
+    """The scan as `pcn inspect --json` prints it and scan.json holds it."""
+    return {"classes": scan.classes, **to_plain(scan)}
+
+
+def split_photos(scan: Scan, recipe: Recipe) -> tuple[SplitRow, ...]:
+    """Each photo with its part.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
+    for part, name in _NAMES.items():
+        if not any(row.split == part for row in rows):
+            raise DataError(
+                f"no photo is left for {name}: {len(rows)} photos are too few to be divided",
+                "add photos: every class needs at least three that differ",
+            )
+    return rows
+
+
+def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
+    """The split of the run, every photo of which is still what it was.
+
+    Raises:
+        RunError: photos changed; with the differences, at most ten of them.
+    """
+    rows = read_split(require(run, run.split, "start again with `pcn finetune PHOTOS`"))
+    root = Path(read_record(run).photos)
+    problems = check_split(rows, root)
+    if problems:
+        listed = [*problems[:10], *([f"… and {len(problems) - 10} more"] if len(problems) > 10 else [])]
+        raise RunError(
+            "\n  ".join([f"the photos of {run.root} have changed since its split:", *listed]),
+            f"put them back, or start a new run with `pcn finetune {root}`",
+        )
+    return rows
+
+
+def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], *, alike: int = 0) -> PhotoFacts:
+    """Photos in two parts, pictures under two labels, and how many photos could not be told apart."""
+    near = tuple(near_duplicates)
+    return PhotoFacts(
+        leaks=find_leaks(rows, near),
+        conflicts=find_conflicts(rows, near),
+        alike=alike,
+        multi_label=any(row.multi_label for row in rows),
+    )
+
+
+def check_scan_leaks(scan: Mapping[str, Any], rows: Sequence[SplitRow]) -> PhotoFacts:
+    """The leaks among photos of a run whose scan.json holds `scan`."""
+    # Runs of the first version have no near duplicates.
+    return check_leaks(rows, scan.get("near_duplicates", []), alike=scan.get("alike", 0))
+
+
+def refuse_leaks(check: PhotoFacts, fail_on: str | None) -> None:
+    """Refuse photos with leaks where `fail_on` asks for it.
+
+    Raises:
+        DataError: there are leaks, and `fail_on` is "leak".
+        RecipeError: `fail_on` is no word that is known.
+    """
+    if fail_on is None:
+        return
+    if fail_on not in FAIL_ON:
+        raise RecipeError(f"--fail-on {fail_on}: expected {' or '.join(FAIL_ON)}", "--fail-on leak")
+    if check.leaks:
+        finding = photo_findings(check)[0]
+        hint = "take them out of one part, let pcn divide the photos, or leave --fail-on out"
+        raise DataError(f"{finding.title}: {finding.evidence}", hint)
