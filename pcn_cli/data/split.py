@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pcn_cli.data.scan.labels import SEVERAL
 from pcn_cli.data.similar.leaks import tied_files
 from pcn_cli.errors import DataError
-from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.records.photos import PARTS, Part, Photo, Scan, SplitRow
+from pcn_cli.records.photos import Part, Photo, Scan, SplitRow
 
 
 def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[SplitRow, ...]:
@@ -73,28 +71,6 @@ def given_rows(scan: Scan) -> tuple[SplitRow, ...]:
     )
 
 
-def write_split(path: Path, rows: Sequence[SplitRow]) -> None:
-    """Put the split at `path` as CSV, the labels under the name that a table of labels has for them."""
-    label = SEVERAL if any(row.multi_label for row in rows) else "label"
-    write_csv(
-        path,
-        ("file", label, "split", "group", "sha256"),
-        ((row.file, row.label, row.split, row.group, row.sha256) for row in rows),
-    )
-
-
-def read_split(path: Path) -> tuple[SplitRow, ...]:
-    """The rows that `write_split` was given.
-
-    Raises:
-        DataError: the file is missing or is no such table.
-    """
-    try:
-        return tuple(_read_row(cells) for cells in read_csv(path))
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} is no split of ours: {error}", "pcn finetune PHOTOS makes a new one") from error
-
-
 def check_split(rows: Iterable[SplitRow], root: Path) -> list[str]:
     """A line for each file below `root` that is missing or is not the photo it was when it was split."""
     problems = []
@@ -113,21 +89,6 @@ def fingerprint(rows: Iterable[SplitRow]) -> str:
     """The SHA-256 of the split: equal for equal photos, labels and parts, whatever the order of the rows."""
     facts = sorted([row.file, row.label, row.split, row.group, row.sha256] for row in rows)
     return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()
-
-
-def _read_row(cells: dict[str, str]) -> SplitRow:
-    part = next((part for part in PARTS if part == cells["split"]), None)
-    if part is None:
-        raise ValueError(f"split is {cells['split']!r}")
-    several = SEVERAL in cells
-    return SplitRow(
-        file=cells["file"],
-        label=cells[SEVERAL if several else "label"],
-        split=part,
-        sha256=cells["sha256"],
-        group=cells["group"],
-        multi_label=several,
-    )
 
 
 def _find_groups(scan: Scan) -> list[list[Photo]]:

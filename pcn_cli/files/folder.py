@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,3 +66,12 @@ def _sync_tree(folder: Path) -> None:
             list(pool.map(sync_file, batch))
     for here, _ in tree:
         sync_folder(here)
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files below `folder`; one that goes away meanwhile has none."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total

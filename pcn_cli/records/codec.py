@@ -1,16 +1,22 @@
-"""Dataclasses to plain JSON values and back; unknown keys are left out so that older readers open newer files."""
+"""Dataclasses to JSON values or the cells of a table, and back, checked against the fields' types.
 
-from collections.abc import Mapping
+Unknown keys and columns are left out so that older readers open newer files. pydantic's TypeAdapter is not used: it is
+strict for JSON text alone, knows no cells, and names neither the record nor the value that was found.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+Cell = str | int | float
 
 
 def to_plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass instance
     """The record as a dict of JSON values; tuples become lists."""
-    return {field.name: _flatten(getattr(record, field.name)) for field in fields(record)}
+    return {name: flatten(getattr(record, name)) for name in field_names(type(record))}
 
 
 def from_plain(kind: type[T], plain: Mapping[str, Any]) -> T:
@@ -19,41 +25,55 @@ def from_plain(kind: type[T], plain: Mapping[str, Any]) -> T:
     Raises:
         ValueError: a field is missing or has another type; the message names the record and the field.
     """
-    _expect(dict, plain)
-    hints = get_type_hints(kind)
-    known = [field.name for field in fields(kind) if field.name in plain]  # type: ignore[arg-type]
-    values = {}
-    for name in known:
-        try:
-            values[name] = _revive(hints[name], plain[name])
-        except ValueError as error:
-            raise ValueError(f"{kind.__name__}.{name}: {error}") from error
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"not a {kind.__name__}: {error}") from error
+    return _build(kind, _expect(dict, plain), revive)
 
 
-def _flatten(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
+def field_names(kind: type) -> tuple[str, ...]:
+    """The names of a record's fields, in order; they head its columns in a table."""
+    return tuple(_hints(kind))
+
+
+def to_cells(record: Any) -> tuple[Cell, ...]:  # noqa: ANN401 - any dataclass instance
+    """The record as a row of a table; None is an empty cell."""
+    values = (getattr(record, name) for name in field_names(type(record)))
+    return tuple("" if value is None else value for value in values)
+
+
+def from_cells(kind: type[T], cells: Mapping[str, str]) -> T:
+    """The record of type `kind` whose cells `to_cells` gave, by column.
+
+    Raises:
+        ValueError: a column is missing, or a cell is not what its field holds; the message names both.
+    """
+    return _build(kind, cells, _parse)
+
+
+def flatten(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
+    """`value` as JSON has it, with every record in it as a dict."""
     if is_dataclass(value):
         return to_plain(value)
     if isinstance(value, (tuple, list)):
-        return [_flatten(item) for item in value]
+        return [flatten(item) for item in value]
     if isinstance(value, dict):
-        return {key: _flatten(item) for key, item in value.items()}
+        return {key: flatten(item) for key, item in value.items()}
     return value
 
 
-def _revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hint
+def revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hint
+    """The value of type `hint` that `flatten` was given.
+
+    Raises:
+        ValueError: it is of another type.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple:
         items = _expect(list, value)
         members = arguments[:1] * len(items) if arguments[1:] == (...,) else arguments
-        return tuple(_revive(member, item) for member, item in zip(members, items, strict=True))
+        return tuple(revive(member, item) for member, item in zip(members, items, strict=True))
     if origin is dict:
-        return {key: _revive(arguments[1], item) for key, item in _expect(dict, value).items()}
+        return {key: revive(arguments[1], item) for key, item in _expect(dict, value).items()}
     if origin in (Union, UnionType):
-        return None if value is None else _revive(next(a for a in arguments if a is not type(None)), value)
+        return None if value is None else revive(_given(hint), value)
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"expected one of {arguments}, found {value!r}")
@@ -61,6 +81,37 @@ def _revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hi
     if hint is Any:
         return value
     return from_plain(hint, value) if isinstance(hint, type) and is_dataclass(hint) else _expect(hint, value)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _build(kind: type[T], given: Mapping[str, Any], read: Callable[[Any, Any], Any]) -> T:
+    values = {}
+    for name, hint in _hints(kind).items():  # type: ignore[arg-type]  # mypy takes a type variable for unhashable
+        if name in given:
+            try:
+                values[name] = read(hint, given[name])
+            except ValueError as error:
+                raise ValueError(f"{kind.__name__}.{name}: {error}") from error
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"not a {kind.__name__}: {error}") from error
+
+
+def _given(hint: Any) -> Any:  # noqa: ANN401 - a type hint
+    """The type in a hint of the form `X | None`."""
+    return next(argument for argument in get_args(hint) if argument is not type(None))
+
+
+def _parse(hint: Any, cell: str) -> Any:  # noqa: ANN401 - follows the type hint
+    if get_origin(hint) in (Union, UnionType):
+        return None if cell == "" else _parse(_given(hint), cell)
+    return hint(cell) if hint in (int, float) else revive(hint, cell)
 
 
 def _expect(kind: type, value: Any) -> Any:  # noqa: ANN401 - checked here

@@ -1,7 +1,7 @@
 """What an evaluation gives beside single numbers: curves, checks of the maps, the difference of two runs."""
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from pcn_cli.records.calibration import Calibration, ClassThreshold, ConformalLevel, Selection
 from pcn_cli.records.metrics import Metric
@@ -112,12 +112,3 @@ class Comparison:
     p_value: float
     verdict: str
     flips: tuple[Flip, ...]
-
-    def plain(self) -> dict[str, Any]:
-        """The comparison as JSON."""
-        return asdict(self)
-
-    def table(self) -> list[tuple[str, ...]]:
-        """The flips with a header, for CSV."""
-        names = tuple(field.name for field in fields(Flip))
-        return [names, *(tuple(getattr(flip, name) for name in names) for flip in self.flips)]

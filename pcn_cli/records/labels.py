@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 SEPARATOR = ";"
+SEVERAL = "labels"  # the column of a table that gives a photo several labels
 
 
 def join_labels(names: Iterable[str]) -> str:

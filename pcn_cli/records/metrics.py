@@ -1,6 +1,6 @@
 """Numbers that say where they come from."""
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 
 FEW_PHOTOS = 20  # below, the interval of a share spans about thirty points or more
 _NUMBERS = ("loss", "mcc", "brier", "aurc", "temperature", "set_size", "correlation", "srg")
@@ -42,24 +42,6 @@ class ClassRow:
     def few(self) -> bool:
         """Whether the class has so few photos that its numbers say little."""
         return self.support < FEW_PHOTOS
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The column names, in order."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def from_cells(cls, cells: dict[str, str]) -> "ClassRow":
-        """The row that `cells` gave, by column name."""
-        rates = {name: float(cells[name]) if cells.get(name) else None for name in _RATES}
-        return cls(label=cells["label"], support=int(cells["support"]), **rates)
-
-    def cells(self) -> tuple[str | float | int, ...]:
-        """The row for a table; what is not known is empty."""
-        return tuple("" if value is None else value for value in astuple(self))
-
-
-_RATES = ("precision", "recall", "f1", "average_precision")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,10 @@
 """What a scan found: photos with their labels, parts and boxes, other files, and what the photos are like."""
 
 from collections import Counter
-from dataclasses import astuple, dataclass, fields
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.labels import split_labels
 from pcn_cli.records.model import Fit
 
@@ -72,6 +73,10 @@ class Scan:
         counts = Counter(name for photo in self.photos for name in self.labels_of(photo))
         return {name: counts[name] for name in sorted(counts)}
 
+    def plain(self) -> dict[str, Any]:
+        """The scan as scan.json and `pcn inspect --json` have it, with the number of photos of each class."""
+        return {"classes": self.classes, **to_plain(self)}
+
     def labels_of(self, photo: Photo) -> tuple[str, ...]:
         """The classes of a photo."""
         return split_labels(photo.label, multi_label=self.multi_label)
@@ -126,27 +131,11 @@ class Box:
     width: int
     height: int
 
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The column names, in order."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def from_cells(cls, cells: dict[str, str]) -> "Box":
-        """The box that `cells` gave, by column name.
-
-        Raises:
-            ValueError: a cell is no whole number, or the box does not lie in the photo.
-        """
-        numbers = {name: int(cells[name]) for name in ("xmin", "ymin", "xmax", "ymax", "width", "height")}
-        box = cls(file=cells["file"], label=cells["label"], **numbers)
-        if not (0 <= box.xmin <= box.xmax < box.width and 0 <= box.ymin <= box.ymax < box.height):
-            raise ValueError(f"{box.file}: the box {box.xmin},{box.ymin} – {box.xmax},{box.ymax} is not in the photo")
-        return box
-
-    def cells(self) -> tuple[str | int, ...]:
-        """The box for a table."""
-        return astuple(self)
+    def check(self) -> None:
+        """Raises ValueError where the box does not lie in the photo."""
+        if not (0 <= self.xmin <= self.xmax < self.width and 0 <= self.ymin <= self.ymax < self.height):
+            place = f"{self.xmin},{self.ymin} – {self.xmax},{self.ymax}"
+            raise ValueError(f"{self.file}: the box {place} is not in the photo")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """What models say of photos: scores with the numbers of their maps, answers of folds, labels that may be wrong."""
 
-from dataclasses import astuple, dataclass, fields
-from typing import Any, get_type_hints
+from dataclasses import dataclass
 
 from pcn_cli.records.labels import split_labels
 
@@ -24,11 +23,6 @@ class AttentionNumbers:
     peak_y: float
     center_x: float
     center_y: float
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The column names, in order."""
-        return tuple(field.name for field in fields(cls))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +51,6 @@ class HidingNumbers:
     hidden_p: float
     kept_p: float
     random_hidden_p: float
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The column names, in order."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def from_cells(cls, cells: dict[str, str]) -> "HidingNumbers | None":
-        """The numbers that `cells` gave, by column name; None where the row has none."""
-        if not cells.get("deletion_auc"):
-            return None
-        numbers = {name: float(cells[name]) if cells[name] else None for name in cls.names() if name != "hidden_top"}
-        return cls(hidden_top=cells["hidden_top"], **numbers)  # type: ignore[arg-type]
-
-    def cells(self) -> tuple[str | float, ...]:
-        """The numbers for a table; what is not known is empty."""
-        return tuple("" if value is None else value for value in astuple(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,18 +120,3 @@ class Suspect:
     suggested: str
     p_label: float
     p_suggested: float
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The column names, in order."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def from_cells(cls, cells: dict[str, str]) -> "Suspect":
-        """The suspect that `cells` gave, by column name."""
-        kinds: dict[str, Any] = get_type_hints(cls)
-        return cls(**{name: kinds[name](cells[name]) for name in cls.names()})
-
-    def cells(self) -> tuple[str | float | int, ...]:
-        """The row for a table."""
-        return astuple(self)

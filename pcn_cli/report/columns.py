@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.predictions import AttentionNumbers
 from pcn_cli.report.spreads import find_spreads
 from pcn_cli.report.view_model import Draft
@@ -36,7 +37,7 @@ def columns(draft: Draft) -> dict[str, object]:
         "large": [int(picture.large) if picture else 0 for picture in pictures],
         "id": _identity(draft),
         "marks": {mark.name: mark.rows for mark in draft.marks if mark.name not in ("wrong", "right")},
-        "numbers": AttentionNumbers.names(),
+        "numbers": field_names(AttentionNumbers),
         "spreads": find_spreads(rows),
     }
 

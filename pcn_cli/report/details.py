@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import AttentionNumbers
 from pcn_cli.report.classmaps import MeanMaps
@@ -36,7 +37,7 @@ def detail_chunks(content: ReportContent, rows: Rows, tally: Tally) -> Iterator[
             [
                 {
                     "top": [[index[name], round(p, 5)] for name, p in row.top],
-                    "numbers": [plain(getattr(row.attention, name)) for name in AttentionNumbers.names()],
+                    "numbers": [plain(getattr(row.attention, name)) for name in field_names(AttentionNumbers)],
                     "facts": file_facts(row, content),
                     **_what_if(row, index),
                     **_look_of(row, content, tally),

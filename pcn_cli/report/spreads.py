@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.predictions import AttentionNumbers
 from pcn_cli.report.rows import Rows
 
@@ -15,7 +16,7 @@ SHOWN = ("image_share", "effective_patches", "gini", "mass50", "mass80", "border
 def find_spreads(rows: Rows) -> dict[str, object]:
     """By the number's name: the smallest, the largest, and how many pictures lie in each of `BINS` even steps."""
     columns: dict[str, Iterable[float]] = {"confidence": [row.confidence for row in rows.all]}
-    for name in set(AttentionNumbers.names()) & set(SHOWN):
+    for name in set(field_names(AttentionNumbers)) & set(SHOWN):
         columns[name] = [getattr(row.attention, name) for row in rows.all]
     columns["srg"] = [row.hiding.srg for row in rows.all if row.hiding]
     spreads = {name: _spread(values) for name, values in columns.items()}

@@ -3,11 +3,31 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import write_text
+from pcn_cli.files.names import safe_name
 
 RUNS = Path("runs")
+
+
+class Artifact:
+    """A file or folder of every run: of one run its path, of the class RunDir the artifact itself."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, run: None, owner: type) -> "Artifact": ...
+    @overload
+    def __get__(self, run: "RunDir", owner: type) -> Path: ...
+    def __get__(self, run: "RunDir | None", owner: type) -> "Artifact | Path":
+        return self if run is None else self.of(run)
+
+    def of(self, run: "RunDir") -> Path:
+        """Where it lies in `run`."""
+        return run.root / self.name
 
 
 @dataclass(frozen=True)
@@ -16,183 +36,54 @@ class RunDir:
 
     root: Path
 
-    @property
-    def record(self) -> Path:
-        """run.json: status, versions, device, command, and the hash of every artifact."""
-        return self.root / "run.json"
+    record = Artifact("run.json")  # status, versions, device, command, and the hash of every artifact
+    recipe = Artifact("recipe.yaml")  # as resolved, with the reason for every automatic choice
+    log = Artifact("run.log")  # what happened, for the case that it went wrong
 
-    @property
-    def recipe(self) -> Path:
-        """The recipe as resolved, with the reason for every automatic choice."""
-        return self.root / "recipe.yaml"
+    scan = Artifact("scan.json")  # what the scan found
+    unreadable = Artifact("unreadable.csv")  # the files that should be photos and are not
+    split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 
-    @property
-    def scan(self) -> Path:
-        """What the scan found."""
-        return self.root / "scan.json"
+    history = Artifact("history.csv")  # a row per epoch
+    candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
+    suspects = Artifact("suspects.csv")  # photos whose label may be wrong, the most suspect first
+    neighbours = Artifact("neighbours.csv")  # photos of two parts that the network finds as good as the same
+    folds = Artifact("folds.csv")  # what cross-validation answered to every photo
+    model = Artifact("model")  # config.json and model.safetensors, usable without the rest of the run
+    model_config = Artifact("model/config.json")  # what the model says of itself
+    model_card = Artifact("model/README.md")  # what to know before using it, as the Hugging Face Hub shows it
 
-    @property
-    def unreadable(self) -> Path:
-        """The files that should be photos and are not."""
-        return self.root / "unreadable.csv"
+    # Where training saves itself: gone once the run is finished, unless they are to be kept.
+    checkpoints = Artifact("checkpoints")
+    probe = Artifact("checkpoints/probe.safetensors")  # the weights of the probe
+    taught = Artifact("checkpoints/taught.safetensors")  # the teacher's answers to the training photos
 
-    @property
-    def split(self) -> Path:
-        """Which photo belongs to which part, with content hashes."""
-        return self.root / "split.csv"
-
-    @property
-    def history(self) -> Path:
-        """A row per epoch."""
-        return self.root / "history.csv"
-
-    @property
-    def candidates(self) -> Path:
-        """The models that were compared, and which was kept."""
-        return self.root / "candidates.json"
-
-    @property
-    def suspects(self) -> Path:
-        """The photos whose label may be wrong, the most suspect first."""
-        return self.root / "suspects.csv"
-
-    @property
-    def neighbours(self) -> Path:
-        """Photos of two parts that the network finds as good as the same."""
-        return self.root / "neighbours.csv"
-
-    @property
-    def folds(self) -> Path:
-        """What cross-validation answered to every photo."""
-        return self.root / "folds.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where training saves itself; gone once the run is finished, unless they are to be kept."""
-        return self.root / "checkpoints"
-
-    @property
-    def probe(self) -> Path:
-        """The weights of the probe, until the run is finished."""
-        return self.root / "checkpoints" / "probe.safetensors"
-
-    @property
-    def taught(self) -> Path:
-        """The teacher's answers to the training photos, until the run is finished."""
-        return self.root / "checkpoints" / "taught.safetensors"
-
-    @property
-    def model(self) -> Path:
-        """The model: config.json and model.safetensors, usable without the rest of the run."""
-        return self.root / "model"
-
-    @property
-    def model_config(self) -> Path:
-        """What the model says of itself."""
-        return self.root / "model" / "config.json"
-
-    @property
-    def model_card(self) -> Path:
-        """What a person should know of the model before using it, in the form that the Hugging Face Hub shows."""
-        return self.root / "model" / "README.md"
-
-    @property
-    def predictions(self) -> Path:
-        """A row per photo of the test part."""
-        return self.root / "predictions.csv"
-
-    @property
-    def predictions_jsonl(self) -> Path:
-        """The same, a JSON object per line."""
-        return self.root / "predictions.jsonl"
-
-    @property
-    def per_class(self) -> Path:
-        """Precision, recall and F1 of every class."""
-        return self.root / "per_class.csv"
-
-    @property
-    def confusion(self) -> Path:
-        """Photos by label and predicted class."""
-        return self.root / "confusion.csv"
-
-    @property
-    def metrics(self) -> Path:
-        """The numbers of the test part with their intervals."""
-        return self.root / "metrics.json"
-
-    @property
-    def curves(self) -> Path:
-        """The curves behind the numbers, and what calibration gave."""
-        return self.root / "curves.json"
-
-    @property
-    def findings(self) -> Path:
-        """What a person should know."""
-        return self.root / "findings.json"
-
-    @property
-    def figures(self) -> Path:
-        """Charts as PNG and SVG."""
-        return self.root / "figures"
-
-    @property
-    def attention(self) -> Path:
-        """The pooling maps as numbers."""
-        return self.root / "attention.npz"
-
-    @property
-    def trust(self) -> Path:
-        """What was checked of the maps."""
-        return self.root / "trust.json"
-
-    @property
-    def overlays(self) -> Path:
-        """The maps drawn on the photos."""
-        return self.root / "overlays"
-
-    @property
-    def report(self) -> Path:
-        """The folder of the report, which opens at index.html."""
-        return self.root / "report"
-
-    @property
-    def report_file(self) -> Path:
-        """The report as one file, where that was asked for."""
-        return self.root / "report.html"
-
-    @property
-    def log(self) -> Path:
-        """What happened, for the case that it went wrong."""
-        return self.root / "run.log"
+    predictions = Artifact("predictions.csv")  # a row per photo of the test part
+    predictions_jsonl = Artifact("predictions.jsonl")  # a JSON object per line for each of them
+    per_class = Artifact("per_class.csv")  # precision, recall and F1 of every class
+    confusion = Artifact("confusion.csv")  # photos by label and predicted class
+    metrics = Artifact("metrics.json")  # the numbers of the test part with their intervals
+    curves = Artifact("curves.json")  # the curves behind the numbers, and what calibration gave
+    findings = Artifact("findings.json")  # what a person should know
+    attention = Artifact("attention.npz")  # the maps as numbers
+    trust = Artifact("trust.json")  # what was checked of the maps
+    figures = Artifact("figures")  # charts as PNG and SVG
+    overlays = Artifact("overlays")  # the maps drawn on the photos
+    report = Artifact("report")  # opens at index.html
+    report_file = Artifact("report.html")  # the report as one file, where that was asked for
 
     @classmethod
     def contents(cls) -> tuple[str, ...]:
         """What a finished run holds, folders with a slash behind them."""
-        here = cls(Path())
-        folders = (here.model, here.report, here.figures, here.overlays)
-        files = (
-            here.metrics,
-            here.curves,
-            here.predictions,
-            here.predictions_jsonl,
-            here.per_class,
-            here.confusion,
-            here.candidates,
-            here.findings,
-            here.suspects,
-            here.neighbours,
-            here.attention,
-            here.trust,
-            here.history,
-            here.scan,
-            here.split,
-            here.unreadable,
-            here.recipe,
-            here.record,
-            here.log,
-        )
-        return (*(f"{folder}/" for folder in folders), *map(str, files))
+        folders = (cls.model, cls.report, cls.figures, cls.overlays)
+        numbers = (cls.metrics, cls.curves, cls.predictions, cls.predictions_jsonl, cls.per_class, cls.confusion)
+        training = (cls.candidates, cls.findings, cls.suspects, cls.neighbours, cls.attention, cls.trust, cls.history)
+        files = (*numbers, *training, cls.scan, cls.split, cls.unreadable, cls.recipe, cls.record, cls.log)
+        return (*(f"{folder.name}/" for folder in folders), *(file.name for file in files))
+
+    def overlay(self, index: int, file: str) -> Path:
+        """The overlay of the photo in row `index` (from 0) of predictions.csv."""
+        return self.overlays / f"{index:05}-{safe_name(Path(file).stem)}.png"
 
 
 def new_run_dir(photos: str, model: str, *, runs: Path = RUNS) -> RunDir:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pcn_cli.data.split import read_split
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
 from pcn_cli.metrics.inputs import Answers, collect_answers
 from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
+from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record
-from pcn_cli.runs.store.predictions import read_predictions
+from pcn_cli.runs.store import read_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _read_run(path: Path) -> Evaluated:
         if record.kind == "predict":
             hint = "measure labelled photos with `pcn evaluate RUN --images PHOTOS`"
         raise RunError(f"{path} holds no evaluation", hint)
-    hashes = {row.file: row.sha256 for row in read_split(run.split)}
+    hashes = {row.file: row.sha256 for row in read_split(run)}
     found: defaultdict[tuple[str, str], list[Prediction]] = defaultdict(list)
     try:
         predictions, classes = read_predictions(run.predictions)

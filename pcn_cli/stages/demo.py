@@ -10,7 +10,7 @@ from pcn_cli.errors import ResourceError
 from pcn_cli.files.names import free_path
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.photos import Part
-from pcn_cli.runs.store.boxes import write_boxes
+from pcn_cli.runs.store import write_boxes
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.finetune import finetune
 

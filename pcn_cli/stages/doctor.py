@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from pcn_cli.files.folder import folder_bytes
 from pcn_cli.runs.rundir import RUNS
-from pcn_cli.stages.runs import folder_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Evaluate: the scores, the numbers and the maps of the test part, in one pass."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.data.scan.scan_photos import other_part
-from pcn_cli.data.split import read_split, write_split
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.atomic import read_csv, write_csv, write_json
+from pcn_cli.files.atomic import write_csv
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.metrics.cross_validation import measure_folds
 from pcn_cli.metrics.definitions import confusion, measure, per_class
@@ -22,24 +20,34 @@ from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.models.describe import check_available
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import Curves
-from pcn_cli.records.metrics import ClassRow, Finding, Metric
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.records.predictions import Prediction
+from pcn_cli.runs.attention import Looks, write_looks
+from pcn_cli.runs.predictions import write_jsonl, write_predictions
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
-from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, require, start_run
-from pcn_cli.runs.store.attention import Looks, write_looks
-from pcn_cli.runs.store.boxes import read_boxes
-from pcn_cli.runs.store.candidates import candidate_metrics, read_candidates
-from pcn_cli.runs.store.folds import read_folds
-from pcn_cli.runs.store.predictions import write_jsonl, write_predictions
-from pcn_cli.runs.store.recipe import read_recipe, write_recipe
-from pcn_cli.runs.store.suspects import write_suspects
-from pcn_cli.runs.store.trust import write_trust
+from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run
+from pcn_cli.runs.store import (
+    CANDIDATES,
+    CURVES,
+    FINDINGS,
+    METRICS,
+    PER_CLASS,
+    SUSPECTS,
+    TRUST,
+    read_boxes,
+    read_folds,
+    read_recipe,
+    read_split,
+    write_recipe,
+    write_scan,
+    write_split,
+)
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.evaluate.findings import read_findings, write_findings
+from pcn_cli.stages.evaluate.findings import write_findings
 from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, read_target, retarget_run
 from pcn_cli.stages.explain.figures import draw_figures
 from pcn_cli.stages.explain.overlays import draw_overlays
@@ -49,7 +57,7 @@ from pcn_cli.stages.inference.load import Fetcher, model_source, open_model
 from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.stages.model_card import write_model_card
-from pcn_cli.stages.photos import read_unchanged, scan_folder, write_scan
+from pcn_cli.stages.photos import read_unchanged, scan_folder
 from pcn_cli.stages.train.suspects import doubt_predictions
 from pcn_cli.training.device import choose_device
 
@@ -132,7 +140,7 @@ def evaluate_run(run: RunDir, *, boxes: str | Path | None = None, device: str | 
         read_unchanged(run),
         root=Path(read_record(run).photos),
         opened=open_model(run.root, fetch=Fetcher(offline=True)),
-        boxes=boxes or read_recipe(run.recipe).evaluate.boxes,
+        boxes=boxes or read_recipe(run).evaluate.boxes,
         device=device,
         callback=callback,
     )
@@ -140,12 +148,11 @@ def evaluate_run(run: RunDir, *, boxes: str | Path | None = None, device: str | 
 
 def read_measured(run: RunDir) -> Measured:
     """The numbers that an evaluation wrote into the run."""
-    plain = json.loads(require(run, run.metrics, f"pcn evaluate {run.root}").read_text(encoding="utf-8"))
     return Measured(
         run=run,
-        metrics={name: from_plain(Metric, metric) for name, metric in plain.items()},
-        per_class=tuple(ClassRow.from_cells(row) for row in read_csv(run.per_class)),
-        findings=read_findings(run),
+        metrics=METRICS.read(run),
+        per_class=PER_CLASS.read(run),
+        findings=FINDINGS.read(run),
     )
 
 
@@ -164,7 +171,7 @@ def measure_rows(
 
     `learned_from` are the photos that the model was made with, where they are not of this run.
     """
-    recipe = read_recipe(run.recipe)
+    recipe = read_recipe(run)
     network, config = opened
     known_boxes = read_boxes(Path(boxes)) if boxes else {}
     used = choose_device(device)
@@ -207,7 +214,7 @@ def measure_rows(
                 "no photo that was measured has a box", f"the table names photos below {root}, such as {test[0].file}"
             )
         if not config.multi_label and not run.suspects.is_file():  # nobody looked at all photos while training
-            write_suspects(run, doubt_predictions(predictions, config.classes))
+            SUSPECTS.write(run, doubt_predictions(predictions, config.classes))
         trust = None
         if hiding is not None:
             trust = check_maps(
@@ -222,7 +229,7 @@ def measure_rows(
                 workers=loading_workers(recipe, used),
                 callback=callback,
             )
-            write_trust(run.trust, trust)
+            TRUST.write(run, trust)
         measured = _write_metrics(run, predictions, config, recipe, train_labels, pointing)
         found = write_findings(
             run, rows, measured.metrics, measured.per_class, config, trust, learned_from=learned_from
@@ -234,7 +241,7 @@ def measure_rows(
 def _learned_from(source: RunDir) -> list[SplitRow]:
     """The photos that a run's model was made with, by their whole path."""
     root = Path(read_record(source).photos)
-    rows = read_split(source.split) if source.split.is_file() else ()
+    rows = read_split(source) if source.split.is_file() else ()
     return [replace(row, file=str(root / row.file)) for row in rows if row.split != "test"]
 
 
@@ -270,16 +277,30 @@ def _write_metrics(
     metrics = found.metrics | pointing
     headline = metrics.get("accuracy") or metrics.get("mean_average_precision")
     if headline is not None:
-        metrics |= candidate_metrics(read_candidates(run), kept=headline)
+        metrics |= candidate_metrics(CANDIDATES.find(run) or (), kept=headline)
     metrics |= measure_folds(read_folds(run), config.classes)
-    write_json(run.metrics, {name: to_plain(metric) for name, metric in metrics.items()})
-    write_json(run.curves, to_plain(found.curves))
-    write_csv(run.per_class, ClassRow.names(), [row.cells() for row in found.per_class])
+    METRICS.write(run, metrics)
+    CURVES.write(run, found.curves)
+    PER_CLASS.write(run, found.per_class)
     if found.confusion is not None:
         rows = zip(config.classes, found.confusion.tolist(), strict=True)
         write_csv(run.confusion, ("label", *config.classes), ([name, *row] for name, row in rows))
     draw_figures(run, found.confusion, config.classes, found.per_class)
     return Measured(run=run, metrics=metrics, per_class=found.per_class)
+
+
+_KEYS = {"logistic regression": "baseline_logistic"}
+
+
+def candidate_metrics(candidates: Sequence[Candidate], *, kept: Metric) -> dict[str, Metric]:
+    """The test figures of `candidates` under the names that metrics.json uses; that of the kept one is `kept`."""
+    figures = {_key(c): kept if c.kept else c.headline for c in candidates}
+    return {key: value for key, value in figures.items() if value is not None}
+
+
+def _key(candidate: Candidate) -> str:
+    figure = "mean_average_precision" if candidate.mean_average_precision else "accuracy"
+    return _KEYS.get(candidate.name, f"{candidate.name}_{figure}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,8 +378,8 @@ def _evaluate_images(
     used = str(choose_device(device))
     with start_run(run, kind="evaluate", photos=photos, card=config.card, device=used), recording_outcome(run):
         write_scan(run, scan)
-        write_recipe(run.recipe, read_recipe(trained.recipe) if trained else Recipe(), {})
-        write_split(run.split, rows)
+        write_recipe(run, read_recipe(trained) if trained else Recipe(), {})
+        write_split(run, rows)
         return measure_rows(
             run,
             rows,
@@ -384,7 +405,7 @@ def _evaluate_target(
     opened = open_retargetable(source, rows)
     photos, used = Path(read_record(source).photos), choose_device(device)
     run = RunDir(Path(output)) if output else new_run_dir(source.root.name, "threshold")
-    known = str(Path(boxes).resolve()) if boxes else read_recipe(source.recipe).evaluate.boxes
+    known = str(Path(boxes).resolve()) if boxes else read_recipe(source).evaluate.boxes
     with (
         start_run(run, kind="evaluate", photos=photos, card=read_record(source).card, device=str(used)),
         recording_outcome(run),

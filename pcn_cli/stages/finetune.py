@@ -1,6 +1,5 @@
 """Finetune: the whole way, from a folder of photos to a report."""
 
-import json
 import shlex
 import shutil
 import signal
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.data.split import fingerprint, write_split
+from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
@@ -21,13 +20,11 @@ from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
-from pcn_cli.runs.store.boxes import read_boxes
-from pcn_cli.runs.store.candidates import read_candidates
-from pcn_cli.runs.store.recipe import read_recipe, write_recipe
+from pcn_cli.runs.store import CANDIDATES, SCAN, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run, read_measured
 from pcn_cli.stages.inference.load import Fetcher
-from pcn_cli.stages.photos import check_scan_leaks, read_unchanged, refuse_leaks, write_scan
+from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.report import report_run
 from pcn_cli.stages.train.train import train_run
@@ -191,10 +188,10 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
     with recording_stage(run, "scan", (run.scan, run.unreadable)):
         write_scan(run, plan.scan)
     with recording_stage(run, "split", (run.split,)):
-        write_split(run.split, plan.rows)
+        write_split(run, plan.rows)
     update_record(run, fingerprint=fingerprint(plan.rows))
     # The recipe comes last: a run that has one can be resumed.
-    write_recipe(run.recipe, plan.recipe, plan.reasons)
+    write_recipe(run, plan.recipe, plan.reasons)
 
 
 def _tell_leaks(check: PhotoFacts, callback: Callback, *, fail_on: str | None) -> None:
@@ -210,15 +207,16 @@ def _go_on(run: RunDir, way: Way, *, fail_on: str | None) -> Outcome:
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
-        scan = json.loads(run.scan.read_text(encoding="utf-8"))
-        _tell_leaks(check_scan_leaks(scan, read_unchanged(run)), way.callback, fail_on=fail_on)
+        scan = SCAN.read(run)
+        leaks = check_leaks(read_unchanged(run), scan.near_duplicates, alike=scan.alike)
+        _tell_leaks(leaks, way.callback, fail_on=fail_on)
         update_record(run, status="running")
         return _walk(run, way)
 
 
 def _walk(run: RunDir, way: Way) -> Outcome:
     """The stages that are not finished yet, in their order; the caller holds the run."""
-    recipe = read_recipe(run.recipe)
+    recipe = read_recipe(run)
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
@@ -264,7 +262,7 @@ def _outcome(run: RunDir) -> Outcome:
         report=run.report / "index.html",
         metrics=measured.metrics,
         per_class=measured.per_class,
-        candidates=read_candidates(run),
+        candidates=CANDIDATES.find(run) or (),
         findings=measured.findings,
         kept=read_record(run).kept,
     )
@@ -314,7 +312,7 @@ def _refuse_changes(
     Raises:
         RunError: with the differences.
     """
-    record, own = read_record(run), read_recipe(run.recipe)
+    record, own = read_record(run), read_recipe(run)
     differences = []
     if photos is not None and Path(photos).resolve() != Path(record.photos):
         differences.append(f"PHOTOS: the run has {record.photos}, now {photos}")

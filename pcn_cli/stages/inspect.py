@@ -16,7 +16,7 @@ from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Health, Scan
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.photos import check_leaks, plain_scan, refuse_leaks, scan_folder, split_photos
+from pcn_cli.stages.photos import check_leaks, refuse_leaks, scan_folder, split_photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Inspection:
     def plain(self) -> dict[str, Any]:
         """All of it as JSON."""
         return {
-            **plain_scan(self.scan),
+            **self.scan.plain(),
             "health": to_plain(self.health) if self.health else None,
             "leaks": [to_plain(tie) for tie in self.leaks.leaks],
             "conflicts": [to_plain(tie) for tie in self.leaks.conflicts],

@@ -1,20 +1,18 @@
 """The photos of a run: scanned, split, checked for leaks, found again unchanged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_conflicts, find_leaks
-from pcn_cli.data.split import check_split, read_split, split_scan
+from pcn_cli.data.split import check_split, split_scan
 from pcn_cli.errors import DataError, RecipeError, RunError
-from pcn_cli.files.atomic import write_csv, write_json
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.codec import to_plain
 from pcn_cli.records.photos import Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, require
+from pcn_cli.runs.store import read_split
 from pcn_cli.stages.callback import Callback
 
 FAIL_ON = ("leak",)
@@ -46,17 +44,6 @@ def _count_labels(scan: Scan) -> str:
     return f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}"
 
 
-def write_scan(run: RunDir, scan: Scan) -> None:
-    """Put scan.json and unreadable.csv into the run."""
-    write_json(run.scan, plain_scan(scan))
-    write_csv(run.unreadable, ("file", "reason"), [(found.file, found.reason) for found in scan.unreadable])
-
-
-def plain_scan(scan: Scan) -> dict[str, Any]:
-    """The scan as `pcn inspect --json` prints it and scan.json holds it."""
-    return {"classes": scan.classes, **to_plain(scan)}
-
-
 def split_photos(scan: Scan, recipe: Recipe) -> tuple[SplitRow, ...]:
     """Each photo with its part.
 
@@ -79,7 +66,8 @@ def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
     Raises:
         RunError: photos changed; with the differences, at most ten of them.
     """
-    rows = read_split(require(run, run.split, "start again with `pcn finetune PHOTOS`"))
+    require(run, run.split, "start again with `pcn finetune PHOTOS`")
+    rows = read_split(run)
     root = Path(read_record(run).photos)
     problems = check_split(rows, root)
     if problems:
@@ -100,12 +88,6 @@ def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str
         alike=alike,
         multi_label=any(row.multi_label for row in rows),
     )
-
-
-def check_scan_leaks(scan: Mapping[str, Any], rows: Sequence[SplitRow]) -> PhotoFacts:
-    """The leaks among photos of a run whose scan.json holds `scan`."""
-    # Runs of the first version have no near duplicates.
-    return check_leaks(rows, scan.get("near_duplicates", []), alike=scan.get("alike", 0))
 
 
 def refuse_leaks(check: PhotoFacts, fail_on: str | None) -> None:

@@ -8,7 +8,7 @@ from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv, write_text
 from pcn_cli.runs.rundir import RunDir, new_run_dir
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
-from pcn_cli.runs.store.recipe import read_recipe
+from pcn_cli.runs.store import read_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import write_scored
 from pcn_cli.stages.explain.overlays import draw_overlays
@@ -23,7 +23,7 @@ def predict_into_run(
     source: RunDir, images: Path, *, output: str | Path | None, device: str | None, callback: Callback
 ) -> RunDir:
     """A run folder with what the model of the run `source` says of `images`."""
-    recipe = read_recipe(source.recipe)
+    recipe = read_recipe(source)
     root = (images if images.is_dir() else images.parent).absolute()
     files = [Path(os.path.relpath(path.absolute(), root)).as_posix() for path in gather_images([str(images)])]
     if not files:

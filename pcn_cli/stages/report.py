@@ -9,7 +9,7 @@ from pcn_cli.report.single import MANY_BYTES, write_single_report
 from pcn_cli.report.write import write_report
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, require
-from pcn_cli.runs.store.recipe import read_recipe
+from pcn_cli.runs.store import read_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.report_content import gather_content
 
@@ -48,7 +48,7 @@ def report(
 def report_run(run: RunDir, *, callback: Callback, single_file: bool = False) -> Path:
     """The path of the report's page; the caller holds the run."""
     require(run, run.predictions, f"measure it with `pcn evaluate {run.root}`")
-    recipe = read_recipe(run.recipe)
+    recipe = read_recipe(run)
     root = Path(read_record(run).photos)
     content = gather_content(run)
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")

@@ -1,34 +1,36 @@
 """What a run's files say, gathered for the pages of the report and for the model card."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
-from pcn_cli.data.split import read_split
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.records.codec import from_plain
-from pcn_cli.records.evaluation import Curves
-from pcn_cli.records.metrics import ClassRow, Finding, Metric
-from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import PARTS, Part, Photo, SplitRow, Unreadable
+from pcn_cli.records.metrics import Metric
+from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.run import RunRecord
 from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.runs.attention import Looks, read_looks
+from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.provenance import shown_command
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
-from pcn_cli.runs.store.attention import Looks, read_looks
-from pcn_cli.runs.store.candidates import read_candidates
-from pcn_cli.runs.store.predictions import read_predictions
-from pcn_cli.runs.store.recipe import read_recipe
-from pcn_cli.runs.store.suspects import read_suspects
-from pcn_cli.runs.store.trust import read_trust
-from pcn_cli.stages.explain.overlay_names import overlay_path
-from pcn_cli.stages.train.history import read_history
+from pcn_cli.runs.store import (
+    CANDIDATES,
+    CURVES,
+    FINDINGS,
+    HISTORY,
+    METRICS,
+    MODEL_CONFIG,
+    PER_CLASS,
+    SCAN,
+    SUSPECTS,
+    TRUST,
+    UNREADABLE,
+    read_recipe,
+    read_split,
+)
 
 
 def gather_content(run: RunDir) -> ReportContent:
@@ -50,9 +52,9 @@ def gather_figures(run: RunDir) -> ReportContent:
     """What the run's files say but for its maps, which are large and take time to read."""
     record = read_record(run)
     predictions, classes = read_predictions(run.predictions)
-    metrics = {name: from_plain(Metric, plain) for name, plain in _json(run.metrics, {}).items()}
+    metrics = METRICS.find(run) or {}
     return ReportContent(
-        title=read_recipe(run.recipe).report.title or run.root.name,
+        title=read_recipe(run).report.title or run.root.name,
         run=run.root.name,
         part="test" if run.metrics.is_file() else "",
         facts=_facts(record, predictions),
@@ -60,16 +62,16 @@ def gather_figures(run: RunDir) -> ReportContent:
         predictions=predictions,
         metrics=metrics,
         baseline=_baseline(run, metrics),
-        candidates=read_candidates(run),
-        per_class=_per_class(run),
-        confidence=from_plain(Curves, _json(run.curves, {})) if run.curves.is_file() else None,
-        findings=tuple(from_plain(Finding, plain) for plain in _json(run.findings, [])),
-        history=read_history(run.history),
+        candidates=CANDIDATES.find(run) or (),
+        per_class=PER_CLASS.read(run),
+        confidence=CURVES.find(run),
+        findings=FINDINGS.find(run) or (),
+        history=HISTORY.read(run),
         figures=_figures(run),
         scan=_scan_facts(run, predictions),
-        suspects=read_suspects(run),
-        trust=read_trust(run.trust),
-        model=from_plain(ModelConfig, _json(run.model_config, {})) if run.model_config.is_file() else None,
+        suspects=SUSPECTS.read(run),
+        trust=TRUST.find(run),
+        model=MODEL_CONFIG.find(run),
         reproduce=Reproduce(
             command=shown_command(record.argv),
             recipe=run.recipe.read_text(encoding="utf-8"),
@@ -83,10 +85,6 @@ def gather_figures(run: RunDir) -> ReportContent:
     )
 
 
-def _json(path: Path, otherwise: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
-
-
 def _facts(record: RunRecord, predictions: tuple[Prediction, ...]) -> tuple[str, ...]:
     kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
     return tuple(fact for fact in (record.card, kept, f"{len(predictions):,} pictures", record.created[:10]) if fact)
@@ -96,15 +94,9 @@ def _baseline(run: RunDir, metrics: dict[str, Metric]) -> Baseline | None:
     majority = metrics.get("baseline_majority")
     if majority is None:
         return None
-    train = Counter(row.label for row in read_split(run.split) if row.split == "train")
+    train = Counter(row.label for row in read_split(run) if row.split == "train")
     most = min(train, key=lambda label: (-train[label], label))
     return Baseline(label=most, accuracy=majority)
-
-
-def _per_class(run: RunDir) -> tuple[ClassRow, ...]:
-    if not run.per_class.is_file():
-        return ()
-    return tuple(ClassRow.from_cells(row) for row in read_csv(run.per_class))
 
 
 def _figures(run: RunDir) -> dict[str, str]:
@@ -132,24 +124,24 @@ def _hidden(looks: Looks) -> dict[str, Hidden]:
 
 
 def _overlays(run: RunDir, predictions: tuple[Prediction, ...]) -> dict[str, Path]:
-    paths = {prediction.file: overlay_path(run, index, prediction.file) for index, prediction in enumerate(predictions)}
+    paths = {prediction.file: run.overlay(index, prediction.file) for index, prediction in enumerate(predictions)}
     return {file: path for file, path in paths.items() if path.is_file()}
 
 
 def _scan_facts(run: RunDir, predictions: tuple[Prediction, ...]) -> ScanFacts:
-    rows = read_split(run.split) if run.split.is_file() else ()
-    scan = _json(run.scan, {})
-    near = scan.get("near_duplicates", [])  # runs of the first version have none
+    rows = read_split(run) if run.split.is_file() else ()
+    scan = SCAN.find(run)
+    near = scan.near_duplicates if scan else ()
     shown = {prediction.file for prediction in predictions}
     return ScanFacts(
         parts={part: _count_labels(rows, part) for part in PARTS} if rows else {},
         photos={part: sum(row.split == part for row in rows) for part in PARTS} if rows else {},
-        unreadable=tuple(Unreadable(**row) for row in read_csv(run.unreadable)) if run.unreadable.is_file() else (),
-        ignored=len(scan.get("ignored", [])),
+        unreadable=UNREADABLE.read(run),
+        ignored=len(scan.ignored) if scan else 0,
         leaks=find_leaks(rows, near),
         conflicts=find_conflicts(rows, near),
         copies=find_copies(rows, near),
-        files={photo["file"]: from_plain(Photo, photo) for photo in scan.get("photos", []) if photo["file"] in shown},
+        files={photo.file: photo for photo in scan.photos if photo.file in shown} if scan else {},
     )
 
 

@@ -1,20 +1,19 @@
 """What the runs folder holds: a row per run, and checkpoints that are no longer needed."""
 
-import json
 import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.files.folder import folder_bytes
 from pcn_cli.files.locks import hold_folder
-from pcn_cli.records.codec import from_plain
 from pcn_cli.records.metrics import Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
 from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
+from pcn_cli.runs.store import METRICS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +93,6 @@ def _delete(folder: Path) -> None:
         raise explain_os_error(error, folder) from error
 
 
-def folder_bytes(folder: Path) -> int:
-    """The size of all files below `folder`; one that goes away meanwhile has none."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
-    return total
-
-
 def _row(run: RunDir, *, latest: bool) -> RunRow:
     row = RunRow(
         name=run.root.name,
@@ -121,7 +111,7 @@ def _row(run: RunDir, *, latest: bool) -> RunRow:
     row = replace(row, card=record.card, created=record.created)
     try:
         figures = _read_figures(run)
-    except (OSError, ValueError):
+    except (RunError, OSError):
         return row
     return replace(
         row,
@@ -134,10 +124,6 @@ def _row(run: RunDir, *, latest: bool) -> RunRow:
 
 def _read_figures(run: RunDir) -> dict[str, Metric]:
     """The figure that stands for the run: its accuracy, or else its mean average precision; none where not measured."""
-    if not run.metrics.is_file():
-        return {}
-    plain = json.loads(run.metrics.read_text(encoding="utf-8"))
-    if not isinstance(plain, dict):
-        raise ValueError(f"{run.metrics} holds no metrics")  # noqa: TRY004 - damaged content, not a caller's mistake
-    name = next((name for name in ("accuracy", "mean_average_precision") if plain.get(name)), None)
-    return {name: from_plain(Metric, plain[name])} if name else {}
+    found = METRICS.find(run) or {}
+    name = next((name for name in ("accuracy", "mean_average_precision") if name in found), None)
+    return {name: found[name]} if name else {}

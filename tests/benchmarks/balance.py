@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 import pcn_cli
 from pcn_cli.data.scan.scan_photos import scan_photos
-from pcn_cli.runs.store.predictions import read_predictions
+from pcn_cli.runs.predictions import read_predictions
 
 WAYS = ("none", "loss", "sampler")
 RARE, KEPT = 3, 6  # classes that are cut, and one of how many photos stays

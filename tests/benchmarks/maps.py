@@ -34,8 +34,8 @@ from pcn_cli.metrics.trust import mean_with_interval
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Box
-from pcn_cli.runs.store.boxes import read_boxes
-from pcn_cli.runs.store.trust import read_trust
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import TRUST, read_boxes
 from pcn_cli.stages.bench_works import explain
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import Fetcher, open_model
@@ -147,7 +147,7 @@ def print_order(photos: Path, models: Sequence[str]) -> None:
             run = pcn_cli.finetune(
                 photos, model=model, tune="probe", settings=settings, output=Path(folder) / "run"
             ).run
-            trust = read_trust(run / "trust.json")
+            trust = TRUST.find(RunDir(run))
         if trust is None:
             raise SystemExit(f"{model}: the run holds no trust.json")
         values = {f"{check.key}: {name}": value for check in trust.checks for name, value in check.values.items()}

@@ -24,6 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
 from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.model import Placement
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 from pcn_cli.report.content import Hidden, LookMap, ReportContent
@@ -164,7 +165,9 @@ def invent_content(count: int) -> ReportContent:
                 predicted=classes[order[0]],
                 confidence=float(p[order[0]]),
                 probabilities=tuple(p.round(5).tolist()),
-                attention=AttentionNumbers(**dict(zip(AttentionNumbers.names(), rng.uniform(0, 2, 10), strict=True))),
+                attention=AttentionNumbers(
+                    **dict(zip(field_names(AttentionNumbers), rng.uniform(0, 2, 10), strict=True))
+                ),
                 hiding=invent_hiding(rng, classes[order[rng.integers(2)]]),
                 split="test",
                 label=classes[truth],
@@ -184,7 +187,7 @@ def invent_content(count: int) -> ReportContent:
 
 def invent_hiding(rng: np.random.Generator, hidden_top: str) -> HidingNumbers:
     """What hiding half of the look did, as a draw."""
-    numbers = {name: float(rng.random()) for name in HidingNumbers.names() if name != "hidden_top"}
+    numbers = {name: float(rng.random()) for name in field_names(HidingNumbers) if name != "hidden_top"}
     return HidingNumbers(hidden_top=hidden_top, **numbers)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, f1_score, log_loss
 
 from pcn_cli.files.atomic import read_csv
-from pcn_cli.runs.store.predictions import read_predictions
+from pcn_cli.runs.predictions import read_predictions
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 CLASSES = ("blue", "green", "red")

@@ -6,9 +6,11 @@ import pytest
 
 from pcn_cli.data.scan.labels import read_labels
 from pcn_cli.data.scan.scan_photos import scan_photos
-from pcn_cli.data.split import check_split, fingerprint, read_split, split_scan, write_split
+from pcn_cli.data.split import check_split, fingerprint, split_scan
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import Photo, Scan
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import read_split, write_split
 
 
 def make_scan(photos):
@@ -140,22 +142,21 @@ def test_a_split_without_training_is_refused():
 def test_a_written_split_comes_back_as_it_was(tmp_path):
     photos = [make_photo(n, label, group="=g") for n, label in enumerate(("=a", "-b,c", 'd"e', "no"))]
     rows = split(photos)
-    write_split(tmp_path / "split.csv", rows)
-    assert read_split(tmp_path / "split.csv") == rows
+    write_split(RunDir(tmp_path), rows)
+    assert read_split(RunDir(tmp_path)) == rows
     assert (tmp_path / "split.csv").read_text().splitlines()[0] == "file,label,split,group,sha256"
 
 
 @pytest.mark.parametrize("text", ["", "file,label\na,b\n", "file,label,split,group,sha256\na,b,dev,,0\n"])
 def test_a_file_that_is_no_split_is_refused(tmp_path, text):
-    path = tmp_path / "split.csv"
-    path.write_text(text)
+    (tmp_path / "split.csv").write_text(text)
     if text:
         with pytest.raises(DataError, match="is no split of ours"):
-            read_split(path)
+            read_split(RunDir(tmp_path))
     else:
-        assert read_split(path) == ()
+        assert read_split(RunDir(tmp_path)) == ()
     with pytest.raises(DataError, match="is no split of ours"):
-        read_split(tmp_path / "gone.csv")
+        read_split(RunDir(tmp_path / "gone"))
 
 
 def test_changed_and_missing_photos_are_named(photo_folder):
@@ -198,6 +199,6 @@ def test_each_of_several_labels_has_its_share_in_every_part(seed):
 
 def test_a_split_of_several_labels_comes_back_and_is_a_table_of_labels(tmp_path):
     rows = split_scan(several(0, 60), seed=0, val=0.15, test=0.15)
-    write_split(tmp_path / "split.csv", rows)
-    assert read_split(tmp_path / "split.csv") == rows
+    write_split(RunDir(tmp_path), rows)
+    assert read_split(RunDir(tmp_path)) == rows
     assert [row.label for row in read_labels(tmp_path / "split.csv")] == [row.label for row in rows]

@@ -4,10 +4,11 @@ import pytest
 
 from pcn_cli.metrics.intervals import wilson
 from pcn_cli.metrics.pointing import covered_share, play_pointing_game
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import Box
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 
-NUMBERS = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 0.0))
+NUMBERS = AttentionNumbers(**dict.fromkeys(field_names(AttentionNumbers), 0.0))
 BOX = Box(file="a.jpg", label="cat", xmin=0, ymin=0, xmax=4, ymax=1, width=10, height=4)
 
 

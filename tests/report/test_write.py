@@ -143,7 +143,7 @@ from PIL import Image
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.write import write_report
-numbers = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 1.0))
+numbers = AttentionNumbers(**dict.fromkeys(columns(AttentionNumbers), 1.0))
 one = Prediction(file="a.jpg", predicted="a", confidence=1.0, probabilities=(1.0,), attention=numbers)
 content = ReportContent(title="t", run="r", classes=("a",), predictions=(one,))
 write_report(Path(sys.argv[1]), content, open_photo=lambda _: Image.new("RGB", (9, 9)))

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.errors import RunError
-from pcn_cli.runs.rundir import RunDir, list_runs, new_run_dir, open_run, set_latest, slug
+from pcn_cli.runs.rundir import Artifact, RunDir, list_runs, new_run_dir, open_run, set_latest, slug
 
-ARTIFACTS = [name for name, kind in vars(RunDir).items() if isinstance(kind, property)]
+ARTIFACTS = [name for name, kind in vars(RunDir).items() if isinstance(kind, Artifact)]
 
 
 def make_run(root: Path) -> RunDir:

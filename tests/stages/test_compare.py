@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.data.split import write_split
 from pcn_cli.errors import DataError, RunError
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.records.run import RunRecord, StageRecord
+from pcn_cli.runs.predictions import write_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import write_record
-from pcn_cli.runs.store.predictions import write_predictions
+from pcn_cli.runs.store import write_split
 from pcn_cli.stages.compare import compare_runs
 
-NUMBERS = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 0.5))
+NUMBERS = AttentionNumbers(**dict.fromkeys(field_names(AttentionNumbers), 0.5))
 
 
 def make_run(path, said, *, classes=("a", "b"), kind="train", stages=("train", "evaluate")):
@@ -35,7 +36,7 @@ def make_run(path, said, *, classes=("a", "b"), kind="train", stages=("train", "
             )
             for file, _, label, guess in said
         ]  # fmt: skip
-        write_split(run.split, rows)
+        write_split(run, rows)
         write_predictions(run.predictions, predictions, classes)
     return path
 
@@ -104,7 +105,7 @@ def test_what_is_no_run_or_damaged_is_said(tmp_path):
     with pytest.raises(RunError, match=r"is not a run folder: it has no run\.json"):
         compare_runs(one, tmp_path)
     other = make_run(tmp_path / "other", [("1", "x", "a", "a")])
-    write_split(RunDir(other).split, ())
+    write_split(RunDir(other), ())
     with pytest.raises(RunError, match=r"predictions\.csv is damaged") as caught:
         compare_runs(one, other)
     assert caught.value.hint == f"pcn evaluate {other}"

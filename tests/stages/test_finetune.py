@@ -12,8 +12,8 @@ import pcn_cli
 from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
+from pcn_cli.runs.attention import read_looks
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store.attention import read_looks
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
 FIXED_FILES = {

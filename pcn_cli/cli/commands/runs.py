@@ -9,6 +9,8 @@ from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.options import Json, examples
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import csv_line
+from pcn_cli.records.codec import field_names, to_cells, to_plain
+from pcn_cli.records.evaluation import Flip
 
 # Only named in signatures: `pcn --help` need not pay for its dataclasses.
 if TYPE_CHECKING:
@@ -96,9 +98,9 @@ def compare(
         raise RecipeError("--json and --csv were both given", "choose one")
     comparison = compare_runs(first, second)
     if json:
-        print_json(comparison.plain())
+        print_json(to_plain(comparison))
     elif as_csv:
-        write_out("".join(map(csv_line, comparison.table())))
+        write_out("".join(map(csv_line, (field_names(Flip), *map(to_cells, comparison.flips)))))
     else:
         _show(comparison)
 

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import rearm_cell
-from pcn_cli.records.labels import join_labels
+from pcn_cli.records.labels import SEVERAL, join_labels
 from pcn_cli.records.photos import Part
 
 TABLE_NAMES = ("labels.csv", "split.csv")
-SEVERAL = "labels"  # the column that gives a photo several labels
 SEPARATORS = ";|"
 PART_NAMES: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 

@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pcn_cli.data.scan.content import is_camera_raw
-from pcn_cli.data.scan.labels import PART_NAMES, SEVERAL, LabelRow, has_several, read_labels
+from pcn_cli.data.scan.labels import PART_NAMES, LabelRow, has_several, read_labels
 from pcn_cli.data.scan.walk import Entry
 from pcn_cli.errors import DataError
+from pcn_cli.records.labels import SEVERAL
 from pcn_cli.records.photos import Ignored, Part, Unreadable
 
 BAD_NAME = "the name is not valid text (UTF-8): rename it"

@@ -15,7 +15,7 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.runs.store.recipe import read_recipe, write_recipe
+from pcn_cli.runs.store import read_recipe, write_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher, open_model
 from pcn_cli.stages.inference.replay import record_replay
@@ -80,14 +80,14 @@ def retarget_run(
 ) -> ModelConfig:
     """The facts of the model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
     model, config = opened
-    recipe = read_recipe(source.recipe).replace({"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
+    recipe = read_recipe(source).replace({"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
     made = read_record(source)
     root = Path(made.photos)
     validation = [row for row in rows if row.split == "val"]
     for name in _KEPT:
         if getattr(source, name).is_file():
             write_bytes(getattr(run, name), getattr(source, name).read_bytes())
-    write_recipe(run.recipe, recipe, {})
+    write_recipe(run, recipe, {})
     update_record(run, fingerprint=fingerprint(rows), kept=made.kept)
     if made.argv[1:2] == ("finetune",):  # training with the new wish gives the same model
         update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))

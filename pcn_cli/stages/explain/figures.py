@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
 from pcn_cli.records.metrics import ClassRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.stages.train.history import read_history
+from pcn_cli.runs.store import HISTORY
 
 
 def draw_figures(
@@ -18,6 +18,6 @@ def draw_figures(
     if matrix is not None:
         draw_confusion(matrix, classes, stem=run.figures / "confusion")
     draw_per_class(per_class, stem=run.figures / "per_class")
-    history = read_history(run.history)
+    history = HISTORY.read(run)
     if history:
         draw_history(history, stem=run.figures / "history")

@@ -11,7 +11,6 @@ from pcn_cli.recipe.schema import ExplainSection, Look
 from pcn_cli.records.model import ModelConfig, PatchGrid
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.explain.overlay_names import overlay_path
 from pcn_cli.stages.inference.score import Scored
 
 
@@ -30,7 +29,7 @@ def draw_overlays(
     for done, row in enumerate(rows, start=1):
         one = scored[row]
         save_overlay(
-            overlay_path(run, row, one.prediction.file),
+            run.overlay(row, one.prediction.file),
             root / one.prediction.file,
             one,
             patch_grid=config.patch_grid,

@@ -1,6 +1,5 @@
 """Probe: the pooling and its head on cached tokens; beside it the plain baseline, and what the tokens say of photos."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -14,14 +13,12 @@ from pcn_cli.data.similar.neighbours import MOST_PHOTOS
 from pcn_cli.data.split import number_groups
 from pcn_cli.files.atomic import write_with
 from pcn_cli.records.photos import SplitRow
-from pcn_cli.runs.store.candidates import write_candidates
-from pcn_cli.runs.store.folds import write_folds
-from pcn_cli.runs.store.suspects import write_suspects
+from pcn_cli.runs.store import CANDIDATES, NEIGHBOURS, SCAN, SUSPECTS, write_folds
 from pcn_cli.stages.train.context import Work
 from pcn_cli.stages.train.fit_config import probe_config
 from pcn_cli.stages.train.folds import cross_validate
 from pcn_cli.stages.train.history import History
-from pcn_cli.stages.train.neighbours import write_neighbours
+from pcn_cli.stages.train.neighbours import tie_neighbours
 from pcn_cli.stages.train.suspects import doubt_by_features
 from pcn_cli.stages.train.validation import judge
 from pcn_cli.training.probe import fit_probe, logistic_baseline, token_probabilities
@@ -69,7 +66,7 @@ def train_probe(model: nn.Module, work: Work) -> State:
             classes=len(work.classes),
         )
         rows = [*sample, *work.part("val"), *work.part("test")]
-        units = number_groups(rows, json.loads(work.run.scan.read_text(encoding="utf-8")).get("near_duplicates", []))
+        units = number_groups(rows, SCAN.read(work.run).near_duplicates)
         if not work.config.multi_label:
             _check_photos(
                 work,
@@ -96,7 +93,7 @@ def train_probe(model: nn.Module, work: Work) -> State:
             )
             write_folds(work.run, answers, work.classes)
         plan = probe_config(work, train_tokens.targets)
-        history = History(work.run.history, work.callback, epochs=plan.epochs)
+        history = History(work.run, work.callback, epochs=plan.epochs)
         result = fit_probe(
             model,
             train_tokens,
@@ -120,7 +117,7 @@ def train_probe(model: nn.Module, work: Work) -> State:
         work.candidate("probe", result.best.log_loss, test_probabilities),
         work.candidate("logistic regression", judge(val_tokens.targets, guessed).log_loss, guessed_test),
     )
-    write_candidates(work.run, candidates)
+    CANDIDATES.write(work.run, candidates)
     return result.best_state
 
 
@@ -140,9 +137,9 @@ def _check_photos(
     """
     if len(rows) <= MOST_PHOTOS:
         cells = np.concatenate([tokens.cell_features(NEIGHBOUR_CELLS) for tokens in caches])
-        write_neighbours(work.run, rows, cells, units)
+        NEIGHBOURS.write(work.run, tie_neighbours(rows, cells, units))
     suspects = doubt_by_features(rows, features, units, classes=work.classes, strength=strength, seed=work.recipe.seed)
-    write_suspects(work.run, suspects)
+    SUSPECTS.write(work.run, suspects)
 
 
 def _draw_sample(work: Work) -> list[SplitRow]:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from torch import nn
 
-from pcn_cli.data.split import read_split
 from pcn_cli.models.build import start_model
 from pcn_cli.models.folder import save_model_folder
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.runs.store.candidates import read_candidates, write_candidates
+from pcn_cli.runs.store import CANDIDATES, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher, model_source
 from pcn_cli.stages.inference.replay import record_replay
@@ -28,7 +27,7 @@ from pcn_cli.training.stop import StopRequest
 
 def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, callback: Callback, stop: StopRequest) -> None:
     """Train as the recipe says and put the better model into the run; the caller holds the run."""
-    rows = read_split(run.split)
+    rows = read_split(run)
     classes = tuple(sorted({name for row in rows for name in row.labels}))
     model, config = start_model(
         model_source(recipe.model.name),
@@ -91,7 +90,7 @@ def _train(model: nn.Module, work: Work) -> tuple[str, State]:
     if work.recipe.train.probe_epochs:
         model.load_state_dict(train_probe(model, work))
     kept, state = "probe", copy_state(model)
-    candidates = {candidate.name: candidate for candidate in read_candidates(work.run)}
+    candidates = {candidate.name: candidate for candidate in CANDIDATES.find(work.run) or ()}
     if work.recipe.train.tune != "probe":
         tuned = tune_model(model, work)
         if "probe" not in candidates or tuned.best.log_loss < candidates["probe"].val_log_loss:
@@ -100,5 +99,5 @@ def _train(model: nn.Module, work: Work) -> tuple[str, State]:
         batches = work.batches(work.part("test"), batch_size=work.recipe.evaluate.batch_size)
         candidates["tuned"] = work.candidate("tuned", tuned.best.log_loss, score_batches(model, batches, work))
     order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
-    write_candidates(work.run, [replace(candidate, kept=candidate.name == kept) for candidate in order])
+    CANDIDATES.write(work.run, tuple(replace(candidate, kept=candidate.name == kept) for candidate in order))
     return kept, state

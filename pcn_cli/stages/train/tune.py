@@ -32,7 +32,7 @@ def tune_model(model: nn.Module, work: Work) -> FitResult:
     val_rows = work.part("val")
     val_batches = work.batches(val_rows, batch_size=work.recipe.evaluate.batch_size)
     val_targets = work.targets(val_rows)
-    history = History(work.run.history, work.callback, epochs=plan.epochs)
+    history = History(work.run, work.callback, epochs=plan.epochs)
     result = fit(
         model,
         work.batches(train_rows, batch_size=plan.batch_size, augmentation=augmentation),

@@ -8,9 +8,10 @@ import pytest
 import pcn_cli
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.recipe.load import load_recipe
-from pcn_cli.runs.store.attention import read_looks
-from pcn_cli.runs.store.predictions import read_predictions
-from pcn_cli.runs.store.trust import read_trust
+from pcn_cli.runs.attention import read_looks
+from pcn_cli.runs.predictions import read_predictions
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import TRUST
 from pcn_cli.stages.evaluate_run import evaluate
 
 FREE = ["uniform_attention", "permuted_attention"]
@@ -26,7 +27,7 @@ def run(photo_folder: Path, tiny_weights: Path, tmp_path: Path) -> Path:
 
 
 def test_the_checks_are_written_and_so_is_what_they_stand_on(run: Path) -> None:
-    trust = read_trust(run / "trust.json")
+    trust = TRUST.find(RunDir(run))
     assert trust is not None
     assert [check.key for check in trust.checks] == FREE + ON_A_SAMPLE
     assert trust.sample == 4
@@ -60,7 +61,7 @@ def test_without_a_sample_only_what_costs_nothing_is_checked(run: Path) -> None:
     recipe.write_text(recipe.read_text().replace("checks: 4", "checks: 0"))
     assert load_recipe(recipe).recipe.explain.checks == 0
     evaluate(run)
-    trust = read_trust(run / "trust.json")
+    trust = TRUST.find(RunDir(run))
     assert trust is not None
     assert (trust.sample, [check.key for check in trust.checks]) == (0, FREE)
     assert {row["random_gain"] for row in read_csv(run / "predictions.csv")} == {""}
@@ -71,7 +72,7 @@ def test_boxes_are_looked_for_by_look_and_evidence(run: Path, tmp_path: Path) ->
     rows = "".join(f"{file},red,0,0,55,60,56,61\n" for file in files[:3])  # the whole photo, or nearly
     (tmp_path / "boxes.csv").write_text("file,label,xmin,ymin,xmax,ymax,width,height\n" + rows)
     evaluate(run, boxes=tmp_path / "boxes.csv")
-    trust = read_trust(run / "trust.json")
+    trust = TRUST.find(RunDir(run))
     assert trust is not None
     pointing, energy = trust.checks[-2:]
     assert (pointing.key, energy.key) == ("pointing", "energy")
@@ -82,4 +83,4 @@ def test_boxes_are_looked_for_by_look_and_evidence(run: Path, tmp_path: Path) ->
 
 
 def test_an_older_run_has_no_checks(tmp_path: Path) -> None:
-    assert read_trust(tmp_path / "trust.json") is None
+    assert TRUST.find(RunDir(tmp_path)) is None

@@ -13,7 +13,7 @@ from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store.folds import read_folds
+from pcn_cli.runs.store import read_folds
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.train import folds as module
 from pcn_cli.stages.train.folds import check_folds

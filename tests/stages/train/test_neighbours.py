@@ -8,7 +8,8 @@ import pcn_cli
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.stages.train.neighbours import read_neighbours, write_neighbours
+from pcn_cli.runs.store import NEIGHBOURS
+from pcn_cli.stages.train.neighbours import tie_neighbours
 
 
 def test_only_pairs_across_parts_are_kept_and_they_come_back(tmp_path) -> None:
@@ -21,9 +22,9 @@ def test_only_pairs_across_parts_are_kept_and_they_come_back(tmp_path) -> None:
         for n, part in enumerate(parts)
     ]
     run = RunDir(tmp_path)
-    assert read_neighbours(run) == ()
-    write_neighbours(run, rows, features, np.arange(60))
-    (tie,) = read_neighbours(run)
+    assert NEIGHBOURS.read(run) == ()
+    NEIGHBOURS.write(run, tie_neighbours(rows, features, np.arange(60)))
+    (tie,) = NEIGHBOURS.read(run)
     assert (tie.kind, tie.part, tie.file, tie.other_part, tie.other) == ("alike", "train", "3.jpg", "test", "5.jpg")
 
 

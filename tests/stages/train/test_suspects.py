@@ -13,6 +13,7 @@ from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.models.build import start_model
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.runs.rundir import RunDir
@@ -121,7 +122,7 @@ def test_small_sets_and_small_classes_are_not_suspected():
 
 
 def test_predictions_of_other_photos_give_suspects_too():
-    numbers = AttentionNumbers(**dict.fromkeys(AttentionNumbers.names(), 0.5))
+    numbers = AttentionNumbers(**dict.fromkeys(field_names(AttentionNumbers), 0.5))
     predictions = [
         Prediction(
             file=f"{n}.jpg", predicted="b" if p < 0.5 else "a", confidence=max(p, 1 - p), probabilities=(p, 1 - p),

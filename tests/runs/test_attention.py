@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.runs.store.attention import Looks, read_looks, write_looks
+from pcn_cli.runs.attention import Looks, read_looks, write_looks
 
 HIDING = ("evidence", "evidence_classes", "deletion", "insertion")
 PLACEMENT = Placement(width=60, height=40, input_width=64, input_height=64, box=(10.25, 0, 50, 40))

@@ -3,11 +3,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from pcn_cli.records.codec import field_names
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
-from pcn_cli.runs.store.predictions import read_predictions, write_jsonl, write_predictions
+from pcn_cli.runs.predictions import read_predictions, write_jsonl, write_predictions
 
 CLASSES = ("=oak", "center_y", "p_yew")
-NUMBERS = AttentionNumbers(**{name: 0.5 + number for number, name in enumerate(AttentionNumbers.names())})
+NUMBERS = AttentionNumbers(**{name: 0.5 + number for number, name in enumerate(field_names(AttentionNumbers))})
 HIDING = HidingNumbers(
     deletion_auc=0.25,
     insertion_auc=0.75,
@@ -47,7 +48,7 @@ def test_predictions_come_back_with_what_hiding_does(tmp_path: Path) -> None:
 def test_a_table_of_an_older_version_is_read(tmp_path: Path) -> None:
     write_predictions(tmp_path / "p.csv", invent(), CLASSES)
     with (tmp_path / "p.csv").open(newline="") as file:
-        rows = [row[: -len(HidingNumbers.names())] for row in csv.reader(file)]
+        rows = [row[: -len(field_names(HidingNumbers))] for row in csv.reader(file)]
     with (tmp_path / "old.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     found, classes = read_predictions(tmp_path / "old.csv")

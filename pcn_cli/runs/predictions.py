@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcn_cli.files.atomic import read_csv, write_csv, write_text
+from pcn_cli.records.codec import Cell, field_names, from_cells, to_cells
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
 
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
 _WRONG = "wrong_labels"  # stands only in tables of several labels
 _UNKNOWN = "unknown"  # stands only in tables of models that have a threshold
+_ATTENTION, _HIDING = field_names(AttentionNumbers), field_names(HidingNumbers)
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
@@ -21,12 +23,12 @@ def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Se
     several = any(prediction.multi_label for prediction in predictions)
     withheld = any(prediction.unknown is not None for prediction in predictions)
     fixed = (*_FIXED, *[_WRONG] * several, *[_UNKNOWN] * withheld)
-    header = (*fixed, *(f"p_{name}" for name in classes), *AttentionNumbers.names(), *HidingNumbers.names())
+    header = (*fixed, *(f"p_{name}" for name in classes), *_ATTENTION, *_HIDING)
     write_csv(path, header, (_row(prediction) for prediction in predictions))
 
 
 def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
-    """Put `predictions` at `path` as one JSON object a line."""
+    """Put `predictions` at `path` as a JSON object a line."""
     lines = []
     for prediction in predictions:
         fixed = {name: getattr(prediction, name) for name in _FIXED}
@@ -37,8 +39,8 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
             }
         if prediction.unknown is not None:
             fixed[_UNKNOWN] = prediction.unknown
-        numbers = {name: getattr(prediction.attention, name) for name in AttentionNumbers.names()}
-        hiding = {name: getattr(prediction.hiding, name, None) for name in HidingNumbers.names()}
+        numbers = {name: getattr(prediction.attention, name) for name in _ATTENTION}
+        hiding = {name: getattr(prediction.hiding, name, None) for name in _HIDING}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
         lines.append(json.dumps({**fixed, "probabilities": probabilities, **numbers, **hiding}, allow_nan=False))
     write_text(path, "".join(f"{line}\n" for line in lines))
@@ -46,18 +48,16 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
 
 def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
     """The predictions and the classes that `write_predictions` was given; older tables lack what hiding does."""
-    numbers = AttentionNumbers.names()
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header = next(csv.reader(file))
     several, withheld = header[len(_FIXED)] == _WRONG, header[len(_FIXED)] == _UNKNOWN
     first = len(_FIXED) + (several or withheld)  # a model of several labels has no threshold to withhold by
-    hiding = HidingNumbers.names()
-    behind = len(numbers) + (len(hiding) if tuple(header[-len(hiding) :]) == hiding else 0)
+    behind = len(_ATTENTION) + (len(_HIDING) if tuple(header[-len(_HIDING) :]) == _HIDING else 0)
     classes = tuple(name.removeprefix("p_") for name in header[first : len(header) - behind])
-    return tuple(_prediction(row, classes, numbers, multi_label=several) for row in read_csv(path)), classes
+    return tuple(_prediction(row, classes, multi_label=several) for row in read_csv(path)), classes
 
 
-def _row(prediction: Prediction) -> list[str | float | int]:
+def _row(prediction: Prediction) -> list[Cell]:
     correct = "" if prediction.correct is None else int(prediction.correct)
     return [
         prediction.file,
@@ -69,8 +69,8 @@ def _row(prediction: Prediction) -> list[str | float | int]:
         *_wrong_labels(prediction),
         *([] if prediction.unknown is None else [int(prediction.unknown)]),
         *prediction.probabilities,
-        *(getattr(prediction.attention, name) for name in AttentionNumbers.names()),
-        *(prediction.hiding.cells() if prediction.hiding else [""] * len(HidingNumbers.names())),
+        *to_cells(prediction.attention),
+        *(to_cells(prediction.hiding) if prediction.hiding else [""] * len(_HIDING)),
     ]
 
 
@@ -82,9 +82,7 @@ def _wrong_labels(prediction: Prediction) -> list[str | int]:
     return [len(set(prediction.labels) ^ set(prediction.predicted_labels)) if known else ""]
 
 
-def _prediction(
-    row: dict[str, str], classes: Sequence[str], numbers: Sequence[str], *, multi_label: bool
-) -> Prediction:
+def _prediction(row: dict[str, str], classes: Sequence[str], *, multi_label: bool) -> Prediction:
     return Prediction(
         file=row["file"],
         split=row["split"],
@@ -93,7 +91,7 @@ def _prediction(
         confidence=float(row["confidence"]),
         probabilities=tuple(float(row[f"p_{name}"]) for name in classes),
         multi_label=multi_label,
-        attention=AttentionNumbers(**{name: float(row[name]) for name in numbers}),
-        hiding=HidingNumbers.from_cells(row),
+        attention=from_cells(AttentionNumbers, row),
+        hiding=from_cells(HidingNumbers, row) if row.get("deletion_auc") else None,
         unknown=row[_UNKNOWN] == "1" if _UNKNOWN in row else None,
     )

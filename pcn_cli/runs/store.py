@@ -1,0 +1,192 @@
+"""One typed reader and writer for each artifact of a run; how the files are called stands in rundir.py.
+
+predictions.csv and attention.npz, which take more than a line, have a file of their own beside this one.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pcn_cli.errors import DataError, RunError
+from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
+from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.recipe_yaml import dump_recipe
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.codec import field_names, flatten, from_cells, revive, to_cells
+from pcn_cli.records.evaluation import Curves, Trust
+from pcn_cli.records.labels import SEVERAL
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import Box, Scan, SplitRow, Tie, Unreadable
+from pcn_cli.records.predictions import FoldAnswer, Suspect
+from pcn_cli.records.run import EpochRow
+from pcn_cli.runs.rundir import Artifact, RunDir
+
+T = TypeVar("T")
+
+
+class Json(Generic[T]):
+    """An artifact that holds one value of type `kind` as JSON."""
+
+    def __init__(self, place: Artifact, kind: type[T]) -> None:
+        self.place, self.kind = place, kind
+
+    def write(self, run: RunDir, value: T) -> None:
+        """Put `value` into the run."""
+        write_json(self.place.of(run), flatten(value))
+
+    def read(self, run: RunDir) -> T:
+        """What the run holds.
+
+        Raises:
+            RunError: it does not hold that, or it is damaged.
+        """
+        try:
+            value: T = revive(self.kind, json.loads(self.place.of(run).read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise RunError(f"{run.root} has no {self.place.name}", f"pcn evaluate {run.root}") from error
+        except ValueError as error:
+            raise _damaged(self.place.of(run), error) from error
+        return value
+
+    def find(self, run: RunDir) -> T | None:
+        """What the run holds; None where there is no such file, as in runs of older versions."""
+        return self.read(run) if self.place.of(run).is_file() else None
+
+
+class Table(Generic[T]):
+    """An artifact that holds records of type `kind` as CSV, a row each."""
+
+    def __init__(self, place: Artifact, kind: type[T]) -> None:
+        self.place, self.kind = place, kind
+
+    def write(self, run: RunDir, rows: Iterable[T]) -> None:
+        """Put `rows` into the run."""
+        write_csv(self.place.of(run), field_names(self.kind), map(to_cells, rows))
+
+    def read(self, run: RunDir) -> tuple[T, ...]:
+        """The rows in the run; none where there is no such table.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        path = self.place.of(run)
+        try:
+            return tuple(from_cells(self.kind, cells) for cells in read_csv(path)) if path.is_file() else ()
+        except ValueError as error:
+            raise _damaged(path, error) from error
+
+
+SCAN = Json(RunDir.scan, Scan)
+UNREADABLE = Table(RunDir.unreadable, Unreadable)
+HISTORY = Table(RunDir.history, EpochRow)
+CANDIDATES = Json(RunDir.candidates, tuple[Candidate, ...])
+SUSPECTS = Table(RunDir.suspects, Suspect)
+NEIGHBOURS = Table(RunDir.neighbours, Tie)
+METRICS = Json(RunDir.metrics, dict[str, Metric])
+PER_CLASS = Table(RunDir.per_class, ClassRow)
+CURVES = Json(RunDir.curves, Curves)
+FINDINGS = Json(RunDir.findings, tuple[Finding, ...])
+TRUST = Json(RunDir.trust, Trust)
+MODEL_CONFIG = Json(RunDir.model_config, ModelConfig)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path} is damaged: {error}", "bring it back from a copy, or make it again")
+
+
+def write_recipe(run: RunDir, recipe: Recipe, reasons: Mapping[str, str]) -> None:
+    """Put the resolved recipe into the run, with the reason for each automatic choice."""
+    write_text(run.recipe, dump_recipe(recipe, reasons))
+
+
+def read_recipe(run: RunDir) -> Recipe:
+    """The recipe that the run was made with."""
+    return load_recipe(str(run.recipe)).recipe
+
+
+def write_scan(run: RunDir, scan: Scan) -> None:
+    """Put scan.json, with the number of photos of each class, and unreadable.csv into the run."""
+    write_json(run.scan, scan.plain())
+    UNREADABLE.write(run, scan.unreadable)
+
+
+def write_split(run: RunDir, rows: Sequence[SplitRow]) -> None:
+    """Put the split into the run, the labels under the name that a table of labels has for them."""
+    label = SEVERAL if any(row.multi_label for row in rows) else "label"
+    cells = ((row.file, row.label, row.split, row.group, row.sha256) for row in rows)
+    write_csv(run.split, ("file", label, "split", "group", "sha256"), cells)
+
+
+def read_split(run: RunDir) -> tuple[SplitRow, ...]:
+    """The photos of the run with their parts.
+
+    Raises:
+        DataError: the file is missing or is no such table.
+    """
+    try:
+        return tuple(_read_row(cells) for cells in read_csv(run.split))
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{run.split} is no split of ours: {error}", "pcn finetune PHOTOS makes a new one") from error
+
+
+def _read_row(cells: dict[str, str]) -> SplitRow:
+    several = SEVERAL in cells
+    return replace(from_cells(SplitRow, {"label": cells[SEVERAL]} | cells if several else cells), multi_label=several)
+
+
+_FOLD_COLUMNS = ("file", "label", "fold", "predicted")
+
+
+def write_folds(run: RunDir, answers: Sequence[FoldAnswer], classes: Sequence[str]) -> None:
+    """Put what cross-validation answered into the run, with a column p_<class> for each class."""
+    header = (*_FOLD_COLUMNS, *(f"p_{name}" for name in classes))
+    write_csv(run.folds, header, ((a.file, a.label, a.fold, a.predicted, *a.probabilities) for a in answers))
+
+
+def read_folds(run: RunDir) -> tuple[FoldAnswer, ...]:
+    """What cross-validation answered, in the order of the parts; nothing where there was none."""
+    if not run.folds.is_file():
+        return ()
+    return tuple(
+        FoldAnswer(
+            file=row["file"],
+            label=row["label"],
+            fold=int(row["fold"]),
+            predicted=row["predicted"],
+            probabilities=tuple(float(cell) for cell in list(row.values())[len(_FOLD_COLUMNS) :]),
+        )
+        for row in read_csv(run.folds)
+    )
+
+
+def write_boxes(path: Path, boxes: Iterable[Box]) -> None:
+    """Put a table of boxes at `path`."""
+    write_csv(path, field_names(Box), map(to_cells, boxes))
+
+
+def read_boxes(path: Path) -> dict[str, list[Box]]:
+    """The boxes of each photo, by its path below the photos folder.
+
+    Raises:
+        DataError: no such file, a column is missing, or a row holds no box; the message says which.
+    """
+    if not path.is_file():
+        raise DataError(f"no such table of boxes: {path}")
+    boxes: defaultdict[str, list[Box]] = defaultdict(list)
+    hint = f"a table of boxes has the columns {', '.join(field_names(Box))}, in whole pixels"
+    try:
+        rows = read_csv(path)
+        missing = next((name for name in field_names(Box) if rows and name not in rows[0]), None)
+        if missing:
+            raise DataError(f"{path} has no column {missing!r}", hint)
+        for row in rows:
+            box = from_cells(Box, row)
+            box.check()
+            boxes[box.file].append(box)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}", hint) from error
+    return dict(boxes)

@@ -1,1 +1,0 @@
-"""One typed reader and writer for each artifact of a run."""
