@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from pcn_cli.attention.geometry import patch_centers
 from pcn_cli.attention.localisation import find_peak
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.records.predictions import FULL_LIFT, AttentionNumbers
 
 Array = NDArray[np.float64]
 
 CLEAR_LIFT = 1.0  # an even spread: nothing to see
-FULL_LIFT = 8.0  # full colour, unless the report's own maps go higher
 
 
 def look_maps(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:

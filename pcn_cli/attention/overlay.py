@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from pcn_cli.attention.geometry import DISPLAY_SIDE, PhotoMap, display_size, map_to_photo, mass_threshold
-from pcn_cli.attention.maps import FULL_LIFT, lift_strength
+from pcn_cli.attention.maps import lift_strength
 from pcn_cli.attention.palettes import Palette, color_of, signed_color_of
 from pcn_cli.recipe.schema import Look
 from pcn_cli.records.model import PatchGrid, Placement
+from pcn_cli.records.predictions import FULL_LIFT
 
 LOOKS: tuple[Look, ...] = get_args(Look)
 FULL_EVIDENCE = 8.0  # logits if every patch were alike, so that grids of any size can be compared

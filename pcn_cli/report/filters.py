@@ -5,36 +5,40 @@ from dataclasses import dataclass
 
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
-from pcn_cli.report.rows import Row, Rows
+from pcn_cli.report.view_model import Row, Rows
 
 UNSURE = 0.5  # where the model has no threshold of its own
 AT_BORDER = 1.5  # times the even share of the outer ring of patches
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
-    """A kind of picture: its name in the address, its words, and the numbers of the rows that have it."""
+class Filter:
+    """A kind of picture: its name in the address, its words, and the numbers of the rows that are of it."""
 
     name: str
     title: str
     rows: tuple[int, ...]
 
 
-def find_marks(content: ReportContent, rows: Rows) -> tuple[Mark, ...]:
+def find_filters(content: ReportContent, rows: Rows) -> tuple[Filter, ...]:
     """Every kind that at least one picture is of, in the order of the gallery's choices."""
     least = unsure_below(content)
     copies = {file for tie in content.copies for file in (tie.file, tie.other)}
     doubted = {one.file for one in content.suspects}
-    marks = (
-        _mark("wrong", "wrong", rows, lambda row: row.correct is False),
-        _mark("right", "right", rows, lambda row: row.correct is True),
-        _mark("unsure", f"under {100 * least:.0f} % sure", rows, lambda row: row.confidence < least),
-        _mark("border", "looks at the border", rows, _at_border),
-        _mark("flips", "flips when hidden", rows, _flips),
-        _mark("copy", "has a copy", rows, lambda row: row.source in copies),
-        _mark("suspect", "label in doubt", rows, lambda row: row.source in doubted),
+    kinds: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
+        ("wrong", "wrong", lambda row: row.correct is False),
+        ("right", "right", lambda row: row.correct is True),
+        ("unsure", f"under {100 * least:.0f} % sure", lambda row: row.confidence < least),
+        ("border", "looks at the border", lambda row: row.attention.border_share >= AT_BORDER),
+        ("flips", "flips when hidden", _flips),
+        ("copy", "has a copy", lambda row: row.source in copies),
+        ("suspect", "label in doubt", lambda row: row.source in doubted),
     )
-    return tuple(mark for mark in marks if mark.rows)
+    found = (
+        Filter(name=name, title=title, rows=tuple(row.number for row in rows.all if has(row)))
+        for name, title, has in kinds
+    )
+    return tuple(one for one in found if one.rows)
 
 
 def unsure_below(content: ReportContent) -> float:
@@ -43,14 +47,6 @@ def unsure_below(content: ReportContent) -> float:
     return selection.threshold if selection is not None and selection.threshold is not None else UNSURE
 
 
-def _mark(name: str, title: str, rows: Rows, has: Callable[[Row], bool]) -> Mark:
-    return Mark(name=name, title=title, rows=tuple(row.number for row in rows.all if has(row)))
-
-
 def _flips(row: Row) -> bool:
     """Whether another class is predicted once the patches that hold half of the look are hidden."""
     return row.hiding is not None and clean(row.hiding.hidden_top) != row.predicted
-
-
-def _at_border(row: Row) -> bool:
-    return row.attention.border_share >= AT_BORDER

@@ -2,61 +2,55 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pcn_cli.report import format as words
+from pcn_cli.report.format import (
+    clean,
+    gallery_link,
+    hide_paths,
+    interval,
+    measured,
+    metric_title,
+    number,
+    percent,
+    plural,
+)
 from pcn_cli.report.pages.index import PAGES
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView
 
 HERE = Path(__file__).parent
-SCRIPTS = (
-    "data",
-    "address",
-    "marks",
-    "decisions",
-    "maps",
-    "signed",
-    "tiles",
-    "gallery",
-    "classes",
-    "spreads",
-    "choice",
-    "hiding",
-    "stage",
-    "prediction",
-    "tables",
-    "confidence",
-    "pages",
-)
-STYLES = ("base", "overview", "gallery", "classes", "prediction", "tables", "confidence", "health", "print")
+# What all pages share; their own come after it, and the last of each after those.
+SCRIPTS = ("data", "address", "filters", "decisions", "maps", "signed", "tiles", "tables")
+STYLES = ("base", "tables")
 
 
 def render_page(
-    draft: Draft, *, blocks: Mapping[str, str] | None = None, pictures: Mapping[str, str] | None = None
+    report: ReportView, *, blocks: Mapping[str, str] | None = None, pictures: Mapping[str, str] | None = None
 ) -> str:
     """The whole index.html.
 
     Args:
-        draft: what it shows.
-        blocks: the data by chunk name, as `chunks.block` writes it, for a page that stands alone.
+        report: what it shows.
+        blocks: the data by name, as `page_data.as_block` writes it, for a page that stands alone.
         pictures: data URIs of the report's pictures by their paths, for such a page.
     """
-    given = pictures or {}
-    script = "(() => {\n'use strict';\n" + _joined("js", SCRIPTS) + "})();\n"
-    style = _joined("css", STYLES)
-    views = [(page, page.view(draft)) for page in PAGES]
+    own_scripts = [name for page in PAGES for name in page.scripts]
+    own_styles = [name for page in PAGES for name in page.styles]
+    script = "(() => {\n'use strict';\n" + _joined("js", (*SCRIPTS, *own_scripts, "pages")) + "})();\n"
+    style = _joined("css", (*STYLES, *own_styles, "print"))
+    views = [(page, page.view(report)) for page in PAGES]
     html = (
-        _environment(given)
+        _environment(pictures or {})
         .get_template("index.html")
         .render(
-            draft=draft,
-            content=draft.content,
-            rows=draft.rows,
-            title=words.clean(draft.content.title),
+            report=report,
+            content=report.content,
+            rows=report.rows,
+            title=clean(report.content.title),
             pages=[(page, view) for page, view in views if view is not None],
             policy=_policy(script, style, alone=blocks is not None),
             blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
@@ -64,7 +58,7 @@ def render_page(
             style=Markup(style),  # noqa: S704 - our own file, free of markup
         )
     )
-    return words.clean(html)
+    return clean(html)
 
 
 def _policy(script: str, style: str, *, alone: bool) -> str:
@@ -84,7 +78,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
-def _joined(kind: str, names: tuple[str, ...]) -> str:
+def _joined(kind: str, names: Iterable[str]) -> str:
     return "".join((HERE / "static" / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
 
 
@@ -97,16 +91,16 @@ def _environment(pictures: Mapping[str, str]) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": words.percent,
-        "number": words.number,
-        "hide_paths": words.hide_paths,
+        "percent": percent,
+        "number": number,
+        "hide_paths": hide_paths,
         "source": lambda path: pictures.get(path, path),
-        "metric_title": words.metric_title,
+        "metric_title": metric_title,
     }
     environment.globals |= {
-        "measured": words.measured,
-        "interval": words.interval,
-        "plural": words.plural,
-        "gallery_link": words.gallery_link,
+        "measured": measured,
+        "interval": interval,
+        "plural": plural,
+        "gallery_link": gallery_link,
     }
     return environment

@@ -1,12 +1,40 @@
-"""A report in the making: its content, its rows and what of them already lies in the folder."""
+"""What the pages are drawn from: the predictions as rows, and what of the report already lies in its folder."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import log
 
+from pcn_cli.records.predictions import FULL_LIFT, AttentionNumbers, HidingNumbers, Prediction
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.filters import Mark
-from pcn_cli.report.pairs import PairList
-from pcn_cli.report.rows import Row, Rows
+from pcn_cli.report.format import clean, display_names
+
+TOP = 5
+FRONT = 24  # pictures that stand in the page itself, for readers without JavaScript
+_LEAST_P = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportView:
+    """What the pages are drawn from; `pictures` and `overlays` are by row number, a missing one could not be opened.
+
+    `figures` are the paths of charts in the report by name, `pair_pictures` those of the pairs' photos by file.
+    """
+
+    content: ReportContent
+    rows: "Rows"
+    pictures: Mapping[int, "Picture"] = field(default_factory=dict)
+    overlays: frozenset[int] = frozenset()
+    figures: Mapping[str, str] = field(default_factory=dict)
+    pair_pictures: Mapping[str, str] = field(default_factory=dict)
+    full_lift: float = FULL_LIFT
+    full_evidence: float = 1.0
+
+    @property
+    def without_picture(self) -> tuple["Row", ...]:
+        """Rows whose picture could not be opened any more."""
+        return tuple(row for row in self.rows.all if row.number not in self.pictures)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,34 +46,129 @@ class Picture:
     large: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A chart as a file of the report."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One prediction; `label` is "" where there is none, `loss` is −ln p of the label where that is a class.
 
-    name: str
-    title: str
-    path: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """What the pages are drawn from; `pictures` and `overlays` are by row number, a missing one could not be opened.
-
-    `seen` holds the pictures of the pairs, as paths in the report by file.
+    `labels` (None where there is no label) and `predicted_labels` are the classes of label and prediction: one each, or
+    any number where photos may have several; `label` and `predicted` say them in words. `top` has (class, probability)
+    in falling order, labels and predictions among them even if they come last; `source` is the file as the prediction
+    names it, `file` as it is shown.
     """
 
-    content: ReportContent
-    rows: Rows
-    pictures: Mapping[int, Picture] = field(default_factory=dict)
-    overlays: frozenset[int] = frozenset()
-    figures: tuple[Figure, ...] = ()
-    full_lift: float = 8.0
-    full_evidence: float = 1.0
-    marks: tuple[Mark, ...] = ()
-    pairs: tuple[PairList, ...] = ()
-    seen: Mapping[str, str] = field(default_factory=dict)
+    number: int
+    source: str
+    file: str
+    label: str
+    predicted: str
+    confidence: float
+    loss: float | None
+    top: tuple[tuple[str, float], ...]
+    attention: AttentionNumbers
+    hiding: HidingNumbers | None
+    labels: tuple[str, ...] | None
+    predicted_labels: tuple[str, ...]
 
     @property
-    def without_picture(self) -> tuple[Row, ...]:
-        """Rows whose picture could not be opened any more."""
-        return tuple(row for row in self.rows.all if row.number not in self.pictures)
+    def correct(self) -> bool | None:
+        """Whether the prediction is the label; None where there is no label."""
+        return self.predicted == self.label if self.labels is not None else None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All predictions in their order, and the class names in the model's order followed by labels it does not know."""
+
+    all: tuple[Row, ...]
+    names: tuple[str, ...]
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Whether any of them can be right or wrong."""
+        return any(row.labels is not None for row in self.all)
+
+    @cached_property
+    def right(self) -> int:
+        """How many are right."""
+        return sum(row.correct is True for row in self.all)
+
+    @cached_property
+    def with_label(self) -> int:
+        """How many can be right or wrong."""
+        return sum(row.labels is not None for row in self.all)
+
+    @cached_property
+    def cells(self) -> Counter[tuple[str, str]]:
+        """Pictures per (label, predicted)."""
+        return Counter((row.label, row.predicted) for row in self.all if row.label)
+
+    @cached_property
+    def front(self) -> tuple[Row, ...]:
+        """The pictures to look at first."""
+        return self.urgent(FRONT)
+
+    def urgent(self, count: int) -> tuple[Row, ...]:
+        """At most `count` rows: mistakes by falling loss, then the least sure."""
+        return tuple(sorted(self.all, key=_urgency)[:count])
+
+    @cached_property
+    def mistakes(self) -> tuple[Row, ...]:
+        """The wrong ones by falling confidence in the wrong class."""
+        return tuple(sorted((r for r in self.all if r.correct is False), key=lambda r: (-r.confidence, r.number)))
+
+
+def build_rows(content: ReportContent) -> Rows:
+    """The rows of a report, in the order of its predictions."""
+    classes = tuple(clean(name) for name in content.classes)
+    files = display_names([prediction.file for prediction in content.predictions])
+    rows = []
+    for number, (prediction, file) in enumerate(zip(content.predictions, files, strict=True)):
+        probabilities = prediction.probabilities
+        by_class = dict(zip(content.classes, probabilities, strict=True))
+        order = sorted(range(len(classes)), key=lambda k: (-probabilities[k], k))[:TOP]
+        top = [(classes[k], probabilities[k]) for k in order]
+        labels = tuple(clean(name) for name in prediction.labels) if prediction.correct is not None else None
+        predicted = tuple(clean(name) for name in prediction.predicted_labels)
+        for name in dict.fromkeys((*prediction.labels, *prediction.predicted_labels)):
+            if name in by_class and clean(name) not in (shown for shown, _ in top):
+                top.append((clean(name), by_class[name]))
+        rows.append(
+            Row(
+                number=number,
+                source=prediction.file,
+                file=file,
+                label="" if labels is None else _in_words(labels),
+                predicted=_in_words(predicted),
+                confidence=prediction.confidence,
+                loss=_loss(prediction, by_class),
+                top=tuple(top),
+                attention=prediction.attention,
+                hiding=prediction.hiding,
+                labels=labels,
+                predicted_labels=predicted,
+            )
+        )
+    known = set(classes)
+    named = {name for row in rows for name in (*(row.labels or ()), *row.predicted_labels)}
+    return Rows(tuple(rows), (*classes, *sorted(named - known)))
+
+
+def _in_words(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None:
+    """−ln p of the label; of several the mean over all classes, −ln p of what is true."""
+    if not prediction.multi_label:
+        own = by_class.get(prediction.label)
+        return None if own is None else -log(max(own, _LEAST_P))
+    if prediction.correct is None:
+        return None
+    given = [p if name in prediction.labels else 1 - p for name, p in by_class.items()]
+    return sum(-log(max(p, _LEAST_P)) for p in given) / len(given)
+
+
+def _urgency(row: Row) -> tuple[bool, float, int]:
+    wrong = row.correct is False
+    loss = row.loss if row.loss is not None else -log(_LEAST_P)
+    return (not wrong, -loss if wrong else row.confidence, row.number)

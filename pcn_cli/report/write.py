@@ -5,28 +5,25 @@ a kilobyte for each.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from PIL import Image
 
 from pcn_cli.errors import PcnError
 from pcn_cli.files.folder import NewFolder, replacing_folder
-from pcn_cli.report.chunks import chunk
-from pcn_cli.report.columns import columns
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.details import Tally, detail_chunks
-from pcn_cli.report.filters import find_marks
-from pcn_cli.report.format import metric_title
 from pcn_cli.report.page import render_page
-from pcn_cli.report.pairs import PairList, files_of, list_pairs
-from pcn_cli.report.pictures import as_webp
-from pcn_cli.report.rows import Row, Rows, build_rows
-from pcn_cli.report.view_model import Draft, Figure, Picture
+from pcn_cli.report.page_data import Details, as_script, columns
+from pcn_cli.report.pages.health import files_of, list_pairs
+from pcn_cli.report.view_model import Picture, ReportView, Row, Rows, build_rows
 
 OpenPhoto = Callable[[str], Image.Image]
 OnPicture = Callable[[int, int], None]
+_Name = TypeVar("_Name")
+LARGE = 1024  # pixels of the longer side in the view of one prediction, where the photo is large enough
+MOST_LARGE = 400  # predictions that get a large picture, mistakes and the least sure first
 PAIR_SIDE = 384
 SMALL_QUALITY = 72  # nearly a fifth smaller than at 80; there are thousands of them
 
@@ -41,14 +38,23 @@ class Sink(Protocol):
         """Take data under the name by which the page loads it."""
 
 
+class FolderSink:
+    """The files of a report in a folder being filled."""
+
+    def __init__(self, folder: NewFolder) -> None:
+        self.put = folder.put
+
+    def put_data(self, name: str, value: object) -> None:
+        """Write data as a script that the page can load from disk."""
+        self.put(f"data/{name}.js", as_script(name, value))
+
+
 def write_report(
     folder: Path,
     content: ReportContent,
     *,
     open_photo: OpenPhoto,
     thumbnail: int = 384,
-    large: int = 1024,
-    large_limit: int = 400,
     on_picture: OnPicture | None = None,
 ) -> Path:
     """The path of the report's index.html; the folder takes the place of an older report in one step.
@@ -60,8 +66,6 @@ def write_report(
         content: what it shows.
         open_photo: gives the upright picture of a prediction's `file`; may raise PcnError or OSError.
         thumbnail: longer side of the pictures in pixels.
-        large: longer side of the pictures in the view of one prediction, where the photo is large enough.
-        large_limit: how many predictions get a large picture, mistakes and the least sure first.
         on_picture: called with (done, total).
 
     Raises:
@@ -69,118 +73,114 @@ def write_report(
     """
     with replacing_folder(folder) as new:
         sink = FolderSink(new)
-        draft = fill(
-            sink,
-            content,
-            open_photo=open_photo,
-            thumbnail=thumbnail,
-            large=large,
-            large_limit=large_limit,
-            on_picture=on_picture,
+        report = build_view(
+            sink, content, open_photo=open_photo, thumbnail=thumbnail, most_large=MOST_LARGE, on_picture=on_picture
         )
-        sink.put("index.html", render_page(draft).encode("utf-8"))
+        sink.put("index.html", render_page(report).encode("utf-8"))
     return folder / "index.html"
 
 
-@dataclass(frozen=True)
-class FolderSink:
-    """The files of a report in a folder being filled."""
-
-    folder: NewFolder
-
-    def put(self, name: str, content: bytes) -> None:
-        """Write a file."""
-        self.folder.put(name, content)
-
-    def put_data(self, name: str, value: object) -> None:
-        """Write data as a script that the page can load from disk."""
-        self.folder.put(f"data/{name}.js", chunk(name, value))
-
-
-def fill(
+def build_view(
     sink: Sink,
     content: ReportContent,
     *,
     open_photo: OpenPhoto,
     thumbnail: int,
-    large: int,
-    large_limit: int,
+    most_large: int,
     on_picture: OnPicture | None,
-) -> Draft:
+) -> ReportView:
     """What the page is to be drawn from, once everything beside it has gone to `sink`."""
     rows = build_rows(content)
-    sizes = {row.number: large for row in rows.urgent(large_limit)}
+    large = {row.number for row in rows.urgent(most_large)}
     pictures: dict[int, Picture] = {}
     for row in rows.all:
-        picture = _put_picture(sink, row, open_photo, thumbnail=thumbnail, large=sizes.get(row.number, 0))
+        picture = _put_picture(sink, row, open_photo, thumbnail=thumbnail, large=row.number in large)
         if picture is not None:
             pictures[row.number] = picture
         if on_picture is not None:
             on_picture(row.number + 1, len(rows.all))
-    tally = Tally()
-    for number, details in detail_chunks(content, rows, tally):
-        sink.put_data(f"detail-{number}", details)
-    sink.put_data("classes", tally.means.plain(rows.names))
-    pairs = list_pairs(content.scan)
-    draft = Draft(
+    details = Details(content, rows)
+    for number, chunk in details.chunks():
+        sink.put_data(f"detail-{number}", chunk)
+    sink.put_data("classes", details.means.plain(rows.names))
+    report = ReportView(
         content=content,
         rows=rows,
         pictures=pictures,
-        overlays=frozenset(row.number for row in rows.front if _put_overlay(sink, row, content, thumbnail)),
-        figures=tuple(_put_figures(sink, content)),
-        full_lift=tally.look.value,
-        full_evidence=tally.evidence.value,
-        marks=find_marks(content, rows),
-        pairs=pairs,
-        seen=_put_pairs(sink, pairs, rows, pictures, open_photo),
+        overlays=frozenset(_put_overlays(sink, content, rows, thumbnail)),
+        figures=dict(_put_figures(sink, content)),
+        pair_pictures=_put_pairs(sink, content, {rows.all[n].source: f"img/{n}.webp" for n in pictures}, open_photo),
+        full_lift=details.look.top,
+        full_evidence=details.evidence.top,
     )
-    sink.put_data("rows", columns(draft))
-    return draft
+    sink.put_data("rows", columns(report))
+    return report
 
 
-def _put_picture(new: Sink, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: int) -> Picture | None:
+def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[bytes, tuple[int, int]]:
+    """The picture with its longer side at most `longest` pixels, never enlarged, as (WebP file, (width, height)).
+
+    It is made anew from pixels, so that nothing of the file's metadata travels along.
+    """
+    scale = min(1.0, longest / max(picture.size))
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    pixels = picture.convert("RGB")
+    if scale < 1:
+        pixels = pixels.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    # A new picture holds pixels only: no EXIF (which may say where it was taken), no profile, no comment.
+    bare = Image.new("RGB", (width, height))
+    bare.paste(pixels)
+    file = BytesIO()
+    bare.save(file, "WEBP", quality=quality, method=4)
+    return file.getvalue(), (width, height)
+
+
+def _put_picture(sink: Sink, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Picture | None:
     try:
         with open_photo(row.source) as photo:
             small, (width, height) = as_webp(photo, longest=thumbnail, quality=SMALL_QUALITY)
             # A large picture that is hardly larger would only cost space.
-            big = as_webp(photo, longest=large)[0] if large and max(photo.size) > 1.25 * thumbnail else None
+            big = as_webp(photo, longest=LARGE)[0] if large and max(photo.size) > 1.25 * thumbnail else None
     except (PcnError, OSError):
         return None
-    new.put(f"img/{row.number}.webp", small)
+    sink.put(f"img/{row.number}.webp", small)
     if big is not None:
-        new.put(f"img/{row.number}-large.webp", big)
+        sink.put(f"img/{row.number}-large.webp", big)
     return Picture(width=width, height=height, large=big is not None)
 
 
-def _put_overlay(new: Sink, row: Row, content: ReportContent, thumbnail: int) -> bool:
-    path = content.overlays.get(row.source)
-    if path is None:
-        return False
+def _put_overlays(sink: Sink, content: ReportContent, rows: Rows, thumbnail: int) -> Iterator[int]:
+    """The numbers of the rows whose overlay was put, for readers without JavaScript."""
+    for row in rows.front:
+        path = content.overlays.get(row.source)
+        if path is not None and (overlay := _open_as_webp(Image.open, path, longest=thumbnail)):
+            sink.put(f"img/{row.number}-map.webp", overlay)
+            yield row.number
+
+
+def _put_pairs(sink: Sink, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
+    """The pictures of the pairs by file: those already `known` by file, new ones of the others."""
+    files = list(files_of(list_pairs(content.scan)))
+    paths = {file: known[file] for file in files if file in known}
+    for number, file in enumerate(file for file in files if file not in known):
+        if picture := _open_as_webp(open_photo, file, longest=PAIR_SIDE):
+            paths[file] = f"img/pair-{number}.webp"
+            sink.put(paths[file], picture)
+    return paths
+
+
+def _open_as_webp(open_: Callable[[_Name], Image.Image], name: _Name, *, longest: int) -> bytes | None:
+    """The picture as WebP; None where it cannot be opened."""
     try:
-        with Image.open(path) as overlay:
-            new.put(f"img/{row.number}-map.webp", as_webp(overlay, longest=thumbnail)[0])
-    except OSError:
-        return False
-    return True
+        with open_(name) as picture:
+            return as_webp(picture, longest=longest)[0]
+    except (PcnError, OSError):
+        return None
 
 
-def _put_pairs(
-    new: Sink, pairs: tuple[PairList, ...], rows: Rows, pictures: dict[int, Picture], open_photo: OpenPhoto
-) -> dict[str, str]:
-    """The pictures of the pairs by file: those of the rows where they are there, new ones of the others."""
-    seen = {row.source: f"img/{row.number}.webp" for row in rows.all if row.number in pictures}
-    for number, file in enumerate(file for file in files_of(pairs) if file not in seen):
-        try:
-            with open_photo(file) as photo:
-                new.put(f"img/pair-{number}.webp", as_webp(photo, longest=PAIR_SIDE)[0])
-        except (PcnError, OSError):
-            continue
-        seen[file] = f"img/pair-{number}.webp"
-    return {file: seen[file] for file in files_of(pairs) if file in seen}
-
-
-def _put_figures(new: Sink, content: ReportContent) -> Iterator[Figure]:
+def _put_figures(sink: Sink, content: ReportContent) -> Iterator[tuple[str, str]]:
+    """The charts by name, each with its path in the report."""
     for number, (name, svg) in enumerate(content.figures.items()):
         path = f"figures/{number}.svg"
-        new.put(path, svg.encode("utf-8", "replace"))
-        yield Figure(name=name, title=metric_title(name), path=path)
+        sink.put(path, svg.encode("utf-8", "replace"))
+        yield name, path

@@ -1,17 +1,17 @@
 from dataclasses import replace
 
 from pcn_cli.report.content import ScanFacts
-from pcn_cli.report.filters import UNSURE, find_marks, unsure_below
-from pcn_cli.report.rows import build_rows
+from pcn_cli.report.filters import UNSURE, find_filters, unsure_below
+from pcn_cli.report.view_model import build_rows
 
 
-def marks_of(content):
-    return {mark.name: mark.rows for mark in find_marks(content, build_rows(content))}
+def filters_of(content):
+    return {one.name: one.rows for one in find_filters(content, build_rows(content))}
 
 
-def test_marks_name_the_rows_that_have_them(invent):
+def test_filters_name_the_rows_that_pass_them(invent):
     content = invent(30)
-    found = marks_of(content)
+    found = filters_of(content)
     assert found["wrong"] == tuple(n for n, p in enumerate(content.predictions) if not p.correct)
     assert sorted(found["wrong"] + found["right"]) == list(range(30))
     assert found["unsure"] == tuple(n for n, p in enumerate(content.predictions) if p.confidence < 0.7)
@@ -21,8 +21,8 @@ def test_marks_name_the_rows_that_have_them(invent):
 
 
 def test_a_kind_of_no_picture_is_no_choice(invent):
-    assert "copy" not in marks_of(replace(invent(9), scan=ScanFacts()))
-    assert not {"wrong", "right"} & set(marks_of(invent(9, labelled=False)))
+    assert "copy" not in filters_of(replace(invent(9), scan=ScanFacts()))
+    assert not {"wrong", "right"} & set(filters_of(invent(9, labelled=False)))
 
 
 def test_unsure_is_below_the_models_threshold_or_a_half(invent):

@@ -11,7 +11,7 @@ from pcn_cli.records.calibration import ClassThreshold
 from pcn_cli.records.metrics import Candidate, Metric
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.rows import build_rows
+from pcn_cli.report.view_model import build_rows
 from pcn_cli.report.write import write_report
 
 # label, prediction, probabilities of birch, maple, oak

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pages.index import PAGES
-from pcn_cli.report.rows import build_rows
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView, build_rows
 
 
 def render(content):
-    return render_page(Draft(content=content, rows=build_rows(content)))
+    return render_page(ReportView(content=content, rows=build_rows(content)))
 
 
 def test_the_policy_names_the_one_script_and_the_one_style_by_hash(invent):

@@ -144,7 +144,7 @@ def test_120_payloads_change_nothing_but_text(visit, tmp_path, invent, photo, pl
     shapes = {}
     for kind, words in (("harmless", HARMLESS), ("hostile", PAYLOADS)):
         content = PLACES[place](invent, words)
-        index = write_report(tmp_path / kind, content, open_photo=lambda _: photo(""), large_limit=0)
+        index = write_report(tmp_path / kind, content, open_photo=lambda _: photo(""))
         seen = visit(index)
         shapes[kind] = shapes_of(seen)
         assert seen.page.evaluate("typeof window.hacked") == "undefined"
@@ -199,8 +199,8 @@ def test_nothing_of_a_files_metadata_reaches_the_report(visit, tmp_path, invent)
 
 
 def test_a_chunk_of_hostile_text_holds_no_markup():
-    from pcn_cli.report.chunks import chunk
+    from pcn_cli.report.page_data import as_script
 
-    script = chunk("rows", PAYLOADS).decode("ascii")
+    script = as_script("rows", PAYLOADS).decode("ascii")
     assert "<" not in script
     assert json.loads(json.loads(script.removeprefix('pcnData("rows",').removesuffix(");\n"))) == list(PAYLOADS)

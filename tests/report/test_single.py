@@ -6,6 +6,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pcn_cli.errors import RecipeError
+from pcn_cli.report import single as single_module
 from pcn_cli.report.single import write_single_report
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
@@ -62,7 +63,7 @@ def test_hostile_names_stay_text_in_a_single_file(visit, tmp_path, invent, photo
     assert seen.page.evaluate("typeof window.hacked") == "undefined"
 
 
-def test_a_report_too_large_for_one_file_is_refused_and_the_older_one_stays(tmp_path, invent, photo):
+def test_a_report_too_large_for_one_file_is_refused_and_the_older_one_stays(tmp_path, invent, photo, monkeypatch):
     path = write_single_report(tmp_path / "report.html", invent(3), open_photo=photo)
     before = path.read_bytes()
     opened = []
@@ -71,8 +72,9 @@ def test_a_report_too_large_for_one_file_is_refused_and_the_older_one_stays(tmp_
         opened.append(file)
         return Image.effect_noise((384, 384), 90)
 
+    monkeypatch.setattr(single_module, "MOST_BYTES", 1_000_000)
     with pytest.raises(RecipeError, match="this report of 300 pictures is larger than 1 MB") as refused:
-        write_single_report(path, invent(300), open_photo=noisy, most_bytes=1_000_000)
+        write_single_report(path, invent(300), open_photo=noisy)
     assert refused.value.hint == "leave --single-file out, and send the whole folder report/ instead"
     assert len(opened) < 300  # it does not go on for nothing
     assert path.read_bytes() == before

@@ -8,8 +8,8 @@ import pytest
 import pcn_cli.report
 from pcn_cli.attention.geometry import map_to_photo, mass_threshold
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.report.details import placed_look
-from pcn_cli.report.lookmaps import as_text, decode_lift, encode_look
+from pcn_cli.report.encoded_maps import as_text, decode_lift, encode_look
+from pcn_cli.report.page_data import placed_look
 
 STATIC = Path(pcn_cli.report.__file__).parent / "static"
 PLACEMENTS = {

@@ -3,14 +3,16 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from pcn_cli.errors import DataError
+from pcn_cli.report import write
 from pcn_cli.report.content import Reproduce
-from pcn_cli.report.write import write_report
+from pcn_cli.report.write import as_webp, write_report
 
 
 def read_chunk(folder, name):
@@ -42,15 +44,10 @@ def test_the_rows_hold_every_prediction_in_its_order(tmp_path, invent, photo):
     assert [rows["names"][row["top"][0][0]] for row in details] == [p.predicted for p in content.predictions]
 
 
-def test_large_photos_get_a_large_picture_up_to_the_limit(tmp_path, invent):
-    write_report(
-        tmp_path / "report",
-        invent(4),
-        open_photo=lambda _: Image.new("RGB", (500, 300)),
-        thumbnail=100,
-        large=200,
-        large_limit=3,
-    )
+def test_large_photos_get_a_large_picture_up_to_the_limit(tmp_path, invent, monkeypatch):
+    monkeypatch.setattr(write, "LARGE", 200)
+    monkeypatch.setattr(write, "MOST_LARGE", 3)
+    write_report(tmp_path / "report", invent(4), open_photo=lambda _: Image.new("RGB", (500, 300)), thumbnail=100)
     large = [name for name in names(tmp_path / "report") if name.endswith("-large.webp")]
     assert len(large) == sum(read_chunk(tmp_path / "report", "rows")["large"]) == 3
     for name, size in ((large[0], (200, 120)), ("img/0.webp", (100, 60))):
@@ -142,8 +139,9 @@ from pathlib import Path
 from PIL import Image
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.report.content import ReportContent
+from pcn_cli.records.codec import field_names
 from pcn_cli.report.write import write_report
-numbers = AttentionNumbers(**dict.fromkeys(columns(AttentionNumbers), 1.0))
+numbers = AttentionNumbers(**dict.fromkeys(field_names(AttentionNumbers), 1.0))
 one = Prediction(file="a.jpg", predicted="a", confidence=1.0, probabilities=(1.0,), attention=numbers)
 content = ReportContent(title="t", run="r", classes=("a",), predictions=(one,))
 write_report(Path(sys.argv[1]), content, open_photo=lambda _: Image.new("RGB", (9, 9)))
@@ -155,3 +153,32 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report/index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "expected"),
+    [((800, 600), 384, (384, 288)), ((30, 60), 384, (30, 60)), ((5000, 2), 100, (100, 1))],
+)
+def test_pictures_are_made_smaller_and_never_larger(size, longest, expected):
+    content, told = as_webp(Image.new("RGB", size), longest=longest)
+    assert told == expected == Image.open(BytesIO(content)).size
+
+
+def test_nothing_of_the_files_metadata_travels_along():
+    exif = Image.Exif()
+    exif[0x010E] = "a secret"
+    exif.get_ifd(0x8825)[1] = "N"
+    file = BytesIO()
+    Image.new("RGB", (40, 30), "red").save(file, "JPEG", exif=exif, comment=b"a secret")
+    with Image.open(file) as photo:
+        assert photo.getexif()[0x010E] == "a secret"
+        content, _ = as_webp(photo, longest=384)
+    assert b"secret" not in content
+    assert b"EXIF" not in content
+    assert not Image.open(BytesIO(content)).getexif()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_any_mode_becomes_a_picture(mode):
+    content, _ = as_webp(Image.new(mode, (20, 20)), longest=10)
+    assert Image.open(BytesIO(content)).mode == "RGB"

@@ -3,8 +3,7 @@
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean, number, percent, plural
-from pcn_cli.report.pages.page import Page
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView
 
 FITS = {
     "crop": "the middle of the picture is cut out",
@@ -14,9 +13,9 @@ FITS = {
 MEASURED = ("accuracy", "mean_average_precision", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
 
 
-def view_card(draft: Draft) -> dict[str, object] | None:
+def view_card(report: ReportView) -> dict[str, object] | None:
     """The values of templates/card.html; None where the run has no model of its own."""
-    model, content = draft.content.model, draft.content
+    model, content = report.content.model, report.content
     if model is None:
         return None
     return {
@@ -74,6 +73,3 @@ def _other_pictures(content: ReportContent) -> str:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-
-
-CARD = Page(name="card", title="Model card", view=view_card)

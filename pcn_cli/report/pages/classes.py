@@ -2,20 +2,19 @@
 
 from pcn_cli.records.metrics import ClassRow
 from pcn_cli.report.format import clean
-from pcn_cli.report.pages.page import Page
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView
 
 MOST_ROWS = 100
 
 
-def view_classes(draft: Draft) -> dict[str, object] | None:
+def view_classes(report: ReportView) -> dict[str, object] | None:
     """The values of templates/classes.html; None without a per-class table."""
-    table = draft.content.per_class
+    table = report.content.per_class
     if not table:
         return None
     # Of very many classes those are shown that need a look: with photos, and the worst recall.
     shown = table if len(table) <= MOST_ROWS else sorted(table, key=_worst_first)[:MOST_ROWS]
-    confidence = draft.content.confidence
+    confidence = report.content.confidence
     thresholds = {one.label: one for one in confidence.thresholds} if confidence else {}
     return {
         "table": [(clean(row.label), row, thresholds.get(row.label)) for row in shown],
@@ -26,6 +25,3 @@ def view_classes(draft: Draft) -> dict[str, object] | None:
 
 def _worst_first(row: ClassRow) -> tuple[bool, float, int]:
     return (row.recall is None, row.recall or 0.0, -row.support)
-
-
-CLASSES = Page(name="classes", title="Classes", view=view_classes)

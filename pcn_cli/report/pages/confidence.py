@@ -1,41 +1,19 @@
 """Confidence: whether "80 % sure" is right four times in five, what answering less gains, and sets of classes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import floor
 
 from pcn_cli.records.calibration import ConformalLevel
 from pcn_cli.records.evaluation import Bin, Curve
 from pcn_cli.records.metrics import Metric
-from pcn_cli.report.pages.page import Page
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView
 
 SIDE = 300  # of a chart, in its own units
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reliability:
-    """One reliability chart: its heading, the calibration error, the bins and their places (x, y, radius)."""
-
-    title: str
-    error: Metric | None
-    bins: tuple[Bin, ...]
-    places: tuple[tuple[float, float, float], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sets:
-    """What the sets of one level give; the metrics are None where there were not enough photos."""
-
-    level: ConformalLevel
-    coverage: Metric | None
-    size: Metric | None
-    empty: Metric | None
-
-
-def view_confidence(draft: Draft) -> dict[str, object] | None:
+def view_confidence(report: ReportView) -> dict[str, object] | None:
     """The values of templates/confidence.html; None where nothing was measured, or photos may have several labels."""
-    curves, metrics = draft.content.confidence, draft.content.metrics
+    curves, metrics = report.content.confidence, report.content.metrics
     if curves is None or curves.coverage is None:
         return None
     charts = [_reliability("With the temperature", curves.after, metrics.get("ece"))]
@@ -56,17 +34,14 @@ def view_confidence(draft: Draft) -> dict[str, object] | None:
     }
 
 
-def _reliability(title: str, bins: tuple[Bin, ...], error: Metric | None) -> Reliability:
+def _reliability(title: str, bins: tuple[Bin, ...], error: Metric | None) -> dict[str, object]:
+    """One chart: its heading, the calibration error, the bins and their places (x, y, radius)."""
     most = max(one.photos for one in bins)
-    places = tuple(
-        (
-            round(SIDE * one.confidence, 1),
-            round(SIDE * (1 - one.accuracy), 1),
-            round(3 + 3 * (one.photos / most) ** 0.5, 1),
-        )
-        for one in bins
-    )
-    return Reliability(title=title, error=error, bins=bins, places=places)
+    places = [
+        (round(SIDE * x, 1), round(SIDE * (1 - y), 1), round(3 + 3 * (photos / most) ** 0.5, 1))
+        for x, y, photos in ((one.confidence, one.accuracy, one.photos) for one in bins)
+    ]
+    return {"title": title, "error": error, "bins": bins, "places": places}
 
 
 def _line(curve: Curve, lowest: float) -> str:
@@ -83,14 +58,8 @@ def _steps(curve: Curve) -> list[tuple[float, float]]:
     return list(dict.fromkeys(nearest))
 
 
-def _sets(level: ConformalLevel, metrics: Mapping[str, Metric]) -> Sets:
+def _sets(level: ConformalLevel, metrics: Mapping[str, Metric]) -> dict[str, object]:
+    """What the sets of one level give; the metrics are None where there were not enough photos."""
     name = f"conformal_{100 * level.level:.0f}"
-    return Sets(
-        level=level,
-        coverage=metrics.get(f"{name}_coverage"),
-        size=metrics.get(f"{name}_set_size"),
-        empty=metrics.get(f"{name}_empty"),
-    )
-
-
-CONFIDENCE = Page(name="confidence", title="Confidence", view=view_confidence)
+    found = {part: metrics.get(f"{name}_{part}") for part in ("coverage", "set_size", "empty")}
+    return {"level": level, "coverage": found["coverage"], "size": found["set_size"], "empty": found["empty"]}

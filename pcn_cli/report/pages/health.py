@@ -1,39 +1,34 @@
 """Data health: what the photos are like, which belong together and stand apart, which labels and files to look at."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pcn_cli.records.photos import Tie
+from pcn_cli.report.content import ScanFacts
 from pcn_cli.report.format import clean, display_names, hide_paths
-from pcn_cli.report.pages.page import Page
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView
 
 MOST_FILES = 200
 MOST_CLASSES = 100
 MOST_SUSPECTS = 50
+MOST_PAIRS = 24  # of each kind: more pictures are a list that nobody reads
 KINDS = {"exact": "equal bytes", "near": "the same picture in other bytes", "group": "one group"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """One photo of a pair; `picture` is a path in the report, "" where it could not be opened."""
+class PairList:
+    """One kind of pair with what it means: those that are shown, and how many there are."""
 
-    file: str
-    label: str
-    part: str
-    picture: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two photos that belong together, and how that is known."""
-
-    kind: str
-    sides: tuple[Side, Side]
+    name: str
+    title: str
+    words: str
+    ties: tuple[Tie, ...]
+    count: int
 
 
-def view_health(draft: Draft) -> dict[str, object] | None:
+def view_health(report: ReportView) -> dict[str, object] | None:
     """The values of templates/health.html; None where nothing is known of the photos."""
-    scan, missing, suspects = draft.content.scan, draft.without_picture, draft.content.suspects
+    scan, missing, suspects = report.content.scan, report.without_picture, report.content.suspects
     if scan is None and not missing and not suspects:
         return None
     unreadable = scan.unreadable if scan else ()
@@ -51,7 +46,7 @@ def view_health(draft: Draft) -> dict[str, object] | None:
         "totals": totals,
         "imbalance": max(totals.values()) / min(totals.values()) if totals else 1.0,
         "more_names": max(0, len(names) - MOST_CLASSES),
-        "pairs": [(kind, [_pair(tie, draft) for tie in kind.ties]) for kind in draft.pairs],
+        "pairs": [(kind, [_pair(tie, report) for tie in kind.ties]) for kind in list_pairs(scan)],
         "unreadable": [(f, hide_paths(e.reason)) for f, e in zip(shown, unreadable, strict=True)][:MOST_FILES],
         "unreadable_count": len(unreadable),
         "ignored": scan.ignored if scan else 0,
@@ -65,15 +60,41 @@ def view_health(draft: Draft) -> dict[str, object] | None:
     }
 
 
-def _pair(tie: Tie, draft: Draft) -> Pair:
-    file, other = display_names([tie.file, tie.other])
-    return Pair(
-        kind=KINDS[tie.kind],
-        sides=(
-            Side(file=file, label=clean(tie.label), part=tie.part, picture=draft.seen.get(tie.file, "")),
-            Side(file=other, label=clean(tie.other_label), part=tie.other_part, picture=draft.seen.get(tie.other, "")),
+def list_pairs(scan: ScanFacts | None) -> tuple[PairList, ...]:
+    """The kinds of pairs that were found, the gravest first; no pair stands in two of them."""
+    if scan is None:
+        return ()
+    listed: set[frozenset[str]] = set()
+    lists = []
+    for name, title, words, ties in (
+        (
+            "leaks",
+            "In two parts",
+            "Pictures that taught or chose the model measure it as well, which flatters every figure.",
+            scan.leaks,
         ),
-    )
+        ("conflicts", "One picture, two labels", "At least one of the two labels is wrong.", scan.conflicts),
+        ("copies", "The same picture twice", "Both stand in one part, so no figure is flattered.", scan.copies),
+    ):
+        new = tuple(tie for tie in ties if frozenset((tie.file, tie.other)) not in listed)
+        listed |= {frozenset((tie.file, tie.other)) for tie in new}
+        if new:
+            lists.append(PairList(name=name, title=title, words=words, ties=new[:MOST_PAIRS], count=len(new)))
+    return tuple(lists)
 
 
-HEALTH = Page(name="health", title="Data health", view=view_health)
+def files_of(lists: tuple[PairList, ...]) -> Iterator[str]:
+    """Every file that some pair shows, once."""
+    yield from dict.fromkeys(file for kind in lists for tie in kind.ties for file in (tie.file, tie.other))
+
+
+def _pair(tie: Tie, report: ReportView) -> dict[str, object]:
+    """How two photos belong together, and of each what is shown; its picture is "" where it could not be opened."""
+    photos = ((tie.file, tie.label, tie.part), (tie.other, tie.other_label, tie.other_part))
+    return {
+        "kind": KINDS[tie.kind],
+        "sides": [
+            {"file": shown, "label": clean(label), "part": part, "picture": report.pair_pictures.get(file, "")}
+            for shown, (file, label, part) in zip(display_names([tie.file, tie.other]), photos, strict=True)
+        ],
+    }

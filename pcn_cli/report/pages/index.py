@@ -1,28 +1,102 @@
-"""The pages of the report in the order of the navigation."""
+"""The pages of the report in the order of the navigation, each with all that belongs to it."""
 
-from pcn_cli.report.pages.card import CARD
-from pcn_cli.report.pages.classes import CLASSES
-from pcn_cli.report.pages.confidence import CONFIDENCE
-from pcn_cli.report.pages.confusions import CONFUSIONS
-from pcn_cli.report.pages.gallery import GALLERY
-from pcn_cli.report.pages.health import HEALTH
-from pcn_cli.report.pages.overview import OVERVIEW
-from pcn_cli.report.pages.page import Page
-from pcn_cli.report.pages.prediction import PREDICTION
-from pcn_cli.report.pages.reproduce import REPRODUCE
-from pcn_cli.report.pages.training import TRAINING
-from pcn_cli.report.pages.trust import TRUST
+from collections.abc import Callable
+from dataclasses import dataclass
 
-PAGES: tuple[Page, ...] = (
-    OVERVIEW,
-    GALLERY,
-    CLASSES,
-    CONFUSIONS,
-    CONFIDENCE,
-    TRUST,
-    HEALTH,
-    TRAINING,
-    CARD,
-    REPRODUCE,
-    PREDICTION,
+from pcn_cli.report.filters import find_filters
+from pcn_cli.report.pages.card import view_card
+from pcn_cli.report.pages.classes import view_classes
+from pcn_cli.report.pages.confidence import view_confidence
+from pcn_cli.report.pages.confusions import view_confusions
+from pcn_cli.report.pages.health import view_health
+from pcn_cli.report.pages.overview import view_overview
+from pcn_cli.report.view_model import ReportView
+
+MOST_CHOICES = 80  # above this, two lists of all class names would be too long to use and to hold
+OUTCOMES = {"good": "✓ passes", "bad": "✕ fails", "open": "? open"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its address, its heading, and the values that templates/`name`.html is given as `view`.
+
+    `view` gives None where the report has nothing for this page; it is then left out. `styles` and `scripts` are names
+    in static/ beside those that all pages share. A page that is not `listed` has no place in the navigation.
+    """
+
+    name: str
+    title: str
+    view: Callable[[ReportView], dict[str, object] | None]
+    styles: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    listed: bool = True
+
+
+def view_gallery(report: ReportView) -> dict[str, object]:
+    """Every prediction, filtered, sorted, page by page."""
+    rows = report.rows
+    return {
+        "labels": sorted({name for row in rows.all for name in row.labels or ()}),
+        "predicted": sorted({name for row in rows.all for name in row.predicted_labels}),
+        "filters": find_filters(report.content, rows),
+        "most_choices": MOST_CHOICES,
+        "front": rows.front,
+        "mapped": bool(report.content.looks),
+        "hidden": any(row.hiding for row in rows.all),
+    }
+
+
+def view_trust(report: ReportView) -> dict[str, object] | None:
+    """What was checked of the maps over all pictures, each check as a question and a plain answer."""
+    trust = report.content.trust
+    if trust is None or not trust.checks:
+        return None
+    return {
+        "checks": trust.checks,
+        "sample": trust.sample,
+        "outcomes": OUTCOMES,
+        "passed": sum(check.outcome == "good" for check in trust.checks),
+        "look_decides": report.content.look_decides,
+    }
+
+
+def view_training(report: ReportView) -> dict[str, object] | None:
+    """The curves, what was compared and kept, and a row per epoch."""
+    content = report.content
+    # The page has its own confusion matrix, whose cells open.
+    figures = {name: path for name, path in report.figures.items() if not name.startswith("confusion")}
+    if not (figures or content.history or content.candidates):
+        return None
+    return {"figures": figures, "candidates": content.candidates, "history": content.history}
+
+
+def view_reproduce(report: ReportView) -> dict[str, object] | None:
+    """The command, the versions and the recipe that make this run again."""
+    return {"reproduce": report.content.reproduce} if report.content.reproduce else None
+
+
+def view_prediction(report: ReportView) -> dict[str, object]:
+    """One picture, large, with its map and numbers; a dialog over the other pages."""
+    return {"mapped": bool(report.content.looks), "hidden": bool(report.content.hidden)}
+
+
+PAGES = (
+    Page("overview", "Overview", view_overview, styles=("overview",)),
+    Page("gallery", "Gallery", view_gallery, styles=("gallery",), scripts=("gallery",)),
+    Page("classes", "Classes", view_classes, styles=("classes",), scripts=("classes",)),
+    Page("confusions", "Confusions", view_confusions),
+    Page("confidence", "Confidence", view_confidence, styles=("confidence",), scripts=("confidence",)),
+    Page("trust", "Trust", view_trust),
+    Page("health", "Data health", view_health, styles=("health",)),
+    Page("training", "Training", view_training),
+    Page("card", "Model card", view_card),
+    Page("reproduce", "Reproduce", view_reproduce),
+    Page(
+        "prediction",
+        "Prediction",
+        view_prediction,
+        styles=("prediction",),
+        scripts=("spreads", "choice", "hiding", "stage", "prediction"),
+        listed=False,
+    ),
 )

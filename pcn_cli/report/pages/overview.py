@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pcn_cli.records.metrics import Finding, Metric
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
-from pcn_cli.report.pages.page import Page
-from pcn_cli.report.rows import Row
-from pcn_cli.report.view_model import Draft
+from pcn_cli.report.view_model import ReportView, Row
 
 FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for
 SEVERITIES = ("error", "warning", "note")
@@ -26,10 +24,10 @@ class Bar:
     kept: bool = False
 
 
-def view_overview(draft: Draft) -> dict[str, object]:
+def view_overview(report: ReportView) -> dict[str, object]:
     """The values of templates/overview.html."""
-    content, rows = draft.content, draft.rows
-    counts = Counter(name for row in rows.all for name in row.answers)
+    content, rows = report.content, report.rows
+    counts = Counter(name for row in rows.all for name in row.predicted_labels)
     return {
         "accuracy": content.metrics.get("accuracy"),
         "precision": content.metrics.get("mean_average_precision") if content.multi_label else None,
@@ -71,6 +69,3 @@ def by_severity(findings: tuple[Finding, ...]) -> list[Finding]:
     """The findings, the gravest first, otherwise in their order."""
     order = {name: number for number, name in enumerate(SEVERITIES)}
     return sorted(findings, key=lambda finding: order.get(finding.severity, len(order)))
-
-
-OVERVIEW = Page(name="overview", title="Overview", view=view_overview)

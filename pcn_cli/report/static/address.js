@@ -5,6 +5,9 @@ const MAPS = ["look", "evidence", "contrast"];
 const WORDS = ["show", "label", "predicted", "find", "sort", "as", "look", "page", "map", "of", "photo"];
 
 let current = ""; // the page that is shown
+// What the pages' own scripts add: what is to be called once the data is there, and what draws a page for an address.
+const starters = [];
+const drawers = {};
 
 function readAddress() {
   const [name, query = ""] = location.hash.slice(1).split(/\?(.*)/s);

@@ -67,3 +67,5 @@ function paintMean(name, maps) {
   canvas.setAttribute("aria-label", `Mean map of ${name}: ${words}`);
   card.querySelector(".mean figcaption").textContent = words;
 }
+
+drawers.classes = drawClasses;

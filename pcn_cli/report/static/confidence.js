@@ -19,3 +19,5 @@ function showThreshold(least) {
   mark.setAttribute("x1", coverage * side);
   mark.setAttribute("x2", coverage * side);
 }
+
+starters.push(startThreshold);

@@ -7,10 +7,10 @@ function selectRows(state) {
   const label = state.label ? data.names.indexOf(state.label) : -1;
   const predicted = state.predicted ? data.names.indexOf(state.predicted) : -1;
   const words = state.find.toLowerCase();
-  const kinds = kindsOf(state);
+  const filters = chosenFilters(state);
   const rows = [];
   for (let row = 0; row < data.file.length; row += 1) {
-    if (!kinds.every((kind) => isKind(row, kind))) continue;
+    if (!filters.every((name) => passes(row, name))) continue;
     if (state.label && !placesOf(data.label[row]).includes(label)) continue;
     if (state.predicted && !placesOf(data.predicted[row]).includes(predicted)) continue;
     if (words && !data.file[row].toLowerCase().includes(words)) continue;
@@ -116,7 +116,7 @@ function drawFilters(state) {
     if (field.type === "radio") {
       field.checked = field.value === values[field.name];
     } else if (field.type === "checkbox") {
-      field.checked = kindsOf(state).includes(field.value);
+      field.checked = chosenFilters(state).includes(field.value);
     } else if (field.name && field !== document.activeElement) {
       field.value = values[field.name];
     }
@@ -154,3 +154,6 @@ function offerNames(text) {
     return option;
   }));
 }
+
+starters.push(startGallery);
+drawers.gallery = drawGallery;

@@ -9,7 +9,7 @@ function fromHex(colour) {
   return [0, 2, 4].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
 }
 
-// The lift of each patch; the bytes are explained in lookmaps.py.
+// The lift of each patch; the bytes are explained in encoded_maps.py.
 function decodeLift(text) {
   return Float32Array.from(atob(text), (letter) => {
     const byte = letter.charCodeAt(0);

@@ -22,9 +22,8 @@ function follow() {
   const state = readAddress();
   showPage(state.name);
   if (!data) return;
-  if (state.name === "gallery") drawGallery(state);
-  if (state.name === "classes") drawClasses(state);
-  if (state.name === "overview") paintTiles(byId("overview"), lookOf(state));
+  if (drawers[state.name]) drawers[state.name](state);
+  else paintTiles(byId(state.name), lookOf(state));
   drawPrediction(state);
 }
 
@@ -57,11 +56,9 @@ addEventListener("DOMContentLoaded", () => {
   addEventListener("hashchange", follow);
   loadChunk("rows").then((rows) => {
     data = rows;
-    startMarks();
+    startFilters();
     startDecisions();
-    startGallery();
-    startPrediction();
-    startThreshold();
+    for (const start of starters) start();
     follow();
     document.documentElement.classList.add("ready");
   }).catch((error) => showTrouble(error.message));

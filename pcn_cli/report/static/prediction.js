@@ -155,3 +155,5 @@ function startPrediction() {
   startHiding();
   if (byId("tools")) startStage();
 }
+
+starters.push(startPrediction);

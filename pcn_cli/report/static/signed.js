@@ -4,7 +4,7 @@
 const ORANGES = ["f7f7f7", "fee0b6", "fdb863", "e08214", "b35806"].map(fromHex);
 const PURPLES = ["f7f7f7", "d8daeb", "b2abd2", "8073ac", "542788"].map(fromHex);
 
-// The values patch by patch; the bytes are explained in signedmaps.py.
+// The values patch by patch; the bytes are explained in encoded_maps.py.
 function decodeSigned([, top, text]) {
   return Float32Array.from(atob(text), (letter) => ((letter.charCodeAt(0) << 24) >> 24) * top / 127);
 }

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcn_cli.attention.maps import FULL_LIFT, full_lift, lift_maps
+from pcn_cli.attention.maps import full_lift, lift_maps
 from pcn_cli.attention.overlay import draw_evidence, draw_overlay
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.files.atomic import write_with
 from pcn_cli.recipe.schema import ExplainSection, Look
 from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.records.predictions import FULL_LIFT
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.score import Scored

@@ -1,6 +1,6 @@
 from pcn_cli.records.photos import Tie
 from pcn_cli.report.content import ScanFacts
-from pcn_cli.report.pairs import MOST_PAIRS, files_of, list_pairs
+from pcn_cli.report.pages.health import MOST_PAIRS, files_of, list_pairs
 
 
 def tie(file, other):

@@ -3,7 +3,7 @@ from math import log
 
 import pytest
 
-from pcn_cli.report.rows import FRONT, TOP, build_rows
+from pcn_cli.report.view_model import FRONT, TOP, build_rows
 
 
 def test_rows_keep_the_order_of_the_predictions(invent):

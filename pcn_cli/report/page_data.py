@@ -1,0 +1,239 @@
+"""The data that the page loads: columns of all predictions for filters and tiles, and the details of each of them.
+
+In a folder every piece is a classic script with one call, `pcnData("name", "…")`, whose second argument is JSON inside
+a string: a page opened from disk may load scripts but may not fetch files, and a browser runs nothing of it but
+JSON.parse. In a page that holds everything, JSON stands in blocks that no browser runs.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcn_cli.records.codec import field_names
+from pcn_cli.records.model import PatchGrid, Placement
+from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.report.content import ReportContent
+from pcn_cli.report.encoded_maps import (
+    LiftScale,
+    MeanMaps,
+    SignedScale,
+    as_text,
+    curves_as_text,
+    encode_look,
+    encode_signed,
+)
+from pcn_cli.report.filters import find_filters
+from pcn_cli.report.format import clean
+from pcn_cli.report.view_model import ReportView, Row, Rows
+
+DETAILS = 200  # predictions per data/detail-N.js
+BINS = 32
+DIGITS = 5
+SPREADS = ("image_share", "effective_patches", "gini", "mass50", "mass80", "border_share")
+_UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def as_script(name: str, value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
+    """The script file that hands `value` to the page under `name`.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # The outer string is pure ASCII, so that no encoding and no line separator can break out of it.
+    return f"pcnData({_literal(name)},{_literal(text)});\n".encode("ascii")
+
+
+def as_block(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """`value` as text between the tags of a script of type application/json, which it cannot end.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text).translate(_UNSAFE)
+
+
+def columns(report: ReportView) -> dict[str, object]:
+    """The content of data/rows.js: what filters, sorting and tiles need of every prediction."""
+    content, rows, index = report.content, report.rows, {name: k for k, name in enumerate(report.rows.names)}
+    pictures = [report.pictures.get(row.number) for row in rows.all]
+    filters = find_filters(content, rows)
+    return {
+        "names": rows.names,
+        "labelled": rows.labelled,
+        "full": round(report.full_lift, 3),
+        "fullEvidence": float(f"{report.full_evidence:.4g}"),
+        "firstMap": "look" if content.look_decides else "evidence",
+        "classTokens": content.class_tokens,
+        "details": DETAILS,
+        "file": [row.file for row in rows.all],
+        **_label_columns(report, index),
+        "confidence": [_plain(row.confidence) for row in rows.all],
+        "loss": [_plain(row.loss) for row in rows.all],
+        "mass50": [_plain(row.attention.mass50) for row in rows.all],
+        "border": [_plain(row.attention.border_share) for row in rows.all],
+        "srg": [_plain(row.hiding.srg) if row.hiding else None for row in rows.all],
+        "mapped": [int(row.source in content.looks) for row in rows.all],
+        "width": [picture.width if picture else 0 for picture in pictures],
+        "height": [picture.height if picture else 0 for picture in pictures],
+        "large": [int(picture.large) if picture else 0 for picture in pictures],
+        "id": _identity(report),
+        "filters": {one.name: one.rows for one in filters if one.name not in ("wrong", "right")},
+        "numbers": field_names(AttentionNumbers),
+        "spreads": find_spreads(rows),
+    }
+
+
+def _label_columns(report: ReportView, index: Mapping[str, int]) -> dict[str, object]:
+    """Places among the names: one each and −1 where there is no label; of several labels a list, and null."""
+    rows = report.rows.all
+    if report.content.multi_label:
+        label = [None if row.labels is None else [index[name] for name in row.labels] for row in rows]
+        predicted = [[index[name] for name in row.predicted_labels] for row in rows]
+        return {"several": True, "label": label, "predicted": predicted}
+    return {
+        "several": False,
+        "label": [index[row.label] if row.label else -1 for row in rows],
+        "predicted": [index[row.predicted] for row in rows],
+    }
+
+
+def _identity(report: ReportView) -> str:
+    """What tells this report from others on one disk, for decisions that the browser keeps."""
+    files = json.dumps([report.content.run, *(row.file for row in report.rows.all)])
+    return hashlib.sha256(files.encode("ascii")).hexdigest()[:16]
+
+
+def _plain(value: float | None) -> float | None:
+    """The number rounded for the page; None where it is not finite."""
+    return round(value, DIGITS) if value is not None and abs(value) < float("inf") else None
+
+
+def find_spreads(rows: Rows) -> dict[str, object]:
+    """By the number's name: the smallest, the largest, and how many pictures lie in each of `BINS` even steps."""
+    columns: dict[str, Iterable[float]] = {"confidence": [row.confidence for row in rows.all]}
+    for name in SPREADS:
+        columns[name] = [getattr(row.attention, name) for row in rows.all]
+    columns["srg"] = [row.hiding.srg for row in rows.all if row.hiding]
+    spreads = {name: _spread(values) for name, values in columns.items()}
+    return {name: spread for name, spread in sorted(spreads.items()) if spread is not None}
+
+
+def _spread(values: Iterable[float]) -> list[object] | None:
+    """None where all pictures have one number as far as the page shows it, or none has any."""
+    known = np.fromiter(values, dtype=np.float64)
+    known = known[np.isfinite(known)].round(DIGITS)
+    if known.size == 0 or known.min() == known.max():
+        return None
+    counts, edges = np.histogram(known, BINS)
+    return [round(float(edges[0]), DIGITS), round(float(edges[-1]), DIGITS), counts.tolist()]
+
+
+class Details:
+    """What the page shows of one prediction alone; the scales of the maps grow while they are written one by one."""
+
+    def __init__(self, content: ReportContent, rows: Rows) -> None:
+        self._content, self._rows = content, rows
+        self._index = {name: number for number, name in enumerate(rows.names)}
+        self.look, self.evidence, self.means = LiftScale(), SignedScale(), MeanMaps()
+
+    def chunks(self) -> Iterator[tuple[int, list[object]]]:
+        """The details by the number of their file, `DETAILS` predictions each."""
+        for first in range(0, len(self._rows.all), DETAILS):
+            yield first // DETAILS, [self._detail(row) for row in self._rows.all[first : first + DETAILS]]
+
+    def _detail(self, row: Row) -> dict[str, object]:
+        return {
+            "top": [[self._index[name], round(p, DIGITS)] for name, p in row.top],
+            "numbers": [_plain(getattr(row.attention, name)) for name in field_names(AttentionNumbers)],
+            "facts": file_facts(row, self._content),
+            **self._what_if(row),
+            **self._look(row),
+            **self._hidden(row),
+        }
+
+    def _what_if(self, row: Row) -> dict[str, object]:
+        """What is predicted once half of the look is hidden, how surely, and the prediction's other probabilities.
+
+        Those are with only that half kept, and with as many patches hidden at random.
+        """
+        if row.hiding is None:
+            return {}
+        hidden, p = row.hiding, (row.hiding.hidden_p, row.hiding.kept_p, row.hiding.random_hidden_p)
+        return {
+            "hidden": [self._index[clean(hidden.hidden_top)], *(_plain(value) for value in p)],
+            "flips": _plain(hidden.flip_fraction),
+        }
+
+    def _look(self, row: Row) -> dict[str, object]:
+        look = self._content.looks.get(row.source)
+        if look is None:
+            return {}
+        bytes_ = encode_look(look.values)
+        self.look.add(bytes_)
+        self.means.add(row.label or row.predicted, bytes_)
+        return placed_look(bytes_, look.placement, self._content.patch_grid)
+
+    def _hidden(self, row: Row) -> dict[str, object]:
+        """The evidence as [place of the class, largest value, bytes] each, and the two curves; empty without a look.
+
+        Where classes have tokens of their own also the looks of these classes, as bytes each.
+        """
+        hidden = self._content.hidden.get(row.source)
+        if hidden is None or row.source not in self._content.looks:
+            return {}
+        self.evidence.add(hidden.evidence)
+        encoded = [encode_signed(values) for values in hidden.evidence]
+        looks = [] if hidden.class_looks is None else [as_text(encode_look(look)) for look in hidden.class_looks]
+        return {
+            "evidence": [
+                [place, top, as_text(bytes_)] for place, (top, bytes_) in zip(hidden.classes, encoded, strict=True)
+            ],
+            "curves": curves_as_text(hidden.deletion, hidden.insertion),
+            **({"looks": looks} if looks else {}),
+        }
+
+
+def placed_look(bytes_: NDArray[np.uint8], at: Placement, patch_grid: PatchGrid) -> dict[str, object]:
+    """The map's bytes, its grid (h, w), and where patch columns and rows lie as shares of the picture's sides.
+
+    Patch (r, c) is centred at (x + c · dx, y + r · dy); `seen` is what the network saw (left, top, right, bottom).
+    """
+    left, upper, right, lower = at.box
+    # Shares of the picture: the browser then needs no pixels of the original.
+    per_x = (right - left) / at.input_width / at.width
+    per_y = (lower - upper) / at.input_height / at.height
+    start = [left / at.width + patch_grid.offset * per_x, upper / at.height + patch_grid.offset * per_y]
+    step = [patch_grid.stride * per_x, patch_grid.stride * per_y]
+    seen = [left / at.width, upper / at.height, right / at.width, lower / at.height]
+    return {
+        "map": as_text(bytes_),
+        "grid": list(bytes_.shape),
+        "start": [round(share, 6) for share in start],
+        "step": [round(share, 6) for share in step],
+        "seen": [round(share, 5) for share in seen],
+        "size": [at.width, at.height],
+    }
+
+
+def file_facts(row: Row, content: ReportContent) -> list[tuple[str, str]]:
+    """What is known of a picture's file: pairs of a fact's name and its words."""
+    facts = []
+    photo = content.scan.files.get(row.source) if content.scan else None
+    look = content.looks.get(row.source)
+    if photo is not None:
+        facts.append(("Pixels", f"{photo.width:,} × {photo.height:,}{f', {photo.mode}' if photo.mode else ''}"))
+        facts.append(("SHA-256", photo.sha256[:12]))
+        if photo.group:
+            facts.append(("Group", clean(photo.group)))
+    elif look is not None:
+        facts.append(("Pixels", f"{look.placement.width:,} × {look.placement.height:,}"))
+    return facts
