@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
 from pcn_cli.records.photos import Photo, Tie, Unreadable
 from pcn_cli.records.predictions import Prediction, Suspect
-from pcn_cli.records.run import EpochRow
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,28 @@ class Reproduce:
     facts: tuple[tuple[str, str], ...] = ()
 
 
+class Artifacts(Protocol):
+    """The files of the run, each read by its name in the run folder as the type that was written."""
+
+    def find(self, name: str, kind: type[T]) -> T | None:
+        """What a JSON file holds; None where there is no such file."""
+
+    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:
+        """The rows of a table, none where there is no such file."""
+
+
+class NoArtifacts:
+    """A run without files."""
+
+    def find(self, name: str, kind: type[T]) -> T | None:  # noqa: ARG002
+        """None."""
+        return None
+
+    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:  # noqa: ARG002
+        """No rows."""
+        return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportContent:
     """Everything a report shows; what is empty is left out of the page.
@@ -88,7 +112,8 @@ class ReportContent:
     Text may be hostile and paths may be absolute: the page escapes the one and shortens the other. `classes` are in the
     order of each prediction's probabilities. `figures` are SVG documents by name; `overlays` (for readers without
     JavaScript), `looks` and `hidden` (painted in the browser) belong to predictions by `file`. `part` is what was
-    measured, such as "test"; it is empty for new images. `model` is what the model folder says of itself.
+    measured, such as "test"; it is empty for new images. `model` is what the model folder says of itself. What one page
+    alone shows has no field here: the page reads it from `artifacts`.
     """
 
     title: str
@@ -103,7 +128,6 @@ class ReportContent:
     per_class: tuple[ClassRow, ...] = ()
     confidence: Curves | None = None
     findings: tuple[Finding, ...] = ()
-    history: tuple[EpochRow, ...] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
     patch_grid: PatchGrid = field(default_factory=PatchGrid)
     looks: Mapping[str, LookMap] = field(default_factory=dict)
@@ -111,9 +135,8 @@ class ReportContent:
     overlays: Mapping[str, Path] = field(default_factory=dict)
     scan: ScanFacts | None = None
     model: ModelConfig | None = None
-    suspects: tuple[Suspect, ...] = ()
-    trust: Trust | None = None
     reproduce: Reproduce | None = None
+    artifacts: Artifacts = field(default_factory=NoArtifacts)
 
     def __post_init__(self) -> None:
         """Raises ValueError where a prediction does not fit the classes."""
@@ -141,8 +164,14 @@ class ReportContent:
     @property
     def look_decides(self) -> bool:
         """Whether the answers hang on where the pooling looks, as far as that was checked."""
-        checks = self.trust.checks if self.trust else ()
+        trust = self.artifacts.find("trust.json", Trust)
+        checks = trust.checks if trust else ()
         return not any(check.key == "uniform_attention" and check.outcome == "bad" for check in checks)
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """The photos whose label may be wrong, the most suspect first."""
+        return self.artifacts.rows("suspects.csv", Suspect)
 
     @property
     def copies(self) -> tuple[Tie, ...]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.records.metrics import Metric
@@ -14,23 +15,24 @@ from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Rep
 from pcn_cli.runs.attention import Looks, read_looks
 from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.provenance import shown_command
-from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.rundir import Artifact, RunDir
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import (
     CANDIDATES,
     CURVES,
     FINDINGS,
-    HISTORY,
     METRICS,
     MODEL_CONFIG,
     PER_CLASS,
     SCAN,
-    SUSPECTS,
-    TRUST,
     UNREADABLE,
+    Json,
+    Table,
     read_recipe,
     read_split,
 )
+
+T = TypeVar("T")
 
 
 def gather_content(run: RunDir) -> ReportContent:
@@ -66,11 +68,8 @@ def gather_figures(run: RunDir) -> ReportContent:
         per_class=PER_CLASS.read(run),
         confidence=CURVES.find(run),
         findings=FINDINGS.find(run) or (),
-        history=HISTORY.read(run),
         figures=_figures(run),
         scan=_scan_facts(run, predictions),
-        suspects=SUSPECTS.read(run),
-        trust=TRUST.find(run),
         model=MODEL_CONFIG.find(run),
         reproduce=Reproduce(
             command=shown_command(record.argv),
@@ -82,7 +81,23 @@ def gather_figures(run: RunDir) -> ReportContent:
                 ("made", record.created),
             ),
         ),
+        artifacts=RunArtifacts(run),
     )
+
+
+class RunArtifacts:
+    """The files of `run` for the pages that read one of their own."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+
+    def find(self, name: str, kind: type[T]) -> T | None:
+        """What a JSON file of the run holds; None where there is no such file."""
+        return Json(Artifact(name), kind).find(self._run)
+
+    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:
+        """The rows of a table of the run, none where there is no such file."""
+        return Table(Artifact(name), kind).read(self._run)
 
 
 def _facts(record: RunRecord, predictions: tuple[Prediction, ...]) -> tuple[str, ...]:

@@ -25,6 +25,22 @@ GIVEN = ("title", "run", "part", "facts", "classes", "predictions", "looks", "hi
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 9L9 0" stroke="#000"/></svg>'
 
 
+class Held(dict):
+    """The files of a run that are at hand, by name."""
+
+    def find(self, name, kind):
+        """What a file holds."""
+        return self.get(name)
+
+    def rows(self, name, kind):
+        """The rows of a table."""
+        return self.get(name, ())
+
+    def without(self, name):
+        """The other files."""
+        return Held({key: value for key, value in self.items() if key != name})
+
+
 def invent_content(
     count: int = 60, *, name: Callable[[str], str] = str, labelled: bool = True, looks: bool = True, seed: int = 0
 ) -> ReportContent:
@@ -110,9 +126,13 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             Finding(severity="note", title=name("a note"), evidence=name("seen"), remedy=name("do")),
             Finding(severity="warning", title=name("a warning"), evidence=name("seen")),
         ),
-        history=tuple(epochs),
-        suspects=invent_suspects(base, name),
-        trust=invent_trust(accuracy, name),
+        artifacts=Held(
+            {
+                "history.csv": tuple(epochs),
+                "suspects.csv": invent_suspects(base, name),
+                "trust.json": invent_trust(accuracy, name),
+            }
+        ),
         figures={name("history"): SVG},
         scan=ScanFacts(
             parts={"train": dict.fromkeys(base.classes, 5), "test": dict.fromkeys(base.classes, n // 3)},

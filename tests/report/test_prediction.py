@@ -135,7 +135,9 @@ def test_a_signed_map_has_its_scale_in_words_and_one_of_its_own(visit, report):
 def test_evidence_comes_first_where_the_look_does_not_decide(visit, report, tmp_path, invent, photo):
     seen = visit(report, "#gallery?photo=0")  # its trust says that even attention costs nothing
     expect(seen.page.get_by_role("radio", name="Evidence")).to_be_checked()
-    trusted = visit(write_report(tmp_path / "r", replace(invent(6), trust=None), open_photo=photo), "#gallery?photo=0")
+    content = invent(6)
+    content = replace(content, artifacts=content.artifacts.without("trust.json"))
+    trusted = visit(write_report(tmp_path / "r", content, open_photo=photo), "#gallery?photo=0")
     expect(trusted.page.get_by_role("radio", name="Look")).to_be_checked()
     assert words_of(trusted).startswith("Look: where the pooling took its information, whatever the class.")
 
@@ -242,7 +244,11 @@ def test_the_picture_that_is_open_is_printed_alone(visit, report):
 
 def test_where_every_class_has_a_token_the_look_is_that_of_the_class_predicted(visit, tmp_path, invent, photo):
     base = invent(6)
-    content = replace(base, trust=None, model=replace(base.model, model_args={"class_tokens": True}))
+    content = replace(
+        base,
+        artifacts=base.artifacts.without("trust.json"),
+        model=replace(base.model, model_args={"class_tokens": True}),
+    )
     seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?photo=0")
     said = f"Look: where the token of “{content.predictions[0].predicted}” took its information."
     expect(seen.page.locator("#map-words")).to_contain_text("took its information")
@@ -255,7 +261,12 @@ def test_the_look_of_every_probable_class_can_be_chosen_where_it_has_a_token(vis
     hidden = {
         file: replace(one, class_looks=np.eye(16).reshape(-1, 4, 4)[[5, 10, 15]]) for file, one in base.hidden.items()
     }
-    content = replace(base, trust=None, hidden=hidden, model=replace(base.model, model_args={"class_tokens": True}))
+    content = replace(
+        base,
+        artifacts=base.artifacts.without("trust.json"),
+        hidden=hidden,
+        model=replace(base.model, model_args={"class_tokens": True}),
+    )
     seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?map=look&photo=0")
     first = picture_of(seen)
     second = base.classes[base.hidden[base.predictions[0].file].classes[1]]

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.run import EpochRow
 from pcn_cli.report.filters import find_filters
 from pcn_cli.report.pages.card import view_card
 from pcn_cli.report.pages.classes import view_classes
@@ -48,7 +50,7 @@ def view_gallery(report: ReportView) -> dict[str, object]:
 
 def view_trust(report: ReportView) -> dict[str, object] | None:
     """What was checked of the maps over all pictures, each check as a question and a plain answer."""
-    trust = report.content.trust
+    trust = report.content.artifacts.find("trust.json", Trust)
     if trust is None or not trust.checks:
         return None
     return {
@@ -65,9 +67,10 @@ def view_training(report: ReportView) -> dict[str, object] | None:
     content = report.content
     # The page has its own confusion matrix, whose cells open.
     figures = {name: path for name, path in report.figures.items() if not name.startswith("confusion")}
-    if not (figures or content.history or content.candidates):
+    history = content.artifacts.rows("history.csv", EpochRow)
+    if not (figures or history or content.candidates):
         return None
-    return {"figures": figures, "candidates": content.candidates, "history": content.history}
+    return {"figures": figures, "candidates": content.candidates, "history": history}
 
 
 def view_reproduce(report: ReportView) -> dict[str, object] | None:
