@@ -9,6 +9,7 @@ import psutil
 import torch
 
 from pcn_cli.data.scan.scan_photos import check_scan
+from pcn_cli.files.machine import available_cores
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.models.describe import SourceFacts, check_available, describe_source, sketch_model
 from pcn_cli.recipe.choose import Facts, choose, choose_split
@@ -22,7 +23,7 @@ from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.photos import check_leaks, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.training.cost import Cost, measure_cost
-from pcn_cli.training.device import available_cores, choose_device, has_native_bf16
+from pcn_cli.training.device import choose_device, has_native_bf16
 
 _STEP = 3.0  # a training step's time over its forward pass's
 _DRAWING = 0.1  # seconds for a test photo's overlay and pictures

@@ -1,6 +1,5 @@
 """Where the numbers are computed, and what that place can do."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,11 +51,6 @@ def memory_mb(device: torch.device) -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -11,11 +11,17 @@ from functools import partial
 from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
-from pcn_cli.data.scan.decode_worker import FileFacts
-from pcn_cli.data.scan.decoding import inspect_files
-from pcn_cli.data.scan.grouping import group_candidates, has_column
+from pcn_cli.data.scan.decode import FileFacts, inspect_files
 from pcn_cli.data.scan.labels import find_table
-from pcn_cli.data.scan.layouts import Candidate, Sorted, refuse_case_clashes, sort_by_folders, sort_by_table
+from pcn_cli.data.scan.layouts import (
+    Candidate,
+    Sorted,
+    group_candidates,
+    has_column,
+    refuse_case_clashes,
+    sort_by_folders,
+    sort_by_table,
+)
 from pcn_cli.data.scan.walk import walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pcn_cli.data.similar.find_by_hash import find_by_hash
-from pcn_cli.data.synthetic import make_synthetic_picture
+from pcn_cli.data.drawing import make_synthetic_picture
+from pcn_cli.data.image_paths import find_by_hash
 from pcn_cli.errors import ModelError
 from pcn_cli.files.atomic import write_json
 from pcn_cli.files.hashing import sha256_of

@@ -2,9 +2,9 @@
 
 import torch
 
+from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.choose import choose_workers
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.training.device import available_cores
 
 
 def loading_workers(recipe: Recipe, device: torch.device) -> int:

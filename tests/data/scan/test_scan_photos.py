@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.scan import scan_photos as module
-from pcn_cli.data.scan.decoding import inspect_files
+from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.scan_photos import check_scan, other_part, scan_photos
 from pcn_cli.errors import DataError
 from pcn_cli.records.codec import from_plain, to_plain

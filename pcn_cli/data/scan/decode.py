@@ -1,0 +1,210 @@
+"""Photos decoded for a scan, in processes of their own: a file that crashes its decoder costs only itself.
+
+Such a process takes a path in JSON on a line and answers with the file's facts in JSON on a line. It keeps a decoder's
+crash, its memory and its noise on stderr away from the command, and needs neither `fork` nor a guarded main module.
+The pools of concurrent.futures and loky do not do: a worker that dies takes all open tasks along, and none tells whose
+fault it was.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import pcn_cli
+from pcn_cli.data.load.open_image import UnreadablePhotoError, decode_with_mode, read_bytes
+from pcn_cli.errors import ResourceError
+from pcn_cli.files.machine import available_cores
+
+CRASHED = "the decoder crashed on this file"
+SKETCH_SIDE = 24  # pixels
+_FILES_PER_WORKER = 32  # fewer than this do not pay for starting another process
+_READY = b"ready\n"
+# The path of modules is ours, without the current folder: a folder of photos must not offer its own modules.
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from pcn_cli.data.scan.decode import answer; answer()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What decoding one file told: upright size in pixels, content hash, mode, or the reason why there is none.
+
+    `sketch` is the picture in a few pixels, as base64 because it travels in JSON. `is_image` is False where the content
+    does not even begin like a supported image.
+    """
+
+    width: int = 0
+    height: int = 0
+    sha256: str = ""
+    mode: str = ""
+    sketch: str = ""
+    reason: str = ""
+    is_image: bool = True
+
+
+def inspect_file(path: Path) -> FileFacts:
+    """The facts of the file at `path`, read and decoded once; never raises for a bad file."""
+    try:
+        content = read_bytes(path)
+        picture, mode = decode_with_mode(io.BytesIO(content))
+    except UnreadablePhotoError as error:
+        return FileFacts(reason=error.reason, is_image=error.is_image)
+    return FileFacts(
+        width=picture.width,
+        height=picture.height,
+        sha256=hashlib.sha256(content).hexdigest(),
+        mode=mode,
+        sketch=base64.b64encode(draw_sketch(picture)).decode("ascii"),
+    )
+
+
+def draw_sketch(image: Image.Image) -> bytes:
+    """The RGB picture as `SKETCH_SIDE` × `SKETCH_SIDE` × 3 bytes; each is the mean of its part of the picture."""
+    # A first reduction by whole numbers makes a large photo cheap and changes the means by less than a grey level.
+    return image.resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BOX, reducing_gap=2.0).tobytes()
+
+
+def read_sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
+    """Sketches (N, SKETCH_SIDE, SKETCH_SIDE, 3) from their base64 texts."""
+    joined = b"".join(map(base64.b64decode, texts))
+    return np.frombuffer(joined, np.uint8).reshape(len(texts), SKETCH_SIDE, SKETCH_SIDE, 3)
+
+
+def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Generator[tuple[int, FileFacts], None, None]:
+    """Each position in `paths` with its facts, as they become known (in any order, each exactly once).
+
+    Args:
+        paths: files whose names are valid text.
+        workers: processes; 0 decodes in this one, None chooses by the cores and the number of files.
+
+    Raises:
+        ResourceError: no process can be started.
+    """
+    if workers is None:
+        workers = min(available_cores(), -(-len(paths) // _FILES_PER_WORKER))
+    if workers == 0 or not paths:
+        yield from ((position, inspect_file(path)) for position, path in enumerate(paths))
+        return
+    todo = iter(list(enumerate(paths)))  # a list's iterator gives each item to one thread only
+    results: SimpleQueue[tuple[int, FileFacts] | BaseException] = SimpleQueue()
+    decoders = [_Decoder(todo, results) for _ in range(min(workers, len(paths)))]
+    try:
+        for decoder in decoders:
+            decoder.start()
+        for _ in paths:
+            result = results.get()
+            if isinstance(result, BaseException):
+                raise ResourceError(f"cannot decode photos in another process: {result}") from result
+            yield result
+    finally:  # also when the caller stops early, by Ctrl-C for example
+        for decoder in decoders:
+            decoder.stop()
+        for decoder in decoders:
+            if decoder.ident is not None:
+                decoder.join()
+
+
+class _Decoder(threading.Thread):
+    """Feeds one process; one that dies is replaced, and its file is reported."""
+
+    def __init__(
+        self, todo: Iterator[tuple[int, Path]], results: "SimpleQueue[tuple[int, FileFacts] | BaseException]"
+    ) -> None:
+        super().__init__(daemon=True)
+        self._todo, self._results = todo, results
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self) -> None:
+        try:
+            for position, path in self._todo:
+                if self._stopped:
+                    break
+                self._results.put((position, self._inspect(path)))
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
+            self._results.put(error)
+        finally:
+            self._end_process()
+
+    def stop(self) -> None:
+        """Let the thread end soon; called from another one."""
+        self._stopped = True
+        if process := self._process:
+            process.kill()  # whoever waits for its answer sees the end of the file
+
+    def _inspect(self, path: Path) -> FileFacts:
+        if self._process is None:
+            self._process = _start_process()
+            if self._stopped:  # while it started, so that `stop` did not see it
+                self._process.kill()
+        answer = _ask(self._process, path)
+        if answer.endswith(b"\n"):
+            return FileFacts(**json.loads(answer))
+        self._end_process()
+        return FileFacts(reason=CRASHED)
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            _end(process)
+
+
+def _start_process() -> "subprocess.Popen[bytes]":
+    search_path = [*filter(None, sys.path), str(Path(pcn_cli.__file__).parents[1])]
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-P", "-c", _PROGRAM, *search_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    if process.stdout is None or process.stdout.readline() != _READY:
+        _end(process)
+        raise OSError(f"{sys.executable} ended at once")
+    return process
+
+
+def _ask(process: "subprocess.Popen[bytes]", path: Path) -> bytes:
+    """The line that the process answers; without its end where the process died."""
+    if process.stdin is None or process.stdout is None:
+        return b""
+    with suppress(OSError):  # the pipe is gone
+        process.stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    return b""
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was still to be written has no reader any more
+                pipe.close()
+
+
+def answer() -> None:
+    """Answer path after path until the other side closes; runs in the process that decodes."""
+    # Ctrl-C reaches the whole process group; the command decides when we end, by closing our input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever a library prints must not get between our answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    answers.write(_READY)
+    answers.flush()
+    for line in sys.stdin:
+        answers.write(json.dumps(asdict(inspect_file(Path(json.loads(line))))).encode("ascii") + b"\n")
+        answers.flush()
