@@ -26,6 +26,7 @@ from torch import nn
 import pcn_cli
 import pcn_cli.models  # importing is registering
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
+from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.measured import proportion
@@ -120,13 +121,10 @@ def print_localisation(model: str, photos: Path, files: Sequence[str], boxes: Ma
 
 def grad_cams(network: nn.Module, config: ModelConfig, photos: Path, scored: Sequence[Scored]) -> list[np.ndarray]:
     """Grad-CAM of each photo's predicted class at the tokens, as a map of the patch grid, so that geometry is alike."""
-    batches = PhotoBatches(
-        photos,
-        [one.prediction.file for one in scored],
-        [config.classes.index(one.prediction.predicted) for one in scored],
-        batch_size=BATCH,
-        preprocessing=config.preprocessing,
-    )
+    files = [one.prediction.file for one in scored]
+    labels = [config.classes.index(one.prediction.predicted) for one in scored]
+    dataset = PhotoDataset(photos, files, labels, preprocessing=config.preprocessing)
+    batches = PhotoBatches(dataset, batch_size=BATCH)
     layer, found = network.get_submodule("blocks")[-1], []
     with GradCAM(model=network, target_layers=[layer]) as cam:
         for batch in batches.batches():

@@ -10,6 +10,7 @@ from PIL import Image
 import pcn_cli
 from pcn_cli.attention.geometry import map_to_photo
 from pcn_cli.data.drawing import HUES, SIZES, Edges, develop, draw_ground, draw_photos, draw_thing, make_box, put
+from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.models.folder import load_model_folder
@@ -63,7 +64,7 @@ def energies(model_folder: Path, pairs: Path, boxes: list[Box]) -> np.ndarray:
     """What each class's map holds in the box of its own thing and in that of the other, (2 · PAIRS, 2)."""
     model, config = load_model_folder(model_folder)
     files = sorted({box.file for box in boxes})
-    photos = PhotoBatches(pairs, files, batch_size=PAIRS, preprocessing=config.preprocessing)
+    photos = PhotoBatches(PhotoDataset(pairs, files, preprocessing=config.preprocessing), batch_size=PAIRS)
     found = []
     for batch in photos.batches():
         attended = model.attend(batch.images)

@@ -1,13 +1,12 @@
 """What a loader's workers do: which photos make up a batch, and how one is opened and prepared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset, Sampler, default_collate
 
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
@@ -15,23 +14,25 @@ from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.batch import Batch
 
+Order = Callable[[int], NDArray[np.int64]]
+"""The positions (N,) of the photos of an epoch, by its number; a photo may come several times."""
+
+Augment = Callable[..., NDArray[np.float32]]
+"""The varied input (3, H, W) of a photo, from (image, epoch=, sample=): `data.load.augment.Augmentation`."""
+
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
 
 
-class Varied(Protocol):
-    """What training needs of an augmentation."""
-
-    def __call__(self, image: Image.Image, *, epoch: int, sample: int) -> NDArray[np.float32]:
-        """The input (3, H, W) of an upright RGB photo."""
-        ...
+def shuffled(photos: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The positions of all photos in an order of their own for each seed and epoch."""
+    return np.random.default_rng((_DOMAIN, seed, epoch)).permutation(photos)
 
 
 class LoadedPhoto(NamedTuple):
     """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`.
 
-    `target` is a class index, or a row of 0 and 1 for all classes.
-
-    `size` is the width and height of the upright picture in pixels.
+    `target` is a class index, or a row of 0 and 1 for all classes; `size` is the width and height of the upright
+    picture in pixels.
     """
 
     position: int
@@ -41,47 +42,77 @@ class LoadedPhoto(NamedTuple):
     reason: str = ""
 
 
-class BatchOrder(Sampler[list[tuple[int, int]]]):
-    """The (epoch, sample) pairs of each batch; `epoch` and `start` are set before each iteration.
+class PhotoDataset(Dataset[LoadedPhoto]):
+    """Opens and prepares one photo; errors travel as values, since exceptions lose their facts between processes.
 
-    A sample is a photo's position. Of N photos, one that `draw` gives again is sample position + N, then position + 2 N
-    and so on, so that each of its variations is another.
+    Args:
+        root: the photos folder.
+        files: paths below `root`; absolute ones are taken as they are.
+        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes; all 0 where
+            nobody will ask.
+        preprocessing: evaluation preprocessing, used where `augmentation` is None.
+        augmentation: training variation; its sample is the position in `files`, and another number each time that an
+            epoch has the photo again.
     """
 
     def __init__(
         self,
-        photos: int,
-        batch_size: int,
+        root: Path,
+        files: Sequence[str],
+        targets: Sequence[int] | NDArray[np.int64] | None = None,
         *,
-        seed: int,
-        shuffle: bool,
-        drop_last: bool,
-        draw: Callable[[int], NDArray[np.int64]] | None = None,
+        preprocessing: Preprocessing,
+        augmentation: Augment | None = None,
     ) -> None:
-        self._photos, self._batch_size, self._draw = photos, batch_size, draw
-        self._seed, self._shuffle, self._drop_last = seed, shuffle, drop_last
+        targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
+        if len(files) != len(targets):
+            raise ValueError(f"{len(files)} files and {len(targets)} targets")
+        self.files = list(files)
+        self._root, self._targets = root, list(targets)
+        self._preprocessing, self._augmentation = preprocessing, augmentation
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: tuple[int, int]) -> LoadedPhoto:
+        epoch, sample = key
+        position = sample % len(self)
+        target = self._targets[position]
+        try:
+            image = open_photo(self._root / self.files[position])
+        except UnreadablePhotoError as error:
+            return LoadedPhoto(position, target, None, reason=error.reason)
+        if self._augmentation is None:
+            pixels = preprocess(image, self._preprocessing)
+        else:
+            pixels = self._augmentation(image, epoch=epoch, sample=sample)
+        return LoadedPhoto(position, target, pixels, image.size)
+
+
+class BatchSampler(Sampler[list[tuple[int, int]]]):
+    """The (epoch, sample) pairs of each batch; `epoch` and `start` are set before each iteration.
+
+    A sample is a photo's position. Of N photos, one that `order` gives again is sample position + N, then + 2 N, …,
+    so that each of its variations is another.
+    """
+
+    def __init__(self, photos: int, batch_size: int, order: Order | None) -> None:
+        self._photos, self._batch_size, self._order = photos, batch_size, order
         self.epoch, self.start = 0, 0
 
     def count_batches(self) -> int:
         """Batches in a whole epoch."""
-        return self._photos // self._batch_size if self._drop_last else -(-self._photos // self._batch_size)
+        return -(-self._photos // self._batch_size)
 
     def __len__(self) -> int:
         return max(self.count_batches() - self.start, 0)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch = self.epoch
-        samples = self._order(epoch)
+        samples = np.arange(self._photos) if self._order is None else _number_again(self._order(epoch), self._photos)
         for number in range(self.start, self.count_batches()):
             chosen = samples[number * self._batch_size : (number + 1) * self._batch_size]
             yield [(epoch, int(sample)) for sample in chosen]
-
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        if self._draw is not None:
-            return _number_again(self._draw(epoch), self._photos)
-        if self._shuffle:
-            return np.random.default_rng((_DOMAIN, self._seed, epoch)).permutation(self._photos)
-        return np.arange(self._photos)
 
 
 def _number_again(positions: NDArray[np.int64], photos: int) -> NDArray[np.int64]:
@@ -92,37 +123,6 @@ def _number_again(positions: NDArray[np.int64], photos: int) -> NDArray[np.int64
         samples[place] += photos * seen[position]
         seen[position] += 1
     return samples
-
-
-class PhotoDataset(Dataset[LoadedPhoto]):
-    """Opens and prepares one photo; errors travel as values, since exceptions lose their facts between processes."""
-
-    def __init__(
-        self,
-        root: Path,
-        files: list[str],
-        targets: list[Any],
-        preprocessing: Preprocessing,
-        augmentation: Varied | None,
-    ) -> None:
-        self._root, self._files, self._targets = root, files, targets
-        self._preprocessing, self._augmentation = preprocessing, augmentation
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, key: tuple[int, int]) -> LoadedPhoto:
-        epoch, sample = key
-        position = sample % len(self._files)
-        try:
-            image = open_photo(self._root / self._files[position])
-        except UnreadablePhotoError as error:
-            return LoadedPhoto(position, self._targets[position], None, reason=error.reason)
-        if self._augmentation is None:
-            pixels = preprocess(image, self._preprocessing)
-        else:
-            pixels = self._augmentation(image, epoch=epoch, sample=sample)
-        return LoadedPhoto(position, self._targets[position], pixels, image.size)
 
 
 def stack_photos(photos: list[LoadedPhoto]) -> Batch:

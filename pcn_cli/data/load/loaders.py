@@ -1,24 +1,19 @@
 """Photos in batches for training and evaluation: the same batches for any number of worker processes.
 
-The order is a function of (seed, epoch), a photo's variation of (seed, epoch, position); no global random state is
-used.
+The order is a function of the epoch, a photo's variation of (seed, epoch, sample); no global random state is used.
 """
 
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from pcn_cli.data.load.dataset import BatchOrder, LoadedPhoto, PhotoDataset, Varied, stack_photos
+from pcn_cli.data.load.dataset import BatchSampler, LoadedPhoto, Order, PhotoDataset, stack_photos
 from pcn_cli.errors import DataError, ResourceError
-from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.batch import Batch
 from pcn_cli.tensors.private import end_workers, running_iterator
 
@@ -29,56 +24,30 @@ class PhotoBatches:
     One iterator at a time: asking for a new one ends the one before.
 
     Args:
-        root: the photos folder.
-        files: paths below `root`; absolute ones are taken as they are.
-        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes; all 0 where
-            nobody will ask.
-        batch_size: photos per batch; the last one may hold fewer unless `drop_last`.
-        preprocessing: evaluation preprocessing, used where `augmentation` is None.
-        augmentation: training variation, called with (image, epoch, sample): the position in `files`, and another
-            number each time that `draw` gives the photo again.
-        seed: of the order.
+        dataset: the photos.
+        batch_size: photos per batch; the last one may hold fewer.
         workers: processes that decode; 0 decodes in this one.
-        shuffle: whether the order is drawn anew in every epoch; otherwise it is that of `files`.
-        draw: the positions of the photos of an epoch, by its number, as many as there are files; instead of `shuffle`.
-        drop_last: whether a smaller last batch is left out.
+        order: the positions of an epoch, as many as there are photos; None takes them as they come.
         on_unreadable: called with (position, reason) for a photo that cannot be opened, which is then left out of its
             batch; without it such a photo is a DataError.
-        start_method: how workers are started ("fork", "spawn", "forkserver"); None takes the system's way.
     """
 
     def __init__(
         self,
-        root: Path,
-        files: Sequence[str],
-        targets: Sequence[int] | NDArray[np.int64] | None = None,
+        dataset: PhotoDataset,
         *,
         batch_size: int,
-        preprocessing: Preprocessing,
-        augmentation: Varied | None = None,
-        seed: int = 0,
         workers: int = 0,
-        shuffle: bool = False,
-        draw: Callable[[int], NDArray[np.int64]] | None = None,
-        drop_last: bool = False,
+        order: Order | None = None,
         on_unreadable: Callable[[int, str], None] | None = None,
-        start_method: str | None = None,
     ) -> None:
-        targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
-        if len(files) != len(targets):
-            raise ValueError(f"{len(files)} files and {len(targets)} targets")
-        self._files = list(files)
-        self._photos = PhotoDataset(root, self._files, list(targets), preprocessing, augmentation)
-        self._order = BatchOrder(
-            len(self._files), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last, draw=draw
-        )
-        self._workers, self._start_method = workers, start_method
-        self._on_unreadable = on_unreadable
+        self._dataset, self._workers, self._on_unreadable = dataset, workers, on_unreadable
+        self._sampler = BatchSampler(len(dataset), batch_size, order)
         self._loader: DataLoader[LoadedPhoto] | None = None
 
     def __len__(self) -> int:
         """Batches in a whole epoch."""
-        return self._order.count_batches()
+        return self._sampler.count_batches()
 
     def batches(self, epoch: int = 0, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on; those before are skipped without being decoded.
@@ -89,8 +58,8 @@ class PhotoBatches:
             DataError: a photo cannot be opened and `on_unreadable` is None.
             ResourceError: a worker process died; calling again with `start` goes on at any batch.
         """
-        self._order.epoch, self._order.start = epoch, start
-        if self._order.start >= len(self):
+        self._sampler.epoch, self._sampler.start = epoch, start
+        if start >= len(self):
             return
         try:
             with _quiet_about_workers():
@@ -123,19 +92,18 @@ class PhotoBatches:
     def _report(self, position: int, reason: str) -> None:
         if self._on_unreadable is None:
             hint = "pcn inspect finds such files; the photos must not change while they are used"
-            raise DataError(f"cannot read {self._files[position]}: {reason}", hint)
+            raise DataError(f"cannot read {self._dataset.files[position]}: {reason}", hint)
         self._on_unreadable(position, reason)
 
     def _open_loader(self) -> "DataLoader[LoadedPhoto]":
         if self._loader is None:
             self._loader = DataLoader(
-                self._photos,
-                batch_sampler=self._order,
+                self._dataset,
+                batch_sampler=self._sampler,
                 num_workers=self._workers,
                 collate_fn=stack_photos,
                 persistent_workers=self._workers > 0,
                 worker_init_fn=_prepare_worker,
-                multiprocessing_context=self._start_method if self._workers else None,
                 # Without one of its own it would draw from the trainer's global generator.
                 generator=torch.Generator().manual_seed(0),
             )

@@ -15,6 +15,7 @@ from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_pe
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.attention.pixels import blur_patches
 from pcn_cli.attention.randomise import randomised
+from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics import trust
 from pcn_cli.metrics.pointing import covered_share, hits_box
@@ -74,13 +75,9 @@ def check_maps(
         checks.append(
             trust.check_order([g.srg for g in gains], [g.random_gain for g in gains if g.random_gain is not None])
         )
-        photos = PhotoBatches(
-            root,
-            [one.prediction.file for one in sample],
-            batch_size=batch_size,
-            preprocessing=config.preprocessing,
-            workers=workers,
-        )
+        files = [one.prediction.file for one in sample]
+        dataset = PhotoDataset(root, files, preprocessing=config.preprocessing)
+        photos = PhotoBatches(dataset, batch_size=batch_size, workers=workers)
         checks += _check_passes(_pass_again(network, config, sample, photos, hiding, device, callback))
     checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, config)
     return Trust(sample=len(sample), seed=hiding.seed, checks=tuple(checks))

@@ -11,6 +11,7 @@ from torch import nn
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
+from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.records.labels import join_labels
@@ -59,10 +60,8 @@ def score_photos(
         ResourceError: a batch does not fit into memory.
     """
     photos = PhotoBatches(
-        root,
-        files,
+        PhotoDataset(root, files, preprocessing=config.preprocessing),
         batch_size=batch_size,
-        preprocessing=config.preprocessing,
         workers=workers,
         on_unreadable=on_unreadable,
     )

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pcn_cli.data.load.augment import Augmentation
+from pcn_cli.data.load.dataset import PhotoDataset, shuffled
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics.confidence import mean_average_precision
 from pcn_cli.metrics.decisions import accuracy
@@ -62,21 +63,19 @@ class Work:
 
         `preprocessing` is the model's own where it is None.
         """
-        targets, draw = self.targets(rows), None
-        if augmentation is not None and self.recipe.train.balance == "sampler":
-            draw = partial(even_order, targets, self.recipe.seed)
-        return PhotoBatches(
+        targets, order = self.targets(rows), None
+        if augmentation is not None:
+            even, seed = self.recipe.train.balance == "sampler", self.recipe.seed
+            order = partial(even_order, targets, seed) if even else partial(shuffled, len(rows), seed)
+        photos = PhotoDataset(
             self.root,
             [row.file for row in rows],
             targets,
-            batch_size=batch_size,
             preprocessing=preprocessing or self.config.preprocessing,
             augmentation=augmentation,
-            seed=self.recipe.seed,
-            workers=loading_workers(self.recipe, self.device),
-            shuffle=augmentation is not None,
-            draw=draw,
         )
+        workers = loading_workers(self.recipe, self.device)
+        return PhotoBatches(photos, batch_size=batch_size, workers=workers, order=order)
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:
         """The class index of each photo, (N,); of 0 and 1, (N, K), where photos may have several labels."""

@@ -1,12 +1,14 @@
+from functools import partial
+
 import numpy as np
 import torch
 
-from pcn_cli.data.load.dataset import BatchOrder, LoadedPhoto, PhotoDataset, stack_photos
+from pcn_cli.data.load.dataset import BatchSampler, LoadedPhoto, PhotoDataset, shuffled, stack_photos
 from pcn_cli.records.model import Preprocessing
 
 
 def test_every_photo_comes_once_in_an_epoch_and_carries_its_number():
-    order = BatchOrder(11, 4, seed=0, shuffle=True, drop_last=False)
+    order = BatchSampler(11, 4, partial(shuffled, 11, 0))
     order.epoch = 7
     batches = list(order)
     assert [len(batch) for batch in batches] == [4, 4, 3]
@@ -19,7 +21,7 @@ def test_every_photo_comes_once_in_an_epoch_and_carries_its_number():
 
 def test_a_photo_that_is_drawn_again_is_another_sample():
     drawn = np.array([2, 0, 2, 2])
-    order = BatchOrder(4, 3, seed=0, shuffle=True, drop_last=False, draw=lambda epoch: drawn + epoch)
+    order = BatchSampler(4, 3, lambda epoch: drawn + epoch)
     assert list(order) == [[(0, 2), (0, 0), (0, 6)], [(0, 10)]]
     order.epoch, order.start = 1, 1
     assert list(order) == [[(1, 11)]]
@@ -33,7 +35,9 @@ def test_a_variation_is_called_with_the_epoch_and_the_position(tmp_path, draw_ph
         calls.append((image.size, epoch, sample))
         return np.zeros((3, 8, 8), np.float32)
 
-    photos = PhotoDataset(tmp_path, ["gone.jpg", "a.jpg"], [4, 5], Preprocessing(height=8, width=8), vary)
+    photos = PhotoDataset(
+        tmp_path, ["gone.jpg", "a.jpg"], [4, 5], preprocessing=Preprocessing(height=8, width=8), augmentation=vary
+    )
     assert photos[3, 1].target == 5
     assert calls == [((24, 16), 3, 1)]
     assert (photos[3, 5].position, photos[3, 5].target) == (1, 5)  # the same photo once more

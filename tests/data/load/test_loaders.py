@@ -1,12 +1,15 @@
+import multiprocessing
 import os
 import random
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from pcn_cli.data.load.augment import Augmentation
+from pcn_cli.data.load.dataset import PhotoDataset, shuffled
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import preprocess
@@ -25,11 +28,13 @@ def files(photo_folder):
 def load(photo_folder, files):
     opened = []
 
-    def load(**options):
-        options = {"batch_size": 5, "seed": 3, "workers": 0, "shuffle": True, "augmentation": None} | options
-        loader = PhotoBatches(photo_folder, files, range(len(files)), preprocessing=PREPROCESSING, **options)
-        opened.append(loader)
-        return loader
+    def load(*, seed=3, shuffle=True, augmentation=None, batch_size=5, **options):
+        photos = PhotoDataset(
+            photo_folder, files, range(len(files)), preprocessing=PREPROCESSING, augmentation=augmentation
+        )
+        order = partial(shuffled, len(files), seed) if shuffle else None
+        opened.append(PhotoBatches(photos, batch_size=batch_size, order=order, **options))
+        return opened[-1]
 
     yield load
     for loader in opened:
@@ -42,7 +47,8 @@ def varied(level="medium"):
 
 def same(first, second):
     return len(first) == len(second) and all(
-        all(torch.equal(a, b) for a, b in zip(x, y, strict=True)) for x, y in zip(first, second, strict=True)
+        all(torch.equal(a, b) for a, b in zip(x[:4], y[:4], strict=True)) and x.unreadable == y.unreadable
+        for x, y in zip(first, second, strict=True)
     )
 
 
@@ -71,8 +77,18 @@ def test_any_number_of_workers_gives_the_same_batches(load, workers):
         assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.fixture
+def spawning():
+    """New processes are started as on Windows and macOS."""
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(usual, force=True)
+
+
+@pytest.mark.usefixtures("spawning")
 def test_spawned_workers_give_the_same_batches(load):
-    spawned = load(augmentation=varied("strong"), workers=1, start_method="spawn")
+    spawned = load(augmentation=varied("strong"), workers=1)
     assert same(list(spawned.batches(2)), list(load(augmentation=varied("strong")).batches(2)))
 
 
@@ -106,12 +122,6 @@ def test_an_epoch_that_is_left_early_does_not_disturb_the_next(load, workers):
     for _ in zip(loader.batches(0), range(2), strict=False):
         pass
     assert same(list(loader.batches(1)), whole)
-
-
-def test_a_ragged_last_batch_can_be_dropped(load):
-    loader = load(drop_last=True)
-    assert len(loader) == 7
-    assert [len(batch.targets) for batch in loader.batches()] == [5] * 7
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -181,14 +191,11 @@ def test_workers_stay_between_epochs_and_ignore_ctrl_c(load):
 
 def test_files_and_targets_must_match(photo_folder):
     with pytest.raises(ValueError, match="2 files and 1 targets"):
-        PhotoBatches(
-            photo_folder, ["a", "b"], [0], batch_size=1, preprocessing=PREPROCESSING, augmentation=None,
-            seed=0, workers=0, shuffle=False,
-        )  # fmt: skip
+        PhotoDataset(photo_folder, ["a", "b"], [0], preprocessing=PREPROCESSING)
 
 
 def test_without_more_words_photos_come_whole_in_their_order(photo_folder):
     files = [f"{label}/{number:02}.jpg" for number in (3, 1) for label in ("red", "blue")]
-    (batch,) = PhotoBatches(photo_folder, files, batch_size=4, preprocessing=PREPROCESSING).batches()
+    (batch,) = PhotoBatches(PhotoDataset(photo_folder, files, preprocessing=PREPROCESSING), batch_size=4).batches()
     assert batch.indices.tolist() == [0, 1, 2, 3]
     assert batch.targets.tolist() == [0, 0, 0, 0]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import pcn_cli
+from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
@@ -48,7 +49,8 @@ def flower_features(shared: Path) -> np.ndarray:
         source, CLASSES, fetch=Fetcher(offline=True), pretrained=True, size=64, fit=None, crop_pct=None,
         drop_path=0.0, dropout=0.0, seed=0,
     )  # fmt: skip
-    batches = PhotoBatches(shared / "data" / "flowers5", files, batch_size=50, preprocessing=config.preprocessing)
+    photos = PhotoDataset(shared / "data" / "flowers5", files, preprocessing=config.preprocessing)
+    batches = PhotoBatches(photos, batch_size=50)
     with cache_tokens(model, batches, device=torch.device("cpu")) as tokens:
         return tokens.mean_features()
 
