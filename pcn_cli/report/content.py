@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,25 +83,15 @@ class Reproduce:
     facts: tuple[tuple[str, str], ...] = ()
 
 
-class Artifacts(Protocol):
-    """The files of the run, each read by its name in the run folder as the type that was written."""
-
-    def find(self, name: str, kind: type[T]) -> T | None:
-        """What a JSON file holds; None where there is no such file."""
-
-    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:
-        """The rows of a table, none where there is no such file."""
-
-
-class NoArtifacts:
-    """A run without files."""
+class Artifacts:
+    """The files of a run, each read by its name in the run folder as the type that was written; here there are none."""
 
     def find(self, name: str, kind: type[T]) -> T | None:  # noqa: ARG002
-        """None."""
+        """What a JSON file holds; None where there is no such file."""
         return None
 
     def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:  # noqa: ARG002
-        """No rows."""
+        """The rows of a table, none where there is no such file."""
         return ()
 
 
@@ -136,7 +126,7 @@ class ReportContent:
     scan: ScanFacts | None = None
     model: ModelConfig | None = None
     reproduce: Reproduce | None = None
-    artifacts: Artifacts = field(default_factory=NoArtifacts)
+    artifacts: Artifacts = field(default_factory=Artifacts)
 
     def __post_init__(self) -> None:
         """Raises ValueError where a prediction does not fit the classes."""

@@ -32,7 +32,15 @@ def write_single_report(
         ResourceError: the file cannot be written.
     """
     sink = MemorySink(len(content.predictions))
-    report = build_view(sink, content, open_photo=open_photo, thumbnail=thumbnail, most_large=0, on_picture=on_picture)
+    report = build_view(
+        content,
+        put=sink.put,
+        put_data=sink.put_data,
+        open_photo=open_photo,
+        thumbnail=thumbnail,
+        most_large=0,
+        on_picture=on_picture,
+    )
     # Those of the rows are drawn by the script; all others stand in the page.
     drawn = {name: sink.pictures[name] for name in (f"img/{number}.webp" for number in report.pictures)}
     blocks = sink.blocks | {"pictures": as_block(drawn)}

@@ -7,12 +7,12 @@ a kilobyte for each.
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from PIL import Image
 
 from pcn_cli.errors import PcnError
-from pcn_cli.files.folder import NewFolder, replacing_folder
+from pcn_cli.files.folder import replacing_folder
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.page import render_page
 from pcn_cli.report.page_data import Details, as_script, columns
@@ -21,32 +21,12 @@ from pcn_cli.report.view_model import Picture, ReportView, Row, Rows, build_rows
 
 OpenPhoto = Callable[[str], Image.Image]
 OnPicture = Callable[[int, int], None]
+Put = Callable[[str, bytes], None]
 _Name = TypeVar("_Name")
 LARGE = 1024  # pixels of the longer side in the view of one prediction, where the photo is large enough
 MOST_LARGE = 400  # predictions that get a large picture, mistakes and the least sure first
 PAIR_SIDE = 384
 SMALL_QUALITY = 72  # nearly a fifth smaller than at 80; there are thousands of them
-
-
-class Sink(Protocol):
-    """Where the files of a report go."""
-
-    def put(self, name: str, content: bytes) -> None:
-        """Take a picture at its path in the report."""
-
-    def put_data(self, name: str, value: object) -> None:
-        """Take data under the name by which the page loads it."""
-
-
-class FolderSink:
-    """The files of a report in a folder being filled."""
-
-    def __init__(self, folder: NewFolder) -> None:
-        self.put = folder.put
-
-    def put_data(self, name: str, value: object) -> None:
-        """Write data as a script that the page can load from disk."""
-        self.put(f"data/{name}.js", as_script(name, value))
 
 
 def write_report(
@@ -72,48 +52,57 @@ def write_report(
         ResourceError: the folder cannot be written.
     """
     with replacing_folder(folder) as new:
-        sink = FolderSink(new)
         report = build_view(
-            sink, content, open_photo=open_photo, thumbnail=thumbnail, most_large=MOST_LARGE, on_picture=on_picture
+            content,
+            put=new.put,
+            put_data=lambda name, value: new.put(f"data/{name}.js", as_script(name, value)),
+            open_photo=open_photo,
+            thumbnail=thumbnail,
+            most_large=MOST_LARGE,
+            on_picture=on_picture,
         )
-        sink.put("index.html", render_page(report).encode("utf-8"))
+        new.put("index.html", render_page(report).encode("utf-8"))
     return folder / "index.html"
 
 
 def build_view(
-    sink: Sink,
     content: ReportContent,
     *,
+    put: Put,
+    put_data: Callable[[str, object], None],
     open_photo: OpenPhoto,
     thumbnail: int,
     most_large: int,
     on_picture: OnPicture | None,
 ) -> ReportView:
-    """What the page is to be drawn from, once everything beside it has gone to `sink`."""
+    """What the page is to be drawn from, once everything beside it was written.
+
+    `put` takes a picture at its path in the report, `put_data` a value under the name by which the page loads it.
+    """
     rows = build_rows(content)
     large = {row.number for row in rows.urgent(most_large)}
     pictures: dict[int, Picture] = {}
     for row in rows.all:
-        picture = _put_picture(sink, row, open_photo, thumbnail=thumbnail, large=row.number in large)
+        picture = _put_picture(put, row, open_photo, thumbnail=thumbnail, large=row.number in large)
         if picture is not None:
             pictures[row.number] = picture
         if on_picture is not None:
             on_picture(row.number + 1, len(rows.all))
     details = Details(content, rows)
     for number, chunk in details.chunks():
-        sink.put_data(f"detail-{number}", chunk)
-    sink.put_data("classes", details.means.plain(rows.names))
+        put_data(f"detail-{number}", chunk)
+    put_data("classes", details.means.plain(rows.names))
     report = ReportView(
         content=content,
         rows=rows,
         pictures=pictures,
-        overlays=frozenset(_put_overlays(sink, content, rows, thumbnail)),
-        figures=dict(_put_figures(sink, content)),
-        pair_pictures=_put_pairs(sink, content, {rows.all[n].source: f"img/{n}.webp" for n in pictures}, open_photo),
+        overlays=frozenset(_put_overlays(put, content, rows, thumbnail)),
+        figures=dict(_put_figures(put, content)),
+        pair_pictures=_put_pairs(put, content, {rows.all[n].source: f"img/{n}.webp" for n in pictures}, open_photo),
         full_lift=details.look.top,
         full_evidence=details.evidence.top,
     )
-    sink.put_data("rows", columns(report))
+    put_data("rows", columns(report))
     return report
 
 
@@ -135,7 +124,7 @@ def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[b
     return file.getvalue(), (width, height)
 
 
-def _put_picture(sink: Sink, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Picture | None:
+def _put_picture(put: Put, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Picture | None:
     try:
         with open_photo(row.source) as photo:
             small, (width, height) = as_webp(photo, longest=thumbnail, quality=SMALL_QUALITY)
@@ -143,29 +132,29 @@ def _put_picture(sink: Sink, row: Row, open_photo: OpenPhoto, *, thumbnail: int,
             big = as_webp(photo, longest=LARGE)[0] if large and max(photo.size) > 1.25 * thumbnail else None
     except (PcnError, OSError):
         return None
-    sink.put(f"img/{row.number}.webp", small)
+    put(f"img/{row.number}.webp", small)
     if big is not None:
-        sink.put(f"img/{row.number}-large.webp", big)
+        put(f"img/{row.number}-large.webp", big)
     return Picture(width=width, height=height, large=big is not None)
 
 
-def _put_overlays(sink: Sink, content: ReportContent, rows: Rows, thumbnail: int) -> Iterator[int]:
+def _put_overlays(put: Put, content: ReportContent, rows: Rows, thumbnail: int) -> Iterator[int]:
     """The numbers of the rows whose overlay was put, for readers without JavaScript."""
     for row in rows.front:
         path = content.overlays.get(row.source)
         if path is not None and (overlay := _open_as_webp(Image.open, path, longest=thumbnail)):
-            sink.put(f"img/{row.number}-map.webp", overlay)
+            put(f"img/{row.number}-map.webp", overlay)
             yield row.number
 
 
-def _put_pairs(sink: Sink, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
+def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
     """The pictures of the pairs by file: those already `known` by file, new ones of the others."""
     files = list(files_of(list_pairs(content.scan)))
     paths = {file: known[file] for file in files if file in known}
     for number, file in enumerate(file for file in files if file not in known):
         if picture := _open_as_webp(open_photo, file, longest=PAIR_SIDE):
             paths[file] = f"img/pair-{number}.webp"
-            sink.put(paths[file], picture)
+            put(paths[file], picture)
     return paths
 
 
@@ -178,9 +167,9 @@ def _open_as_webp(open_: Callable[[_Name], Image.Image], name: _Name, *, longest
         return None
 
 
-def _put_figures(sink: Sink, content: ReportContent) -> Iterator[tuple[str, str]]:
+def _put_figures(put: Put, content: ReportContent) -> Iterator[tuple[str, str]]:
     """The charts by name, each with its path in the report."""
     for number, (name, svg) in enumerate(content.figures.items()):
         path = f"figures/{number}.svg"
-        sink.put(path, svg.encode("utf-8", "replace"))
+        put(path, svg.encode("utf-8", "replace"))
         yield name, path

@@ -11,7 +11,7 @@ from pcn_cli.records.metrics import Metric
 from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.records.run import RunRecord
-from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.content import Artifacts, Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
 from pcn_cli.runs.attention import Looks, read_looks
 from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.provenance import shown_command
@@ -85,7 +85,7 @@ def gather_figures(run: RunDir) -> ReportContent:
     )
 
 
-class RunArtifacts:
+class RunArtifacts(Artifacts):
     """The files of `run` for the pages that read one of their own."""
 
     def __init__(self, run: RunDir) -> None:
