@@ -11,19 +11,20 @@ from typing import Any
 
 import torch
 from timm.layers import trunc_normal_
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor, nn
 
 from pcn_cli.models.backbone import feature_map, is_nhwc, look_at, make_backbone
-from pcn_cli.models.blocks import LAYER_NORM_EPS, make_head
+from pcn_cli.models.blocks import LAYER_NORM_EPS
+from pcn_cli.models.build import register_network
 from pcn_cli.models.grid import measure_patch_grid
+from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import AttentionPooling
 from pcn_cli.records.model import PatchGrid
-from pcn_cli.tensors.network import Attended
 from pcn_cli.tensors.private import group_with_matcher
 
 
-class AttentionPooled(nn.Module):
+class AttentionPooled(AttentionNetwork):
     """A timm backbone whose average pooling is attention pooling.
 
     Args:
@@ -52,7 +53,7 @@ class AttentionPooled(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = make_backbone(backbone, dict(backbone_args or {}), in_chans, drop_path_rate)
-        channels, self._head_parts = look_at(self.backbone, in_chans)
+        channels, head_parts = look_at(self.backbone, in_chans)
         width = embed_dim or channels
         self.num_classes = num_classes
         self.in_chans = in_chans
@@ -67,9 +68,11 @@ class AttentionPooled(nn.Module):
             trunc_normal_(self.projection.weight, std=width**-0.5)
             nn.init.zeros_(self.projection.bias)  # type: ignore[arg-type]
             self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-            for part in self._head_parts:
+            for part in head_parts:
                 self.backbone.add_module(part, nn.Identity())
-            self._head_parts = ()
+            head_parts = ()
+        own = (f"backbone.{part}." for part in head_parts)
+        self.pooling_prefixes = ("projection.", "pooling.", "norm.", "head.", *own)
         self.pooling = AttentionPooling(
             width,
             class_tokens=max(num_classes, 1) if class_tokens else None,
@@ -81,60 +84,31 @@ class AttentionPooled(nn.Module):
         self.train()
         self.head = make_head(self.head_hidden_size, num_classes, class_tokens=class_tokens)
         self.feature_info = getattr(self.backbone, "feature_info", [])
-        self._patch_grid: PatchGrid | None = None
         self.pretrained_cfg: dict[str, Any] = {}
 
-    @property
-    def pooling_prefixes(self) -> tuple[str, ...]:
-        """Parameter-name prefixes of everything behind the tokens, the backbone's own part of it included."""
-        own = tuple(f"backbone.{part}." for part in self._head_parts)
-        return ("projection.", "pooling.", "norm.", "head.", *own)
-
-    @property
-    def patch_grid(self) -> PatchGrid:
-        """Where the patches lie, measured when first asked for, at the input size of `pretrained_cfg`."""
-        if self._patch_grid is None:
-            size = self.pretrained_cfg.get("input_size") or (3, 224, 224)
-            self._patch_grid = measure_patch_grid(self.backbone, (self.in_chans, *size[-2:]))
-        return self._patch_grid
-
-    @patch_grid.setter
-    def patch_grid(self, grid: PatchGrid) -> None:
-        self._patch_grid = grid
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The logits (B, num_classes) of images (B, in_chans, H, W)."""
-        return self.forward_head(self.forward_features(images))
+    def measure_patch_grid(self, height: int, width: int) -> PatchGrid:
+        """Where the patches lie on an input of that many pixels."""
+        return measure_patch_grid(self.backbone, (self.in_chans, height, width))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The tokens (B, C, h, w), channels-last in memory: what the backbone's average pooling would see."""
         tokens = feature_map(self.backbone, images.contiguous(memory_format=torch.channels_last))
         return tokens.contiguous(memory_format=torch.channels_last)
 
-    def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
-        """The logits for tokens (B, C, h, w), or with `pre_logits` what the head would see."""
-        return self._classify(self.pooling(self.projection(tokens)).tokens, pre_logits)
+    def project(self, tokens: Tensor) -> Tensor:
+        """The tokens in the pooling's width."""
+        projected: Tensor = self.projection(tokens)
+        return projected
 
-    def attend(self, images: Tensor) -> Attended:
-        """The logits and where they came from."""
-        return self.attend_tokens(self.forward_features(images))
-
-    def attend_tokens(self, tokens: Tensor) -> Attended:
-        """The logits and where they came from, for tokens (B, C, h, w)."""
-        projected = self.projection(tokens)
-        pooled = self.pooling(projected)
-        grid = (tokens.shape[2], tokens.shape[3])
-        return Attended(self._classify(pooled.tokens), pooled.weights, self.pooling.value(projected), grid)
-
-    def tail(self, pooled: Tensor) -> Tensor:
-        """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
-        return self._classify(self.pooling.finish(pooled))
-
-    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
-        """With class tokens, the logits (B, S, k) of `classes` (B, k) from their weighted sums (B, S, k, d) alone."""
-        features = self._backbone_head(self.norm(self.pooling.finish(pooled, classes[:, None])))
-        logits: Tensor = self.head(features, classes[:, None])
-        return logits
+    def finish(self, cls: Tensor) -> Tensor:
+        """What the backbone makes of a pooled map, for pooled tokens (…, T, d) that each take its place."""
+        normed: Tensor = self.norm(cls)
+        if self.embed_dim != self.num_features:
+            return normed
+        flat = normed.reshape(-1, 1, 1, self.embed_dim)  # a grid of one patch: average pooling leaves it as it is
+        grid = flat if is_nhwc(self.backbone) else flat.permute(0, 3, 1, 2)
+        features: Tensor = self.backbone.forward_head(grid, pre_logits=True)  # type: ignore[operator]
+        return features.reshape(*normed.shape[:-1], -1)
 
     def forward_intermediates(self, x: Tensor, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the backbone's
         """The intermediates that the backbone gives."""
@@ -145,26 +119,6 @@ class AttentionPooled(nn.Module):
         self.add_module("pooling", nn.Identity())
         self.reset_classifier(0)
         return self.backbone.prune_intermediate_layers(*arguments, **options)  # type: ignore[operator]
-
-    def get_classifier(self) -> nn.Module:
-        """The head."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Start a new head for `num_classes` (0: none); with class tokens also new tokens.
-
-        Raises:
-            ValueError: `global_pool` asks for another pooling; the attention pooling is the network.
-        """
-        if global_pool not in (None, "token"):
-            raise ValueError(f"the pooling cannot be changed to {global_pool!r}")
-        reference = next(self.backbone.parameters())
-        self.num_classes = num_classes
-        self.head = make_head(self.head_hidden_size, num_classes, class_tokens=self.class_tokens).to(
-            reference.device, reference.dtype
-        )
-        if self.class_tokens and num_classes:
-            self.pooling.reset_class_tokens(num_classes)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute the backbone's activations twice to save memory."""
@@ -190,28 +144,12 @@ class AttentionPooled(nn.Module):
         layers = group_with_matcher(iter(trunk), matcher, reverse=True)
         return lambda name: (float(layers.get(name.removeprefix("backbone."), len(trunk) + 1)),)
 
-    def _classify(self, cls: Tensor, pre_logits: bool = False) -> Tensor:
-        features = self._backbone_head(self.norm(cls))  # (…, T, F)
-        if not self.class_tokens:
-            features = features.squeeze(-2)
-        logits: Tensor = features if pre_logits else self.head(features)
-        return logits
-
-    def _backbone_head(self, cls: Tensor) -> Tensor:
-        """What the backbone makes of a pooled map, given tokens (…, T, d) that each take the pooled map's place."""
-        if self.embed_dim != self.num_features:
-            return cls
-        flat = cls.reshape(-1, 1, 1, self.embed_dim)  # a grid of one patch: average pooling leaves it as it is
-        grid = flat if is_nhwc(self.backbone) else flat.permute(0, 3, 1, 2)
-        features: Tensor = self.backbone.forward_head(grid, pre_logits=True)  # type: ignore[operator]
-        return features.reshape(*cls.shape[:-1], -1)
-
     @torch.no_grad()
     def _count_features(self) -> int:
         reference = next(self.backbone.parameters())
         token = torch.zeros(1, 1, self.embed_dim, device=reference.device, dtype=reference.dtype)
         self.eval()
-        return self._backbone_head(token).shape[-1]
+        return self.finish(token).shape[-1]
 
 
 # timm looks for this name in the module of an entry point.
@@ -234,4 +172,4 @@ def attention_pooled(pretrained: bool = False, **options: Any) -> AttentionPoole
     return network
 
 
-register_model(attention_pooled)
+register_network(attention_pooled, backbone=None, backbone_args=None, embed_dim=None, class_tokens=False)

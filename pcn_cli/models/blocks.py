@@ -1,11 +1,11 @@
-"""The convolutional half of PatchConvNet: stem, trunk block, squeeze-excite; and the head of the multi-class variant.
+"""The convolutional half of PatchConvNet: stem, trunk block, squeeze-excite.
 
 Grids are (B, C, h, w) and channels-last in memory, so that LayerNorm sees a view and nothing is copied.
 """
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, trunc_normal_
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 LAYER_NORM_EPS = 1e-6
@@ -68,31 +68,3 @@ class SqueezeExcite(nn.Module):
         squeezed = x.mean((2, 3), keepdim=True)
         gate: Tensor = self.conv_expand(F.relu(self.conv_reduce(squeezed)))
         return x * gate.sigmoid()
-
-
-class ClassTokenHead(nn.Module):
-    """Every class's own linear map of its own token: (B, K, d) → (B, K)."""
-
-    def __init__(self, embed_dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_classes, 1, embed_dim))
-        self.bias = nn.Parameter(torch.zeros(num_classes))
-        trunc_normal_(self.weight, std=0.02)
-
-    def forward(self, tokens: Tensor, classes: Tensor | None = None) -> Tensor:
-        """The logits; with `classes` (…, k) of these alone, whose tokens (…, k, d) are."""
-        if classes is None:
-            return (tokens * self.weight[:, 0]).sum(-1) + self.bias
-        return (tokens * self.weight[classes, 0]).sum(-1) + self.bias[classes]
-
-
-def make_head(embed_dim: int, num_classes: int, *, class_tokens: bool = False) -> nn.Module:
-    """A new head, truncated normal 0.02 and bias 0; nothing for 0 classes."""
-    if num_classes == 0:
-        return nn.Identity()
-    if class_tokens:
-        return ClassTokenHead(embed_dim, num_classes)
-    head = nn.Linear(embed_dim, num_classes)
-    trunc_normal_(head.weight, std=0.02)
-    nn.init.zeros_(head.bias)
-    return head

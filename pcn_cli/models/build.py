@@ -1,192 +1,145 @@
-"""From a word that a person types to a network: to start training from, to predict with.
+"""Our networks, built by what a file may say of them, filled with its tensors, and given other classes."""
 
-A word is a card (`s60`), a timm backbone (`timm:…`), a model folder, or a weight file.
-"""
-
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import register_model
+from torch import Tensor
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.aggregation import AttentionPooled
-from pcn_cli.models.class_tokens import change_pooling
-from pcn_cli.models.folder import fill_model, load_model_folder, make_model, read_config
-from pcn_cli.models.grid import measure_patch_grid
-from pcn_cli.models.sources import (
-    Fetch,
-    card_config,
-    file_config,
-    find_source,
-    read_weights,
-    tell_file,
-    timm_name,
-)
-from pcn_cli.models.timm_source import (
-    PREFIX,
-    TimmSource,
-    parse_timm_source,
-    pooled_args,
-    read_backbone,
-    read_network,
-    timm_preprocessing,
-)
-from pcn_cli.models.zoo import Card
-from pcn_cli.records.model import Fit, ModelConfig, Pooling, Preprocessing
+from pcn_cli.models.head import AttentionNetwork
+from pcn_cli.models.pooling import spread_class_tokens
+from pcn_cli.models.published import tensor_problems
+from pcn_cli.records.model import ModelConfig, Pooling
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
 
 
-def start_model(
-    source: str,
-    classes: tuple[str, ...],
-    *,
-    fetch: Fetch,
-    pretrained: bool = True,
-    size: int | None = None,
-    fit: Fit | None = None,
-    crop_pct: float | None = None,
-    pooling: Pooling | None = None,
-    drop_path: float = 0.0,
-    dropout: float = 0.0,
-    seed: int = 0,
-) -> tuple[nn.Module, ModelConfig]:
-    """The network to start training from, with a head for `classes`, and its facts.
+def register_network(create: Callable[..., AttentionNetwork], **settings: object) -> None:
+    """Make `create` known to timm, and let a config.json set `settings` of it; their values are its defaults."""
+    create.settings = settings  # type: ignore[attr-defined]
+    register_model(create)
 
-    The head is new (drawn from `seed`) unless the source knows exactly these classes; then its rows are put into their
-    order. Cards without weights, and everything without `pretrained`, start from random numbers. `size`, `fit`,
-    `crop_pct` and `pooling` are the source's own where they are None.
+
+def read_settings(architecture: str) -> Mapping[str, Any]:
+    """What a config.json may set of a network of ours, with the defaults.
 
     Raises:
-        ModelError, DownloadError: the source is none, is damaged, or cannot be fetched.
+        ModelError: there is no such network.
     """
-    options = {"drop_rate": dropout} | ({"drop_path_rate": drop_path} if drop_path else {})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if source.startswith(PREFIX):
-            model, config = _start_pooled(parse_timm_source(source), classes, fetch, options, pretrained=pretrained)
-        elif pretrained:
-            model, config = _start_known(source, classes, fetch, options)
-            if config.classes != classes:
-                _change_classes(model, config.classes, classes)
-        else:
-            model, config = _start_random(find_source(source), classes, options)
-        if pooling:
-            model, config = change_pooling(model, replace(config, classes=classes), pooling, options)
-    preprocessing = replace(
-        config.preprocessing,
-        height=size or config.preprocessing.height,
-        width=size or config.preprocessing.width,
-        fit=fit or config.preprocessing.fit,
-        crop_pct=crop_pct or config.preprocessing.crop_pct,
+    known = timm.is_model(architecture) and "." not in architecture
+    settings: Mapping[str, Any] | None = (
+        getattr(timm.model_entrypoint(architecture), "settings", None) if known else None
     )
-    if isinstance(model, AttentionPooled):
-        if _input_size(preprocessing) != _input_size(config.preprocessing) or source.startswith(PREFIX):
-            config = replace(config, patch_grid=measure_patch_grid(model.backbone, _input_size(preprocessing)))
-        model.patch_grid = config.patch_grid
-    # What an earlier training calibrated says nothing of this one.
-    fresh = ModelConfig(architecture=config.architecture, classes=classes, preprocessing=preprocessing)
-    facts = {name: getattr(config, name) for name in ("model_args", "patch_grid", "card", "licence")}
-    return model, replace(fresh, **facts)
+    if settings is None:
+        raise ModelError(f"there is no network called {architecture!r} here", "pcn models list")
+    return settings
 
 
-def read_model(source: str, *, fetch: Fetch) -> tuple[nn.Module, ModelConfig]:
-    """The trained network behind `source` in evaluation mode, and its facts.
+def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any], **options: Any) -> AttentionNetwork:  # noqa: ANN401
+    """A network of ours without weights; `model_args` are what a file says of it, `options` are timm's.
 
     Raises:
-        ModelError, DownloadError: the source is none, has no weights, is damaged, or cannot be fetched.
+        ModelError: there is no such network, or these are no settings of it.
     """
-    if source.startswith(PREFIX):
-        raise ModelError(
-            f"{source} has no trained attention pooling yet, so it cannot predict",
-            f"pcn finetune PHOTOS --model {source}",
-        )
-    found = find_source(source)
-    if isinstance(found, Path) and found.is_dir():
-        return load_model_folder(found)
-    if isinstance(found, Card) and found.url is None:
-        raise ModelError(f"{found.name} has no weights yet: {found.note}", f"pcn finetune PHOTOS --model {found.name}")
-    model, config = read_weights(found, fetch, {})
-    return model.eval(), config
+    if unknown := model_args.keys() - read_settings(architecture).keys():
+        raise ModelError(f"{architecture} has no setting {', '.join(sorted(unknown))}")
+    try:
+        model: AttentionNetwork = timm.create_model(architecture, num_classes=num_classes, **model_args, **options)
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise ModelError(f"{architecture} cannot be built with {dict(model_args)}: {error}") from error
+    return model
 
 
-def read_teacher(source: str, *, fetch: Fetch, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
-    """A trained network of any classes in evaluation mode, and how it wants its photos: whole, at `size` pixels.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, all finite; floating ones as float32.
 
     Raises:
-        ModelError, DownloadError: the source is none, has no weights, is damaged, or cannot be fetched.
+        ModelError: there is no such file, it is damaged, or a number is not finite.
     """
-    if source.startswith(PREFIX):
-        named = parse_timm_source(source)
-        network, preprocessing = read_network(named, offline=fetch.offline), timm_preprocessing(named)
-    else:
-        network, config = read_model(source, fetch=fetch)
-        preprocessing = config.preprocessing
-    height, width = size or preprocessing.height, size or preprocessing.width
-    return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+    check_finite(tensors, str(path))
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
-def _start_known(
-    source: str, classes: tuple[str, ...], fetch: Fetch, options: dict[str, Any]
-) -> tuple[nn.Module, ModelConfig]:
-    found = find_source(source)
-    if isinstance(found, Path) and found.is_dir():
-        trained, config = load_model_folder(found)
-        model = make_model(config.architecture, len(config.classes), config.model_args, **options)
-        model.load_state_dict(trained.state_dict())
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Refuse numbers that are not finite.
+
+    Raises:
+        ModelError: names the first tensor that holds one.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{where} holds numbers that are not finite: {name}")
+
+
+def fill_model(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Put `tensors` into `model`.
+
+    Raises:
+        ModelError: names or shapes differ; the message names the first of them.
+    """
+    found, expected = (
+        {name: tuple(tensor.shape) for name, tensor in each.items()} for each in (tensors, model.state_dict())
+    )
+    if problems := tensor_problems(found, expected):
+        raise ModelError(f"{where} does not fit the network: {problems}")
+    model.load_state_dict(tensors)
+
+
+def pooling_of(config: ModelConfig) -> Pooling:
+    """Whether the network of `config` has a single class token or one per class."""
+    settings = {**read_settings(config.architecture), **config.model_args}
+    return "per-class" if settings["class_tokens"] else "single"
+
+
+def change_pooling(
+    model: AttentionNetwork, config: ModelConfig, pooling: Pooling, options: Mapping[str, Any]
+) -> tuple[AttentionNetwork, ModelConfig]:
+    """The network with `pooling`, and its facts; the same ones where it has that already.
+
+    Every class token begins as the single one with a small part of its own, and keeps the class's row of the head; all
+    other weights are taken over. What is lost is the single token's own key and value: class tokens see patches only.
+
+    Raises:
+        ModelError: the network has class tokens, and a single one is asked for.
+    """
+    if pooling_of(config) == pooling:
         return model, config
-    if isinstance(found, Card) and found.url is None:
-        return _start_random(found, classes, options)
-    return read_weights(found, fetch, options)
+    if pooling == "single":
+        raise ModelError(
+            "the model has a token per class, which cannot become a single one",
+            "leave --pooling out, or use --model s60",
+        )
+    arguments = config.model_args | {"class_tokens": True}
+    changed = make_model(config.architecture, len(config.classes), arguments, **options)
+    state = model.state_dict()
+    state["pooling.cls_token"] = spread_class_tokens(state["pooling.cls_token"], len(config.classes))
+    state["head.weight"] = state["head.weight"][:, None]  # (K, d) → (K, 1, d)
+    changed.load_state_dict(state)
+    return changed, replace(config, model_args=arguments)
 
 
-def _start_random(
-    found: Card | Path, classes: tuple[str, ...], options: dict[str, Any]
-) -> tuple[nn.Module, ModelConfig]:
-    """The network of a card, model folder or weight file with random numbers for weights."""
-    if isinstance(found, Card):
-        config = card_config(found)
-    elif found.is_dir():
-        config = read_config(found)
-    else:
-        architecture, arguments = timm_name(tell_file(found))
-        config = file_config(architecture, arguments, classes)
-    return make_model(config.architecture, len(classes), config.model_args, **options), replace(config, classes=classes)
-
-
-def _start_pooled(
-    source: TimmSource, classes: tuple[str, ...], fetch: Fetch, options: dict[str, Any], *, pretrained: bool
-) -> tuple[nn.Module, ModelConfig]:
-    arguments = pooled_args(source)
-    model = make_model("attention_pooled", len(classes), arguments, **options)
-    if pretrained:
-        tensors = read_backbone(source, offline=fetch.offline)
-        fill_model(model.get_submodule("backbone"), tensors, f"{PREFIX}{source.name}")
-    return model, ModelConfig(
-        architecture="attention_pooled",
-        model_args=arguments,
-        classes=classes,
-        preprocessing=timm_preprocessing(source),
-        card=f"{PREFIX}{source.name}",
-        licence=str(source.pretrained_cfg.get("license") or ""),
-    )
-
-
-def _change_classes(model: nn.Module, old: tuple[str, ...], new: tuple[str, ...]) -> None:
+def change_classes(model: AttentionNetwork, old: tuple[str, ...], new: tuple[str, ...]) -> None:
     """Give `model` a head for the `new` classes: the old one with its rows moved where only the order differs."""
     if set(old) != set(new):
-        model.reset_classifier(len(new))  # type: ignore[operator]
+        model.reset_classifier(len(new))
         return
     order = [old.index(name) for name in new]
-    parameters = dict(model.named_parameters())
-    rows = ["head.weight", "head.bias"]
     with torch.no_grad():
-        for name in rows:
-            parameters[name].copy_(parameters[name][order])
-        token = parameters["pooling.cls_token"]
+        for parameter in model.head.parameters():
+            parameter.copy_(parameter[order])
+        token = model.pooling.cls_token
         if token.shape[1] > 1:  # class tokens move with their classes
             token.copy_(token[:, order])
-
-
-def _input_size(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    return (3, preprocessing.height, preprocessing.width)

@@ -4,14 +4,23 @@ Touvron et al. 2021, arXiv:2112.13692; written from its description, with names 
 Everything runs channels-last: LayerNorm sees views, no permuted copy is made. Any input size; no batch norm.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pcn_cli.models.blocks import LAYER_NORM_EPS, Block, Stem, make_head
+from pcn_cli.models.blocks import LAYER_NORM_EPS, Block, Stem
+from pcn_cli.models.build import register_network
+from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import AttentionPooling
+from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
+from pcn_cli.models.unpickle import find_tensors
+from pcn_cli.models.weights import fetch_weights, weights_cache
+from pcn_cli.models.zoo import CARDS, Card, find_card
 from pcn_cli.records.model import PatchGrid
-from pcn_cli.tensors.network import Attended
 from pcn_cli.tensors.private import feature_take_indices
 
 STRIDE = 16
@@ -19,7 +28,7 @@ STRIDE = 16
 CHECKPOINT_BLOCKS = 8
 
 
-class PatchConvNet(nn.Module):
+class PatchConvNet(AttentionNetwork):
     """The network: stem, trunk, attention pooling, norm, head.
 
     `model(images)` is the logits (B, num_classes) of images (B, in_chans, H, W); the grid is ceil(H/16) × ceil(W/16).
@@ -31,8 +40,7 @@ class PatchConvNet(nn.Module):
         drop_rate: dropout in the pooling's projection and MLP; attn_drop_rate: on its weights.
     """
 
-    patch_grid = PatchGrid(stride=float(STRIDE), offset=0.5)
-    pooling_prefixes: tuple[str, ...] = ("pooling.", "norm.", "head.")
+    pooling_prefixes = ("pooling.", "norm.", "head.")
 
     def __init__(
         self,
@@ -71,10 +79,6 @@ class PatchConvNet(nn.Module):
         self.head = make_head(embed_dim, num_classes, class_tokens=class_tokens)
         self.feature_info = [{"num_chs": embed_dim, "reduction": STRIDE, "module": f"blocks.{i}"} for i in range(depth)]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The logits (B, num_classes)."""
-        return self.forward_head(self.forward_features(images))
-
     def forward_features(self, images: Tensor) -> Tensor:
         """The trunk's tokens (B, d, h, w), channels-last in memory; token (r, c) is centred on pixel (16c, 16r)."""
         tokens = self._embed(images)
@@ -87,29 +91,9 @@ class PatchConvNet(nn.Module):
             tokens = block(tokens)
         return tokens
 
-    def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
-        """The logits for trunk tokens (B, d, h, w); with `pre_logits` what the head would see, (B, d) or (B, K, d)."""
-        return self._classify(self.pooling(tokens).tokens, pre_logits)
-
-    def attend(self, images: Tensor) -> Attended:
-        """The logits and where they came from."""
-        return self.attend_tokens(self.forward_features(images))
-
-    def attend_tokens(self, tokens: Tensor) -> Attended:
-        """The logits and where they came from, for trunk tokens (B, d, h, w)."""
-        pooled = self.pooling(tokens)
-        grid = (tokens.shape[2], tokens.shape[3])
-        return Attended(self._classify(pooled.tokens), pooled.weights, self.pooling.value(tokens), grid)
-
-    def tail(self, pooled: Tensor) -> Tensor:
-        """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
-        return self._classify(self.pooling.finish(pooled))
-
-    def class_tail(self, pooled: Tensor, classes: Tensor) -> Tensor:
-        """With class tokens, the logits (B, S, k) of `classes` (B, k) from their weighted sums (B, S, k, d) alone."""
-        tokens = self.norm(self.pooling.finish(pooled, classes[:, None]))
-        logits: Tensor = self.head(tokens, classes[:, None])
-        return logits
+    def measure_patch_grid(self, height: int, width: int) -> PatchGrid:  # noqa: ARG002
+        """Where the patches lie: token (r, c) is centred on pixel (16c, 16r) whatever the size."""
+        return PatchGrid(stride=float(STRIDE), offset=0.5)
 
     def forward_intermediates(
         self,
@@ -151,26 +135,6 @@ class PatchConvNet(nn.Module):
             self.reset_classifier(0)
         return list(wanted)
 
-    def get_classifier(self) -> nn.Module:
-        """The head."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Start a new head for `num_classes` (0: none); with class tokens also new tokens.
-
-        Raises:
-            ValueError: `global_pool` asks for another pooling; the attention pooling is the network.
-        """
-        if global_pool not in (None, "token"):
-            raise ValueError(f"the pooling cannot be changed to {global_pool!r}")
-        reference = next(self.stem.parameters())
-        self.num_classes = num_classes
-        self.head = make_head(self.embed_dim, num_classes, class_tokens=self.class_tokens).to(
-            reference.device, reference.dtype
-        )
-        if self.class_tokens and num_classes:
-            self.pooling.reset_class_tokens(num_classes)
-
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute activations twice to save memory."""
         self.grad_checkpointing = enable
@@ -192,9 +156,70 @@ class PatchConvNet(nn.Module):
         # The residual stream keeps the precision of LayerScale: float32 in mixed precision.
         return tokens.to(next(self.stem.parameters()).dtype)
 
-    def _classify(self, cls: Tensor, pre_logits: bool = False) -> Tensor:
-        features: Tensor = self.norm(cls)  # (…, T, d)
-        if not self.class_tokens:
-            features = features.squeeze(-2)
-        logits: Tensor = features if pre_logits else self.head(features)
-        return logits
+
+def _create(name: str, pretrained: bool, options: dict[str, Any]) -> PatchConvNet:
+    """The network as timm builds it; published weights come through our own verified cache."""
+    source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
+    if pretrained and not isinstance(source, dict) and not overlay.keys() & {"file", "url", "state_dict", "hf_hub_id"}:
+        overlay["file"] = str(fetch_weights(find_card(f"{name}.{source}" if source else name), cache=weights_cache()))
+    network: PatchConvNet = build_model_with_cfg(
+        PatchConvNet,
+        name,
+        pretrained,
+        pretrained_cfg_overlay=overlay,
+        pretrained_filter_fn=_filter_weights,
+        feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
+        **options,
+    )
+    return network
+
+
+def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dict[str, Tensor]:
+    """Our names for any layout that weight files have; class tokens of another number of classes are left out."""
+    tensors = find_tensors(state_dict, "the weight file")
+    tensors = from_published(tensors) if "cls_token" in tensors else tensors
+    token = tensors.get("pooling.cls_token")
+    if network.class_tokens and token is not None and token.shape != network.pooling.cls_token.shape:
+        del tensors["pooling.cls_token"]
+    return tensors
+
+
+def _pretrained_cfg(card: Card) -> dict[str, Any]:
+    side, preprocessing = -(-card.input_size // STRIDE), card.preprocessing
+    return {
+        "url": card.url or "",
+        "input_size": (3, card.input_size, card.input_size),
+        "pool_size": (side, side),
+        "crop_pct": preprocessing.crop_pct,
+        "interpolation": preprocessing.interpolation,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "num_classes": card.network.num_classes,
+        "first_conv": "stem.0",
+        "classifier": "head",
+        "license": card.licence.lower(),
+        "paper_ids": card.paper,
+    }
+
+
+def _register(name: str, size: Size, *, class_tokens: bool = False) -> None:
+    """Make the network of that size known to timm."""
+    settings = {"embed_dim": size.embed_dim, "depth": size.depth, "class_tokens": class_tokens}
+
+    def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
+        return _create(name, pretrained, {"layer_scale": size.layer_scale, **settings, **options})
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = f"PatchConvNet {name}."
+    register_network(create, **settings)
+
+
+# timm looks for this name in the module of an entry point.
+default_cfgs = generate_default_cfgs(
+    {card.full_name: _pretrained_cfg(card) for card in CARDS if isinstance(card.network, PatchConvNetSpec)}
+    | {"patchconvnet": {"first_conv": "stem.0", "classifier": "head"}}
+)
+_register("patchconvnet", SIZES["s60"])
+for _name, _size in SIZES.items():
+    _register(f"patchconvnet_{_name}", _size)
+    _register(f"patchconvnet_{_name}_multi", _size, class_tokens=True)

@@ -1,12 +1,14 @@
-"""The names of the published weight files, and the way to our own names and back, without loss.
+"""PatchConvNet's weight files: the sizes that have a name, the published names of tensors and the way to ours.
 
 The layout is that of facebookresearch/deit, `patchconvnet_models.py`. Only names and shapes are read here; files are
 opened elsewhere.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -14,67 +16,119 @@ from torch import Tensor
 from pcn_cli.errors import ModelError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What the tensors of a PatchConvNet tell: its width, depth, number of classes and kind of class token."""
+class Size(NamedTuple):
+    """Width, depth, and LayerScale at the start."""
 
     embed_dim: int
     depth: int
-    num_classes: int
+    layer_scale: float
+
+
+# The authors' own, but nano: 16 blocks are stable without LayerScale, and from random numbers it learns sooner with 1
+# than with 0.1.
+SIZES = {
+    "nano": Size(192, 16, 1.0),
+    "s60": Size(384, 60, 1e-4),
+    "s120": Size(384, 120, 1e-6),
+    "b60": Size(768, 60, 1e-6),
+    "b120": Size(768, 120, 1e-6),
+    "l60": Size(1024, 60, 1e-6),
+    "l120": Size(1024, 120, 1e-6),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConvNetSpec:
+    """Which PatchConvNet: what a card says of its network, and what the tensors of a file tell."""
+
+    embed_dim: int
+    depth: int
+    num_classes: int = 1000
     class_tokens: bool = False
+
+    @property
+    def size(self) -> str | None:
+        """The name of its size (`s60`); None where it has none."""
+        return next((name for name, size in SIZES.items() if size[:2] == (self.embed_dim, self.depth)), None)
 
     @property
     def name(self) -> str:
         """The short name (`s60`, `b120`, `s60-multi` …), or `embed_dim 64, depth 3` where there is none."""
-        known = KNOWN_SIZES.get((self.embed_dim, self.depth))
-        plain = known or f"embed_dim {self.embed_dim}, depth {self.depth}"
-        kind = ("-multi" if known else ", class tokens") if self.class_tokens else ""
-        return plain + kind
+        if self.size:
+            return self.size + ("-multi" if self.class_tokens else "")
+        return f"embed_dim {self.embed_dim}, depth {self.depth}" + (", class tokens" if self.class_tokens else "")
+
+    @property
+    def architecture(self) -> str:
+        """Its name in timm; `patchconvnet` where its size has no name."""
+        return f"patchconvnet_{self.size}" + ("_multi" if self.class_tokens else "") if self.size else "patchconvnet"
+
+    @property
+    def title(self) -> str:
+        """How a sentence names it."""
+        return self.name[0].upper() + self.name[1:] if self.size else f"a network of {self.name}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells it from others of its kind, by timm's words."""
+        return {"embed_dim": self.embed_dim, "depth": self.depth, "class_tokens": self.class_tokens}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Published name → shape of every tensor, in the published order."""
+        return _published_shapes(self)
+
+    @classmethod
+    def recognise(cls, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Self]:
+        """The tensors by our names, and the network that they make up; they may come by published names or ours.
+
+        Raises:
+            ModelError: they make up none.
+        """
+        ours = "pooling.cls_token" in tensors
+        published = to_published(tensors) if ours else tensors
+        spec = cls.tell({name: tuple(tensor.shape) for name, tensor in published.items()})
+        return dict(tensors) if ours else from_published(tensors), spec
+
+    @classmethod
+    def tell(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        """The network that tensors of these published names and shapes make up.
+
+        Raises:
+            ModelError: they make up none; the message names what is missing, unexpected or of another shape.
+        """
+        spec = cls._guess(shapes)
+        if problems := tensor_problems(shapes, spec.shapes()):
+            raise ModelError(f"not a PatchConvNet, though close to {spec.name}: {problems}")
+        return spec
+
+    @classmethod
+    def _guess(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        token, head = shapes.get("cls_token", ()), shapes.get("head.weight", ())
+        if len(token) != 3 or token[2] < 8 or token[2] % 8:
+            found = f"cls_token of shape {token}" if token else "no cls_token"
+            names = ", ".join(list(shapes)[:2])
+            raise ModelError(
+                f"not a PatchConvNet: {found} among {len(shapes)} tensors ({names} …), "
+                "expected cls_token of (1, 1, width)"
+            )
+        class_tokens = "head.0.weight" in shapes
+        if not class_tokens and not head:
+            raise ModelError(f"no classifier (head.weight) among {len(shapes)} tensors")
+        return cls(
+            embed_dim=token[2],
+            depth=len({block[1] for name in shapes if (block := re.match(r"blocks\.(\d+)\.", name))}),
+            num_classes=token[1] if class_tokens else head[0],
+            class_tokens=class_tokens,
+        )
 
 
-KNOWN_SIZES: dict[tuple[int, int], str] = {
-    (192, 16): "nano",
-    (384, 60): "s60",
-    (384, 120): "s120",
-    (768, 60): "b60",
-    (768, 120): "b120",
-    (1024, 60): "l60",
-    (1024, 120): "l120",
-}
-
-_BLOCK = {
-    "gamma_1": "gamma",
-    "norm1": "norm",
-    "attn.qkv_pos.0": "conv_pw",
-    "attn.qkv_pos.2": "conv_dw",
-    "attn.qkv_pos.4.conv_reduce": "se.conv_reduce",
-    "attn.qkv_pos.4.conv_expand": "se.conv_expand",
-    "attn.qkv_pos.5": "conv_pwl",
-}
-_POOLING = {
-    "gamma_1": "gamma_1",
-    "gamma_2": "gamma_2",
-    "norm1": "norm1",
-    "attn.q": "q",
-    "attn.k": "k",
-    "attn.v": "v",
-    "attn.proj": "proj",
-    "norm2": "norm2",
-    "mlp.fc1": "fc1",
-    "mlp.fc2": "fc2",
-}
-_STEM = {f"proj.{2 * i}.0": str(i) for i in range(4)}
+def count_numbers(shapes: Iterable[tuple[int, ...]]) -> int:
+    """How many numbers tensors of these shapes hold."""
+    return sum(math.prod(shape) for shape in shapes)
 
 
-def tell_architecture(shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
-    """The network that tensors of these published names and shapes make up.
-
-    Raises:
-        ModelError: they make up none; the message names what is missing, unexpected or of another shape.
-    """
-    architecture = _guess(shapes)
-    expected = published_shapes(architecture)
-    found = {name: tuple(shape) for name, shape in shapes.items()}
+def tensor_problems(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> str:
+    """What is missing, unexpected or of another shape, the first three of it; empty where nothing is."""
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is unexpected" for name in found if name not in expected]
     problems += [
@@ -82,16 +136,35 @@ def tell_architecture(shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
-    if problems:
-        raise ModelError(f"not a PatchConvNet, though close to {architecture.name}: {_first(problems)}")
-    return architecture
+    more = len(problems) - 3
+    return "; ".join(problems[:3]) + (f"; and {more} more" if more > 0 else "")
 
 
-def published_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Published name → shape of every tensor of `architecture`, in the published order."""
-    d, classes = architecture.embed_dim, architecture.num_classes
+# Published layer → ours; # is a block's number.
+_OURS = {
+    "cls_token": "pooling.cls_token",
+    **{f"patch_embed.proj.{2 * i}.0": f"stem.{i}" for i in range(4)},
+    "blocks.#.gamma_1": "blocks.#.gamma",
+    "blocks.#.norm1": "blocks.#.norm",
+    "blocks.#.attn.qkv_pos.0": "blocks.#.conv_pw",
+    "blocks.#.attn.qkv_pos.2": "blocks.#.conv_dw",
+    "blocks.#.attn.qkv_pos.4.conv_reduce": "blocks.#.se.conv_reduce",
+    "blocks.#.attn.qkv_pos.4.conv_expand": "blocks.#.se.conv_expand",
+    "blocks.#.attn.qkv_pos.5": "blocks.#.conv_pwl",
+    **{f"blocks_token_only.0.{name}": f"pooling.{name}" for name in ("gamma_1", "gamma_2", "norm1", "norm2")},
+    **{f"blocks_token_only.0.attn.{name}": f"pooling.{name}" for name in ("q", "k", "v", "proj")},
+    **{f"blocks_token_only.0.mlp.{name}": f"pooling.{name}" for name in ("fc1", "fc2")},
+    "norm": "norm",
+    "head": "head",
+}
+_PUBLISHED = {ours: published for published, ours in _OURS.items()}
+_CLASS_HEAD = re.compile(r"head\.(\d+)\.(?:weight|bias)")
+
+
+def _published_shapes(spec: PatchConvNetSpec) -> dict[str, tuple[int, ...]]:
+    d, classes = spec.embed_dim, spec.num_classes
     widths = (3, d // 8, d // 4, d // 2, d)
-    shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, classes if architecture.class_tokens else 1, d)}
+    shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, classes if spec.class_tokens else 1, d)}
     shapes |= {f"patch_embed.proj.{2 * i}.0.weight": (widths[i + 1], widths[i], 3, 3) for i in range(4)}
     block = {
         "gamma_1": (d,),
@@ -102,7 +175,7 @@ def published_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         **_affine("attn.qkv_pos.4.conv_expand", (d, d // 4, 1, 1)),
         **_affine("attn.qkv_pos.5", (d, d, 1, 1)),
     }
-    for i in range(architecture.depth):
+    for i in range(spec.depth):
         shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
     pooling = {"gamma_1": (d,), "gamma_2": (d,), **_affine("norm1", (d,))}
     for name in ("attn.q", "attn.k", "attn.v", "attn.proj"):
@@ -110,7 +183,7 @@ def published_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     pooling |= _affine("norm2", (d,)) | _affine("mlp.fc1", (3 * d, d)) | _affine("mlp.fc2", (d, 3 * d))
     shapes |= {f"blocks_token_only.0.{name}": shape for name, shape in pooling.items()}
     shapes |= _affine("norm", (d,))
-    if not architecture.class_tokens:
+    if not spec.class_tokens:
         return shapes | _affine("head", (classes, d))
     for k in range(classes):
         shapes |= _affine(f"head.{k}", (1, d))
@@ -123,13 +196,17 @@ def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ModelError: a name is none of the published ones.
     """
-    ours = {_to_ours(name): tensor for name, tensor in state_dict.items() if not _CLASS_HEAD.fullmatch(name)}
+    ours = {
+        _rename(name, _OURS, "the published"): tensor
+        for name, tensor in state_dict.items()
+        if not _CLASS_HEAD.fullmatch(name)
+    }
     numbers = [int(head[1]) for name in state_dict if (head := _CLASS_HEAD.fullmatch(name))]
     if numbers:
         heads = [(f"head.{k}.weight", f"head.{k}.bias") for k in range(max(numbers) + 1)]
         missing = [name for pair in heads for name in pair if name not in state_dict]
         if missing:
-            raise ModelError(f"not the published layout: {_first([f'{name} is missing' for name in missing])}")
+            raise ModelError(f"not the published layout: {missing[0]} is missing")
         ours["head.weight"] = torch.stack([state_dict[weight] for weight, _ in heads])  # K × (1, d) → (K, 1, d)
         ours["head.bias"] = torch.cat([state_dict[bias] for _, bias in heads])  # K × (1,) → (K,)
     return ours
@@ -148,77 +225,22 @@ def to_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             heads |= {f"head.{k}.weight": weight[k], f"head.{k}.bias": bias[k : k + 1]}
     names = [name for name in state_dict if not (heads and name.startswith("head."))]
     # The class token comes first in the published order; the rest is in ours.
-    published = {_to_published(name): state_dict[name] for name in sorted(names, key="pooling.cls_token".__ne__)}
+    published = {
+        _rename(name, _PUBLISHED, "our"): state_dict[name] for name in sorted(names, key="pooling.cls_token".__ne__)
+    }
     return published | heads
 
 
-def is_published(names: Mapping[str, object]) -> bool:
-    """Whether these are published names rather than ours."""
-    return "cls_token" in names or any(name.startswith(("patch_embed.", "blocks_token_only.")) for name in names)
-
-
-_CLASS_HEAD = re.compile(r"head\.(\d+)\.(?:weight|bias)")
-_LEAF = r"(?:\.(weight|bias))?"
-# prefix, the names behind it, our prefix
-_SECTIONS = (
-    (r"patch_embed\.", _STEM, "stem."),
-    (r"blocks\.(\d+)\.", _BLOCK, "blocks.{}."),
-    (r"blocks_token_only\.0\.", _POOLING, "pooling."),
-)
-_ALIKE = {f"{layer}.{leaf}" for layer in ("norm", "head") for leaf in ("weight", "bias")}
-
-
-def _to_ours(name: str) -> str:
-    if name in _ALIKE:
-        return name
-    if name == "cls_token":
-        return "pooling.cls_token"
-    for prefix, layers, ours in _SECTIONS:
-        if found := re.fullmatch(f"({prefix})({'|'.join(map(re.escape, layers))}){_LEAF}", name):
-            *number, layer, leaf = found.groups()[1:]
-            return ours.format(*number) + layers[layer] + (f".{leaf}" if leaf else "")
-    raise ModelError(f"not the published layout: {name} is no name of a PatchConvNet")
-
-
-def _to_published(name: str) -> str:
-    if name in _ALIKE:
-        return name
-    if name == "pooling.cls_token":
-        return "cls_token"
-    for prefix, layers, ours in _SECTIONS:
-        back = {mine: theirs for theirs, mine in layers.items()}
-        start = re.escape(ours).replace(r"\{\}", r"(\d+)")
-        if found := re.fullmatch(f"({start})({'|'.join(map(re.escape, back))}){_LEAF}", name):
-            *number, layer, leaf = found.groups()[1:]
-            theirs = prefix.replace(r"(\d+)", "{}").replace("\\", "").format(*number)
-            return theirs + back[layer] + (f".{leaf}" if leaf else "")
-    raise ModelError(f"not our layout: {name} is no name of a PatchConvNet")
-
-
-def _guess(shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
-    token = tuple(shapes.get("cls_token", ()))
-    if len(token) != 3 or token[2] < 8 or token[2] % 8:
-        found = f"cls_token of shape {token}" if token else "no cls_token"
-        raise ModelError(
-            f"not a PatchConvNet: {found} among {len(shapes)} tensors, expected cls_token of (1, 1, width)"
-        )
-    blocks = {int(block[1]) for name in shapes if (block := re.match(r"blocks\.(\d+)\.", name))}
-    class_tokens = "head.0.weight" in shapes
-    head = tuple(shapes.get("head.weight", ()))
-    if not class_tokens and not head:
-        raise ModelError(f"no classifier (head.weight) among {len(shapes)} tensors")
-    return Architecture(
-        embed_dim=token[2],
-        depth=len(blocks),
-        num_classes=token[1] if class_tokens else head[0],
-        class_tokens=class_tokens,
-    )
+def _rename(name: str, names: Mapping[str, str], layout: str) -> str:
+    """`name` by the other layout's word for its layer."""
+    leaf = next((leaf for leaf in (".weight", ".bias") if name.endswith(leaf)), "")
+    layer = name.removesuffix(leaf)
+    number = re.match(r"blocks\.(\d+)\.", layer)
+    renamed = names.get(re.sub(r"^blocks\.\d+\.", "blocks.#.", layer))
+    if renamed is None:
+        raise ModelError(f"not {layout} layout: {name} is no name of a PatchConvNet")
+    return (renamed.replace("#", number[1]) if number else renamed) + leaf
 
 
 def _affine(layer: str, weight: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     return {f"{layer}.weight": weight, f"{layer}.bias": weight[:1]}
-
-
-def _first(problems: list[str]) -> str:
-    rest = len(problems) - 3
-    return "; ".join(problems[:3]) + (f"; and {rest} more" if rest > 0 else "")

@@ -21,9 +21,9 @@ from pcn_cli.errors import ModelError, ResourceError
 from pcn_cli.files.atomic import write_json, write_with
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.parts import Origin
-from pcn_cli.models.published import KNOWN_SIZES, Architecture, from_published, tell_architecture
+from pcn_cli.models.published import PatchConvNetSpec
 from pcn_cli.models.unpickle import read_pth
-from pcn_cli.models.zoo import Card
+from pcn_cli.models.zoo import Card, NetworkSpec
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import WeightRecord
 
@@ -84,20 +84,20 @@ def open_stored(cache: Path, key: str) -> Stored | None:
     return Stored(path=path, record=record)
 
 
-def read_published(path: Path, card: Card | None) -> tuple[dict[str, Tensor], Architecture]:
+def read_published(path: Path, card: Card | None) -> tuple[dict[str, Tensor], NetworkSpec]:
     """The tensors of a `.pth` by our names, and the network they make up.
 
     Raises:
         ModelError: refused, no PatchConvNet, or another one than the card's; the message says what it is instead.
     """
-    published = read_pth(path)
-    found = tell_architecture({name: tuple(tensor.shape) for name, tensor in published.items()})
+    tensors, found = (card.network if card else PatchConvNetSpec).recognise(read_pth(path))
     if card and found != card.network:
+        classes = "" if found.num_classes == card.network.num_classes else f" with {found.num_classes} classes"
         raise ModelError(
-            f"this file holds {_title(found, card)}, the card is {_title(card.network, card)}",
+            f"this file holds {found.title}{classes}, the card is {card.network.title}",
             f"pcn models list, or import it without a card: pcn models import {path.name}",
         )
-    return from_published(published), found
+    return tensors, found
 
 
 def store(path: Path, card: Card | None, *, cache: Path, key: str, sha256: str, origin: Origin) -> Stored:
@@ -127,9 +127,3 @@ def store(path: Path, card: Card | None, *, cache: Path, key: str, sha256: str, 
     )
     write_json(record_path(cache, key), to_plain(record))
     return Stored(path=target, record=record)
-
-
-def _title(network: Architecture, card: Card) -> str:
-    known = (network.embed_dim, network.depth) in KNOWN_SIZES
-    classes = "" if network.num_classes == card.num_classes else f" with {network.num_classes} classes"
-    return (network.name[0].upper() + network.name[1:] if known else f"a network of {network.name}") + classes

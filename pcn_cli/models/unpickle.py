@@ -35,7 +35,7 @@ def read_pth(path: Path) -> dict[str, Tensor]:
         # Hostile bytes can raise anything; all of it means "refused".
         said = str(error).strip().splitlines()
         raise ModelError(f"{path.name} is refused: {said[0] if said else type(error).__name__}") from error
-    tensors = _without_prefix(_find_tensors(content, path))
+    tensors = find_tensors(content, path.name)
     for name, tensor in tensors.items():
         _check_storage(name, tensor, path)
     if (total := sum(tensor.nbytes for tensor in tensors.values())) > stored:
@@ -85,24 +85,27 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
         raise ModelError(f"{path.name} is no PyTorch weight file: {problem}")
 
 
-def _find_tensors(content: Any, path: Path) -> Mapping[str, Tensor]:  # noqa: ANN401 - whatever the file holds
-    if isinstance(content, Mapping):
-        for candidate in (*(content.get(layout) for layout in LAYOUTS), content):
-            if isinstance(candidate, Mapping) and candidate and _all_tensors(candidate):
-                return candidate
-        found = f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
-    else:
-        found = type(content).__name__
-    raise ModelError(f"{path.name} holds {found}; expected tensors by name, or one of {', '.join(LAYOUTS)} with them")
+def find_tensors(content: Any, where: str) -> dict[str, Tensor]:  # noqa: ANN401 - whatever the file holds
+    """The tensors by name in any of the layouts, without "module." before every name.
+
+    Raises:
+        ModelError: it holds none; the message says what it holds.
+    """
+    found = (
+        f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
+        if isinstance(content, Mapping)
+        else type(content).__name__
+    )
+    candidates = (*(content.get(layout) for layout in LAYOUTS), content) if isinstance(content, Mapping) else ()
+    for tensors in candidates:
+        if isinstance(tensors, Mapping) and tensors and _all_tensors(tensors):
+            wrapped = all(name.startswith("module.") for name in tensors)
+            return {name.removeprefix("module.") if wrapped else name: one.detach() for name, one in tensors.items()}
+    raise ModelError(f"{where} holds {found}; expected tensors by name, or one of {', '.join(LAYOUTS)} with them")
 
 
 def _all_tensors(candidate: Mapping[Any, Any]) -> bool:
     return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in candidate.items())
-
-
-def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    wrapped = all(name.startswith("module.") for name in tensors)
-    return {name.removeprefix("module.") if wrapped else name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def _check_storage(name: str, tensor: Tensor, path: Path) -> None:

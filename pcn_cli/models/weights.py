@@ -13,8 +13,8 @@ from typing import Literal
 from pcn_cli.errors import DownloadError, ModelError, RecipeError
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.files.parts import Origin, Part, elect_writer
+from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.download import Patience, UnreachableError, Wanted, download
-from pcn_cli.models.folder import WEIGHTS
 from pcn_cli.models.opener import is_offline
 from pcn_cli.models.store import Stored, open_stored, read_record, record_path, store, weights_cache, weights_path
 from pcn_cli.models.zoo import Card

@@ -5,40 +5,73 @@ and the hash met at first use is recorded in the cache instead. The ratio `crop_
 and 512 is not recorded anywhere; 0.875 is the official repository's default.
 """
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Protocol, Self
+
+from torch import Tensor
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.published import Architecture, published_shapes
+from pcn_cli.models.published import SIZES, PatchConvNetSpec, count_numbers
+from pcn_cli.records.model import Preprocessing
 
 BASE_URL = "https://dl.fbaipublicfiles.com/deit/"
 PAPER = "Touvron et al. 2021, arXiv:2112.13692"
+
+
+class NetworkSpec(Protocol):
+    """What a card says of its network; `PatchConvNetSpec` is that of every PatchConvNet."""
+
+    @property
+    def architecture(self) -> str:
+        """Its name in timm."""
+
+    @property
+    def name(self) -> str:
+        """The short name."""
+
+    @property
+    def title(self) -> str:
+        """How a sentence names it."""
+
+    @property
+    def num_classes(self) -> int:
+        """The classes that its weights tell apart."""
+
+    @property
+    def class_tokens(self) -> bool:
+        """Whether each class has a token of its own."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells it from others of its kind, by timm's words."""
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Name → shape of every tensor in the published file."""
+
+    def recognise(self, tensors: Mapping[str, Tensor], /) -> tuple[dict[str, Tensor], Self]:
+        """The tensors of a file by the names of its parameters, and the network of this kind that they make up.
+
+        Raises:
+            ModelError: they make up none.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What is known of one set of weights.
 
-    `name` is the short name, `architecture` and `tag` are timm's; `top1` is ImageNet-1k accuracy in per cent as
-    published; `url` is None where there is nothing to download; `bundled` weights come inside this package; `note` says
-    what a person should know before choosing it.
+    `name` is the short name, `tag` is timm's; `network` is what the weights must make up; `top1` is ImageNet-1k
+    accuracy in per cent as published; `url` is None where there is nothing to download; `bundled` weights come inside
+    this package; `note` says what a person should know before choosing it.
     """
 
     name: str
-    architecture: str
     tag: str = ""
-    embed_dim: int
-    depth: int
-    class_tokens: bool = False
-    num_classes: int = 1000
-    input_size: int = 224
-    crop_pct: float = 0.875
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    network: NetworkSpec
+    preprocessing: Preprocessing
     url: str | None = None
     sha256: str | None = None
     bundled: bool = False
@@ -47,6 +80,11 @@ class Card:
     paper: str = PAPER
     aliases: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def architecture(self) -> str:
+        """The name of the network in timm."""
+        return self.network.architecture
 
     @property
     def full_name(self) -> str:
@@ -64,16 +102,14 @@ class Card:
         return Path(__file__).parent / "bundled" / self.name if self.bundled else None
 
     @property
-    def network(self) -> Architecture:
-        """The network that the weights must make up."""
-        return Architecture(
-            embed_dim=self.embed_dim, depth=self.depth, num_classes=self.num_classes, class_tokens=self.class_tokens
-        )
+    def input_size(self) -> int:
+        """Pixels of a side of the network's input."""
+        return self.preprocessing.height
 
     @property
     def parameters(self) -> int:
         """Number of parameters."""
-        return sum(math.prod(shape) for shape in published_shapes(self.network).values())
+        return count_numbers(self.network.shapes().values())
 
     @property
     def minimum_bytes(self) -> int:
@@ -110,42 +146,44 @@ def card_of_file(file_name: str) -> Card | None:
     return next((card for card in CARDS if card.file and card.file == file_name), None)
 
 
-def _published(name: str, file: str, top1: float, *, size: str, tag: str, **facts: object) -> Card:
-    embed_dim, depth = _SIZES[size]
-    architecture = f"patchconvnet_{size}" + ("_multi" if facts.get("class_tokens") else "")
+def _patchconvnet(
+    size: str,
+    *,
+    num_classes: int = 1000,
+    class_tokens: bool = False,
+    side: int = 224,
+    **facts: Any,  # noqa: ANN401 - a card's
+) -> Card:
+    """The card of a PatchConvNet of that size, for photos of `side` pixels."""
+    width, depth, _ = SIZES[size]
     return Card(
-        name=name,
-        architecture=architecture,
-        tag=tag,
-        embed_dim=embed_dim,
-        depth=depth,
-        url=BASE_URL + file,
-        top1=top1,
-        **facts,  # type: ignore[arg-type]
+        network=PatchConvNetSpec(embed_dim=width, depth=depth, num_classes=num_classes, class_tokens=class_tokens),
+        preprocessing=Preprocessing(height=side, width=side),
+        **({"name": size} | facts),
     )
 
 
-_SIZES = {"s60": (384, 60), "s120": (384, 120), "b60": (768, 60), "b120": (768, 120)}
+def _published(name: str, file: str, top1: float, **facts: Any) -> Card:  # noqa: ANN401 - a card's
+    """The card of a file that the authors published."""
+    return _patchconvnet(name.partition("-")[0], name=name, url=BASE_URL + file, top1=top1, **facts)
+
 
 CARDS: tuple[Card, ...] = (
-    _published("s60", "s60_224_21k.pth", 83.5, size="s60", tag="fb_in22k_ft_in1k"),
-    _published("s60-384", "s60_384_21k.pth", 84.9, size="s60", tag="fb_in22k_ft_in1k_384", input_size=384),
-    _published("s60-512", "s60_512_21k.pth", 85.4, size="s60", tag="fb_in22k_ft_in1k_512", input_size=512),
-    _published("s60-1k", "s60_224_1k.pth", 82.1, size="s60", tag="fb_in1k"),
-    _published(
-        "s120", "s120_224_1k.pth", 83.2, size="s120", tag="fb_in1k", aliases=("s120-1k",), note="ImageNet-1k only"
-    ),
-    _published("b60", "b60_224_21k.pth", 85.4, size="b60", tag="fb_in22k_ft_in1k"),
-    _published("b60-384", "b60_384_21k.pth", 86.5, size="b60", tag="fb_in22k_ft_in1k_384", input_size=384),
-    _published("b60-1k", "b60_224_1k.pth", 83.5, size="b60", tag="fb_in1k"),
-    _published("b120", "b120_224_21k.pth", 86.0, size="b120", tag="fb_in22k_ft_in1k"),
-    _published("b120-384", "b120_384_21k.pth", 86.9, size="b120", tag="fb_in22k_ft_in1k_384", input_size=384),
-    _published("b120-1k", "b120_224_1k.pth", 84.1, size="b120", tag="fb_in1k"),
+    _published("s60", "s60_224_21k.pth", 83.5, tag="fb_in22k_ft_in1k"),
+    _published("s60-384", "s60_384_21k.pth", 84.9, tag="fb_in22k_ft_in1k_384", side=384),
+    _published("s60-512", "s60_512_21k.pth", 85.4, tag="fb_in22k_ft_in1k_512", side=512),
+    _published("s60-1k", "s60_224_1k.pth", 82.1, tag="fb_in1k"),
+    _published("s120", "s120_224_1k.pth", 83.2, tag="fb_in1k", aliases=("s120-1k",), note="ImageNet-1k only"),
+    _published("b60", "b60_224_21k.pth", 85.4, tag="fb_in22k_ft_in1k"),
+    _published("b60-384", "b60_384_21k.pth", 86.5, tag="fb_in22k_ft_in1k_384", side=384),
+    _published("b60-1k", "b60_224_1k.pth", 83.5, tag="fb_in1k"),
+    _published("b120", "b120_224_21k.pth", 86.0, tag="fb_in22k_ft_in1k"),
+    _published("b120-384", "b120_384_21k.pth", 86.9, tag="fb_in22k_ft_in1k_384", side=384),
+    _published("b120-1k", "b120_224_1k.pth", 84.1, tag="fb_in1k"),
     _published(
         "s60-multi",
         "s60_multi_finetune_1k.pth",
         82.0,
-        size="s60",
         tag="fb_ft_in1k",
         class_tokens=True,
         note="one class token per class, fine-tuned",
@@ -154,27 +192,20 @@ CARDS: tuple[Card, ...] = (
         "s60-multi-scratch",
         "s60_multi_scratch_1k.pth",
         81.1,
-        size="s60",
         tag="fb_in1k",
         class_tokens=True,
         note="one class token per class, from scratch",
     ),
-    Card(name="l60", architecture="patchconvnet_l60", embed_dim=1024, depth=60, note="weights were never released"),
-    Card(
-        name="l120",
-        architecture="patchconvnet_l120",
-        embed_dim=1024,
-        depth=120,
+    _patchconvnet("l60", note="weights were never released"),
+    _patchconvnet(
+        "l120",
         note="weights were never released (the paper reports 87.1 at 384)",
     ),
-    Card(
-        name="nano",
-        architecture="patchconvnet_nano",
+    _patchconvnet(
+        "nano",
         tag="pcn_tin200",
-        embed_dim=192,
-        depth=16,
         num_classes=200,
-        input_size=128,
+        side=128,
         bundled=True,
         sha256="d38b922854acd6cfec9ecea72b3ea8268022dbd68de85438da32fd39284cf5b1",
         paper="",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcn_cli.models.describe import describe_source, sketch_model
+from pcn_cli.models.sources import find_source
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.stages.bench_works import CLASSES, FORWARD, list_works
 from pcn_cli.stages.callback import Callback
@@ -94,8 +94,8 @@ def bench(
 
 
 def _bench_model(name: str, *, batch_size: int, rounds: int, device: torch.device, callback: Callback) -> ModelBench:
-    word = model_source(name)
-    facts, network = describe_source(word), sketch_model(word, len(CLASSES))
+    source = find_source(model_source(name))
+    facts, network = source.facts(), source.sketch(len(CLASSES))
     size = facts.input_size
     preprocessing = Preprocessing(height=size, width=size, crop_pct=facts.crop_pct, fit=facts.fit)
     cost = measure_cost(network, size=size, device=device)

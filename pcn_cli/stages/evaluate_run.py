@@ -18,7 +18,7 @@ from pcn_cli.metrics.definitions import confusion, measure, per_class
 from pcn_cli.metrics.multi_label import table as multi_label
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
-from pcn_cli.models.describe import check_available
+from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import Curves
@@ -362,7 +362,7 @@ def _evaluate_images(
     callback: Callback,
 ) -> Measured:
     name = model_source(source)
-    check_available(name, offline=False)  # before thousands of photos are read
+    find_source(name).check_available(offline=False)  # before thousands of photos are read
     scan = scan_folder(photos, labels=labels, only="test", callback=callback)
     opened = open_model(name, fetch=Fetcher(callback=callback))
     config = opened[1]

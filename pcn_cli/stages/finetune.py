@@ -13,7 +13,7 @@ from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, Stopp
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
-from pcn_cli.models.timm_source import LOCAL_PREFIX
+from pcn_cli.models.sources.timm import LOCAL_PREFIX
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe
 from pcn_cli.recipe.schema import OPTIONS
 from pcn_cli.records.codec import to_plain

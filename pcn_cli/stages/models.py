@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pcn_cli.errors import ModelError, RecipeError
-from pcn_cli.models.folder import CONFIG
+from pcn_cli.models.build import CONFIG
 from pcn_cli.models.weights import Fetched, get_weights, verify_weights, weights_cache
 from pcn_cli.models.weights import import_weights as convert
 from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, is_card
@@ -109,12 +109,28 @@ def refuse_damaged(checks: list[dict[str, Any]]) -> None:
 
 def describe(card: Card) -> dict[str, Any]:
     """The facts of a card as plain values."""
-    facts = asdict(card)
-    facts |= {"mean": list(card.mean), "std": list(card.std), "aliases": list(card.aliases)}
+    network, preprocessing = card.network, card.preprocessing
     return {
         "name": card.name,
         "full_name": card.full_name,
-        **facts,
+        "architecture": card.architecture,
+        "tag": card.tag,
+        **network.settings,
+        "class_tokens": network.class_tokens,
+        "num_classes": network.num_classes,
+        "input_size": card.input_size,
+        "crop_pct": preprocessing.crop_pct,
+        "interpolation": preprocessing.interpolation,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+        "url": card.url,
+        "sha256": card.sha256,
+        "bundled": card.bundled,
+        "top1": card.top1,
+        "licence": card.licence,
+        "paper": card.paper,
+        "aliases": list(card.aliases),
+        "note": card.note,
         "parameters": card.parameters,
         "minimum_bytes": card.minimum_bytes,
     }

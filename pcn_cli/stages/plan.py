@@ -11,7 +11,8 @@ import torch
 from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.files.machine import available_cores
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
-from pcn_cli.models.describe import SourceFacts, check_available, describe_source, sketch_model
+from pcn_cli.models.sources import find_source
+from pcn_cli.models.sources.base import SourceFacts
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
@@ -117,22 +118,22 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
         DownloadError: its weights are not here, and `offline` forbids to fetch them.
         ResourceError: it does not fit into memory.
     """
-    word = model_source(loaded.recipe.model.name)
-    check_available(word, offline=offline)  # before thousands of photos are read
+    model = find_source(model_source(loaded.recipe.model.name))
+    model.check_available(offline=offline)  # before thousands of photos are read
     if loaded.recipe.train.teacher is not None:
-        check_available(model_source(loaded.recipe.train.teacher), offline=offline)
+        find_source(model_source(loaded.recipe.train.teacher)).check_available(offline=offline)
     labels = loaded.recipe.data.labels
     scan = scan_folder(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
     rows = split_photos(scan, recipe)
-    source, device = describe_source(word), choose_device(recipe.train.device)
+    source, device = model.facts(), choose_device(recipe.train.device)
     facts = gather_facts(rows, source, device)
     cost = None
     if measure or facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe"):
         size = recipe.data.size or source.input_size
-        cost = measure_cost(sketch_model(word, facts.classes, pooling=recipe.model.pooling), size=size, device=device)
+        cost = measure_cost(model.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
         # `choose` counts for 224 pixels.
         facts = replace(
             facts,

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from pcn_cli.cli.app import main
 from pcn_cli.cli.console import console, out
-from pcn_cli.models.published import Architecture, published_shapes
+from pcn_cli.models.published import PatchConvNetSpec
 
 
 class Result(NamedTuple):
@@ -56,7 +56,7 @@ def pcn(
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weight file in the published layout: embed_dim 32, depth 2, 10 classes."""
     generator = torch.Generator().manual_seed(0)
-    shapes = published_shapes(Architecture(embed_dim=32, depth=2, num_classes=10, class_tokens=False))
+    shapes = PatchConvNetSpec(embed_dim=32, depth=2, num_classes=10, class_tokens=False).shapes()
     tensors = {name: 0.2 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_file(tensors, path)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.data.scan.labels import has_several, read_labels
-from pcn_cli.models.build import start_model
-from pcn_cli.models.folder import save_model_folder
+from pcn_cli.models.sources import find_source
+from pcn_cli.models.sources.folder import save_model_folder
+from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.records.calibration import ClassThreshold
 from pcn_cli.stages.inference.load import Fetcher
 
@@ -18,7 +19,7 @@ CLASSES = ("ash", "elm, old", "oak")
 @pytest.fixture
 def several_model(tmp_path, tiny_model) -> Path:
     """A model folder that gives every photo two labels of three."""
-    model, config = start_model(str(tiny_model), CLASSES, fetch=Fetcher(), size=32)
+    model, config = find_source(str(tiny_model)).start(CLASSES, Recipe(data=DataSection(size=32)), fetch=Fetcher())
     thresholds = tuple(ClassThreshold(label=name, threshold=cut) for name, cut in zip(CLASSES, (0, 0, 1), strict=True))
     save_model_folder(tmp_path / "several", model, replace(config, multi_label=True, thresholds=thresholds))
     return tmp_path / "several"

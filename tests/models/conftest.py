@@ -12,8 +12,15 @@ import torch
 from torch import Tensor
 
 from pcn_cli.models.download import Patience
-from pcn_cli.models.published import published_shapes
+from pcn_cli.models.published import PatchConvNetSpec
 from pcn_cli.models.zoo import Card
+from pcn_cli.records.model import Preprocessing
+
+
+class TinySpec(PatchConvNetSpec):
+    """A PatchConvNet that has a name in timm."""
+
+    architecture = "patchconvnet_tiny"
 
 
 @dataclass
@@ -136,11 +143,9 @@ def tiny_card() -> Card:
     """A card of a network small enough for a test."""
     return Card(
         name="tiny",
-        architecture="patchconvnet_tiny",
         tag="test",
-        embed_dim=64,
-        depth=3,
-        num_classes=10,
+        network=TinySpec(embed_dim=64, depth=3, num_classes=10),
+        preprocessing=Preprocessing(height=224, width=224),
         url="http://127.0.0.1:9/deit/tiny.pth",
     )
 
@@ -149,10 +154,7 @@ def tiny_card() -> Card:
 def tiny_tensors(tiny_card: Card) -> dict[str, Tensor]:
     """Random tensors by published names, as `tiny_card` wants them."""
     generator = torch.Generator().manual_seed(0)
-    return {
-        name: 0.1 * torch.randn(shape, generator=generator)
-        for name, shape in published_shapes(tiny_card.network).items()
-    }
+    return {name: 0.1 * torch.randn(shape, generator=generator) for name, shape in tiny_card.network.shapes().items()}
 
 
 @pytest.fixture

@@ -1,404 +1,128 @@
-import importlib.util
-import json
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import huggingface_hub
-import numpy as np
 import pytest
 import timm
 import torch
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from safetensors.torch import load_file, save_file
-from timm.data import ImageNetInfo
-from timm.models import get_pretrained_cfg
+from torch import nn
 
-from pcn_cli.errors import DownloadError, ModelError
-from pcn_cli.models.build import read_model, read_teacher, start_model
-from pcn_cli.models.describe import check_available, describe_source
-from pcn_cli.models.folder import save_model_folder
-from pcn_cli.models.published import Architecture, from_published, published_shapes
-from pcn_cli.models.zoo import Card, find_card
-from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.errors import ModelError
+from pcn_cli.models.build import change_pooling, make_model, pooling_of
+from pcn_cli.models.sources.folder import load_model_folder, save_model_folder
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
-CLASSES = ("daisy", "rose", "tulip")
+CLASSES = ("cross", "leaf", "ring")
+NETWORKS = {
+    "patchconvnet": {"embed_dim": 16, "depth": 2},
+    "attention_pooled": {"backbone": "mobilenetv3_small_050"},
+}
 
 
-@dataclass(frozen=True)
-class Gives:
-    """Has one file for every card, or none."""
-
-    path: Path | None = None
-    offline: bool = False
-
-    def __call__(self, card: Card, /) -> Path:
-        assert self.path is not None, f"nobody asked for {card.name}"
-        return self.path
-
-
-no_fetch = Gives()
-
-
-def write_weights(path: Path, *, published: bool = False, **size: int | bool) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    shapes = published_shapes(Architecture(**({"embed_dim": 16, "depth": 2, "num_classes": 4} | size)))
-    tensors = {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    if path.suffix == ".pth":
-        torch.save({"model": tensors}, path)
-    else:
-        save_file(
-            {name: t.contiguous() for name, t in (tensors if published else from_published(tensors)).items()}, path
-        )
-    return tensors
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    return tmp_path / "hub"
-
-
-@pytest.fixture
-def backbone_folder(tmp_path: Path) -> Path:
-    """A timm folder of mobilenetv3_small_050 with random weights, for 5 classes, with its own mean."""
+def single(architecture: str) -> tuple[nn.Module, ModelConfig]:
+    """A network with one class token whose weights are all drawn, so that every part of it counts."""
     torch.manual_seed(0)
-    network = timm.create_model("mobilenetv3_small_050", num_classes=5)
-    folder = tmp_path / "timm folder"
-    folder.mkdir()
-    save_file(network.state_dict(), folder / "model.safetensors")
-    config = {
-        "architecture": "mobilenetv3_small_050",
-        "num_classes": 5,
-        "model_args": {"pad_type": "same"},
-        "pretrained_cfg": {"input_size": [3, 96, 96], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
-                           "crop_pct": 0.9, "interpolation": "bilinear", "num_classes": 5, "classifier": "classifier",
-                           "first_conv": "conv_stem", "license": "mit"},
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-@torch.no_grad()
-def test_a_timm_folder_starts_as_its_average_pooling(backbone_folder: Path) -> None:
-    model, config = start_model(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
-    assert config.architecture == "attention_pooled"
-    assert config.model_args == {"backbone": "mobilenetv3_small_050", "backbone_args": {"pad_type": "same"}}
-    assert config.classes == CLASSES
-    assert config.card == "timm:mobilenetv3_small_050"
-    assert config.licence == "mit"
-    assert (config.preprocessing.height, config.preprocessing.mean) == (96, (0.5, 0.5, 0.5))
-    assert (config.preprocessing.crop_pct, config.preprocessing.interpolation) == (0.9, "bilinear")
-    assert config.patch_grid == PatchGrid(stride=32.0, offset=31.5)
-    plain = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True).eval()
-    images = torch.randn(2, 3, 96, 96)
-    torch.testing.assert_close(model.eval().forward_features(images), plain.forward_features(images))
-
-
-@torch.no_grad()
-def test_a_teacher_keeps_its_own_classes_and_sees_whole_photos(backbone_folder: Path) -> None:
-    teacher, preprocessing = read_teacher(f"timm:local-dir:{backbone_folder}", fetch=no_fetch, size=64)
-    plain = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True).eval()
-    images = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(teacher(images), plain(images))
-    assert (preprocessing.height, preprocessing.width, preprocessing.mean) == (64, 64, (0.5, 0.5, 0.5))
-    assert (preprocessing.fit, preprocessing.crop_pct) == ("crop", 1.0)
-    teacher, preprocessing = read_teacher("nano", fetch=no_fetch)
-    assert teacher(images).shape == (2, 200)
-    assert preprocessing.height == 128
-
-
-def test_a_teacher_without_a_classifier_is_refused(backbone_folder: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(backbone_folder, tmp_path / "headless")
-    tensors = load_file(folder / "model.safetensors")
-    save_file({k: v for k, v in tensors.items() if "classifier" not in k}, folder / "model.safetensors")
-    with pytest.raises(ModelError, match="holds no classifier"):
-        read_teacher(f"timm:local-dir:{folder}", fetch=no_fetch)
-
-
-def test_a_relative_timm_folder_works(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(backbone_folder.parent)
-    model, _ = start_model("timm:local-dir:timm folder", CLASSES, fetch=no_fetch)
-    assert model.num_classes == 3
-
-
-def test_a_timm_name_takes_a_local_weight_file(backbone_folder: Path) -> None:
-    source = f"timm:mobilenetv3_small_050.lamb_in1k:{backbone_folder / 'model.safetensors'}"
-    model, config = start_model(source, CLASSES, fetch=no_fetch)
-    stored = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True)
-    assert torch.equal(model.backbone.conv_stem.weight, stored.conv_stem.weight)
-    assert config.model_args == {"backbone": "mobilenetv3_small_050.lamb_in1k"}
-    assert config.preprocessing.height == 224
-
-
-def test_a_size_moves_the_patches(backbone_folder: Path) -> None:
-    _, config = start_model(
-        f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch, size=97, fit="pad", crop_pct=1
+    arguments = NETWORKS[architecture]
+    model = make_model(architecture, len(CLASSES), arguments).eval()
+    with torch.no_grad():
+        for parameter in model.get_submodule("pooling").parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    config = ModelConfig(
+        architecture=architecture,
+        model_args=arguments,
+        classes=CLASSES,
+        preprocessing=Preprocessing(height=64, width=64),
     )
-    assert (config.preprocessing.height, config.preprocessing.width, config.preprocessing.fit) == (97, 97, "pad")
-    assert config.preprocessing.crop_pct == 1
-    assert config.patch_grid == PatchGrid(stride=32.0, offset=0.5)  # odd sizes are padded on both sides
+    return model, config
+
+
+def images() -> torch.Tensor:
+    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@torch.no_grad()
+def test_class_tokens_start_as_the_single_token_that_does_not_look_at_itself(architecture: str) -> None:
+    model, config = single(architecture)
+    changed, facts = change_pooling(model, config, "per-class", {})
+    token = changed.pooling.cls_token
+    parts = token - model.pooling.cls_token
+    assert 0.01 < parts.std() < 0.03
+    assert not torch.equal(token[0, 0], token[0, 1])
+    token.copy_(model.pooling.cls_token.expand_as(token))  # without the parts of their own
+    attended = model.attend(images())
+    own = attended.weights[:, :, :1]
+    pooled = (attended.weights @ attended.values - own * attended.values[:, :1]) / (1 - own)
+    torch.testing.assert_close(changed.eval()(images()), model.tail(pooled), atol=1e-5, rtol=1e-5)
+    assert facts == replace(config, model_args=config.model_args | {"class_tokens": True})
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@torch.no_grad()
+def test_every_class_has_a_map_and_the_tail_works_for_each(architecture: str) -> None:
+    changed, _ = change_pooling(*single(architecture), "per-class", {})
+    attended = changed.eval().attend(images())
+    rows, columns = attended.grid
+    assert attended.weights.shape == (2, 3, rows * columns)
+    torch.testing.assert_close(attended.weights.sum(-1), torch.ones(2, 3))
+    assert not torch.equal(attended.weights[:, 0], attended.weights[:, 1])
+    assert attended.values.shape[:2] == (2, rows * columns)
+    torch.testing.assert_close(changed.tail(attended.weights @ attended.values), attended.logits, atol=1e-5, rtol=1e-5)
+    hidden = attended.weights.clone()
+    hidden[..., :2] = 0
+    hidden /= hidden.sum(-1, keepdim=True)
+    states = torch.stack([hidden, attended.weights]) @ attended.values  # two what-ifs at once: (2, B, K, d)
+    torch.testing.assert_close(changed.tail(states)[1], attended.logits, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(changed.tail(states)[0], attended.logits)
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@torch.no_grad()
+def test_a_network_with_class_tokens_comes_back_from_its_folder_and_from_timm(
+    architecture: str, tmp_path: Path
+) -> None:
+    changed, facts = change_pooling(*single(architecture), "per-class", {})
+    save_model_folder(tmp_path, changed, facts)
+    expected = changed.eval()(images())
+    again, config = load_model_folder(tmp_path)
+    assert pooling_of(config) == "per-class"
+    assert torch.equal(again(images()), expected)
+    assert torch.equal(timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()(images()), expected)
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@torch.no_grad()
+def test_new_classes_get_new_tokens_around_the_mean_of_the_old(architecture: str) -> None:
+    changed, _ = change_pooling(*single(architecture), "per-class", {})
+    before = changed.pooling.cls_token.mean(dim=1)
+    changed.reset_classifier(5)
+    assert changed.pooling.cls_token.shape[1] == 5
+    assert (changed.pooling.cls_token - before).abs().max() < 0.1
+    assert changed.eval()(images()).shape == (2, 5)
+
+
+def test_asking_for_what_is_there_changes_nothing() -> None:
+    model, config = single("patchconvnet")
+    assert change_pooling(model, config, "single", {}) == (model, config)
+    changed = change_pooling(model, config, "per-class", {})
+    assert change_pooling(*changed, "per-class", {}) == changed
+
+
+def test_class_tokens_do_not_become_a_single_one() -> None:
+    changed = change_pooling(*single("patchconvnet"), "per-class", {})
+    with pytest.raises(ModelError, match="cannot become a single one") as caught:
+        change_pooling(*changed, "single", {})
+    assert "leave --pooling out" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("architecture", "arguments", "pooling"),
     [
-        ("timm:no_such_net", "no network called 'no_such_net'"),
-        ("timm:local-dir:nowhere", "should hold config.json"),
-        ("timm:mobilenetv3_small_050:nowhere.safetensors", "there is no file"),
-        ("timm:mobilenetv3_small_050:weights.pth", "is no safetensors"),
-        ("timm:vit_tiny_patch16_224:{}", "gives no grid"),
-        ("nonsense", "no model called 'nonsense'"),
-        ("some/where.pth", "there is no file or folder some/where.pth"),
+        ("patchconvnet_s60", {}, "single"),
+        ("patchconvnet_s60_multi", {}, "per-class"),
+        ("patchconvnet_s60", {"class_tokens": True}, "per-class"),
+        ("attention_pooled", {"backbone": "resnet50"}, "single"),
     ],
 )
-def test_a_source_that_is_none_says_why(source: str, message: str, tmp_path: Path) -> None:
-    if "{}" in source:
-        network = timm.create_model("vit_tiny_patch16_224", num_classes=0)
-        save_file(network.state_dict(), tmp_path / "vit.safetensors")
-        source = source.format(tmp_path / "vit.safetensors")
-    with pytest.raises(ModelError, match=message):
-        start_model(source, CLASSES, fetch=no_fetch)
-
-
-def test_backbone_weights_that_do_not_fit_are_refused(backbone_folder: Path) -> None:
-    source = f"timm:mobilenetv3_small_100:{backbone_folder / 'model.safetensors'}"
-    with pytest.raises(ModelError, match=r"does not fit the network: .* has shape"):
-        start_model(source, CLASSES, fetch=no_fetch)
-
-
-@pytest.mark.parametrize("asked", ["argument", "environment"])
-def test_offline_opens_no_socket_for_a_timm_name(asked: str, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if asked == "environment":
-        monkeypatch.setenv("PCN_OFFLINE", "1")
-    offline = asked == "argument"
-    for source, message in (
-        ("timm:mobilenetv3_small_050", "offline: the weights of timm:mobilenetv3_small_050"),
-        ("s60", "offline, and .* is not in the cache"),
-    ):
-        with pytest.raises(DownloadError, match=message):
-            check_available(source, offline=offline)
-    with pytest.raises(DownloadError, match="offline: the weights of timm:mobilenetv3_small_050"):
-        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=Gives(offline=offline))
-
-
-def test_what_is_here_or_may_be_fetched_is_available(backbone_folder: Path, hub: Path) -> None:
-    for source in ("s60", "timm:mobilenetv3_small_050", "nano"):
-        check_available(source, offline=False)
-    check_available("nano", offline=True)
-    check_available(f"timm:local-dir:{backbone_folder}", offline=True)
-    check_available(f"timm:mobilenetv3_small_050:{backbone_folder / 'model.safetensors'}", offline=True)
-    with pytest.raises(ModelError, match="is no safetensors"):
-        check_available("timm:mobilenetv3_small_050:weights.pth", offline=False)
-
-
-def test_the_cache_of_the_hub_is_enough_offline(hub: Path) -> None:
-    torch.manual_seed(0)
-    network = timm.create_model("mobilenetv3_small_050")
-    snapshot = hub / "models--timm--mobilenetv3_small_050.lamb_in1k" / "snapshots" / ("a" * 40)
-    snapshot.mkdir(parents=True)
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
-    save_file(network.state_dict(), snapshot / "model.safetensors")
-    check_available("timm:mobilenetv3_small_050", offline=True)
-    model, _ = start_model("timm:mobilenetv3_small_050", CLASSES, fetch=Gives(offline=True))
-    for name, tensor in model.backbone.state_dict().items():
-        assert torch.equal(tensor, network.state_dict()[name]), name
-    (snapshot / "model.safetensors").write_bytes(b"\x80\x02.")
-    with pytest.raises(ModelError, match="is damaged"):
-        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=Gives(offline=True))
-
-
-def test_a_timm_network_without_safetensors_is_refused(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def no_such_file(repository: str, filename: str, **_: object) -> str:
-        asked.append(filename)
-        raise EntryNotFoundError("404: there is no such file")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_such_file)
-    with pytest.raises(ModelError, match=r"holds no model\.safetensors") as caught:
-        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=no_fetch)
-    assert caught.value.hint == "timm:mobilenetv3_small_050:FILE.safetensors"
-    assert asked == ["model.safetensors"]
-    with pytest.raises(ModelError, match=r"no safetensors for .*, only https://.*\.pth") as caught:
-        check_available(f"timm:{(only_pickled := name_with_only_a_pickle())}", offline=False)
-    assert caught.value.hint == f"timm:{only_pickled}:FILE.safetensors"
-
-
-def name_with_only_a_pickle() -> str:
-    known = ((name, get_pretrained_cfg(name)) for name in timm.list_pretrained())
-    return next(name for name, cfg in known if not cfg.hf_hub_id and str(cfg.url).endswith(".pth"))
-
-
-def test_a_hub_that_does_not_answer_is_a_failed_download(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(*_: object, **__: object) -> str:
-        raise LocalEntryNotFoundError("nobody answers")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", nobody)
-    with pytest.raises(DownloadError, match="nobody answers"):
-        start_model("timm:mobilenetv3_small_050", CLASSES, fetch=no_fetch)
-
-
-def test_the_fit_is_the_source_s_own_unless_asked_for(tmp_path: Path) -> None:
-    model, config = start_model("nano", CLASSES, fetch=no_fetch)
-    assert config.preprocessing.fit == describe_source("nano").fit == "crop"
-    padded = replace(config, preprocessing=replace(config.preprocessing, fit="pad"))
-    save_model_folder(tmp_path / "model", model, padded)
-    assert describe_source(str(tmp_path)).fit == "pad"
-    assert start_model(str(tmp_path), CLASSES, fetch=no_fetch)[1].preprocessing.fit == "pad"
-    assert start_model(str(tmp_path), CLASSES, fetch=no_fetch, fit="crop")[1].preprocessing.fit == "crop"
-
-
-def test_without_pretrained_weights_a_network_starts_from_its_seed() -> None:
-    options = {"fetch": no_fetch, "pretrained": False}
-    one, config = start_model("nano", CLASSES, seed=3, drop_path=0.1, dropout=0.2, **options)
-    state = torch.random.get_rng_state()
-    two, _ = start_model("nano", CLASSES, seed=3, **options)
-    other, _ = start_model("nano", CLASSES, seed=4, **options)
-    assert torch.equal(state, torch.random.get_rng_state())
-    assert torch.equal(one.head.weight, two.head.weight)
-    assert not torch.equal(one.head.weight, other.head.weight)
-    assert (config.architecture, config.card, config.classes) == ("patchconvnet_nano", "nano", CLASSES)
-    assert one.blocks[3].drop_path.drop_prob == 0.1
-    assert one.pooling.drop.p == 0.2
-    assert not torch.equal(one.stem[1].weight, read_model("nano", fetch=no_fetch)[0].stem[1].weight)
-
-
-@pytest.mark.parametrize("kind", ["file", "folder", "timm"])
-def test_any_source_can_start_from_random_numbers(kind: str, tmp_path: Path, backbone_folder: Path) -> None:
-    write_weights(tmp_path / "w.safetensors", num_classes=3)
-    source = str(tmp_path / "w.safetensors") if kind == "file" else str(tmp_path)
-    if kind == "timm":
-        source = f"timm:local-dir:{backbone_folder}"
-    elif kind == "folder":
-        model, config = start_model(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
-        save_model_folder(tmp_path / "model", model, config)
-    trained, facts = start_model(source, CLASSES, fetch=no_fetch)
-    fresh, same_facts = start_model(source, CLASSES, fetch=no_fetch, pretrained=False)
-    assert same_facts == facts
-    shapes = {name: tensor.shape for name, tensor in trained.state_dict().items()}
-    assert {name: tensor.shape for name, tensor in fresh.state_dict().items()} == shapes
-    convolutions = [name for name in shapes if name.endswith("weight") and len(shapes[name]) == 4]
-    assert convolutions
-    assert not any(torch.equal(trained.state_dict()[name], fresh.state_dict()[name]) for name in convolutions)
-
-
-@torch.inference_mode()
-def test_the_network_inside_the_package_opens_offline_and_through_timm() -> None:
-    model, config = read_model("nano", fetch=no_fetch)
-    theirs = timm.create_model("patchconvnet_nano", pretrained=True).eval()
-    images = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(model(images), theirs(images))
-    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
-    assert len(config.classes) == 200
-
-
-def test_a_card_whose_weights_were_never_released_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"l60 has no weights yet: .* never released"):
-        read_model("l60", fetch=no_fetch)
-
-
-@pytest.mark.parametrize("form", [".pth", ".safetensors", "published.safetensors"])
-@pytest.mark.parametrize("size", [{}, {"class_tokens": True}, {"embed_dim": 40, "depth": 1, "num_classes": 7}])
-@torch.no_grad()
-def test_the_tensors_of_a_file_tell_the_network(tmp_path: Path, form: str, size: dict) -> None:
-    path = tmp_path / f"weights{form}"
-    tensors = write_weights(path, published="published" in form, **size)
-    model, config = read_model(str(path), fetch=no_fetch)
-    assert model.embed_dim == size.get("embed_dim", 16)
-    assert len(model.blocks) == size.get("depth", 2)
-    assert model.num_classes == len(config.classes) == size.get("num_classes", 4)
-    assert torch.equal(model.state_dict()["blocks.0.gamma"], tensors["blocks.0.gamma_1"])
-    assert not model.training
-    assert model(torch.randn(1, 3, 32, 32)).isfinite().all()
-
-
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(ModelError, match=r"conv1\.weight"):
-        read_model(str(tmp_path / "other.safetensors"), fetch=no_fetch)
-    with pytest.raises(ModelError, match="cannot predict"):
-        read_model("timm:resnet50", fetch=no_fetch)
-
-
-def test_a_card_gets_what_it_says(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    write_weights(path, embed_dim=192, depth=16, num_classes=1000)
-    with pytest.raises(ModelError, match="holds nano, the card is s60"):
-        read_model("s60", fetch=Gives(path))
-
-
-def test_imagenet_classes_have_names_of_their_own(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    write_weights(path, num_classes=1000)
-    _, config = read_model(str(path), fetch=no_fetch)
-    assert len(set(config.classes)) == 1000
-    assert config.classes[0] == "tench"
-    cranes = [i for i, name in enumerate(config.classes) if name.startswith("crane (")]
-    assert config.classes[cranes[0]] == f"crane ({ImageNetInfo().index_to_label_name(cranes[0])})"
-    assert len(cranes) == 2
-
-
-@pytest.mark.parametrize("class_tokens", [False, True])
-@torch.no_grad()
-def test_a_folder_keeps_its_head_for_the_same_classes_by_name(tmp_path: Path, class_tokens: bool) -> None:
-    write_weights(tmp_path / "w.safetensors", num_classes=3, class_tokens=class_tokens)
-    model, config = start_model(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
-    save_model_folder(tmp_path / "model", model, config)
-    images = torch.randn(2, 3, 48, 48)
-    expected = model.eval()(images)
-    again, _ = start_model(str(tmp_path / "model"), CLASSES, fetch=no_fetch)
-    assert torch.equal(again.eval()(images), expected)
-    moved, facts = start_model(str(tmp_path), ("tulip", "daisy", "rose"), fetch=no_fetch)  # a run, its model/ inside
-    assert facts.classes == ("tulip", "daisy", "rose")
-    torch.testing.assert_close(moved.eval()(images), expected[:, [2, 0, 1]])
-    new, facts = start_model(str(tmp_path / "model"), ("oak", "daisy", "rose"), fetch=no_fetch)
-    assert facts.classes == ("oak", "daisy", "rose")
-    assert not torch.equal(new.head.weight, again.head.weight)
-    assert torch.equal(new.blocks[0].gamma, again.blocks[0].gamma)
-
-
-def test_a_source_is_described_without_a_download(backbone_folder: Path, tmp_path: Path) -> None:
-    facts = describe_source("s60-384")
-    assert (facts.name, facts.input_size, facts.parameters) == ("s60-384", 384, 25_231_096)
-    assert facts.download_bytes == 4 * facts.parameters
-    assert describe_source("nano").download_bytes == 0
-    facts = describe_source(f"timm:local-dir:{backbone_folder}")
-    assert (facts.name, facts.input_size, facts.crop_pct) == ("mobilenetv3_small_050", 96, 0.9)
-    assert facts.download_bytes == 0
-    write_weights(tmp_path / "w.safetensors")
-    model, config = start_model(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
-    save_model_folder(tmp_path / "model", model, config)
-    facts = describe_source(str(tmp_path))
-    assert facts.parameters == sum(parameter.numel() for parameter in model.parameters())
-    with pytest.raises(ModelError, match="no model called"):
-        describe_source("s61")
-
-
-@torch.no_grad()
-def test_a_published_pth_gives_the_golden_logits(shared: Path, tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("fill", shared / "golden" / "fill.py")
-    assert spec
-    assert spec.loader
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
-    shapes = published_shapes(Architecture(embed_dim=64, depth=3, num_classes=10))
-    tensors = {f"module.{name}": torch.from_numpy(fill.parameter(name, shape)) for name, shape in shapes.items()}
-    torch.save({"model": tensors}, tmp_path / "tiny.pth")
-    golden = np.load(shared / "golden" / "tiny_2x96x96_seed0.npz")
-    model, config = read_model(str(tmp_path / "tiny.pth"), fetch=no_fetch)
-    attended = model.attend(torch.from_numpy(fill.images(2, 96, 96, seed=0)))
-    assert isinstance(config, ModelConfig)
-    assert np.abs(attended.logits.numpy() - golden["logits"]).max() <= 2e-5
-    assert np.abs(attended.weights.numpy() - golden["attention"]).max() <= 1e-6
-
-
-def test_the_real_backbone_is_read(shared: Path) -> None:
-    source = f"timm:local-dir:{shared / 'weights' / 'mobilenetv2_100'}"
-    model, config = start_model(source, CLASSES, fetch=no_fetch)
-    assert config.model_args == {"backbone": "mobilenetv2_100", "backbone_args": {"pad_type": "same"}}
-    assert config.patch_grid == PatchGrid(stride=32.0, offset=31.5)
-    assert model.num_features == 1280
-    assert find_card("s60").name not in config.card
+def test_the_facts_tell_the_pooling(architecture: str, arguments: dict, pooling: str) -> None:
+    _, config = single("patchconvnet")
+    assert pooling_of(replace(config, architecture=architecture, model_args=arguments)) == pooling

@@ -53,7 +53,7 @@ def test_an_impulse_reaches_the_tokens_of_the_stem_around_it() -> None:
     # Pixels 16 m − 15 … 16 m + 15: the middle is pixel 16 m, 7.5 px before the middle of the cell.
     assert (int(rows.min()), int(rows.max())) == (17, 47)
     assert (int(columns.min()), int(columns.max())) == (33, 63)
-    grid = PatchConvNet.patch_grid
+    grid = PatchConvNet(embed_dim=8, depth=1).patch_grid
     assert (grid.offset + 2 * grid.stride, grid.offset + 3 * grid.stride) == ((17 + 48) / 2, (33 + 64) / 2)
 
 

@@ -5,22 +5,22 @@ import pytest
 import torch
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.published import Architecture, from_published, published_shapes, tell_architecture, to_published
+from pcn_cli.models.published import PatchConvNetSpec, from_published, to_published
 
 SIZES = {
-    "S60": Architecture(embed_dim=384, depth=60, num_classes=1000),
-    "S120": Architecture(embed_dim=384, depth=120, num_classes=1000),
-    "B60": Architecture(embed_dim=768, depth=60, num_classes=1000),
-    "B120": Architecture(embed_dim=768, depth=120, num_classes=1000),
-    "L60": Architecture(embed_dim=1024, depth=60, num_classes=1000),
-    "L120": Architecture(embed_dim=1024, depth=120, num_classes=1000),
-    "S60_multi": Architecture(embed_dim=384, depth=60, num_classes=1000, class_tokens=True),
+    "S60": PatchConvNetSpec(embed_dim=384, depth=60, num_classes=1000),
+    "S120": PatchConvNetSpec(embed_dim=384, depth=120, num_classes=1000),
+    "B60": PatchConvNetSpec(embed_dim=768, depth=60, num_classes=1000),
+    "B120": PatchConvNetSpec(embed_dim=768, depth=120, num_classes=1000),
+    "L60": PatchConvNetSpec(embed_dim=1024, depth=60, num_classes=1000),
+    "L120": PatchConvNetSpec(embed_dim=1024, depth=120, num_classes=1000),
+    "S60_multi": PatchConvNetSpec(embed_dim=384, depth=60, num_classes=1000, class_tokens=True),
 }
 
 
 def tiny_shapes(**changes: int | bool) -> dict[str, tuple[int, ...]]:
     size: dict[str, int | bool] = {"embed_dim": 16, "depth": 2, "num_classes": 3} | changes
-    return published_shapes(Architecture(**size))
+    return PatchConvNetSpec(**size).shapes()
 
 
 def key_lists(shared: Path) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -32,8 +32,8 @@ def test_the_seven_key_lists_are_the_published_ones(shared: Path) -> None:
     lists = key_lists(shared)
     assert set(lists) == set(SIZES)
     for name, keys in lists.items():
-        assert list(published_shapes(SIZES[name]).items()) == list(keys.items())
-        assert tell_architecture(keys) == SIZES[name]
+        assert list(SIZES[name].shapes().items()) == list(keys.items())
+        assert PatchConvNetSpec.tell(keys) == SIZES[name]
 
 
 def test_both_ways_through_our_names_lose_nothing(shared: Path) -> None:
@@ -59,12 +59,12 @@ def test_both_ways_through_our_names_lose_nothing(shared: Path) -> None:
     ],
 )
 def test_names_are_those_of_the_cards(size: dict[str, int], name: str) -> None:
-    assert tell_architecture(tiny_shapes(**size)).name == name
+    assert PatchConvNetSpec.tell(tiny_shapes(**size)).name == name
 
 
 def test_one_class_token_is_told_from_a_plain_head() -> None:
-    assert tell_architecture(tiny_shapes(num_classes=1, class_tokens=True)).class_tokens
-    assert not tell_architecture(tiny_shapes(num_classes=1)).class_tokens
+    assert PatchConvNetSpec.tell(tiny_shapes(num_classes=1, class_tokens=True)).class_tokens
+    assert not PatchConvNetSpec.tell(tiny_shapes(num_classes=1)).class_tokens
     tensors = {name: torch.zeros(shape) for name, shape in tiny_shapes(num_classes=1, class_tokens=True).items()}
     assert list(to_published(from_published(tensors))) == list(tensors)
 
@@ -73,28 +73,28 @@ def test_a_missing_tensor_is_named() -> None:
     shapes = tiny_shapes()
     del shapes["blocks.1.norm1.bias"]
     with pytest.raises(ModelError, match=r"blocks\.1\.norm1\.bias is missing"):
-        tell_architecture(shapes)
+        PatchConvNetSpec.tell(shapes)
 
 
 def test_an_unexpected_tensor_is_named() -> None:
     with pytest.raises(ModelError, match=r"pos_embed is unexpected"):
-        tell_architecture(tiny_shapes() | {"pos_embed": (1, 4, 16)})
+        PatchConvNetSpec.tell(tiny_shapes() | {"pos_embed": (1, 4, 16)})
 
 
 def test_a_wrong_shape_is_named_with_the_right_one() -> None:
     with pytest.raises(ModelError, match=r"norm\.weight has shape \(8,\), expected \(16,\)"):
-        tell_architecture(tiny_shapes() | {"norm.weight": (8,)})
+        PatchConvNetSpec.tell(tiny_shapes() | {"norm.weight": (8,)})
 
 
 def test_something_else_altogether_is_refused() -> None:
     with pytest.raises(ModelError, match="not a PatchConvNet: no cls_token among 1 tensors"):
-        tell_architecture({"conv1.weight": (64, 3, 7, 7)})
+        PatchConvNetSpec.tell({"conv1.weight": (64, 3, 7, 7)})
 
 
 def test_a_file_without_classifier_is_refused() -> None:
     shapes = {name: shape for name, shape in tiny_shapes().items() if not name.startswith("head.")}
     with pytest.raises(ModelError, match="no classifier"):
-        tell_architecture(shapes)
+        PatchConvNetSpec.tell(shapes)
 
 
 def test_a_foreign_name_is_refused_both_ways() -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
-from pcn_cli.models.published import from_published, published_shapes, to_published
+from pcn_cli.models.published import from_published, to_published
 from pcn_cli.models.store import weights_cache, weights_path
 from pcn_cli.models.weights import Fetched, fetch_weights, get_weights, import_weights, verify_weights
 from pcn_cli.models.zoo import find_card
@@ -218,7 +218,7 @@ def test_a_pinned_hash_decides_at_first_use(serve, get, tiny_card, cache, tiny_p
 def test_a_file_of_another_network_is_refused_with_what_it_is(
     get, cache, tiny_card, serve, tmp_path, other, said
 ) -> None:
-    shapes = published_shapes(replace(tiny_card, **other).network)
+    shapes = replace(tiny_card.network, **other).shapes()
     path = tmp_path / "other.pth"
     torch.save({"model": {name: torch.zeros(shape) for name, shape in shapes.items()}, "pad": torch.zeros(10**5)}, path)
     with pytest.raises(ModelError, match=said):
@@ -228,7 +228,7 @@ def test_a_file_of_another_network_is_refused_with_what_it_is(
 
 def test_networks_are_named_as_people_say_them(tmp_path, cache) -> None:
     path = tmp_path / "nano.pth"
-    shapes = published_shapes(find_card("nano").network)
+    shapes = find_card("nano").network.shapes()
     torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
     with pytest.raises(ModelError) as error:
         import_weights(path, cache=cache, card=find_card("s60"))
@@ -356,9 +356,7 @@ def test_a_whole_s60_resumes_and_converts(shared, serve, cache, patience, tmp_pa
     fill = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fill)
     card, path = find_card("s60"), tmp_path / "s60_224_21k.pth"
-    tensors = {
-        name: torch.from_numpy(fill.parameter(name, shape)) for name, shape in published_shapes(card.network).items()
-    }
+    tensors = {name: torch.from_numpy(fill.parameter(name, shape)) for name, shape in card.network.shapes().items()}
     torch.save({"model": tensors}, path)
     server = serve(path.read_bytes(), cuts=[30_000_000, 30_000_000])
     fetched = get_weights(card, cache=cache, mirror=server.url, patience=patience)

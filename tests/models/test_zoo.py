@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.folder import read_config
-from pcn_cli.models.published import KNOWN_SIZES
-from pcn_cli.models.sources import card_preprocessing
+from pcn_cli.models.sources.folder import read_config
 from pcn_cli.models.zoo import BASE_URL, CARDS, Card, card_of_file, find_card
 
 PUBLISHED = {
@@ -49,9 +47,9 @@ def test_the_weights_inside_the_package_are_those_of_their_card() -> None:
         assert (config.architecture, config.card, config.preprocessing) == (
             card.architecture,
             card.name,
-            card_preprocessing(card),
+            card.preprocessing,
         )
-        assert len(config.classes) == card.num_classes
+        assert len(config.classes) == card.network.num_classes
         assert card.url is None
 
 
@@ -79,7 +77,7 @@ def test_the_least_bytes_are_four_per_parameter(name: str, least: int) -> None:
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_a_card_is_found_by_each_of_its_names(card: Card) -> None:
     assert all(find_card(name) is card for name in (card.name, card.full_name, *card.aliases, card.name.upper()))
-    assert KNOWN_SIZES[card.embed_dim, card.depth] == card.architecture.removeprefix("patchconvnet_").split("_")[0]
+    assert card.network.size == card.architecture.removeprefix("patchconvnet_").split("_")[0]
     assert card.network.num_classes == (200 if card.bundled else 1000)
 
 

@@ -8,7 +8,7 @@ import torch
 import pcn_cli
 from pcn_cli.data.drawing import draw_photos
 from pcn_cli.errors import ModelError, ResourceError
-from pcn_cli.models.describe import describe_source, sketch_model
+from pcn_cli.models.sources import find_source
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.stages.bench import Bench, bench
@@ -62,7 +62,7 @@ def test_every_figure_is_there_and_agrees_with_the_others(small_run):
 
 
 def test_the_network_is_not_changed_and_both_steps_learn():
-    network = sketch_model("nano", len(CLASSES))
+    network = find_source("nano").sketch(len(CLASSES))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     works = list_works(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU, on_note=pytest.fail)
     for name, work in works.items():
@@ -79,9 +79,9 @@ def test_the_decoded_file_holds_as_much_detail_as_a_photo():
 
 
 def test_a_card_needs_no_weights_and_nothing_is_written(tmp_path, own_cache):
-    assert describe_source("s60").download_bytes
+    assert find_source("s60").facts().download_bytes
     small = Preprocessing(height=32, width=32)
-    works = list_works(sketch_model("s60", len(CLASSES)), small, batch_size=1, device=CPU, on_note=pytest.fail)
+    works = list_works(find_source("s60").sketch(len(CLASSES)), small, batch_size=1, device=CPU, on_note=pytest.fail)
     assert works[FORWARD].do().shape == (1, len(CLASSES))
     assert not own_cache.exists()
     assert not list((tmp_path / "work").iterdir())

@@ -13,7 +13,7 @@ from pcn_cli.data.drawing import HUES, SIZES, Edges, develop, draw_ground, draw_
 from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
-from pcn_cli.models.folder import load_model_folder
+from pcn_cli.models.sources.folder import load_model_folder
 from pcn_cli.records.photos import Box
 
 PAIRS = 30

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from pcn_cli.errors import DownloadError
-from pcn_cli.models.build import start_model
-from pcn_cli.models.folder import save_model_folder
+from pcn_cli.models.sources import find_source
+from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.stages import plan as module
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher
@@ -37,7 +38,9 @@ def test_a_time_limit_shortens_the_schedule_from_the_beginning(photo_folder, tin
 
 
 def test_the_fit_of_a_model_folder_is_kept(photo_folder, tiny_weights, tmp_path) -> None:
-    model, config = start_model(str(tiny_weights), ("a", "b"), fetch=Fetcher(offline=True), size=64, fit="pad")
+    model, config = find_source(str(tiny_weights)).start(
+        ("a", "b"), Recipe(data=DataSection(size=64, fit="pad")), fetch=Fetcher(offline=True)
+    )
     save_model_folder(tmp_path / "padded", model, replace(config, card=""))
     assert plan_for(photo_folder, tmp_path / "padded").recipe.data.fit == "pad"
     assert plan_for(photo_folder, tmp_path / "padded", "data.fit=crop").recipe.data.fit == "crop"

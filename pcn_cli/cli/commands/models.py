@@ -157,10 +157,11 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     top1 = f"{card['top1']:.1f} % of ImageNet-1k, as published" if card["top1"] else "not published"
     if card["bundled"]:
         top1 = ""  # of other classes: the note has it
+    size = f"width {card['embed_dim']}, depth {card['depth']}, " if "depth" in card else ""
     facts = [
         ("name", ", ".join([card["name"], *card["aliases"]])),
         ("full name", card["full_name"]),
-        ("network", f"width {card['embed_dim']}, depth {card['depth']}, {card['parameters']:,} parameters"),
+        ("network", f"{size}{card['parameters']:,} parameters"),
         ("classes", f"{card['num_classes']:,}" + (", one class token each" if card["class_tokens"] else "")),
         ("input", f"{side} × {side}, crop {card['crop_pct']}, {card['interpolation']}"),
         ("mean, std", f"{card['mean']}, {card['std']}"),

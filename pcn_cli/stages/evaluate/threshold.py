@@ -9,7 +9,7 @@ from torch import nn
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import RecipeError, RunError
 from pcn_cli.files.atomic import write_bytes
-from pcn_cli.models.folder import save_model_folder
+from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pcn_cli.models.build import read_model
+from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import fetch_weights, weights_cache
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import ModelConfig
@@ -55,7 +55,7 @@ def load_model(source: str | Path | None = None, *, offline: bool = False, mirro
 
 def open_model(source: str | Path | None, *, fetch: Fetcher) -> tuple[nn.Module, ModelConfig]:
     """The network behind `source` in evaluation mode, with its facts."""
-    return read_model(model_source(source), fetch=fetch)
+    return find_source(model_source(source)).read(fetch=fetch)
 
 
 def model_source(source: str | Path | None) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
-from pcn_cli.models.build import start_model
-from pcn_cli.models.folder import save_model_folder
+from pcn_cli.models.sources import find_source
+from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
@@ -29,19 +29,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, callback: Callback
     """Train as the recipe says and put the better model into the run; the caller holds the run."""
     rows = read_split(run)
     classes = tuple(sorted({name for row in rows for name in row.labels}))
-    model, config = start_model(
-        model_source(recipe.model.name),
-        classes,
-        fetch=fetch,
-        pretrained=recipe.model.pretrained,
-        size=recipe.data.size,
-        fit=recipe.data.fit,
-        crop_pct=recipe.data.crop_pct,
-        pooling=recipe.model.pooling,
-        drop_path=recipe.model.drop_path,
-        dropout=recipe.model.dropout,
-        seed=recipe.seed,
-    )
+    model, config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
     config = replace(config, multi_label=any(row.multi_label for row in rows))
     with recording_stage(
         run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours, run.folds)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.files.atomic import write_with
-from pcn_cli.models.build import read_teacher
+from pcn_cli.models.sources import find_source
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.train.context import Work
 from pcn_cli.stages.train.fit_config import fit_config
@@ -55,7 +55,9 @@ def _ask_teacher(work: Work) -> Tensor:
     """The teacher's answers to the training photos; they are kept, so that a resumed run has them already."""
     done, train = work.run.taught, work.recipe.train
     if not done.is_file():
-        teacher, preprocessing = read_teacher(model_source(train.teacher), fetch=work.fetch, size=train.teacher_size)
+        teacher, preprocessing = find_source(model_source(train.teacher)).read_teacher(
+            fetch=work.fetch, size=train.teacher_size
+        )
         answers = ask_teacher(
             teacher,
             work.batches(work.part("train"), batch_size=work.recipe.evaluate.batch_size, preprocessing=preprocessing),

@@ -29,9 +29,9 @@ def published_file(name, shared, fill, folder):
     if name in keys:
         shapes = keys[name]
     else:
-        from pcn_cli.models.published import Architecture, published_shapes
+        from pcn_cli.models.published import PatchConvNetSpec
 
-        shapes = published_shapes(Architecture(embed_dim=64, depth=3, num_classes=10, class_tokens=False))
+        shapes = PatchConvNetSpec(embed_dim=64, depth=3, num_classes=10, class_tokens=False).shapes()
     tensors = {key: torch.from_numpy(fill.parameter(key, tuple(shape))) for key, shape in shapes.items()}
     path = folder / f"{name}.pth"
     torch.save({"model": tensors}, path)

@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from pcn_cli.errors import ResourceError
-from pcn_cli.models.build import start_model
+from pcn_cli.models.sources import find_source
+from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.inference.score import score_photos
 
 
 def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, monkeypatch) -> None:
-    model, config = start_model(str(tiny_weights), ("a", "b"), fetch=Fetcher(offline=True), size=64)
+    recipe = Recipe(data=DataSection(size=64))
+    model, config = find_source(str(tiny_weights)).start(("a", "b"), recipe, fetch=Fetcher(offline=True))
 
     def attend(_: torch.Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -13,7 +13,8 @@ from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.models.build import start_model
+from pcn_cli.models.sources import find_source
+from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
@@ -45,10 +46,7 @@ def flower_features(shared: Path) -> np.ndarray:
     """The real backbone's mean tokens of all flowers at 64 pixels, (1000, 1280)."""
     files = [row["file"] for row in read_flowers(shared)]
     source = model_source(f"timm:local-dir:{shared / 'weights' / 'mobilenetv2_100'}")
-    model, config = start_model(
-        source, CLASSES, fetch=Fetcher(offline=True), pretrained=True, size=64, fit=None, crop_pct=None,
-        drop_path=0.0, dropout=0.0, seed=0,
-    )  # fmt: skip
+    model, config = find_source(source).start(CLASSES, Recipe(data=DataSection(size=64)), fetch=Fetcher(offline=True))
     photos = PhotoDataset(shared / "data" / "flowers5", files, preprocessing=config.preprocessing)
     batches = PhotoBatches(photos, batch_size=50)
     with cache_tokens(model, batches, device=torch.device("cpu")) as tokens:

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.folder import load_model_folder, make_model, save_model_folder
+from pcn_cli.models.build import make_model
+from pcn_cli.models.sources.folder import load_model_folder, save_model_folder
 from pcn_cli.records.model import ModelConfig, PatchGrid, Preprocessing
 
 CONFIGS = {

@@ -1,0 +1,39 @@
+"""What a person can name to start from, predict with or learn from: cards, files, folders, timm backbones."""
+
+from pathlib import Path
+
+from pcn_cli.errors import ModelError
+from pcn_cli.models.build import CONFIG
+from pcn_cli.models.sources.base import Source
+from pcn_cli.models.sources.card import CardSource
+from pcn_cli.models.sources.file import FileSource
+from pcn_cli.models.sources.folder import FolderSource
+from pcn_cli.models.sources.timm import PREFIX, parse_timm
+from pcn_cli.models.zoo import find_card
+
+
+def find_source(name: str) -> Source:
+    """The source of that name; a card's name comes before a file's.
+
+    `s60` is a card, `timm:…` a backbone; otherwise the path of a weight file, of a model folder or of its run. A card
+    whose weights come inside the package is its model folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name.startswith(PREFIX):
+        return parse_timm(name)
+    path = Path(name).expanduser()
+    try:
+        card = find_card(name)
+    except ModelError as error:
+        if (path / "model" / CONFIG).is_file():
+            return FolderSource(path / "model")
+        if path.is_dir():
+            return FolderSource(path)
+        if path.is_file():
+            return FileSource(path)
+        if path.suffix in (".pth", ".pt", ".safetensors") or len(path.parts) > 1:
+            raise ModelError(f"there is no file or folder {name}", error.hint) from error
+        raise
+    return FolderSource(card.folder) if card.folder else CardSource(card)

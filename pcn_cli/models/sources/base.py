@@ -1,0 +1,184 @@
+"""What every source answers: its facts, a sketch of it, its weights, and a network to start training from."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from timm.data import ImageNetInfo
+from torch import nn
+
+from pcn_cli.models.build import change_classes, change_pooling, make_model, pooling_of
+from pcn_cli.models.head import AttentionNetwork
+from pcn_cli.models.zoo import Card
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.model import Fit, ModelConfig, Pooling, Preprocessing
+
+Loaded = tuple[AttentionNetwork, ModelConfig]
+
+
+class Fetch(Protocol):
+    """Gets the weight file of a card; `offline` forbids the network, for backbones of timm too."""
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be downloaded."""
+
+    def __call__(self, card: Card, /) -> Path:
+        """The verified weight file of `card`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFacts:
+    """What is known of a source before anything is fetched: enough to plan a training."""
+
+    name: str
+    input_size: int
+    crop_pct: float
+    fit: Fit
+    pooling: Pooling
+    parameters: int
+    download_bytes: int
+
+
+class Source(ABC):
+    """A network that somebody named, with its weights or without."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What plans call it."""
+
+    @abstractmethod
+    def config(self) -> ModelConfig:
+        """The facts of its network, without a download; no classes where it has none of its own."""
+
+    @abstractmethod
+    def count_parameters(self) -> int:
+        """How many numbers its weights are."""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are weights of it at all."""
+        return True
+
+    def download_bytes(self) -> int:
+        """About how much would have to be downloaded."""
+        return 0
+
+    def check_available(self, *, offline: bool) -> None:  # noqa: B027 - local files are here
+        """Refuse weights that are not here and may not be fetched; nothing is downloaded or hashed.
+
+        Raises:
+            ModelError: there are nowhere weights that are read.
+            DownloadError: they would have to be fetched, and `offline` or PCN_OFFLINE forbids it.
+        """
+
+    @abstractmethod
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:
+        """The network with its weights in training mode, and its facts; `options` are timm's.
+
+        It knows its own classes, or `classes` where it has none.
+
+        Raises:
+            ModelError, DownloadError: the weights are damaged or do not fit, or cannot be fetched.
+        """
+
+    def facts(self) -> SourceFacts:
+        """What a plan needs to know; nothing is downloaded."""
+        config = self.config()
+        preprocessing = config.preprocessing
+        return SourceFacts(
+            name=self.name,
+            input_size=max(preprocessing.height, preprocessing.width),
+            crop_pct=preprocessing.crop_pct,
+            fit=preprocessing.fit,
+            pooling=pooling_of(config),
+            parameters=self.count_parameters(),
+            download_bytes=self.download_bytes(),
+        )
+
+    def sketch(self, num_classes: int, *, pooling: Pooling | None = None) -> AttentionNetwork:
+        """The network without its weights, to measure its cost with; `pooling` is its own where it is None."""
+        config = self.config()
+        tokens = {} if pooling is None else {"class_tokens": pooling == "per-class"}
+        return make_model(config.architecture, num_classes, config.model_args | tokens)
+
+    def read(self, *, fetch: Fetch) -> Loaded:
+        """The trained network in evaluation mode, and its facts.
+
+        Raises:
+            ModelError, DownloadError: it has no weights, is damaged, or cannot be fetched.
+        """
+        model, config = self.load((), {}, fetch=fetch)
+        return model.eval(), config
+
+    def read_teacher(self, *, fetch: Fetch, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
+        """The trained network in evaluation mode, and how it wants its photos: whole, at `size` pixels.
+
+        Raises:
+            ModelError, DownloadError: it has no weights, is damaged, or cannot be fetched.
+        """
+        network, preprocessing = self._read_classifier(fetch)
+        height, width = size or preprocessing.height, size or preprocessing.width
+        return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
+
+    def start(self, classes: tuple[str, ...], recipe: Recipe, *, fetch: Fetch) -> Loaded:
+        """The network to start training from as the recipe says, with a head for `classes`, and its facts.
+
+        The head is new (drawn from the recipe's seed) unless the source knows exactly these classes; then its rows are
+        put into their order. What has no weights, and everything without `pretrained`, starts from random numbers.
+
+        Raises:
+            ModelError, DownloadError: the source is damaged, or cannot be fetched.
+        """
+        wanted, data = recipe.model, recipe.data
+        options = {"drop_rate": wanted.dropout} | ({"drop_path_rate": wanted.drop_path} if wanted.drop_path else {})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            if wanted.pretrained and self.has_weights:
+                model, config = self.load(classes, options, fetch=fetch)
+                if config.classes != classes:
+                    change_classes(model, config.classes, classes)
+            else:
+                config = self.config()
+                model = make_model(config.architecture, len(classes), config.model_args, **options)
+            config = replace(config, classes=classes)
+            if wanted.pooling:
+                model, config = change_pooling(model, config, wanted.pooling, options)
+        own = config.preprocessing
+        preprocessing = replace(
+            own,
+            height=data.size or own.height,
+            width=data.size or own.width,
+            fit=data.fit or own.fit,
+            crop_pct=data.crop_pct or own.crop_pct,
+        )
+        model.patch_grid = model.measure_patch_grid(preprocessing.height, preprocessing.width)
+        # What an earlier training calibrated says nothing of this one.
+        return model, ModelConfig(
+            architecture=config.architecture,
+            model_args=config.model_args,
+            classes=classes,
+            preprocessing=preprocessing,
+            patch_grid=model.patch_grid,
+            card=config.card,
+            licence=config.licence,
+        )
+
+    def _read_classifier(self, fetch: Fetch) -> tuple[nn.Module, Preprocessing]:
+        network, config = self.read(fetch=fetch)
+        return network, config.preprocessing
+
+
+def class_names(count: int) -> tuple[str, ...]:
+    """The classes of weights that carry no names: those of ImageNet where there are 1000, else numbers."""
+    if count != 1000:
+        return tuple(f"class {i}" for i in range(count))
+    info = ImageNetInfo()
+    words = [info.index_to_description(i).split(", ")[0] for i in range(count)]
+    # Two cranes, two maillots …: where the first word is not enough, the synset tells them apart.
+    return tuple(
+        f"{word} ({info.index_to_label_name(i)})" if words.count(word) > 1 else word for i, word in enumerate(words)
+    )

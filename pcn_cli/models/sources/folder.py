@@ -1,0 +1,128 @@
+"""A model folder: config.json and model.safetensors, in the layout of timm's `local-dir:` and the HF Hub.
+
+timm reads architecture, num_classes, model_args and pretrained_cfg; what is ours (classes, preprocessing, patch_grid,
+temperature, calibration, selection, conformal, multi_label, thresholds, card, licence) stands beside them at the top
+level. Nothing else than safetensors is ever opened.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from pcn_cli.errors import ModelError
+from pcn_cli.files.atomic import write_json, write_with
+from pcn_cli.models.build import CONFIG, WEIGHTS, check_finite, fill_model, make_model, read_tensors
+from pcn_cli.models.sources.base import Fetch, Loaded, Source
+from pcn_cli.models.sources.file import count_stored
+from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.model import ModelConfig
+
+_CROP_MODES = {"crop": "center", "pad": "border", "squash": "squash"}
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """The network of a model folder, which a run holds as `model/`."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What its training started from, or the folder's name."""
+        return self.config().card.removeprefix("timm:") or self.path.resolve().name
+
+    def config(self) -> ModelConfig:
+        """What its config.json says."""
+        return read_config(self.path)
+
+    def count_parameters(self) -> int:
+        """By the header of its weights."""
+        return count_stored(self.path / WEIGHTS)
+
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:  # noqa: ARG002
+        """The network with the folder's weights and classes."""
+        trained, config = load_model_folder(self.path)
+        if not options:
+            return trained, config
+        model = make_model(config.architecture, len(config.classes), config.model_args, **options)
+        model.load_state_dict(trained.state_dict())
+        return model, config
+
+
+def save_model_folder(folder: Path, model: nn.Module, config: ModelConfig) -> None:
+    """Put `model` and its facts into `folder`, the weights first.
+
+    Raises:
+        ModelError: a weight is not finite. ResourceError: not writable.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    check_finite(tensors, "the network")
+    write_with(folder / WEIGHTS, lambda part: save_file(tensors, part, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, _timm_config(model, config) | to_plain(config))
+
+
+def load_model_folder(folder: Path) -> Loaded:
+    """The network of `folder` in evaluation mode, and its facts.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the two do not belong together; the message says what was found.
+    """
+    config, path = read_config(folder), folder / WEIGHTS
+    tensors = read_tensors(path)
+    head = tensors.get("head.bias")
+    if head is not None and len(head) != len(config.classes):  # told before anything is built
+        raise ModelError(f"{folder}: {CONFIG} has {len(config.classes)} classes, {WEIGHTS} has {len(head)}")
+    model = make_model(config.architecture, len(config.classes), config.model_args)
+    fill_model(model, tensors, str(path))
+    model.patch_grid = config.patch_grid
+    return model.eval(), config
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The facts of a model folder.
+
+    Raises:
+        ModelError: there is no config.json, or it is not one of ours.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(f"{folder} is no model folder: there is no {CONFIG}", "name a run, a model folder or a card")
+    hint = "was the folder written by pcn finetune?"
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        config = from_plain(ModelConfig, plain)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path} is not a config of ours: {error}", hint) from error
+    if not config.classes or not math.isfinite(config.temperature):
+        found = f"a temperature of {config.temperature}" if config.classes else "no classes"
+        raise ModelError(f"{path} is not a config of ours: it names {found}", hint)
+    return config
+
+
+def _timm_config(model: nn.Module, config: ModelConfig) -> dict[str, Any]:
+    preprocessing = config.preprocessing
+    return {
+        "num_classes": len(config.classes),
+        "num_features": model.num_features,
+        "label_names": list(config.classes),
+        "pretrained_cfg": {
+            "tag": "pcn",
+            "custom_load": False,
+            "input_size": [3, preprocessing.height, preprocessing.width],
+            "fixed_input_size": False,
+            "interpolation": preprocessing.interpolation,
+            "crop_pct": preprocessing.crop_pct if preprocessing.fit == "crop" else 1.0,
+            "crop_mode": _CROP_MODES[preprocessing.fit],
+            "mean": list(preprocessing.mean),
+            "std": list(preprocessing.std),
+            "num_classes": len(config.classes),
+            "first_conv": getattr(model, "pretrained_cfg", {}).get("first_conv"),
+            "classifier": "head",
+            "license": config.licence.lower(),
+        },
+    }

@@ -1,0 +1,210 @@
+"""Backbones that a person names: `timm:NAME`, `timm:NAME:FILE.safetensors`, `timm:local-dir:FOLDER`.
+
+Only safetensors are read: timm itself would also take a pickle where a network has nothing else.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import timm
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
+
+from pcn_cli.errors import DownloadError, ModelError
+from pcn_cli.models.backbone import NOT_FOR_BACKBONES
+from pcn_cli.models.build import CONFIG, WEIGHTS, fill_model, make_model, read_tensors
+from pcn_cli.models.opener import is_offline
+from pcn_cli.models.sources.base import Fetch, Loaded, Source
+from pcn_cli.records.model import ModelConfig, Preprocessing
+
+PREFIX = "timm:"
+_LOCAL = "local-dir:"
+LOCAL_PREFIX = PREFIX + _LOCAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmSource(Source):
+    """A timm backbone, to be pooled by attention; `file` None means the hub that timm names.
+
+    `settings` are those of the backbone; `pretrained_cfg` is timm's: input size, mean, standard deviation and so on.
+    """
+
+    backbone: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    pretrained_cfg: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name in timm."""
+        return self.backbone
+
+    def config(self) -> ModelConfig:
+        """Attention pooling on this backbone, which wants its photos as timm says.
+
+        Raises:
+            ModelError: it does not take photos.
+        """
+        known = self.pretrained_cfg
+        channels, height, width = known.get("input_size") or (3, 224, 224)
+        if channels != 3:
+            raise ModelError(f"{PREFIX}{self.name} takes {channels} channels, photos have 3")
+        default = Preprocessing(height=height, width=width)
+        return ModelConfig(
+            architecture="attention_pooled",
+            model_args={"backbone": self.name} | ({"backbone_args": self.settings} if self.settings else {}),
+            classes=(),
+            preprocessing=replace(
+                default,
+                crop_pct=float(known.get("crop_pct") or default.crop_pct),
+                interpolation="bilinear" if known.get("interpolation") == "bilinear" else "bicubic",
+                mean=tuple(known.get("mean") or default.mean),
+                std=tuple(known.get("std") or default.std),
+            ),
+            card=f"{PREFIX}{self.name}",
+            licence=str(known.get("license") or ""),
+        )
+
+    def count_parameters(self) -> int:
+        """Those of the backbone and the pooling, without a head."""
+        return sum(parameter.numel() for parameter in self.sketch(0).parameters())
+
+    def download_bytes(self) -> int:
+        """What the hub would send; without the pooling it is a little less."""
+        return 0 if self.file else 4 * self.count_parameters()
+
+    def check_available(self, *, offline: bool) -> None:
+        """Refuse what is no safetensors, or neither in the cache of the hub nor to be fetched."""
+        if self.file is not None:
+            if self.file.suffix != ".safetensors":
+                raise ModelError(f"{self.file} is no safetensors; only those are read for a timm backbone")
+            if not self.file.is_file():
+                raise ModelError(f"there is no file {self.file}")
+            return
+        repository, revision = self._hub_place()
+        if (offline or is_offline()) and not isinstance(
+            huggingface_hub.try_to_load_from_cache(repository, WEIGHTS, revision=revision), str
+        ):
+            raise DownloadError(
+                f"offline: the weights of {PREFIX}{self.name} would have to be fetched",
+                f"name a file or a folder: {PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER",
+            )
+
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:
+        """The backbone with its weights under a fresh pooling, with a head for `classes`."""
+        config = replace(self.config(), classes=classes)
+        model = make_model(config.architecture, len(classes), config.model_args, **options)
+        network = self._read_network(fetch)
+        network.reset_classifier(0)  # type: ignore[operator]
+        fill_model(model.get_submodule("backbone"), network.state_dict(), config.card)
+        return model, config
+
+    def read(self, *, fetch: Fetch) -> Loaded:  # noqa: ARG002
+        """Refused: nothing has taught the pooling yet."""
+        raise ModelError(
+            f"{PREFIX}{self.name} has no trained attention pooling yet, so it cannot predict",
+            f"pcn finetune PHOTOS --model {PREFIX}{self.name}",
+        )
+
+    def _read_classifier(self, fetch: Fetch) -> tuple[nn.Module, Preprocessing]:
+        return self._read_network(fetch, needs_classifier=True), self.config().preprocessing
+
+    def _read_network(self, fetch: Fetch, *, needs_classifier: bool = False) -> nn.Module:
+        """The network as timm made it, with its trained weights; its own classifier too, where the file has one."""
+        self.check_available(offline=fetch.offline)
+        path = self.file or self._fetch(offline=fetch.offline)
+        tensors = read_tensors(path)
+        classifier = tensors.get(f"{self.pretrained_cfg.get('classifier')}.weight")
+        if classifier is None and needs_classifier:
+            raise ModelError(f"{path} holds no classifier, so it names nothing", "name a network trained to classify")
+        if self.file is None:
+            return self._fill_by_timm(tensors)
+        try:
+            num_classes = 0 if classifier is None else len(classifier)
+            network: nn.Module = timm.create_model(self.name, num_classes=num_classes, **self.settings)
+        except (TypeError, RuntimeError) as error:
+            raise ModelError(f"{self.name} cannot be built with {self.settings}: {error}") from error
+        fill_model(network, tensors, str(path))
+        return network
+
+    def _fill_by_timm(self, tensors: dict[str, Tensor]) -> nn.Module:
+        """The network filled by timm, which knows how to rename tensors of older layouts."""
+        try:
+            network: nn.Module = timm.create_model(
+                self.name, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors}, **self.settings
+            )
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the weights on the hub do not fit {self.name}: {error}") from error
+        return network
+
+    def _hub_place(self) -> tuple[str, str | None]:
+        """The repository of the weights on the hub, and its revision where timm names one."""
+        place = str(self.pretrained_cfg.get("hf_hub_id") or "")
+        if not place:
+            found = self.pretrained_cfg.get("url")
+            raise ModelError(
+                f"timm has no safetensors for {self.name}" + (f", only {found}" if found else ""),
+                f"{PREFIX}{self.name}:FILE.safetensors",
+            )
+        repository, _, revision = place.partition("@")
+        return repository, revision or None
+
+    def _fetch(self, *, offline: bool) -> Path:
+        """The safetensors in the cache of the hub, downloaded where they are not there."""
+        repository, revision = self._hub_place()
+        own_file = f"{PREFIX}{self.name}:FILE.safetensors"
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(
+                    repository, WEIGHTS, revision=revision, local_files_only=offline or is_offline()
+                )
+            )
+        except Exception as error:  # whatever the hub and its transports raise
+            # The hub's error for "not here, and nobody answers" is a kind of "there is no such file".
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+                raise ModelError(f"{repository} on the hub holds no {WEIGHTS}", own_file) from error
+            raise DownloadError(
+                f"could not fetch {WEIGHTS} of {repository}: {error}", f"try again, or name a local file: {own_file}"
+            ) from error
+
+
+def parse_timm(source: str) -> TimmSource:
+    """The backbone that `source` names, with the prefix.
+
+    Raises:
+        ModelError: there is no such network in timm, or the folder is not in timm's layout.
+    """
+    rest = source.removeprefix(PREFIX)
+    if rest.startswith(_LOCAL):
+        return _read_folder(Path(rest.removeprefix(_LOCAL)).expanduser())
+    name, _, file = rest.partition(":")
+    try:
+        known = get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        near = ", ".join(timm.list_models(f"{name.partition('.')[0][:6]}*")[:3])
+        raise ModelError(
+            f"timm has no network called {name!r}" + (f"; near: {near}" if near else ""),
+            "timm:NAME, timm:NAME:FILE.safetensors or timm:local-dir:FOLDER",
+        ) from error
+    path = Path(file).expanduser() if file else None
+    return TimmSource(backbone=name, file=path, pretrained_cfg=known.to_dict() if known else {})
+
+
+def _read_folder(folder: Path) -> TimmSource:
+    path = folder / CONFIG
+    if not path.is_file() or not (folder / WEIGHTS).is_file():
+        raise ModelError(f"{folder} should hold {CONFIG} and {WEIGHTS}, as timm's local-dir does")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        name, known = str(config["architecture"]), dict(config["pretrained_cfg"])
+        settings = {key: value for key, value in dict(config.get("model_args") or {}).items() if value is not None}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is not in timm's layout: {error!r}") from error
+    if not timm.is_model(name):
+        raise ModelError(f"{path} names {name!r}, which timm does not know")
+    settings = {key: value for key, value in settings.items() if key not in NOT_FOR_BACKBONES | {"in_chans"}}
+    return TimmSource(backbone=name, settings=settings, file=folder / WEIGHTS, pretrained_cfg=known)
