@@ -136,11 +136,6 @@ class ReportContent:
                 raise ValueError(f"{prediction.file} has {found} probabilities for {len(self.classes)} classes")
 
     @property
-    def labelled(self) -> bool:
-        """Whether any prediction can be right or wrong."""
-        return any(prediction.correct is not None for prediction in self.predictions)
-
-    @property
     def multi_label(self) -> bool:
         """Whether a photo may have several labels."""
         return any(prediction.multi_label for prediction in self.predictions)
@@ -148,8 +143,8 @@ class ReportContent:
     @property
     def class_tokens(self) -> bool:
         """Whether every class has a token, and so a look, of its own."""
-        told = self.model is not None and bool(self.model.model_args.get("class_tokens"))
-        return told or any(hidden.class_looks is not None for hidden in self.hidden.values())
+        declared = self.model is not None and bool(self.model.model_args.get("class_tokens"))
+        return declared or any(hidden.class_looks is not None for hidden in self.hidden.values())
 
     @property
     def look_decides(self) -> bool:

@@ -8,17 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pcn_cli.report.format import (
-    clean,
-    gallery_link,
-    hide_paths,
-    interval,
-    measured,
-    metric_title,
-    number,
-    percent,
-    plural,
-)
+from pcn_cli.report import format as words
 from pcn_cli.report.pages.index import PAGES
 from pcn_cli.report.view_model import ReportView
 
@@ -26,6 +16,16 @@ HERE = Path(__file__).parent
 # What all pages share; their own come after it, and the last of each after those.
 SCRIPTS = ("data", "address", "filters", "decisions", "maps", "signed", "tiles", "tables")
 STYLES = ("base", "tables")
+TOOLS = (  # of all templates, as functions and as filters
+    words.percent,
+    words.number,
+    words.measured,
+    words.interval,
+    words.plural,
+    words.metric_title,
+    words.hide_paths,
+    words.gallery_link,
+)
 
 
 def render_page(
@@ -50,7 +50,7 @@ def render_page(
             report=report,
             content=report.content,
             rows=report.rows,
-            title=clean(report.content.title),
+            title=words.clean(report.content.title),
             pages=[(page, view) for page, view in views if view is not None],
             policy=_policy(script, style, alone=blocks is not None),
             blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
@@ -58,7 +58,7 @@ def render_page(
             style=Markup(style),  # noqa: S704 - our own file, free of markup
         )
     )
-    return clean(html)
+    return words.clean(html)
 
 
 def _policy(script: str, style: str, *, alone: bool) -> str:
@@ -90,17 +90,7 @@ def _environment(pictures: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": percent,
-        "number": number,
-        "hide_paths": hide_paths,
-        "source": lambda path: pictures.get(path, path),
-        "metric_title": metric_title,
-    }
-    environment.globals |= {
-        "measured": measured,
-        "interval": interval,
-        "plural": plural,
-        "gallery_link": gallery_link,
-    }
+    tools = {tool.__name__: tool for tool in TOOLS}
+    environment.globals |= tools
+    environment.filters |= tools | {"source": lambda path: pictures.get(path, path)}
     return environment

@@ -85,7 +85,7 @@ class Rows:
     @cached_property
     def labelled(self) -> bool:
         """Whether any of them can be right or wrong."""
-        return any(row.labels is not None for row in self.all)
+        return self.with_label > 0
 
     @cached_property
     def right(self) -> int:
