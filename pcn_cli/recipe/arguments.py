@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import cache, wraps
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pcn_cli.errors import RecipeError
+from pcn_cli.recipe.schema import FLAGS, show_options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +31,16 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
         return function(*bound.args, **bound.kwargs)
 
     return call
+
+
+def with_recipe_options(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, whose `**options` are the fields of the recipe that have a flag."""
+    own = [one for one in signature(function).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    options = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option.type | None)
+        for name, option in FLAGS.items()
+    ]
+    return show_options(function, [*options, *own])
 
 
 def fit_value(kind: Any, value: Any) -> Any:  # noqa: ANN401 - there are many types
@@ -66,4 +77,5 @@ _PLAIN_WORDS = {
     "string_type": "should be text",
     "path_type": "should be a path",
     "sequence_type": "should be a list",
+    "sequence_str": "should be a list",
 }

@@ -14,7 +14,7 @@ import pcn_cli
 from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.arguments import fit_value
 from pcn_cli.recipe.recipe_yaml import PlainYamlError, read_plain_yaml
-from pcn_cli.recipe.schema import OPTIONS, SECTIONS, Option, Recipe
+from pcn_cli.recipe.schema import FLAGS, OPTIONS, SECTIONS, Option, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,22 @@ def _fit(option: Option, written: Any) -> Any:  # noqa: ANN401 - fields have man
     if option.check is not None and value is not None:
         option.check(value)
     return value
+
+
+def read_flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a Python function by their dotted keys.
+
+    Raises:
+        RecipeError: one is not the name of an option that has a flag.
+    """
+    unknown = [
+        f"{name}: unknown argument{_name_nearest(get_close_matches(name, FLAGS, n=1))}"
+        for name in options
+        if name not in FLAGS
+    ]
+    if unknown:
+        raise RecipeError("\n".join(unknown), "fields of the recipe without an argument go into `settings`")
+    return {FLAGS[name].key: value for name, value in options.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,4 +191,8 @@ def _unknown_key(key: str) -> str:
     near = get_close_matches(key, OPTIONS, n=1, cutoff=0.75)
     last_parts = {option.name: option.key for option in reversed(OPTIONS.values())}  # the first of a name wins
     near = near or [last_parts[part] for part in get_close_matches(key.rpartition(".")[2], last_parts, n=1)]
-    return "unknown key" + (f"; the nearest known one is {near[0]}" if near else "")
+    return f"unknown key{_name_nearest(near)}"
+
+
+def _name_nearest(near: Sequence[str]) -> str:
+    return f"; the nearest known one is {near[0]}" if near else ""

@@ -7,29 +7,43 @@ names no pydantic; `recipe/arguments.py` asks it for the checks.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import reduce
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
-
-from annotated_types import Ge, Gt, Le, Lt
+from inspect import Parameter, signature
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
 
 from pcn_cli.records.model import Fit, Pooling
 
-Share = Annotated[float, Ge(0), Le(1)]
-Rate = Annotated[float, Ge(0), Lt(1)]
-NotNegative = Annotated[float, Ge(0)]
-Positive = Annotated[float, Gt(0)]
-Ratio = Annotated[float, Gt(0), Le(1)]
-Count = Annotated[int, Ge(1)]
-CountOrZero = Annotated[int, Ge(0)]
-Folds = Annotated[int, Ge(2), Le(20)]
-PartShare = Annotated[float, Gt(0), Lt(0.5)]
-Side = Annotated[int, Ge(32), Le(2048)]
-ThumbnailSide = Annotated[int, Ge(64), Le(1024)]
-Workers = Annotated[int, Ge(0), Le(64)]
-Seed = Annotated[int, Ge(0), Lt(2**32)]
-Checks = Annotated[int, Ge(0), Le(200)]
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Between what a number lies, by the names of annotated-types, whose import would delay the command line."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        """What pydantic checks: the number's own schema with these bounds."""
+        return {**handler(source), **{name: bound for name, bound in asdict(self).items() if bound is not None}}
+
+
+Share = Annotated[float, Bounds(ge=0, le=1)]
+Rate = Annotated[float, Bounds(ge=0, lt=1)]
+NotNegative = Annotated[float, Bounds(ge=0)]
+Positive = Annotated[float, Bounds(gt=0)]
+Ratio = Annotated[float, Bounds(gt=0, le=1)]
+Count = Annotated[int, Bounds(ge=1)]
+CountOrZero = Annotated[int, Bounds(ge=0)]
+Folds = Annotated[int, Bounds(ge=2, le=20)]
+PartShare = Annotated[float, Bounds(gt=0, lt=0.5)]
+Side = Annotated[int, Bounds(ge=32, le=2048)]
+ThumbnailSide = Annotated[int, Bounds(ge=64, le=1024)]
+Workers = Annotated[int, Bounds(ge=0, le=64)]
+Seed = Annotated[int, Bounds(ge=0, lt=2**32)]
+Checks = Annotated[int, Bounds(ge=0, le=200)]
 Tune = Literal["probe", "pooling", "all"]
 Balance = Literal["none", "loss", "sampler"]
 Monitor = Literal["log_loss", "macro_f1"]
@@ -63,6 +77,7 @@ Need = Literal["tuning", "teacher", "one label"]
 TUNING: tuple[Need, ...] = ("tuning",)
 TEACHER: tuple[Need, ...] = ("tuning", "teacher")
 ONE_LABEL: tuple[Need, ...] = ("one label",)
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -223,7 +238,10 @@ class TrainSection:
     )
     device: str | None = option(None, "cuda, cuda:1, mps or cpu; chosen when not given.", flag="DEVICE", chosen="anew")
     workers: Workers | None = option(
-        None, "Processes that load photos; 0 loads them in the main process.", flag="N", chosen="anew"
+        None,
+        "Processes that load photos, chosen when not given; 0 loads them in the main process.",
+        flag="N",
+        chosen="anew",
     )
     checkpoint_minutes: Positive = option(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
     keep_checkpoints: bool = option(False, "Keep the checkpoints of a finished run.", flag="")
@@ -331,3 +349,11 @@ def _gather_options(kind: type, prefix: str = "") -> Iterator[Option]:
 
 OPTIONS = {option.key: option for option in _gather_options(Recipe)}
 SECTIONS = tuple(dict.fromkeys(key.partition(".")[0] for key in OPTIONS if "." in key))
+FLAGS = {option.argument: option for option in OPTIONS.values() if option.flag is not None}
+
+
+def show_options(function: Callable[P, T], parameters: Iterable[Parameter]) -> Callable[P, T]:
+    """`function`, whose `**options` have these names and types for whoever asks for its signature, such as Typer."""
+    shown = sorted(parameters, key=lambda one: one.kind)
+    vars(function)["__signature__"] = signature(function).replace(parameters=shown)
+    return function

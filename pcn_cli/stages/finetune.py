@@ -3,7 +3,7 @@
 import shlex
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
-from pcn_cli.recipe.load import LoadedRecipe, load_recipe
-from pcn_cli.recipe.schema import OPTIONS
+from pcn_cli.recipe.arguments import checked, with_recipe_options
+from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
+from pcn_cli.recipe.schema import OPTIONS, FailOn
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
@@ -59,129 +60,92 @@ class Outcome:
         }
 
 
+@with_recipe_options
+@checked
 def finetune(
     photos: str | Path | None = None,
     *,
-    model: str | Path | None = None,
-    tune: str | None = None,
-    pooling: str | None = None,
     recipe: str | Path | None = None,
     settings: Sequence[str] = (),
-    epochs: int | None = None,
-    lr: float | None = None,
-    batch_size: int | None = None,
-    size: int | None = None,
-    fit: str | None = None,
-    balance: str | None = None,
-    time: str | None = None,
-    workers: int | None = None,
     output: str | Path | None = None,
     resume: str | Path | None = None,
-    device: str | None = None,
-    seed: int | None = None,
-    labels: str | Path | None = None,
-    boxes: str | Path | None = None,
-    group_by: str | None = None,
-    fail_on: str | None = None,
-    folds: int | None = None,
-    target_accuracy: float | None = None,
-    keep_checkpoints: bool | None = None,
+    fail_on: FailOn | None = None,
     dry_run: bool = False,
     offline: bool = False,
     mirror: str | None = None,
     callback: Callback | None = None,
+    **options: Any,  # noqa: ANN401 - many types
 ) -> Outcome:
     """A classifier made from a folder of photos: scanned, split, trained, evaluated, explained and reported.
 
-    The arguments are the options of `pcn finetune`; `settings` are texts of the form section.key=value.
+    The arguments are the options of `pcn finetune`, whose `--help` tells what each means; `settings` are texts of the
+    form section.key=value.
 
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
-    flags: dict[str, Any] = {
-        "model.name": None if model is None else _lasting_source(str(model)),
-        "model.pooling": pooling,
-        "train.tune": tune,
-        "train.epochs": epochs,
-        "train.lr": lr,
-        "train.batch_size": batch_size,
-        "train.balance": balance,
-        "train.time": time,
-        "train.workers": workers,
-        "train.device": device,
-        "train.keep_checkpoints": keep_checkpoints,
-        "data.size": size,
-        "data.fit": fit,
-        "split.group_by": group_by,
-        "data.labels": None if labels is None else str(Path(labels).resolve()),
-        "evaluate.boxes": None if boxes is None else str(Path(boxes).resolve()),
-        "evaluate.folds": folds,
-        "evaluate.target_accuracy": target_accuracy,
-        "seed": seed,
-    }
+    asked = load_recipe(recipe, settings=settings, flags=_lasting_flags(options))
     with StopRequest() as stop:
         callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
-        way = Way(fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), callback=callback, stop=stop)
-        stopped = _find_stopped(resume, photos=photos, output=output)
-        if stopped is not None:
+        fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
+        run = _find_stopped(resume, photos=photos, output=output)
+        if run is not None:
             if dry_run:
                 raise RecipeError("--dry-run has no effect with --resume", "leave one of the two out")
-            _refuse_changes(stopped, photos=photos, recipe=recipe, settings=settings, flags=flags, output=output)
-            return _go_on(stopped, way, fail_on=fail_on)
+            _refuse_changes(run, asked, photos=photos, output=output)
+            return _go_on(run, fetch, stop, fail_on=fail_on)
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
-        loaded = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
-        return _start(Path(photos), loaded, way, output=output, dry_run=dry_run, fail_on=fail_on)
+        refuse_inside(Path(output) if output else RUNS, Path(photos))
+        plan = _settle(Path(photos), asked, fetch, measure=dry_run, fail_on=fail_on)
+        run = RunDir(Path(output)) if output else new_run_dir(Path(photos).resolve().name, plan.source.name)
+        if dry_run:
+            return Outcome(run=run.root, plan=plan)
+        return _start(run, plan, fetch, stop)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """What goes along from stage to stage."""
-
-    fetch: Fetcher
-    callback: Callback
-    stop: StopRequest
-
-
-def _start(
-    photos: Path,
-    loaded: LoadedRecipe,
-    way: Way,
-    *,
-    output: str | Path | None,
-    dry_run: bool,
-    fail_on: str | None,
-) -> Outcome:
-    refuse_inside(Path(output) if output else RUNS, photos)
-    if loaded.recipe.evaluate.boxes:
-        read_boxes(Path(loaded.recipe.evaluate.boxes))  # what is wrong with it should be said now
-    way.callback.on_stage("scan and split")
-    lasting = loaded.recipe.replace({"model.name": _lasting_source(loaded.recipe.model.name)})
-    plan = make_plan(
-        photos, replace(loaded, recipe=lasting), measure=dry_run, offline=way.fetch.offline, callback=way.callback
-    )
-    _tell_leaks(plan.leaks, way.callback, fail_on=fail_on)
-    run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, plan.source.name)
-    for key, reason in plan.reasons.items():
-        if plan.recipe.value(key) is not None:
-            way.callback.on_choice(key, plan.recipe.value(key), reason)
-    if dry_run:
-        return Outcome(run=run.root, plan=plan)
-    device = plan.recipe.train.device or ""
-    with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
-        with recording_outcome(run, done="running"):
-            _write_plan(run, plan)
-        return _walk(run, way)
+def _lasting_flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options by their dotted keys, paths in them absolute, so that a resumed run finds them from any folder."""
+    flags = read_flags(options)
+    for key, value in flags.items():
+        if isinstance(value, (str, Path)) and OPTIONS[key].flag == "FILE":
+            flags[key] = str(Path(value).resolve())
+        elif isinstance(value, (str, Path)) and key == "model.name":
+            flags[key] = _lasting_source(str(value))
+    return flags
 
 
 def _lasting_source(name: str) -> str:
-    """`name` with a path in it made absolute, so that a resumed run finds it from any folder."""
+    """`name` with a path in it made absolute."""
     prefix = LOCAL_PREFIX if name.startswith(LOCAL_PREFIX) else ""
     path = Path(name.removeprefix(prefix)).expanduser()
     is_path = bool(prefix) or (
         path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())
     )
     return f"{prefix}{path.resolve()}" if is_path else name
+
+
+def _settle(photos: Path, asked: LoadedRecipe, fetch: Fetcher, *, measure: bool, fail_on: FailOn | None) -> Plan:
+    """The plan for `photos`, with its leaks and choices told."""
+    if asked.recipe.evaluate.boxes:
+        read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
+    fetch.callback.on_stage("scan and split")
+    lasting = asked.recipe.replace({"model.name": _lasting_source(asked.recipe.model.name)})
+    loaded = replace(asked, recipe=lasting)
+    plan = make_plan(photos, loaded, measure=measure, offline=fetch.offline, callback=fetch.callback)
+    _tell_leaks(plan.leaks, fetch.callback, fail_on=fail_on)
+    for key, reason in plan.reasons.items():
+        if plan.recipe.value(key) is not None:
+            fetch.callback.on_choice(key, plan.recipe.value(key), reason)
+    return plan
+
+
+def _start(run: RunDir, plan: Plan, fetch: Fetcher, stop: StopRequest) -> Outcome:
+    device = plan.recipe.train.device or ""
+    with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
+        with recording_outcome(run, done="running"):
+            _write_plan(run, plan)
+        return _finish(run, fetch, stop)
 
 
 def _write_plan(run: RunDir, plan: Plan) -> None:
@@ -194,43 +158,43 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
     write_recipe(run, plan.recipe, plan.reasons)
 
 
-def _tell_leaks(check: PhotoFacts, callback: Callback, *, fail_on: str | None) -> None:
+def _tell_leaks(check: PhotoFacts, callback: Callback, *, fail_on: FailOn | None) -> None:
     refuse_leaks(check, fail_on)
     for finding in photo_findings(check):
         callback.on_finding(finding)
 
 
-def _go_on(run: RunDir, way: Way, *, fail_on: str | None) -> Outcome:
+def _go_on(run: RunDir, fetch: Fetcher, stop: StopRequest, *, fail_on: FailOn | None) -> Outcome:
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
-        way.callback.on_note(f"{run.root} is finished; nothing is left to do")
+        fetch.callback.on_note(f"{run.root} is finished; nothing is left to do")
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
         scan = SCAN.read(run)
         leaks = check_leaks(read_unchanged(run), scan.near_duplicates, alike=scan.alike)
-        _tell_leaks(leaks, way.callback, fail_on=fail_on)
+        _tell_leaks(leaks, fetch.callback, fail_on=fail_on)
         update_record(run, status="running")
-        return _walk(run, way)
+        return _finish(run, fetch, stop)
 
 
-def _walk(run: RunDir, way: Way) -> Outcome:
+def _finish(run: RunDir, fetch: Fetcher, stop: StopRequest) -> Outcome:
     """The stages that are not finished yet, in their order; the caller holds the run."""
-    recipe = read_recipe(run)
+    recipe, callback = read_recipe(run), fetch.callback
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
-                way.callback.on_stage("train")
-                train_run(run, recipe, fetch=way.fetch, callback=way.callback, stop=way.stop)
+                callback.on_stage("train")
+                train_run(run, recipe, fetch=fetch, callback=callback, stop=stop)
             if "evaluate" not in read_record(run).stages:
-                way.callback.on_stage("evaluate and explain")
-                evaluate_run(run, device=recipe.train.device, callback=way.callback)
+                callback.on_stage("evaluate and explain")
+                evaluate_run(run, device=recipe.train.device, callback=callback)
             if "report" not in read_record(run).stages:
-                way.callback.on_stage("report")
-                report_run(run, callback=way.callback)
+                callback.on_stage("report")
+                report_run(run, callback=callback)
             if not recipe.train.keep_checkpoints:
                 shutil.rmtree(run.checkpoints, ignore_errors=True)
-            _name_latest(run, way.callback)
+            _name_latest(run, callback)
     except (StoppedError, KeyboardInterrupt) as error:
         number = error.exit_code - 128 if isinstance(error, StoppedError) else signal.SIGINT
         message = error.message if isinstance(error, StoppedError) else "stopped"
@@ -298,16 +262,8 @@ def _is_unfinished(run: RunDir, photos: Path) -> bool:
     return (record.kind, Path(record.photos)) == ("train", photos.resolve()) and record.status != "finished"
 
 
-def _refuse_changes(
-    run: RunDir,
-    *,
-    photos: str | Path | None,
-    recipe: str | Path | None,
-    settings: Sequence[str],
-    flags: dict[str, Any],
-    output: str | Path | None,
-) -> None:
-    """Nothing, if all that was repeated is equal to what the run was started with.
+def _refuse_changes(run: RunDir, asked: LoadedRecipe, *, photos: str | Path | None, output: str | Path | None) -> None:
+    """Refuse to go on with `run` where what was repeated is not what it was started with.
 
     Raises:
         RunError: with the differences.
@@ -318,7 +274,6 @@ def _refuse_changes(
         differences.append(f"PHOTOS: the run has {record.photos}, now {photos}")
     if output is not None and Path(output).resolve() != run.root.resolve():
         differences.append(f"--output: the run is {run.root}, now {output}")
-    asked = load_recipe(None if recipe is None else str(recipe), settings=settings, flags=flags)
     for key, origin in asked.origins.items():
         was, now = own.value(key), asked.recipe.value(key)
         left_open = OPTIONS[key].chosen == "anew" and was is None

@@ -11,7 +11,7 @@ from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
-from pcn_cli.recipe.schema import DataSection
+from pcn_cli.recipe.schema import DataSection, FailOn
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Health, Scan
@@ -60,7 +60,7 @@ def inspect_photos(
     return Inspection(scan=scan, health=health, leaks=leaks, findings=found)
 
 
-def refuse_unfit(inspection: Inspection, *, fail_on: str | None) -> None:
+def refuse_unfit(inspection: Inspection, *, fail_on: FailOn | None) -> None:
     """Refuse what `pcn finetune` would not train on.
 
     Raises:

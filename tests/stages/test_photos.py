@@ -83,5 +83,5 @@ def test_groups_by_name_stay_together_through_the_whole_path(photo_folder, tiny_
 
 
 def test_an_unknown_cause_is_refused(photo_folder, tiny_weights):
-    with pytest.raises(RecipeError, match="--fail-on drift: expected leak"):
+    with pytest.raises(RecipeError, match="fail_on: should be 'leak', found 'drift'"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, fail_on="drift", **QUICK)

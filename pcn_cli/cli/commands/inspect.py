@@ -48,7 +48,7 @@ def inspect(
         print_json(inspection.plain())
     else:
         _show(inspection)
-    refuse_unfit(inspection, fail_on=fail_on and fail_on.value)
+    refuse_unfit(inspection, fail_on=fail_on)
 
 
 def _show(inspection: "Inspection") -> None:

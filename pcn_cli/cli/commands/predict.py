@@ -2,7 +2,7 @@
 
 import os
 import sys
-from enum import StrEnum
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,29 +10,26 @@ import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
+from pcn_cli.cli.options import WEIGHTS_OPTIONS, Device, Json, bounded_option, examples, keyword
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import csv_line
+from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers, show_options
 from pcn_cli.records.labels import join_labels
 
-
-class Look(StrEnum):
-    """How an overlay is drawn."""
-
-    spotlight = "spotlight"
-    heat = "heat"
-    contour = "contour"
-
-
-class OverlayMap(StrEnum):
-    """What an overlay shows."""
-
-    look = "look"
-    evidence = "evidence"
+_SORT = "Copy each photo into a sub-folder of DIR named by its label."
+_LOAD = "Processes that load photos; 0 loads them in this one."
+_OPTIONS = (
+    keyword("sort_into", Annotated[Path | None, typer.Option(help=_SORT, metavar="DIR")]),
+    keyword("batch_size", Annotated[int, bounded_option(Count, help="Photos per forward pass.", metavar="N")], 32),
+    keyword("workers", Annotated[int, bounded_option(Workers, help=_LOAD, metavar="N")], 0),
+    keyword("device", Device),
+    *WEIGHTS_OPTIONS,
+)
 
 
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
+    *own, as_csv, json, _ = signature(predict).parameters.values()
     app.command(
         "predict",
         epilog=examples(
@@ -41,17 +38,18 @@ def add_to(app: typer.Typer) -> None:
             "pcn predict img.jpg --overlay ./maps --map evidence",
             "find . -name '*.jpg' | pcn predict - --json",
         ),
-    )(predict)
+    )(show_options(predict, (*own, *_OPTIONS, as_csv, json)))
 
 
 def predict(
     images: Annotated[
         list[str], typer.Argument(help="Photos, folders, globs; - reads a list from standard input.", metavar="IMAGE…")
     ],
+    *,
     model: Annotated[
         str | None, typer.Option(help="A run, a model folder, a weight file or a card; otherwise the latest run.")
     ] = None,
-    top: Annotated[int, typer.Option(help="How many labels to name.", min=1, metavar="K")] = 5,
+    top: Annotated[int, bounded_option(Count, help="How many labels to name.", metavar="K")] = 5,
     overlay: Annotated[
         Path | None, typer.Option(help="Draw where the network looked into this folder.", metavar="DIR")
     ] = None,
@@ -63,19 +61,10 @@ def predict(
             " purple against it; needs --overlay.",
         ),
     ] = None,
-    look: Annotated[Look, typer.Option(help="How the look is drawn; needs --overlay.")] = Look.spotlight,
-    sort_into: Annotated[
-        Path | None, typer.Option(help="Copy each photo into a sub-folder of DIR named by its label.", metavar="DIR")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Photos per forward pass.", min=1, metavar="N")] = 32,
-    workers: Annotated[
-        int, typer.Option(help="Processes that load photos; 0 loads them in this one.", min=0, max=64, metavar="N")
-    ] = 0,
-    device: Device = None,
-    offline: Offline = False,
-    mirror: Mirror = None,
+    look: Annotated[Look, typer.Option(help="How the look is drawn; needs --overlay.")] = "spotlight",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV on standard output.")] = False,
     json: Json = False,
+    **options: Any,  # noqa: ANN401 - many types
 ) -> None:
     """Name what is on each photo, and show where the decision came from."""
     from pcn_cli.stages.predict import predict as predict_images
@@ -83,22 +72,17 @@ def predict(
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
     _refuse_idle_drawing(overlay, overlay_map, look)
-    _refuse_idle_mirror(mirror, model)
+    _refuse_idle_mirror(options["mirror"], model)
     with LiveProgress() as callback:
         answers = predict_images(
             _named_images(images),
             model=model,
             top=top,
             overlay=overlay,
-            overlay_map="evidence" if overlay_map is OverlayMap.evidence else "look",
-            look=look.value,
-            sort_into=sort_into,
-            batch_size=batch_size,
-            workers=workers,
-            device=device,
-            offline=offline,
-            mirror=mirror,
+            overlay_map=overlay_map or "look",
+            look=look,
             callback=callback,
+            **options,
         )
     if json:
         print_json(answers)
@@ -127,9 +111,9 @@ def _named_images(images: list[str]) -> list[str]:
 def _refuse_idle_drawing(overlay: Path | None, overlay_map: OverlayMap | None, look: Look) -> None:
     if overlay_map is not None and overlay is None:
         raise RecipeError(f"--map {overlay_map} has no effect without --overlay", "add --overlay DIR")
-    if look is not Look.spotlight and overlay is None:
+    if look != "spotlight" and overlay is None:
         raise RecipeError(f"--look {look} has no effect without --overlay", "add --overlay DIR")
-    if look is not Look.spotlight and overlay_map is OverlayMap.evidence:
+    if look != "spotlight" and overlay_map == "evidence":
         raise RecipeError(f"--look {look} has no effect with --map evidence", "leave one of the two out")
 
 
