@@ -68,6 +68,19 @@ def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Se
     )
 
 
+def select_threshold(tempered: Floats, targets: NDArray[np.int64], *, target: float) -> Selection:
+    """`choose_threshold` of validation probabilities (n, K) with the temperature, beside class numbers (n,)."""
+    return choose_threshold(tempered.max(axis=1), tempered.argmax(axis=1) == targets, target=target)
+
+
+def selection_notes(selection: Selection | None) -> list[str]:
+    """That no threshold was found, where one was wished for."""
+    if selection is None or selection.threshold is not None:
+        return []
+    found = f"no threshold reaches an accuracy of {selection.target:.1%} on the {selection.photos} validation photos"
+    return [f"{found}, so every photo is answered"]
+
+
 def _groups(confidences: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The photos with the surest first, and the places where the next one is less sure."""
     order = np.argsort(-confidences, kind="stable")

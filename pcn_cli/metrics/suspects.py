@@ -4,10 +4,14 @@ These are the off-diagonal counts of the confident joint, ranked by self-confide
 same photos in the same order; for these lines it would bring pandas along.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.predictions import Prediction, Suspect
 
 Numbers = NDArray[np.int64]
 
@@ -41,3 +45,33 @@ def find_doubts(targets: Numbers, probabilities: NDArray[np.float64], *, judged:
     places = np.flatnonzero(doubted)
     places = places[np.argsort(own[places], kind="stable")]
     return Doubts(places=places, suggested=suggested[places])
+
+
+def doubt_predictions(predictions: Sequence[Prediction], classes: Sequence[str]) -> tuple[Suspect, ...]:
+    """The suspects among measured photos, by the predictions of a model that did not learn from them."""
+    probabilities = np.array([prediction.probabilities for prediction in predictions])
+    return name_suspects(predictions, probabilities, classes, judged=np.ones(len(predictions), dtype=bool))
+
+
+def name_suspects(
+    photos: Sequence[SplitRow | Prediction],
+    probabilities: NDArray[np.float64],
+    classes: Sequence[str],
+    *,
+    judged: NDArray[np.bool_],
+) -> tuple[Suspect, ...]:
+    """The photos whose label the out-of-sample `probabilities` (N, K) contradict, the most suspect first."""
+    targets = np.array([classes.index(photo.label) for photo in photos])
+    doubts = find_doubts(targets, probabilities, judged=judged)
+    return tuple(
+        Suspect(
+            rank=rank,
+            file=photos[place].file,
+            split=photos[place].split,
+            label=photos[place].label,
+            suggested=classes[suggested],
+            p_label=float(probabilities[place, targets[place]]),
+            p_suggested=float(probabilities[place, suggested]),
+        )
+        for rank, (place, suggested) in enumerate(zip(doubts.places, doubts.suggested, strict=True), start=1)
+    )

@@ -119,7 +119,7 @@ def _step(
 ) -> Callable[[], object]:
     """A training step of `network`, which is changed, on inputs (B, …) with made-up targets."""
     count = len(inputs)
-    plan = FitConfig(
+    config = FitConfig(
         phase="probe" if tune == "probe" else "tune",
         tune=tune,
         classes=CLASSES,
@@ -129,7 +129,8 @@ def _step(
         lr=_RATE,
         precision=precision,
     )
-    progress = Progress(plan=plan, versions={}, total_steps=1000, micro_batch=count)
-    learner = Learner(network, plan=plan, device=device, progress=progress)
+    progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=count)
+    learner = Learner(network, config, device=device)
+    learner.lay_schedule(progress)
     batch = Batch(inputs, torch.arange(count) % len(CLASSES), torch.arange(count))
     return lambda: learner.take_step(batch, progress=progress, on_note=on_note)

@@ -18,6 +18,7 @@ from pcn_cli.metrics.definitions import confusion, measure, per_class
 from pcn_cli.metrics.multi_label import table as multi_label
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
+from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
@@ -58,7 +59,6 @@ from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.stages.model_card import write_model_card
 from pcn_cli.stages.photos import read_unchanged, scan_folder
-from pcn_cli.stages.train.suspects import doubt_predictions
 from pcn_cli.training.device import choose_device
 
 

@@ -41,7 +41,7 @@ class Progress:
     `lr_factor` is below 1 after a divergence.
     """
 
-    plan: FitConfig
+    plan: FitConfig  # the fit's config, under the name that every state.json has for it
     versions: dict[str, str]
     total_steps: int
     micro_batch: int
@@ -74,6 +74,46 @@ class TrainState:
     optimizer: dict[str, Tensor]
     ema: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Checkpoints:
+    """Where a fit keeps its states, in a folder or, without one, the newest in memory; and when the next one is due.
+
+    Args:
+        minutes: longest time between two states.
+    """
+
+    def __init__(
+        self, folder: Path | None, *, minutes: float, clock: Callable[[], float], on_note: Callable[[str], None]
+    ) -> None:
+        self.folder = folder
+        self._minutes, self._clock, self._on_note = minutes, clock, on_note
+        self._saved_at = clock()
+        self._in_memory: TrainState | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last state is too old."""
+        return self._clock() - self._saved_at >= self._minutes * 60
+
+    def save(self, state: TrainState) -> None:
+        """Keep `state`; errors as of `save_checkpoint`."""
+        if self.folder is None:
+            self._in_memory = state
+        else:
+            save_checkpoint(self.folder, state)
+        self._saved_at = self._clock()
+
+    def newest(self) -> TrainState | None:
+        """The state saved last that is whole; errors as of `load_checkpoint`."""
+        if self.folder is None:
+            return self._in_memory
+        return load_checkpoint(self.folder, on_warning=self._on_note)
+
+    def clear(self) -> None:
+        """Drop the states of earlier fits."""
+        if self.folder is not None:
+            clear_checkpoints(self.folder)
 
 
 def save_checkpoint(folder: Path, state: TrainState, keep: int = 2) -> Path:

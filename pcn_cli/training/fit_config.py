@@ -1,13 +1,17 @@
-"""What a fit is asked to do, and what it gave."""
+"""What a fit is asked to do, and what it gave; the config of the probe stands in `probe.py`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pcn_cli.errors import RunError
-from pcn_cli.recipe.schema import Monitor, Precision, Tune
+from pcn_cli.recipe.schema import Monitor, Precision, Recipe, Tune, parse_duration
 from pcn_cli.records.run import EpochRow
+from pcn_cli.training.balance import class_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class FitConfig:
     """Every number of a fit, resolved.
 
     `lr` is the head's rate at batch 64; the optimizer runs at lr × √(batch_size / 64). `trunk_ratio` is the stem's
-    rate over the head's. `teacher` names whose answers are learned as well. `warmup` is a share of the steps.
+    rate over the head's. `teacher` names whose logits are learned as well. `warmup` is a share of the steps.
     `micro_batch` photos go through the network at once, their gradients add up to those of `batch_size`. `time_limit`
     is in seconds. `fingerprint` tells the data apart, `classes` are in the order of the logits; a resumed fit must
     find both unchanged. `class_weights` are what a photo of each class weighs in the loss, () where all weigh the same;
@@ -57,6 +61,44 @@ class FitConfig:
         if min(self.epochs, self.batch_size, self.micro_batch) < 1:
             raise ValueError("epochs, batch_size and micro_batch must be at least 1")
 
+    @classmethod
+    def for_tuning(
+        cls, recipe: Recipe, targets: NDArray[np.int64], *, classes: Sequence[str], fingerprint: str
+    ) -> Self:
+        """The recipe's numbers for photos with these `targets`: class numbers (N,), or (N, K) of 0 and 1."""
+        train = recipe.train
+        batch_size = train.batch_size or 32
+        return cls(
+            tune=train.tune or "all",
+            classes=tuple(classes),
+            multi_label=targets.ndim == 2,
+            fingerprint=fingerprint,
+            epochs=train.epochs or 1,
+            batch_size=batch_size,
+            micro_batch=train.micro_batch or batch_size,
+            lr=train.lr or train.probe_lr,
+            weight_decay=train.weight_decay,
+            clip_grad=train.clip_grad,
+            warmup=train.warmup,
+            trunk_ratio=train.trunk_ratio,
+            ema=train.ema,
+            class_weights=class_weights(targets, len(classes)) if train.balance == "loss" else (),
+            even_classes=train.balance == "sampler",
+            label_smoothing=train.label_smoothing,
+            mixup=train.mixup or 0.0,
+            cutmix=train.cutmix or 0.0,
+            patience=train.patience,
+            monitor=train.monitor or "log_loss",
+            precision=train.precision or "float32",
+            grad_checkpointing=train.grad_checkpointing,
+            compile=train.compile,
+            teacher=train.teacher or "",
+            teacher_weight=train.teacher_weight,
+            time_limit=parse_duration(train.time) if train.time else None,
+            checkpoint_minutes=train.checkpoint_minutes,
+            seed=recipe.seed,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
@@ -71,7 +113,7 @@ class Validation:
 class FitResult:
     """What a fit gave.
 
-    `best_state` are the weights of the best epoch (the averaged ones with `plan.ema`), float32 on the CPU, for
+    `best_state` are the weights of the best epoch (the averaged ones with `config.ema`), float32 on the CPU, for
     `model.load_state_dict`. `seconds` counts everything, over all sessions of a resumed fit.
     """
 
@@ -94,24 +136,24 @@ def is_better(new: Validation, old: Validation | None, *, monitor: str) -> bool:
     return new.log_loss < old.log_loss
 
 
-def check_same_config(saved: FitConfig, plan: FitConfig) -> None:
-    """Nothing, when a fit saved under `saved` may go on under `plan`.
+def check_same_config(saved: FitConfig, config: FitConfig) -> None:
+    """Check that a fit saved under `saved` may go on under `config`.
 
     Raises:
         RunError: classes, data or settings differ; the message is the difference.
     """
-    gone, new = sorted(set(saved.classes) - set(plan.classes)), sorted(set(plan.classes) - set(saved.classes))
+    gone, new = sorted(set(saved.classes) - set(config.classes)), sorted(set(config.classes) - set(saved.classes))
     changes = [f"class {name} is gone" for name in gone] + [f"class {name} is new" for name in new]
-    if saved.classes != plan.classes and not changes:
+    if saved.classes != config.classes and not changes:
         changes.append("the classes stand in another order")
-    if saved.fingerprint != plan.fingerprint:
-        changes.append(f"data fingerprint {saved.fingerprint[:12]} → {plan.fingerprint[:12]}")
+    if saved.fingerprint != config.fingerprint:
+        changes.append(f"data fingerprint {saved.fingerprint[:12]} → {config.fingerprint[:12]}")
     apart = {"classes", "fingerprint", "checkpoint_minutes", "micro_batch"}
     names = (field.name for field in fields(FitConfig) if field.name not in apart)
     changes += [
-        f"{name} {getattr(saved, name)} → {getattr(plan, name)}"
+        f"{name} {getattr(saved, name)} → {getattr(config, name)}"
         for name in names
-        if getattr(saved, name) != getattr(plan, name)
+        if getattr(saved, name) != getattr(config, name)
     ]
     if changes:
         raise RunError(

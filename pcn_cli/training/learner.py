@@ -1,5 +1,7 @@
 """The moving parts of a fit: network, optimizer, schedule, averaged weights, randomness; how one step is made."""
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -10,21 +12,22 @@ from torch import Tensor, nn
 from pcn_cli.errors import ResourceError, RunError
 from pcn_cli.tensors.batch import Batch
 from pcn_cli.tensors.network import Network
+from pcn_cli.tensors.private import allow_compiled_variants
 from pcn_cli.training.checkpoint import Progress, TrainState
-from pcn_cli.training.compiling import compile_trunk
 from pcn_cli.training.device import is_out_of_memory
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.objective import Objective
 from pcn_cli.training.optim import (
     average_decay,
     choose_trainable,
+    fresh_norms,
     make_average,
     make_optimizer,
     make_schedule,
     set_training_mode,
 )
 from pcn_cli.training.random_stream import RandomStream
-from pcn_cli.training.teacher import Teaching
+from pcn_cli.training.teacher import Distillation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,54 +39,53 @@ class Step:
 
 
 class Learner:
-    """A network that learns by steps.
+    """A network that learns by steps; `lay_schedule` comes before the first.
 
     Args:
-        model: changed in place; moved to `device` in channels-last memory.
+        model: offers `tensors.network.Network`; changed in place, moved to `device` in channels-last memory.
+        teacher_logits: (photos, teacher's classes) by the batches' indices, which are learned as well.
+
+    Attributes:
+        fresh_norms: the BatchNorms that were never trained and have no statistics worth keeping.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        *,
-        plan: FitConfig,
-        device: torch.device,
-        progress: Progress,
-        taught: Tensor | None = None,
+        self, model: nn.Module, config: FitConfig, *, device: torch.device, teacher_logits: Tensor | None = None
     ) -> None:
-        self._teaching = None if taught is None else Teaching(model, taught, weight=plan.teacher_weight, seed=plan.seed)
+        self.fresh_norms = fresh_norms(model) if config.tune == "all" else ()
+        self._distillation = None
+        if teacher_logits is not None:
+            self._distillation = Distillation(model, teacher_logits, weight=config.teacher_weight, seed=config.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.plan, self.device = plan, device
-        chosen = set(choose_trainable(model, plan.tune))
+        self.config, self.device = config, device
+        chosen = set(choose_trainable(model, config.tune))
         self._names = {id(p): name for name, p in model.named_parameters() if name in chosen}
         self._parameters = [p for p in model.parameters() if id(p) in self._names]
-        cast("Network", model).set_grad_checkpointing(plan.grad_checkpointing)
+        cast("Network", model).set_grad_checkpointing(config.grad_checkpointing)
         self.optimizer = make_optimizer(
             model,
-            lr=plan.lr,
-            weight_decay=plan.weight_decay,
-            trunk_ratio=1.0 if plan.tune == "probe" else plan.trunk_ratio,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            trunk_ratio=1.0 if config.tune == "probe" else config.trunk_ratio,
         )
-        self.average = make_average(model, steps=progress.total_steps) if plan.ema else None
-        if plan.compile:
-            compile_trunk(model, device)  # behind the average, which is judged and stays as it is
+        self.average = make_average(model) if config.ema else None
+        if config.compile:
+            compile_trunk(model, device)  # behind the average, which is validated and stays as it is
         self._objective = Objective(
-            classes=len(plan.classes),
-            label_smoothing=plan.label_smoothing,
-            mixup=plan.mixup,
-            cutmix=plan.cutmix,
-            multi_label=plan.multi_label,
-            class_weights=plan.class_weights,
+            classes=len(config.classes),
+            label_smoothing=config.label_smoothing,
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+            multi_label=config.multi_label,
+            class_weights=config.class_weights,
         )
-        self._stream = RandomStream(plan.seed, device)
-        self._fresh_norms = progress.fresh_norms
-        self.lay_schedule(progress)
+        self._stream = RandomStream(config.seed, device)
 
     @property
-    def judged(self) -> nn.Module:
-        """The network that validation looks at: the averaged one where there is one, in evaluation mode."""
-        judged: nn.Module = self.model if self.average is None else self.average.module
-        return judged.eval()
+    def eval_model(self) -> nn.Module:
+        """The network that is validated: the averaged one where there is one, in evaluation mode."""
+        model: nn.Module = self.model if self.average is None else self.average.module
+        return model.eval()
 
     @property
     def lr(self) -> float:
@@ -91,10 +93,10 @@ class Learner:
         return float(max(group["lr"] for group in self.optimizer.param_groups))
 
     def lay_schedule(self, progress: Progress) -> None:
-        """Lay warm-up and cosine over all steps of `progress`, at its share of the planned rate."""
-        lr = self.plan.lr * (self.plan.batch_size / 64) ** 0.5 * progress.lr_factor
+        """Lay warm-up, cosine and average over all steps of `progress`, at its share of the configured rate."""
+        lr = self.config.lr * (self.config.batch_size / 64) ** 0.5 * progress.lr_factor
         steps = progress.total_steps
-        self._schedule = make_schedule(self.optimizer, lr=lr, steps=steps, warmup=self.plan.warmup)
+        self._schedule = make_schedule(self.optimizer, lr=lr, steps=steps, warmup=self.config.warmup)
         self._schedule.step_update(progress.step)  # the rate of the step just made, which an epoch's row may still show
         if self.average is not None:
             self.average.decay = average_decay(steps)
@@ -130,11 +132,11 @@ class Learner:
             )
 
     def _try_step(self, batch: Batch, *, micro_batch: int, step: int) -> Step:
-        set_training_mode(self.model, learn_statistics=self._fresh_norms)
+        set_training_mode(self.model, learn_statistics=self.fresh_norms)
         self.optimizer.zero_grad(set_to_none=True)
         with self._stream.running():
             loss, outputs = self._accumulate(batch, micro_batch)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.plan.clip_grad)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_grad)
         if not bool(torch.isfinite(loss + norm)):
             self.optimizer.zero_grad(set_to_none=True)
             rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,); all photos share the blame where no output tells
@@ -152,27 +154,27 @@ class Learner:
         total, outputs = torch.zeros((), device=self.device), []
         pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
         for some, wanted, indices in zip(*pieces, strict=True):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
-                logits, taught_loss = self._answer(some.contiguous(memory_format=torch.channels_last), indices)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                logits, teacher_loss = self._forward(some.contiguous(memory_format=torch.channels_last), indices)
             # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
-            loss = (self._objective(logits, wanted) + taught_loss) * (len(some) / len(images))
+            loss = (self._objective(logits, wanted) + teacher_loss) * (len(some) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             outputs.append(logits.detach())
         return total, torch.cat(outputs)
 
-    def _answer(self, images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor | float]:
-        """The logits (B, K) of images (B, …), and the loss against a teacher's answers to the photos `indices`."""
-        if self._teaching is None:
+    def _forward(self, images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The logits (B, K) of images (B, …), and the loss against the teacher's logits of the photos `indices`."""
+        if self._distillation is None:
             return self.model(images), 0.0
-        logits, answers = self._teaching.answer(images)
-        return logits, self._teaching.loss(answers, indices)
+        logits, second = self._distillation.forward(images)
+        return logits, self._distillation.loss(second, indices)
 
     def capture(self, progress: Progress, best: dict[str, Tensor]) -> TrainState:
         """Copies of everything that must survive."""
         names = self._names
         optimizer = {
-            f"{key}.{names[id(parameter)]}": copied(value)
+            f"{key}.{names[id(parameter)]}": _copy(value)
             for parameter, values in self.optimizer.state.items()
             for key, value in values.items()
         }
@@ -206,23 +208,40 @@ class Learner:
             self.optimizer.state[parameter][kind] = like.copy_(value)
         self.optimizer.zero_grad(set_to_none=True)
         self._stream.from_text(state.random)
-        self._fresh_norms = state.progress.fresh_norms
+        self.fresh_norms = state.progress.fresh_norms
         self.lay_schedule(state.progress)
 
     def release(self) -> None:
         """Give the network back for evaluation: no gradients kept, no checkpointed activations."""
         self.optimizer.zero_grad(set_to_none=True)
-        if self._teaching is not None:
-            self._teaching.end()
+        if self._distillation is not None:
+            self._distillation.remove_head()
         cast("Network", self.model).set_grad_checkpointing(False)
         self.model.eval()
 
 
+def compile_trunk(model: nn.Module, device: torch.device) -> None:
+    """Let each part of the trunk be compiled on its own when it first runs: like parts share one compilation.
+
+    Raises:
+        ResourceError: the processor's code needs a C++ compiler, and there is none.
+    """
+    compilers = (os.environ.get("CXX", ""), "g++", "clang++", "cl")
+    if device.type == "cpu" and not any(name and shutil.which(name) for name in compilers):
+        raise ResourceError(
+            "train.compile needs a C++ compiler, and there is none", "install g++, or leave train.compile out"
+        )
+    for part in cast("Network", model).compilable():
+        part.compile(dynamic=True)
+    # The blocks are one function with other weights; torch's limit counts each set of weights as a variant of it.
+    allow_compiled_variants(256)
+
+
 def copy_state(model: nn.Module) -> dict[str, Tensor]:
     """The network's tensors as contiguous copies on the CPU."""
-    return {name: copied(tensor) for name, tensor in model.state_dict().items()}
+    return {name: _copy(tensor) for name, tensor in model.state_dict().items()}
 
 
-def copied(tensor: Tensor) -> Tensor:
+def _copy(tensor: Tensor) -> Tensor:
     """A contiguous copy on the CPU."""
     return tensor.detach().to("cpu", copy=True).contiguous()

@@ -116,8 +116,8 @@ def make_schedule(optimizer: torch.optim.Optimizer, *, lr: float, steps: int, wa
     )
 
 
-def make_average(model: nn.Module, *, steps: int) -> ModelEmaV3:
-    """A moving average of all weights and buffers whose horizon is a tenth of the run, shorter while it is young."""
+def make_average(model: nn.Module, *, steps: int = 1) -> ModelEmaV3:
+    """A moving average of all weights and buffers over a tenth of the run's `steps`, shorter while it is young."""
     return ModelEmaV3(model, decay=average_decay(steps), use_warmup=True)
 
 

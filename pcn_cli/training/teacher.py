@@ -1,7 +1,7 @@
-"""Learning from a larger network: a second head learns the teacher's answers, and is gone when training ends.
+"""Knowledge distillation: a second head learns the logits of a larger network, and is gone when training ends.
 
-Hinton, Vinyals, Dean 2015, arXiv:1503.02531, with a head of its own for the teacher, whose classes may be others. The
-answers are computed once, on the whole photos; variation of the photos does not reach them.
+Hinton, Vinyals, Dean 2015, arXiv:1503.02531, with a head of its own for the teacher, whose classes may be others. Its
+logits are computed once, on the whole photos; augmentation does not reach them.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,46 +18,46 @@ from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.stop import StopRequest
 
-TEMPERATURE = 2.0  # of both answers in the loss
+TEMPERATURE = 2.0  # of both sides of the loss
 SECOND_HEAD = "teacher_head"  # its name in the network
 
 
-class Teaching:
-    """The second head of a network, and the loss against the teacher's answers.
+class Distillation:
+    """The second head of a network, and the loss against the teacher's logits.
 
     Args:
         model: gets the head as a submodule, so that optimizer, average and checkpoints hold it like the rest.
-        taught: the teacher's logits (photos, answers).
+        teacher_logits: (photos, K').
         weight: of the teacher's loss beside that of the labels.
 
     Raises:
         ModelError: the network has a token for every class, so there is no one place for a second head.
     """
 
-    def __init__(self, model: nn.Module, taught: Tensor, *, weight: float, seed: int) -> None:
+    def __init__(self, model: nn.Module, teacher_logits: Tensor, *, weight: float, seed: int) -> None:
         head = cast("Network", model).get_classifier()
         if not isinstance(head, nn.Linear):
             raise ModelError("a network with a token for every class cannot learn from a teacher")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            second = nn.Linear(head.in_features, taught.shape[1])
+            second = nn.Linear(head.in_features, teacher_logits.shape[1])
         model.add_module(SECOND_HEAD, second)
-        self._model, self._taught, self._weight = model, taught, weight
+        self._model, self._teacher_logits, self._weight = model, teacher_logits, weight
 
-    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits (B, K), and those of the second head (B, answers)."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (B, K), and those of the second head (B, K')."""
         network = cast("Network", self._model)
         features = network.forward_head(network.forward_features(images), pre_logits=True)
         return network.get_classifier()(features), self._model.get_submodule(SECOND_HEAD)(features)
 
-    def loss(self, answers: Tensor, indices: Tensor) -> Tensor:
-        """The weighted divergence of the answers (B, answers) from the teacher's to the photos `indices` (B,)."""
-        wanted = F.softmax(self._taught[indices].to(answers.device).float() / TEMPERATURE, dim=1)
-        given = F.log_softmax(answers.float() / TEMPERATURE, dim=1)
+    def loss(self, logits: Tensor, indices: Tensor) -> Tensor:
+        """The weighted divergence of the second head's logits (B, K') from the teacher's of photos `indices` (B,)."""
+        wanted = F.softmax(self._teacher_logits[indices].to(logits.device).float() / TEMPERATURE, dim=1)
+        found = F.log_softmax(logits.float() / TEMPERATURE, dim=1)
         # Times T², so that its gradient keeps its size beside that of the labels.
-        return self._weight * TEMPERATURE**2 * F.kl_div(given, wanted, reduction="batchmean")
+        return self._weight * TEMPERATURE**2 * F.kl_div(found, wanted, reduction="batchmean")
 
-    def end(self) -> None:
+    def remove_head(self) -> None:
         """Take the second head off the network."""
         delattr(self._model, SECOND_HEAD)
 
@@ -68,7 +68,7 @@ def without_second_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def ask_teacher(
+def compute_teacher_logits(
     teacher: nn.Module,
     batches: Batches,
     *,
@@ -77,7 +77,7 @@ def ask_teacher(
     on_batch: Callable[[int, int], None] | None = None,
     stop: StopRequest | None = None,
 ) -> Tensor:
-    """The teacher's logits (photos, answers) in float16, in the order of the batches' indices.
+    """The teacher's logits (photos, K') in float16, in the order of the batches' indices.
 
     Raises:
         ResourceError: a batch does not fit into memory.

@@ -72,19 +72,15 @@ class TokenCache:
 
     def mean_features(self) -> np.ndarray:
         """The photos' tokens averaged over the grid, (N, C) float32."""
-        pieces = [
-            self.read(rows).mean(dim=(2, 3)).numpy()
-            for rows in np.array_split(np.arange(len(self)), len(self) // 256 + 1)
-        ]
-        return np.concatenate(pieces)
+        return self._pool(lambda tokens: tokens.mean(dim=(2, 3)))
 
     def cell_features(self, side: int) -> np.ndarray:
         """The photos' tokens averaged over each of side × side cells of the grid, (N, side · side · C) float32."""
-        pieces = [
-            adaptive_avg_pool2d(self.read(rows), side).flatten(1).numpy()
-            for rows in np.array_split(np.arange(len(self)), len(self) // 256 + 1)
-        ]
-        return np.concatenate(pieces)
+        return self._pool(lambda tokens: adaptive_avg_pool2d(tokens, side).flatten(1))
+
+    def _pool(self, pool: Callable[[Tensor], Tensor]) -> np.ndarray:
+        parts = np.array_split(np.arange(len(self)), len(self) // 256 + 1)
+        return np.concatenate([pool(self.read(rows)).numpy() for rows in parts])
 
 
 def cache_tokens(
@@ -94,7 +90,6 @@ def cache_tokens(
     device: torch.device,
     folder: Path | None = None,
     flip: bool = False,
-    bfloat16: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
     stop: StopRequest | None = None,
 ) -> TokenCache:
@@ -103,7 +98,6 @@ def cache_tokens(
     Args:
         folder: where the scratch file lies; the system's temporary folder by default.
         flip: keep the mirrored photos' tokens as well.
-        bfloat16: run the trunk in bfloat16 autocast; tokens then carry its rounding.
         on_batch: called with batches done and batches in all.
 
     Raises:
@@ -124,7 +118,7 @@ def cache_tokens(
             if stop is not None:
                 stop.check(f"stopped while {doing}")
             with explain_memory(doing):
-                tokens = _compute(model, batch.images.to(device), flip=flip, bfloat16=bfloat16)  # (B, views, h, w, C)
+                tokens = _compute(model, batch.images.to(device), flip=flip)  # (B, views, h, w, C)
             if number == 1:  # no batch is larger than the first
                 store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
             store[filled : filled + len(tokens)] = tokens
@@ -202,13 +196,12 @@ class TokenBatches:
 
 
 @torch.inference_mode()
-def _compute(model: nn.Module, images: Tensor, *, flip: bool, bfloat16: bool) -> np.ndarray:
+def _compute(model: nn.Module, images: Tensor, *, flip: bool) -> np.ndarray:
     """Tokens (B, views, h, w, C) float16 of images (B, 3, H, W); values beyond float16 are clamped to its largest."""
     network = cast("Network", model)
     views = []
     for view in (images, images.flip(3)) if flip else (images,):
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-            tokens = network.forward_features(view.contiguous(memory_format=torch.channels_last))
+        tokens = network.forward_features(view.contiguous(memory_format=torch.channels_last))
         views.append(tokens.float().clamp(-_LARGEST, _LARGEST).half().permute(0, 2, 3, 1).cpu())
     return torch.stack(views, dim=1).numpy()
 

@@ -11,27 +11,18 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from standin import ColourBatches, Standin, judge, make_plan
+from standin import ColourBatches, Standin, make_config, run_fit
 from torch import nn
 
 from pcn_cli.training.checkpoint import load_checkpoint
-from pcn_cli.training.fit import fit
 
 
 def train(folder: Path) -> None:
     torch.set_num_threads(1)
     batches = ColourBatches()
-    plan = make_plan(mixup=0.4, micro_batch=3, epochs=5, checkpoint_minutes=1e-9)  # a checkpoint after every step
+    config = make_config(mixup=0.4, micro_batch=3, epochs=5, checkpoint_minutes=1e-9)  # a checkpoint after every step
     model = Standin(drop=0.3, norm=nn.BatchNorm2d)
-    fit(
-        model,
-        batches,
-        lambda judged: judge(judged, batches),
-        plan=plan,
-        device=torch.device("cpu"),
-        checkpoints=folder,
-        resume=True,
-    )
+    run_fit(model, batches, config=config, checkpoints=folder, resume=True)
 
 
 def start(folder: Path) -> int:

@@ -1,6 +1,6 @@
 """A small network that has what training asks for, and batches that follow (seed, epoch, sample)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -9,7 +9,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from pcn_cli.tensors.batch import Batch
-from pcn_cli.training.fit_config import FitConfig, Validation
+from pcn_cli.training.fit import FitCallback, fit
+from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
+from pcn_cli.training.learner import Learner
 
 CLASSES = ("ash", "beech", "cedar")
 
@@ -107,7 +109,7 @@ class ColourBatches:
             yield Batch(self.images[rows].contiguous(memory_format=torch.channels_last), self.targets[rows], rows)
 
 
-def judge(model: nn.Module, batches: ColourBatches) -> Validation:
+def validate(model: nn.Module, batches: ColourBatches) -> Validation:
     torch.rand(3)  # validation may use randomness without disturbing training
     assert not model.training
     with torch.no_grad():
@@ -118,7 +120,7 @@ def judge(model: nn.Module, batches: ColourBatches) -> Validation:
     )
 
 
-def make_plan(**changes: object) -> FitConfig:
+def make_config(**changes: object) -> FitConfig:
     values: dict[str, object] = {
         "classes": CLASSES,
         "fingerprint": "f" * 64,
@@ -129,3 +131,27 @@ def make_plan(**changes: object) -> FitConfig:
         **changes,
     }
     return FitConfig(**values)  # type: ignore[arg-type]
+
+
+class Callbacks(FitCallback):
+    """Hands each kind of news to a function."""
+
+    def __init__(self, **functions: Callable[..., object]) -> None:
+        for name, function in functions.items():
+            setattr(self, name, function)
+
+
+def run_fit(
+    model: nn.Module,
+    batches: ColourBatches,
+    check: Callable[[nn.Module], Validation] | None = None,
+    *,
+    config: FitConfig,
+    teacher_logits: Tensor | None = None,
+    **options: object,
+) -> FitResult:
+    """A fit on the CPU, validated on its own batches; options called `on_…` are callbacks."""
+    callback = Callbacks(**{name: options.pop(name) for name in [*options] if name.startswith("on_")})  # type: ignore[arg-type]
+    learner = Learner(model, config, device=torch.device("cpu"), teacher_logits=teacher_logits)
+    check = check or (lambda learned: validate(learned, batches))
+    return fit(learner, batches, check, callback=callback, **options)  # type: ignore[arg-type]

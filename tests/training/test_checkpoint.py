@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from standin import make_plan
+from standin import make_config
 
 from pcn_cli.errors import DivergedError, ResourceError, RunError
 from pcn_cli.training.checkpoint import Progress, TrainState, clear_checkpoints, load_checkpoint, save_checkpoint
@@ -18,7 +18,7 @@ from pcn_cli.training.random_stream import RandomStream
 
 
 def make_state(step: int, **tensors: torch.Tensor) -> TrainState:
-    progress = Progress(plan=make_plan(), versions={"torch": "2"}, total_steps=9, micro_batch=8, step=step)
+    progress = Progress(plan=make_config(), versions={"torch": "2"}, total_steps=9, micro_batch=8, step=step)
     values = {"weight": torch.full((3, 2), float(step)), "count": torch.tensor(step), **tensors}
     return TrainState(
         progress=progress,

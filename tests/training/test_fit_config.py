@@ -1,7 +1,7 @@
 """Plans refuse nonsense, validations compare."""
 
 import pytest
-from standin import make_plan
+from standin import make_config
 
 from pcn_cli.errors import RunError
 from pcn_cli.training.fit_config import Validation, check_same_config, is_better
@@ -9,7 +9,7 @@ from pcn_cli.training.fit_config import Validation, check_same_config, is_better
 
 def test_counts_are_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        make_plan(epochs=0)
+        make_config(epochs=0)
 
 
 def test_better_is_less_loss_or_more_f1_with_loss_deciding_ties() -> None:
@@ -27,6 +27,6 @@ def test_better_is_less_loss_or_more_f1_with_loss_deciding_ties() -> None:
 
 
 def test_only_what_changes_the_outcome_must_be_the_same() -> None:
-    check_same_config(make_plan(), make_plan(micro_batch=2, checkpoint_minutes=1.0))
+    check_same_config(make_config(), make_config(micro_batch=2, checkpoint_minutes=1.0))
     with pytest.raises(RunError, match=r"mixup 0\.0 → 0\.2; seed 0 → 1"):
-        check_same_config(make_plan(), make_plan(mixup=0.2, seed=1))
+        check_same_config(make_config(), make_config(mixup=0.2, seed=1))

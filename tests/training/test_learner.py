@@ -1,21 +1,28 @@
 """One step: its gradient is that of the whole batch however it is cut, and its state comes back as it was."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from standin import ColourBatches, Standin, make_plan
+from standin import ColourBatches, Standin, make_config, run_fit
 from torch import nn
 
+from pcn_cli.errors import ResourceError, StoppedError
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.learner import Learner
+from pcn_cli.training.learner import Learner, compile_trunk
 from pcn_cli.training.optim import set_training_mode
+from pcn_cli.training.stop import StopRequest
 
 CPU = torch.device("cpu")
+WHILE_COMPILING = "ignore:The .grad attribute of a Tensor"  # torch's own warning
 
 
-def start(plan: FitConfig, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
-    progress = Progress(plan=plan, versions={}, total_steps=10, micro_batch=micro_batch)
-    return Learner(model or Standin().double(), plan=plan, device=CPU, progress=progress), progress
+def start(config: FitConfig, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
+    progress = Progress(plan=config, versions={}, total_steps=10, micro_batch=micro_batch)
+    learner = Learner(model or Standin().double(), config, device=CPU)
+    learner.lay_schedule(progress)
+    return learner, progress
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3, 5, 7])
@@ -26,7 +33,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(micro_batch: int, mi
     gradients = []
     for size in (8, micro_batch):
         model = Standin(norm=nn.BatchNorm2d).double()
-        learner, _ = start(make_plan(**mixing), micro_batch=size, model=model)
+        learner, _ = start(make_config(**mixing), micro_batch=size, model=model)
         set_training_mode(model)
         with learner._stream.running():
             learner._accumulate(batch, size)
@@ -36,13 +43,13 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(micro_batch: int, mi
 
 
 def test_a_restored_learner_makes_the_same_next_steps() -> None:
-    plan = make_plan(mixup=0.3)
+    config = make_config(mixup=0.3)
     batches = list(ColourBatches().batches(0))
-    first, progress = start(plan, micro_batch=8, model=Standin(drop=0.3))
+    first, progress = start(config, micro_batch=8, model=Standin(drop=0.3))
     first.take_step(batches[0], progress=progress, on_note=pytest.fail)
     progress.step = 1
     state = first.capture(progress, {})
-    second, _ = start(plan, micro_batch=8, model=Standin(drop=0.3, seed=9))
+    second, _ = start(config, micro_batch=8, model=Standin(drop=0.3, seed=9))
     second.restore(state)
     for learner in (first, second):
         learner.take_step(batches[1], progress=progress, on_note=pytest.fail)
@@ -55,7 +62,7 @@ def test_a_restored_learner_makes_the_same_next_steps() -> None:
 
 
 def test_optimizer_state_lies_in_memory_as_its_parameter_does() -> None:
-    learner, progress = start(make_plan(), micro_batch=8, model=Standin())
+    learner, progress = start(make_config(), micro_batch=8, model=Standin())
     learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
     learner.restore(learner.capture(progress, {}))
     weight = learner.model.blocks[0].conv.weight
@@ -66,7 +73,7 @@ def test_optimizer_state_lies_in_memory_as_its_parameter_does() -> None:
 def test_only_what_is_tuned_changes() -> None:
     model = Standin()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    learner, progress = start(make_plan(tune="pooling"), micro_batch=8, model=model)
+    learner, progress = start(make_config(tune="pooling"), micro_batch=8, model=model)
     learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert {"head.weight", "cls_token", "blocks.0.norm.weight"} <= changed
@@ -76,7 +83,7 @@ def test_only_what_is_tuned_changes() -> None:
 def test_bfloat16_changes_the_arithmetic_and_not_the_weights_type() -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
-        learner, progress = start(make_plan(precision=precision), micro_batch=8, model=Standin())
+        learner, progress = start(make_config(precision=precision), micro_batch=8, model=Standin())
         step = learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
         losses.append(step.loss)
         assert {tensor.dtype for tensor in learner.model.state_dict().values()} == {torch.float32}
@@ -86,8 +93,51 @@ def test_bfloat16_changes_the_arithmetic_and_not_the_weights_type() -> None:
 
 def test_gradient_checkpointing_reaches_the_network_and_ends_with_the_fit() -> None:
     model = Standin()
-    learner, _ = start(make_plan(grad_checkpointing=True), micro_batch=8, model=model)
+    learner, _ = start(make_config(grad_checkpointing=True), micro_batch=8, model=model)
     assert model.checkpointing
     learner.release()
     assert not model.checkpointing
     assert not model.training
+
+
+@pytest.mark.filterwarnings(WHILE_COMPILING)
+def test_a_compiled_network_computes_the_same_for_batches_of_any_size() -> None:
+    plain, compiled = Standin(), Standin()
+    compile_trunk(compiled, CPU)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    for count in (6, 4):
+        images = torch.randn(count, 3, 16, 16)
+        for model in (plain, compiled):
+            model.zero_grad()
+            model(images).square().sum().backward()
+        for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
+            torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pcn_cli.training.learner.shutil.which", lambda _: None)
+    with pytest.raises(ResourceError, match="C\\+\\+ compiler") as caught:
+        compile_trunk(Standin(), CPU)
+    assert "g++" in caught.value.hint
+
+
+@pytest.mark.filterwarnings(WHILE_COMPILING)
+def test_a_compiled_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    batches, stop = ColourBatches(), StopRequest()
+    options = {"config": make_config(compile=True), "stop": stop}
+
+    def run(model: Standin, **more: object):
+        torch._dynamo.reset()  # as in a new process
+        return run_fit(model, batches, **options, **more)
+
+    whole = run(Standin())
+
+    def stop_there(step: int, *_: float) -> None:
+        if step == 4:
+            stop.request()
+
+    with pytest.raises(StoppedError):
+        run(Standin(), checkpoints=tmp_path, on_step=stop_there)
+    stop.signal_number = 0
+    resumed = run(Standin(seed=8), checkpoints=tmp_path, resume=True)
+    assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from standin import CLASSES, ColourBatches, Standin, judge, make_plan
+from standin import CLASSES, ColourBatches, Standin, make_config, run_fit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcn_cli.errors import ModelError
-from pcn_cli.training.fit import fit
 from pcn_cli.training.stop import StopRequest
-from pcn_cli.training.teacher import Teaching, ask_teacher, without_second_head
+from pcn_cli.training.teacher import Distillation, compute_teacher_logits, without_second_head
 
 CPU = torch.device("cpu")
 ANSWERS = 5  # other classes than the network's
@@ -23,18 +22,18 @@ def answers_to(batches: ColourBatches) -> Tensor:
 
 
 def train(batches: ColourBatches, *, taught: Tensor | None, model: Standin | None = None, **changes: object):
-    plan = make_plan(teacher="colours" if taught is not None else "", **changes)
-    return fit(model or Standin(), batches, lambda judged: judge(judged, batches), plan=plan, device=CPU, taught=taught)
+    config = make_config(teacher="colours" if taught is not None else "", **changes)
+    return run_fit(model or Standin(), batches, config=config, teacher_logits=taught)
 
 
 def test_the_loss_is_zero_where_the_answers_are_the_teachers_and_above_elsewhere() -> None:
     taught = torch.randn(6, ANSWERS)
-    teaching = Teaching(Standin(), taught, weight=2.0, seed=0)
+    teaching = Distillation(Standin(), taught, weight=2.0, seed=0)
     rows = torch.tensor([4, 0])
     assert float(teaching.loss(taught[rows], rows)) == pytest.approx(0, abs=1e-6)
     wrong = teaching.loss(taught[rows.flip(0)], rows)
     assert float(wrong) > 0
-    assert float(Teaching(Standin(), taught, weight=1.0, seed=0).loss(taught[rows.flip(0)], rows)) == pytest.approx(
+    assert float(Distillation(Standin(), taught, weight=1.0, seed=0).loss(taught[rows.flip(0)], rows)) == pytest.approx(
         float(wrong) / 2
     )
 
@@ -74,7 +73,7 @@ def test_a_taught_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
     batches = ColourBatches()
     taught = answers_to(batches)
     whole = train(batches, taught=taught)
-    plan = make_plan(teacher="colours")
+    config = make_config(teacher="colours")
     with StopRequest() as stop:
         steps = iter(range(100))
 
@@ -82,17 +81,17 @@ def test_a_taught_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
             if next(steps) == 3:
                 stop.request()
 
-        options = {"plan": plan, "device": CPU, "taught": taught, "checkpoints": tmp_path, "resume": True}
+        options = {"config": config, "teacher_logits": taught, "checkpoints": tmp_path, "resume": True}
         with pytest.raises(Exception, match="stopped"):
-            fit(Standin(), batches, lambda m: judge(m, batches), on_step=on_step, stop=stop, **options)
-    resumed = fit(Standin(seed=8), batches, lambda m: judge(m, batches), **options)
+            run_fit(Standin(), batches, on_step=on_step, stop=stop, **options)
+    resumed = run_fit(Standin(seed=8), batches, **options)
     assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())
 
 
 def test_the_answers_come_in_the_order_of_the_photos() -> None:
     batches = ColourBatches()
     teacher = Standin()
-    answers = ask_teacher(teacher, batches, device=CPU)
+    answers = compute_teacher_logits(teacher, batches, device=CPU)
     assert answers.dtype == torch.float16
     with torch.no_grad():
         torch.testing.assert_close(answers, teacher(batches.images).half(), atol=2e-3, rtol=0)
@@ -102,7 +101,7 @@ def test_a_network_with_a_token_for_every_class_is_refused() -> None:
     model = Standin()
     model.head = nn.Identity()
     with pytest.raises(ModelError, match="a token for every class"):
-        Teaching(model, torch.zeros(1, 2), weight=1.0, seed=0)
+        Distillation(model, torch.zeros(1, 2), weight=1.0, seed=0)
 
 
 def test_only_the_second_head_is_taken_out_of_a_state() -> None:

@@ -1,14 +1,18 @@
 """Retarget: another wished accuracy for a finished run, as a run of its own; nothing is trained, the old run stays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import RecipeError, RunError
 from pcn_cli.files.atomic import write_bytes
+from pcn_cli.metrics.calibration import temper
+from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.model import ModelConfig
@@ -19,8 +23,7 @@ from pcn_cli.runs.store import read_recipe, write_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher, open_model
 from pcn_cli.stages.inference.replay import record_replay
-from pcn_cli.stages.inference.workers import loading_workers
-from pcn_cli.stages.train.calibration import retarget_config, score_validation
+from pcn_cli.stages.inference.score import score_validation
 
 
 def open_source(source: str | Path | None) -> RunDir:
@@ -93,16 +96,13 @@ def retarget_run(
         update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))
     with recording_stage(run, "calibrate", (run.model,)):
         probabilities = score_validation(
-            model,
-            config,
-            validation,
-            root=root,
-            device=device,
-            batch_size=recipe.evaluate.batch_size,
-            workers=loading_workers(recipe, device),
-            callback=callback,
+            model, config, validation, root=root, device=device, recipe=recipe, callback=callback
         )
-        retargeted = retarget_config(config, probabilities, validation, target_accuracy=target, callback=callback)
+        targets = np.array([config.classes.index(row.label) for row in validation])
+        selection = select_threshold(temper(probabilities, config.temperature), targets, target=target)
+        for note in selection_notes(selection):
+            callback.on_note(note)
+        retargeted = replace(config, selection=selection)
         save_model_folder(run.model, model, retargeted)
         record_replay(run.model, validation, root=root)
     callback.on_note(f"the model of {source.root} stays as it was; this one answers with the threshold: {run.root}")

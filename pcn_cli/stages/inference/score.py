@@ -1,12 +1,13 @@
 """The one pass that gives scores and maps, used by evaluation and prediction alike."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.attention.evidence import rank_classes
@@ -14,10 +15,14 @@ from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shar
 from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
+from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.labels import join_labels
 from pcn_cli.records.model import ModelConfig, Placement
+from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import Prediction
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch
+from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities
@@ -102,6 +107,32 @@ def score_photos(
                     unknown=config.withholds(float(probabilities[row, best[row]])),
                 ),
             )
+
+
+def score_validation(
+    model: nn.Module,
+    config: ModelConfig,
+    rows: Sequence[SplitRow],
+    *,
+    root: Path,
+    device: torch.device,
+    recipe: Recipe,
+    callback: Callback,
+) -> NDArray[np.float64]:
+    """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
+    probabilities = []
+    for scored in score_photos(
+        model,
+        replace(config, temperature=1.0),
+        root=root,
+        files=[row.file for row in rows],
+        device=device,
+        batch_size=recipe.evaluate.batch_size,
+        workers=loading_workers(recipe, device),
+    ):
+        probabilities.append(scored.prediction.probabilities)
+        callback.on_progress("calibrating", len(probabilities), len(rows))
+    return np.array(probabilities)
 
 
 def _decide(probabilities: np.ndarray, config: ModelConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Work: what the parts of a training share, and the photos of each part."""
+"""What the parts of a training share: its run and recipe, photos in batches, and where its epochs are written down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.dataset import PhotoDataset, shuffled
 from pcn_cli.data.load.loaders import PhotoBatches
-from pcn_cli.metrics.confidence import mean_average_precision
-from pcn_cli.metrics.decisions import accuracy
-from pcn_cli.metrics.inputs import collect_answers
 from pcn_cli.metrics.multi_label.answers import as_truths
-from pcn_cli.metrics.multi_label.answers import collect_answers as collect_multi_answers
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow
+from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.training.balance import even_order
+from pcn_cli.training.fit import FitCallback
+from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.stop import StopRequest
 
 Probabilities = NDArray[np.float64]
@@ -33,63 +32,93 @@ Targets = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What the parts of training share."""
+class TrainContext:
+    """What the parts of a training share."""
 
     run: RunDir
     recipe: Recipe
     rows: tuple[SplitRow, ...]
     root: Path
-    classes: tuple[str, ...]
-    config: ModelConfig
+    model_config: ModelConfig
     device: torch.device
     fetch: Fetcher
     callback: Callback
     stop: StopRequest
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return self.model_config.classes
+
     def part(self, name: Part) -> list[SplitRow]:
         """The rows of a part, in the order of the split."""
         return [row for row in self.rows if row.split == name]
 
-    def batches(
-        self,
-        rows: Sequence[SplitRow],
-        *,
-        batch_size: int,
-        augmentation: Augmentation | None = None,
-        preprocessing: Preprocessing | None = None,
-    ) -> PhotoBatches:
-        """The photos of `rows` in batches: shuffled or drawn, and varied, for training, in order otherwise.
-
-        `preprocessing` is the model's own where it is None.
-        """
-        targets, order = self.targets(rows), None
-        if augmentation is not None:
-            even, seed = self.recipe.train.balance == "sampler", self.recipe.seed
-            order = partial(even_order, targets, seed) if even else partial(shuffled, len(rows), seed)
+    def train_batches(self, *, batch_size: int) -> PhotoBatches:
+        """The training photos as tuning sees them: shuffled, or drawn so that classes come equally often; augmented."""
+        rows, recipe = self.part("train"), self.recipe
+        even = recipe.train.balance == "sampler"
         photos = PhotoDataset(
             self.root,
             [row.file for row in rows],
-            targets,
-            preprocessing=preprocessing or self.config.preprocessing,
-            augmentation=augmentation,
+            self.targets(rows),
+            preprocessing=self.model_config.preprocessing,
+            augmentation=Augmentation(
+                level=recipe.augment.level or "light",
+                flip=recipe.augment.flip,
+                preprocessing=self.model_config.preprocessing,
+                seed=recipe.seed,
+            ),
+        )
+        order = partial(even_order, self.targets(rows)) if even else partial(shuffled, len(rows))
+        workers = loading_workers(recipe, self.device)
+        return PhotoBatches(photos, batch_size=batch_size, workers=workers, order=partial(order, recipe.seed))
+
+    def batches(self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None) -> PhotoBatches:
+        """The photos of `rows` in their order, prepared as the model asks for, or another with its `preprocessing`."""
+        photos = PhotoDataset(
+            self.root,
+            [row.file for row in rows],
+            self.targets(rows),
+            preprocessing=preprocessing or self.model_config.preprocessing,
         )
         workers = loading_workers(self.recipe, self.device)
-        return PhotoBatches(photos, batch_size=batch_size, workers=workers, order=order)
+        return PhotoBatches(photos, batch_size=self.recipe.evaluate.batch_size, workers=workers)
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:
         """The class index of each photo, (N,); of 0 and 1, (N, K), where photos may have several labels."""
-        if self.config.multi_label:
+        if self.model_config.multi_label:
             return as_truths([row.label for row in rows], self.classes).astype(np.int64)
         return np.array([self.classes.index(row.label) for row in rows])
 
-    def candidate(self, name: str, val_log_loss: float, probabilities: Probabilities) -> Candidate:
-        """A candidate with the figure that its `probabilities` of the test part reach."""
-        labels = [row.label for row in self.part("test")]
-        if self.config.multi_label:
-            answers = collect_multi_answers(labels, probabilities, self.classes)
-            return Candidate(
-                name=name, val_log_loss=val_log_loss, mean_average_precision=mean_average_precision(answers)
-            )
-        figure = accuracy(collect_answers(labels, probabilities, self.classes))
-        return Candidate(name=name, val_log_loss=val_log_loss, accuracy=figure)
+
+class NoteCallback(FitCallback):
+    """Hands on what a fit notes, and nothing else."""
+
+    def __init__(self, context: TrainContext) -> None:
+        self.context = context
+
+    def on_note(self, text: str) -> None:  # noqa: D102 - as FitCallback says
+        self.context.callback.on_note(text)
+
+
+class HistoryCallback(NoteCallback):
+    """Keeps history.csv while it grows: rows of before a stop stay, an epoch that is done again replaces its row."""
+
+    def __init__(self, context: TrainContext, config: FitConfig) -> None:
+        super().__init__(context)
+        self._config = config
+        self._rows = {(row.phase, row.epoch): row for row in HISTORY.read(context.run)}
+
+    def on_step(self, step: int, total: int, loss: float, lr: float, images_per_second: float) -> None:  # noqa: D102
+        if self._config.phase == "tune":  # a probe's steps are too many and too short to be worth telling
+            self.context.callback.on_step(step, total, loss, lr, images_per_second)
+
+    def on_epoch(self, row: EpochRow) -> None:  # noqa: D102
+        self.complete((row,))
+        self.context.callback.on_epoch(row, self._config.epochs)
+
+    def complete(self, rows: Sequence[EpochRow]) -> None:
+        """Put `rows` on the disk; a stop may have come between a checkpoint and its row."""
+        self._rows.update({(row.phase, row.epoch): row for row in rows})
+        HISTORY.write(self.context.run, [self._rows[key] for key in sorted(self._rows)])  # "probe" before "tune"

@@ -8,17 +8,17 @@ from torch import nn
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import Fetcher, model_source
 from pcn_cli.stages.inference.replay import record_replay
-from pcn_cli.stages.inference.workers import loading_workers
-from pcn_cli.stages.train.calibration import calibrate_config, score_validation
-from pcn_cli.stages.train.context import Work
-from pcn_cli.stages.train.probe import State, train_probe
-from pcn_cli.stages.train.tune import tune_model
+from pcn_cli.stages.inference.score import score_validation
+from pcn_cli.stages.train.calibration import calibrate_config
+from pcn_cli.stages.train.candidates import State, measure_candidate, train_probe, tune_model
+from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.validation import score_batches
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.learner import copy_state
@@ -29,63 +29,67 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, callback: Callback
     """Train as the recipe says and put the better model into the run; the caller holds the run."""
     rows = read_split(run)
     classes = tuple(sorted({name for row in rows for name in row.labels}))
-    model, config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
-    config = replace(config, multi_label=any(row.multi_label for row in rows))
-    with recording_stage(
-        run, "train", (run.model, run.history, run.candidates, run.suspects, run.neighbours, run.folds)
-    ):
-        work = Work(
-            run=run,
-            recipe=recipe,
-            rows=rows,
-            root=Path(read_record(run).photos),
-            classes=classes,
-            config=config,
-            device=choose_device(recipe.train.device),
-            fetch=fetch,
-            callback=callback,
-            stop=stop,
-        )
-        if config.multi_label:
+    model, model_config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
+    context = TrainContext(
+        run=run,
+        recipe=recipe,
+        rows=rows,
+        root=Path(read_record(run).photos),
+        model_config=replace(model_config, multi_label=any(row.multi_label for row in rows)),
+        device=choose_device(recipe.train.device),
+        fetch=fetch,
+        callback=callback,
+        stop=stop,
+    )
+    artifacts = (run.model, run.history, run.candidates, run.suspects, run.neighbours, run.folds)
+    with recording_stage(run, "train", artifacts):
+        if context.model_config.multi_label:
             callback.on_note(
                 "several labels per photo: accuracy means all labels of a photo right, each given from 0.5 on"
             )
-        kept, state = _train(model, work)
+        kept, state = choose_model(model, context)
         model.load_state_dict(state)
-        validation = work.part("val")
-        callback.on_stage("calibrate")
-        probabilities = score_validation(
-            model,
-            config,
-            validation,
-            root=work.root,
-            device=work.device,
-            batch_size=recipe.evaluate.batch_size,
-            workers=loading_workers(recipe, work.device),
-            callback=callback,
-        )
-        target = recipe.evaluate.target_accuracy
-        calibrated = calibrate_config(
-            config, probabilities, validation, seed=recipe.seed, target_accuracy=target, callback=callback
-        )
-        save_model_folder(run.model, model, calibrated)
-        record_replay(run.model, validation, root=work.root)
+        save_model_folder(run.model, model, calibrate(model, context))
+        record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
 
 
-def _train(model: nn.Module, work: Work) -> tuple[str, State]:
-    """Which model is kept, "probe" or "tuned", and its weights."""
-    if work.recipe.train.probe_epochs:
-        model.load_state_dict(train_probe(model, work))
+def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State]:
+    """Which model is kept, "probe" or "tuned", and its weights; all that were compared stand in candidates.json."""
+    if context.recipe.train.probe_epochs:
+        model.load_state_dict(train_probe(model, context))
     kept, state = "probe", copy_state(model)
-    candidates = {candidate.name: candidate for candidate in CANDIDATES.find(work.run) or ()}
-    if work.recipe.train.tune != "probe":
-        tuned = tune_model(model, work)
+    candidates = {candidate.name: candidate for candidate in CANDIDATES.find(context.run) or ()}
+    if context.recipe.train.tune != "probe":
+        tuned = tune_model(model, context)
         if "probe" not in candidates or tuned.best.log_loss < candidates["probe"].val_log_loss:
             kept, state = "tuned", tuned.best_state
         model.load_state_dict(tuned.best_state)
-        batches = work.batches(work.part("test"), batch_size=work.recipe.evaluate.batch_size)
-        candidates["tuned"] = work.candidate("tuned", tuned.best.log_loss, score_batches(model, batches, work))
+        probabilities = score_batches(model, context.batches(context.part("test")), context)
+        candidates["tuned"] = measure_candidate("tuned", tuned.best.log_loss, probabilities, context)
     order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
-    CANDIDATES.write(work.run, tuple(replace(candidate, kept=candidate.name == kept) for candidate in order))
+    CANDIDATES.write(context.run, tuple(replace(candidate, kept=candidate.name == kept) for candidate in order))
     return kept, state
+
+
+def calibrate(model: nn.Module, context: TrainContext) -> ModelConfig:
+    """The model's config with what the validation photos say of its confidence."""
+    rows, recipe = context.part("val"), context.recipe
+    context.callback.on_stage("calibrate")
+    probabilities = score_validation(
+        model,
+        context.model_config,
+        rows,
+        root=context.root,
+        device=context.device,
+        recipe=recipe,
+        callback=context.callback,
+    )
+    return calibrate_config(
+        context.model_config,
+        probabilities,
+        rows,
+        seed=recipe.seed,
+        target_accuracy=recipe.evaluate.target_accuracy,
+        callback=context.callback,
+    )

@@ -1,4 +1,4 @@
-"""What validation says of a network that learns: its answers to photos, and the figures that these give."""
+"""The figures that choose epochs and models: what a network that learns says of the validation photos."""
 
 import numpy as np
 import torch
@@ -9,15 +9,15 @@ from torch import nn
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics.multi_label.calibration import decision_loss
 from pcn_cli.metrics.multi_label.table import macro_f1_value
-from pcn_cli.stages.train.context import Probabilities, Targets, Work
+from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext
 from pcn_cli.training.fit_config import Validation
 from pcn_cli.training.objective import to_probabilities
 
 
-def judge(targets: Targets, probabilities: Probabilities) -> Validation:
+def validate(targets: Targets, probabilities: Probabilities) -> Validation:
     """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels."""
     if targets.ndim == 2:
-        return _judge_classes(targets.astype(bool), probabilities)
+        return _validate_labels(targets.astype(bool), probabilities)
     predicted = probabilities.argmax(axis=1)
     exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     return Validation(
@@ -27,7 +27,7 @@ def judge(targets: Targets, probabilities: Probabilities) -> Validation:
     )
 
 
-def _judge_classes(truths: NDArray[np.bool_], probabilities: Probabilities) -> Validation:
+def _validate_labels(truths: NDArray[np.bool_], probabilities: Probabilities) -> Validation:
     """The figures where each label is given from 0.5 on: thresholds are not chosen yet."""
     decided = probabilities >= 0.5
     return Validation(
@@ -38,11 +38,11 @@ def _judge_classes(truths: NDArray[np.bool_], probabilities: Probabilities) -> V
 
 
 @torch.inference_mode()
-def score_batches(model: nn.Module, batches: PhotoBatches, work: Work) -> Probabilities:
+def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext) -> Probabilities:
     """(N, K) float64, in the order of the batches."""
     pieces = []
     for batch in batches.batches():
-        work.stop.check("stopped while measuring")
-        images = batch.images.to(work.device, memory_format=torch.channels_last)
-        pieces.append(to_probabilities(model(images), multi_label=work.config.multi_label).numpy())
+        context.stop.check("stopped while measuring")
+        images = batch.images.to(context.device, memory_format=torch.channels_last)
+        pieces.append(to_probabilities(model(images), multi_label=context.model_config.multi_label).numpy())
     return np.concatenate(pieces)

@@ -9,7 +9,7 @@ from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS
-from pcn_cli.stages.train.neighbours import tie_neighbours
+from pcn_cli.stages.train.tokens import tie_neighbours
 
 
 def test_only_pairs_across_parts_are_kept_and_they_come_back(tmp_path) -> None:
@@ -29,7 +29,7 @@ def test_only_pairs_across_parts_are_kept_and_they_come_back(tmp_path) -> None:
 
 
 def test_a_run_tells_its_pairs_and_leaves_the_parts_as_they_are(photo_folder, tiny_weights, monkeypatch) -> None:
-    monkeypatch.setattr("pcn_cli.stages.train.neighbours.find_neighbours", lambda *_: [(0, 30), (0, 1)])
+    monkeypatch.setattr("pcn_cli.stages.train.tokens.find_neighbours", lambda *_: [(0, 30), (0, 1)])
     settings = ["train.probe_epochs=1", "explain.overlays=0"]
     run = RunDir(pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=settings).run)
     (pair,) = read_csv(run.neighbours)  # the other pair trains

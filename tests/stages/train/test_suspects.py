@@ -13,6 +13,7 @@ from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
+from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.records.codec import field_names
@@ -20,7 +21,7 @@ from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.inference.load import Fetcher, model_source
-from pcn_cli.stages.train.suspects import doubt_by_features, doubt_predictions
+from pcn_cli.stages.train.tokens import doubt_labels
 from pcn_cli.training.tokens import cache_tokens
 
 CHANGED = 100
@@ -61,7 +62,7 @@ def test_most_of_the_50_most_suspect_flowers_were_given_a_wrong_label(shared, fl
         SplitRow(file=row["file"], label=label, split="train", sha256=row["file"])
         for row, label in zip(flowers, labels, strict=True)
     ]
-    suspects = doubt_by_features(rows, flower_features, np.arange(1_000), classes=CLASSES, strength=0.001, seed=0)
+    suspects = doubt_labels(rows, flower_features, np.arange(1_000), classes=CLASSES, C=0.001, seed=0)
     assert [one.rank for one in suspects] == list(range(1, len(suspects) + 1))
     wrong = {flowers[place]["file"]: flowers[place]["label"] for place in places}
     found = [one for one in suspects[:50] if one.file in wrong]
@@ -116,9 +117,9 @@ def test_small_sets_and_small_classes_are_not_suspected():
     rows = [SplitRow(file=f"{n}.jpg", label="a" if n < 12 else "b", split="train", sha256=str(n)) for n in range(24)]
     rows[20] = SplitRow(file="20.jpg", label="rare", split="train", sha256="20")
     classes = ("a", "b", "rare")
-    assert doubt_by_features(rows, features, np.arange(24), classes=classes, strength=1.0, seed=0) == ()
+    assert doubt_labels(rows, features, np.arange(24), classes=classes, C=1.0, seed=0) == ()
     few, own = rows[8:16], features[8:16]
-    assert doubt_by_features(few, own, np.arange(8), classes=classes, strength=1.0, seed=0) == ()
+    assert doubt_labels(few, own, np.arange(8), classes=classes, C=1.0, seed=0) == ()
 
 
 def test_predictions_of_other_photos_give_suspects_too():

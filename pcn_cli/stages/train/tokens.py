@@ -1,0 +1,124 @@
+"""The frozen trunk's tokens of the photos, and what they say of them: doubtful labels, one scene in two parts."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from pcn_cli.data.similar.neighbours import MOST_PHOTOS, find_neighbours
+from pcn_cli.metrics.suspects import name_suspects
+from pcn_cli.records.photos import SplitRow, Tie
+from pcn_cli.records.predictions import Suspect
+from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
+from pcn_cli.stages.train.context import TrainContext
+from pcn_cli.training.folds import Fold, count_learned, divide_folds, most_folds, predict_held_out
+from pcn_cli.training.logistic import regress
+from pcn_cli.training.probe import sample_photos
+from pcn_cli.training.tokens import TokenCache, cache_tokens
+
+CELLS = 4  # a side: with the place of things told apart even a weak network finds what is alike
+FOLDS = 5  # of the regressions that doubt labels
+FEWEST_LEARNED = 5  # photos of a class; a model that saw fewer doubts every one of them
+
+Numbers = NDArray[np.int64]
+
+
+def probe_rows(context: TrainContext) -> list[SplitRow]:
+    """The photos that the probe works with: training photos, of many a sample, then validation, then test."""
+    rows = context.part("train")
+    sample = [rows[place] for place in sample_photos(len(rows), seed=context.recipe.seed)]
+    return [*sample, *context.part("val"), *context.part("test")]
+
+
+@contextmanager
+def cache_parts(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Iterator[list[TokenCache]]:
+    """The tokens of the `rows` of train, val and test, a cache for each; they are gone when the block ends."""
+    folder = context.run.checkpoints
+    folder.mkdir(parents=True, exist_ok=True)
+    for abandoned in folder.glob("pcn-tokens-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                cache_tokens(
+                    model,
+                    context.batches([row for row in rows if row.split == part]),
+                    device=context.device,
+                    folder=folder,
+                    flip=context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None),
+                    on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
+                    stop=context.stop,
+                )
+            )
+            for part in ("train", "val", "test")
+        ]
+
+
+def check_photos(
+    rows: Sequence[SplitRow],
+    caches: Sequence[TokenCache],
+    groups: Numbers,
+    context: TrainContext,
+    *,
+    features: NDArray[np.float32],
+    C: float,
+) -> None:
+    """Put what the tokens say of `rows` into the run: suspects.csv, and of not too many neighbours.csv.
+
+    Args:
+        groups: (N,) equal numbers where photos belong together.
+        features: (N, C) mean tokens.
+        C: of a logistic regression that suits them.
+    """
+    if len(rows) <= MOST_PHOTOS:
+        cells = np.concatenate([tokens.cell_features(CELLS) for tokens in caches])
+        NEIGHBOURS.write(context.run, tie_neighbours(rows, cells, groups))
+    suspects = doubt_labels(rows, features, groups, classes=context.classes, C=C, seed=context.recipe.seed)
+    SUSPECTS.write(context.run, suspects)
+
+
+def tie_neighbours(rows: Sequence[SplitRow], features: NDArray[np.float32], groups: Numbers) -> tuple[Tie, ...]:
+    """The pairs of `rows` in two parts that look like one scene; `groups` (N,) are equal where that is known."""
+    _, targets = np.unique([row.label for row in rows], return_inverse=True)
+    return tuple(
+        Tie(
+            kind="alike",
+            file=rows[first].file,
+            label=rows[first].label,
+            part=rows[first].split,
+            other=rows[second].file,
+            other_label=rows[second].label,
+            other_part=rows[second].split,
+        )
+        for first, second in find_neighbours(features, targets, groups)
+        if rows[first].split != rows[second].split
+    )
+
+
+def doubt_labels(
+    rows: Sequence[SplitRow],
+    features: NDArray[np.float32],
+    groups: Numbers,
+    *,
+    classes: Sequence[str],
+    C: float,
+    seed: int,
+) -> tuple[Suspect, ...]:
+    """The label suspects among `rows` by logistic regressions on `features` (N, C), each blind to a fifth of them.
+
+    None where every class has too few photos to be divided into folds.
+    """
+    targets = np.array([classes.index(row.label) for row in rows])
+    if most_folds(targets, groups) < FOLDS:
+        return ()
+    folds = divide_folds(targets, groups, folds=FOLDS, seed=seed)
+
+    def predict(fold: Fold) -> NDArray[np.float64]:
+        return regress(features[fold.learn], targets[fold.learn], C=C, classes=len(classes))(features[fold.held_out])
+
+    judged = count_learned(folds, targets) >= FEWEST_LEARNED
+    return name_suspects(rows, predict_held_out(folds, predict), classes, judged=judged)
