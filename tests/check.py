@@ -16,7 +16,6 @@ CHECKS = (
     ("ruff", "check", "."),
     ("mypy",),
     ("lint-imports",),
-    ("tests/readme.py", "--check"),
     ("pytest",),
 )
 
@@ -50,8 +49,6 @@ def install_browser() -> None:
 
 
 def _command(check: tuple[str, ...]) -> list[str]:
-    if check[0].endswith(".py"):
-        return [sys.executable, *check]
     program = Path(sys.executable).parent / check[0]
     return [str(program) if program.exists() else check[0], *check[1:]]
 

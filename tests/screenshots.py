@@ -1,15 +1,19 @@
 """Pictures of every page of a report, light and dark, at three widths: `python tests/screenshots.py RUN OUT`.
 
-RUN is a run folder with a report, or a report's index.html.
+RUN is a run folder with a report, or a report's index.html. Where OUT is a .webp, it is the one picture of the README
+instead: `pcn demo && python tests/screenshots.py pcn-demo/run examples/report.webp`.
 """
 
 import argparse
+import io
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 WIDTHS = {1440: 900, 768: 1024, 360: 780}
+TITLE_WIDTH = 1400
 SCHEMES = ("light", "dark")
 
 
@@ -28,6 +32,34 @@ def take_screenshots(index: Path, folder: Path) -> list[Path]:
         ]
         browser.close()
     return taken
+
+
+def take_title(index: Path, path: Path) -> Path:
+    """The picture for the README at `path`: the head of the overview, and a row of the gallery below it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_context(offline=True, viewport={"width": TITLE_WIDTH, "height": 1100}).new_page()
+        page.goto(index.resolve().as_uri())
+        page.wait_for_selector("html.ready")
+        page.wait_for_timeout(1000)
+        head = _cut(page, 0, page.get_by_text("The surest mistakes").bounding_box()["y"] - 20)
+        page.evaluate("location.hash = '#gallery?sort=border'")
+        page.wait_for_timeout(1500)
+        top = page.get_by_role("button", name="Load decisions.csv").bounding_box()
+        row = _cut(page, top["y"] + top["height"] + 12, 360)
+        browser.close()
+    picture = Image.new("RGB", (head.width, head.height + row.height))
+    picture.paste(head, (0, 0))
+    picture.paste(row, (0, head.height))
+    picture.save(path, quality=82, method=6)
+    return path
+
+
+def _cut(page: Page, top: float, height: float) -> Image.Image:
+    clip = {"x": 0, "y": top, "width": TITLE_WIDTH, "height": height}
+    return Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
 
 
 def _walk(browser: Browser, index: Path, folder: Path, *, scheme: str, size: tuple[int, int]) -> list[Path]:
@@ -59,6 +91,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     index = arguments.run if arguments.run.suffix == ".html" else arguments.run / "report" / "index.html"
+    if arguments.out.suffix == ".webp":
+        print(f"{take_title(index, arguments.out)}: {arguments.out.stat().st_size:,} bytes")
+        return
     print(f"{len(take_screenshots(index, arguments.out))} pictures in {arguments.out}")
 
 

@@ -1,4 +1,4 @@
-"""What `--balance` does where some classes are rare: the figures in README.md.
+"""What `--balance` does where some classes are rare: the figures in RESULTS.md.
 
     python tests/benchmarks/balance.py PHOTOS --model MODEL --seeds 0 1 2
 

@@ -1,4 +1,4 @@
-"""What the maps are worth and what they cost: the tables in README.md.
+"""What the maps are worth and what they cost: the tables in RESULTS.md.
 
     python tests/benchmarks/maps.py boxes TINY          # where things are known to lie, with nano
     python tests/benchmarks/maps.py demo DEMO           # the same on the photos of a finished `pcn demo`

@@ -1,4 +1,4 @@
-"""How large, how fast and how memory-hungry a report is: the table in CONTRIBUTING.md.
+"""How large, how fast and how memory-hungry a report is: the table in RESULTS.md.
 
     python tests/benchmarks/report.py [--photos FOLDER]
 

@@ -1,4 +1,4 @@
-"""What `nano` brings to photos it has never seen, beside what needs no network: the table in README.md.
+"""What `nano` brings to photos it has never seen, beside what needs no network: the table in examples/nano.md.
 
     python tests/benchmarks/transfer.py PHOTOS
 
