@@ -78,4 +78,5 @@ _PLAIN_WORDS = {
     "path_type": "should be a path",
     "sequence_type": "should be a list",
     "sequence_str": "should be a list",
+    "list_type": "should be a list",
 }

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from pcn_cli.models.sources import find_source
+from pcn_cli.recipe.arguments import checked
+from pcn_cli.recipe.schema import Count
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.stages.bench_works import CLASSES, FORWARD, list_works
 from pcn_cli.stages.callback import Callback
@@ -58,11 +60,12 @@ class Bench:
     models: tuple[ModelBench, ...]
 
 
+@checked
 def bench(
     models: Sequence[str] = ("nano",),
     *,
-    batch_size: int = 32,
-    rounds: int = 5,
+    batch_size: Count = 32,
+    rounds: Count = 5,
     device: str | None = None,
     callback: Callback | None = None,
 ) -> Bench:

@@ -10,6 +10,7 @@ import numpy as np
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
 from pcn_cli.metrics.inputs import Answers, collect_answers
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.runs.predictions import read_predictions
@@ -27,6 +28,7 @@ class Evaluated:
     predictions: dict[tuple[str, str], list[Prediction]]
 
 
+@checked
 def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Comparison:
     """What the run `second` does better or worse than `first` on the test photos of both.
 

@@ -8,6 +8,8 @@ from typing import Any
 from pcn_cli.data.drawing import draw_photos
 from pcn_cli.errors import ResourceError
 from pcn_cli.files.names import free_path
+from pcn_cli.recipe.arguments import checked
+from pcn_cli.recipe.schema import Seed
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.photos import Part
 from pcn_cli.runs.store import write_boxes
@@ -42,8 +44,9 @@ class Demonstration:
         }
 
 
+@checked
 def demo(
-    output: str | Path | None = None, *, seed: int = 0, device: str | None = None, callback: Callback | None = None
+    output: str | Path | None = None, *, seed: Seed = 0, device: str | None = None, callback: Callback | None = None
 ) -> Demonstration:
     """A run of `nano` on drawn photos, in a new folder that holds all of it: photos/, boxes.csv and run/.
 

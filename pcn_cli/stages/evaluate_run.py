@@ -20,6 +20,7 @@ from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import Curves
@@ -81,6 +82,7 @@ class Measured:
         }
 
 
+@checked
 def evaluate(
     run: str | Path | None = None,
     *,

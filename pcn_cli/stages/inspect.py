@@ -9,6 +9,7 @@ from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.data.split import given_rows
 from pcn_cli.metrics.findings import Facts, findings, warnings_first
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import DataSection, FailOn
@@ -39,6 +40,7 @@ class Inspection:
         }
 
 
+@checked
 def inspect_photos(
     photos: Path,
     *,

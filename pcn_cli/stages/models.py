@@ -9,6 +9,7 @@ from pcn_cli.models.build import CONFIG
 from pcn_cli.models.weights import Fetched, get_weights, verify_weights, weights_cache
 from pcn_cli.models.weights import import_weights as convert
 from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, is_card
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.codec import to_plain
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import check_model, read_record, require
@@ -21,6 +22,7 @@ def list_models() -> list[dict[str, Any]]:
     return [describe(card) for card in CARDS]
 
 
+@checked
 def describe_model(name: str) -> dict[str, Any]:
     """The facts of one card, and of its weights in the cache.
 
@@ -31,6 +33,7 @@ def describe_model(name: str) -> dict[str, Any]:
     return {**describe(card), "cache": _check(card)}
 
 
+@checked
 def get_model(
     name: str, *, offline: bool = False, mirror: str | None = None, callback: Callback | None = None
 ) -> dict[str, Any]:
@@ -57,6 +60,7 @@ def get_model(
     return {"name": card.name, **_plain(fetched)}
 
 
+@checked
 def import_model(path: Path, name: str | None = None) -> dict[str, Any]:
     """A local `.pth` in the cache: as the weights of that card, or of the card whose published file has this name.
 
@@ -67,6 +71,7 @@ def import_model(path: Path, name: str | None = None) -> dict[str, Any]:
     return {"name": card.name if card else None, **_plain(convert(path, cache=weights_cache(), card=card))}
 
 
+@checked
 def verify_models(names: list[str], *, images: str | Path | None = None) -> list[dict[str, Any]]:
     """Whether models still are what was recorded: cards in the cache by their hash, runs and model folders by a replay.
 

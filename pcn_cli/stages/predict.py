@@ -12,7 +12,8 @@ from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
-from pcn_cli.recipe.schema import Look, OverlayMap
+from pcn_cli.recipe.arguments import checked
+from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
 from pcn_cli.stages.callback import Callback
@@ -71,17 +72,18 @@ class MultiAnswer:
     error: str | None = None
 
 
+@checked
 def predict(
     images: str | Path | Sequence[str | Path],
     *,
     model: str | Path | None = None,
-    top: int = 5,
+    top: Count = 5,
     overlay: str | Path | None = None,
     overlay_map: OverlayMap = "look",
     look: Look = "spotlight",
     sort_into: str | Path | None = None,
-    batch_size: int = 32,
-    workers: int = 0,
+    batch_size: Count = 32,
+    workers: Workers = 0,
     device: str | None = None,
     offline: bool = False,
     mirror: str | None = None,

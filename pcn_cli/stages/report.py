@@ -5,6 +5,7 @@ from pathlib import Path
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.report.single import MANY_BYTES, write_single_report
 from pcn_cli.report.write import write_report
 from pcn_cli.runs.rundir import RunDir, open_run
@@ -14,6 +15,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.report_content import gather_content
 
 
+@checked
 def report(
     run: str | Path | None = None,
     *,

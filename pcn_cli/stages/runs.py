@@ -9,6 +9,7 @@ from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import explain_os_error
 from pcn_cli.files.folder import folder_bytes
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.metrics import Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
 from pcn_cli.runs.rundir import list_runs as run_folders
@@ -57,6 +58,7 @@ def list_runs(runs: Path = RUNS) -> list[RunRow]:
     return sorted(rows, key=lambda row: (row.created, row.name))
 
 
+@checked
 def clean_runs(*, really: bool, runs: Path = RUNS) -> list[Cleaned]:
     """The finished runs that still have checkpoints; these are deleted when `really`.
 

@@ -8,6 +8,7 @@ from torch import nn
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import fetch_weights, weights_cache
 from pcn_cli.models.zoo import Card
+from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
 from pcn_cli.runs.state import check_model, require
@@ -34,6 +35,7 @@ class Fetcher:
         )
 
 
+@checked
 def load_model(source: str | Path | None = None, *, offline: bool = False, mirror: str | None = None) -> nn.Module:
     """The network behind `source`, in evaluation mode.
 
