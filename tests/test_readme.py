@@ -1,20 +1,18 @@
 """The README is short and true, and the help that it leaves to the program is complete."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-from pcn_cli.recipe.shelf import list_recipes
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from pcn_cli import errors
 from pcn_cli.cli.app import app
 from pcn_cli.models.zoo import CARDS
-from pcn_cli.recipe.load import load_recipe
-from pcn_cli.recipe.schema import Recipe, Section
+from pcn_cli.recipe.load import list_recipes, load_recipe
+from pcn_cli.recipe.schema import OPTIONS, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -83,20 +81,8 @@ def test_there_are_options_to_explain() -> None:
     assert sum(len(find(words).params) for words in COMMANDS) > 80
 
 
-def recipe_fields() -> Iterator[tuple[str, str, object]]:
-    """The key, the sentence and the default of every field of the recipe."""
-    for name, field in Recipe.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
-            for key, one in section.model_fields.items():
-                yield f"{name}.{key}", one.description or "", one.default
-        else:
-            yield name, field.description or "", field.default
-
-
 def test_every_recipe_field_is_shown_with_its_default_and_its_sentence(tmp_path: Path) -> None:
-    fields = list(recipe_fields())
-    assert len(fields) > 40
+    assert len(OPTIONS) > 40
     shown = printed("recipes", "show")
     section = ""
     lines: dict[str, str] = {}
@@ -105,11 +91,11 @@ def test_every_recipe_field_is_shown_with_its_default_and_its_sentence(tmp_path:
             section = match[1]
         elif match := re.fullmatch(r"( *)(\w+): (.+)", line):
             lines[f"{section}.{match[2]}" if match[1] else match[2]] = match[3]
-    for key, sentence, default in fields:
+    for key, option in OPTIONS.items():
         value, _, comment = lines.pop(key).partition("  # ")
-        assert len(sentence.split()) >= 2, key
-        assert comment == sentence
-        default = "null" if default is None else default
+        assert len(option.sentence.split()) >= 2, key
+        assert comment == option.sentence
+        default = "null" if option.default is None else option.default
         assert value == (str(default).lower() if isinstance(default, bool) else str(default)), key
     assert not lines
     (tmp_path / "again.yaml").write_text(shown, encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import pcn_cli
-from pcn_cli.data.drawing import draw_pair, draw_photo
+from pcn_cli.data.drawing import draw_ground, draw_photo, draw_thing
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"daisy": "star", "roses": "ring", "tulips": "leaf"}  # what the texts call it: what is drawn
@@ -65,8 +65,13 @@ def draw_folders(folder: Path) -> list[list[str | int]]:
             save(photo, folder / "other_photos" / name / f"other{number}.jpg")
             save(photo, folder / "new_photos" / f"{name[0]}{number}.jpg")
     for number in range(48):
-        photo, things = draw_pair(np.random.default_rng([3, number]))
-        save(photo, folder / "mixed" / f"{'-'.join(things)}_{number:02}.jpg")
+        names = list(KINDS)[: 1 + number % len(KINDS)]
+        rng = np.random.default_rng([3, number])
+        photo = draw_ground(144, 144, rng)
+        for corner, name in enumerate(names):
+            thing = draw_thing(KINDS[name], 60, rng)
+            photo.paste(thing, (corner % 2 * 72, corner // 2 * 72), thing)
+        save(photo, folder / "mixed" / f"{'-'.join(names)}_{number:02}.jpg")
     save(draw_photo("star", np.random.default_rng(4))[0], folder / "img.jpg")
     return boxes
 
