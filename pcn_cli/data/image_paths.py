@@ -1,4 +1,4 @@
-"""The image files that a person named: files, folders and patterns, in the order given."""
+"""Image files that a person named (files, folders and patterns), and photos found by their content."""
 
 import glob
 import os
@@ -54,9 +54,9 @@ def _open_up(path: Path) -> Iterator[Path]:
     if not os.path.isdir(path):  # noqa: PTH112 - unlike pathlib it never raises
         yield path
         return
-    for entry in walk_folder(path):
-        if not entry.obstacle and not is_camera_raw(entry.file) and _may_be_image(path / entry.file):
-            yield path / entry.file
+    for file, obstacle in walk_folder(path).items():
+        if not obstacle and not is_camera_raw(file) and _may_be_image(path / file):
+            yield path / file
 
 
 def _may_be_image(path: Path) -> bool:
@@ -83,13 +83,13 @@ def find_by_hash(root: Path, photos: Iterable[ReplayPhoto]) -> dict[str, str]:
     missing = {photo.sha256: photo.bytes for photo in wanted if photo.sha256 not in found}
     if not missing:
         return found
-    for entry in walk_folder(root):
-        path = root / entry.file
-        if entry.obstacle or not path.is_file() or path.stat().st_size not in missing.values():
+    for file, obstacle in walk_folder(root).items():
+        path = root / file
+        if obstacle or not path.is_file() or path.stat().st_size not in missing.values():
             continue
         digest = sha256_of(path)
         if digest in missing:
-            found[digest] = entry.file
+            found[digest] = file
             del missing[digest]
     return found
 

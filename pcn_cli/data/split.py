@@ -102,13 +102,10 @@ def _find_groups(scan: Scan) -> list[list[Photo]]:
 def number_groups(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]) -> NDArray[np.int64]:
     """Equal numbers (N,) for photos that must stay together: one picture, one group, and whatever these chain to."""
     numbers = {photo.file: number for number, photo in enumerate(photos)}
-    tied = tied_files(photos, near_duplicates)
-    ties = sorted({(key, file) for key, files in tied.items() for file in files if file in numbers})
-    names = {key: len(numbers) + number for number, key in enumerate(dict.fromkeys(key for key, _ in ties))}
-    ends = ([numbers[file] for _, file in ties], [names[key] for key, _ in ties])
-    size = len(numbers) + len(names)
-    _, group_of = connected_components(coo_array((np.ones(len(ties)), ends), shape=(size, size)), directed=False)
-    return np.asarray(group_of[: len(numbers)], np.int64)
+    tied = [[numbers[file] for file in files if file in numbers] for _, files in tied_files(photos, near_duplicates)]
+    links = np.array([(files[0], file) for files in tied for file in files], dtype=int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(numbers), len(numbers)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 @dataclass

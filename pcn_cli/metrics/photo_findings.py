@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from pcn_cli.metrics.findings import count_words, join_words, run_checks
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import Health, Tie
-
-TIES = {"exact": "the same file", "near": "the same picture", "group": "of one group"}
+from pcn_cli.records.photos import TIES, Health, Tie
 
 
 @dataclass(frozen=True, kw_only=True)

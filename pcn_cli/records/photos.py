@@ -102,14 +102,16 @@ class SplitRow:
         return split_labels(self.label, multi_label=self.multi_label)
 
 
+TieKind = Literal["exact", "near", "group", "alike"]
+TIES: dict[str, str] = {"exact": "the same file", "near": "the same picture", "group": "of one group"}
+"""How photos belong together, in words, the surest first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tie:
-    """Two photos that belong together: equal bytes ("exact"), one picture ("near") or one group of the user's.
+    """Two photos that belong together, and how: one of `TIES`, or "alike", which only a network says."""
 
-    Of "alike" ones only a network says so.
-    """
-
-    kind: Literal["exact", "near", "group", "alike"]
+    kind: TieKind
     file: str
     label: str
     part: Part

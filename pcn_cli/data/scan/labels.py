@@ -7,8 +7,9 @@ read as YAML, numbers or dates; other columns are left alone.
 import csv
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from pcn_cli.errors import DataError
@@ -22,17 +23,14 @@ PART_NAMES: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelRow:
-    """One listed photo; `file` is as written, relative to the table's folder, `line` its line in the table.
-
-    `label` is one class, or all of the photo's joined where the table has a column `labels`.
-    """
+class Candidate:
+    """A file that may be a photo, with its label (one class, or all of them joined), and where a table lists it."""
 
     file: str
     label: str
-    split: Part | None
-    group: str | None
-    line: int
+    split: Part | None = None
+    group: str | None = None
+    line: int | None = None
 
 
 def find_table(root: Path, labels: Path | None) -> Path | None:
@@ -49,52 +47,40 @@ def find_table(root: Path, labels: Path | None) -> Path | None:
 
 
 def has_several(table: Path) -> bool:
-    """Whether the table gives photos several labels; errors as of `read_header`."""
-    return SEVERAL in read_header(table)
-
-
-def read_header(table: Path) -> list[str]:
-    """The names of the columns, in lower case.
+    """Whether the table gives photos several labels.
 
     Raises:
         DataError: not UTF-8, or no such table.
     """
-    text = _read_text(table)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        return _name_columns(next(reader, []))
-    except csv.Error as error:
-        raise DataError(f"{table}, line {reader.line_num}: {error}") from error
+    return has_column(table, SEVERAL)
 
 
-def read_labels(table: Path, *, group_column: str = "group") -> list[LabelRow]:
-    """The rows of a table of labels, in order; their groups are the cells of `group_column`.
+def has_column(table: Path, name: str) -> bool:
+    """Whether the table of labels has a column of that name, in either case; errors as of `has_several`."""
+    return name.strip().casefold() in _name_columns(next(_read_rows(table), (1, []))[1])
+
+
+def read_labels(table: Path, *, group_column: str = "group") -> list[Candidate]:
+    """The files that a table of labels lists, as written, in order; their groups are the cells of `group_column`.
 
     Raises:
         DataError: not UTF-8, no header, a column is missing, or a row is malformed; the message names the line.
     """
-    text = _read_text(table)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        header = _name_columns(next(reader, []))
-        _check_header(header, table, group_column.strip().casefold())
-        several = SEVERAL in header
-        # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
-        read_cell = rearm_cell if "sha256" in header else str
-        rows = []
-        start = reader.line_num + 1  # a quoted cell may hold line breaks: a row is named by its first line
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                row = _name_cells([read_cell(cell) for cell in cells], header, f"{table}, line {start}")
-                group = row.get(group_column.strip().casefold(), "").strip() or None
-                rows.append(_read_row(row, table, start, group=group, several=several))
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{table}, line {reader.line_num}: {error}") from error
-    return _join_cells(rows, table) if several else rows
+    group_column = group_column.strip().casefold()
+    rows = _read_rows(table)
+    header = _name_columns(next(rows, (1, []))[1])
+    _check_header(header, table, group_column)
+    # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
+    read_cell = rearm_cell if "sha256" in header else str
+    listed = []
+    for line, cells in rows:
+        if any(cell.strip() for cell in cells):
+            row = _read_row([read_cell(cell) for cell in cells], header, f"{table}, line {line}", group_column)
+            listed.append(replace(row, line=line))
+    return _join_cells(listed, table) if SEVERAL in header else listed
 
 
-def _join_cells(rows: Sequence[LabelRow], table: Path) -> list[LabelRow]:
+def _join_cells(rows: Sequence[Candidate], table: Path) -> list[Candidate]:
     """The rows with their labels joined in one order; one separator holds for the whole table."""
     first = {mark: row.line for mark in SEPARATORS for row in reversed(rows) if mark in row.label}
     if len(first) > 1:
@@ -106,21 +92,27 @@ def _join_cells(rows: Sequence[LabelRow], table: Path) -> list[LabelRow]:
     return [replace(row, label=join_labels(filter(None, own))) for row, own in zip(rows, names, strict=True)]
 
 
-def _delimiter(text: str) -> str:
-    return max(",;\t", key=text.partition("\n")[0].count)
-
-
 def _name_columns(cells: list[str]) -> list[str]:
     return [cell.strip().casefold() for cell in cells]
 
 
-def _read_text(table: Path) -> str:
+def _read_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """The line that each row begins on, and its cells; a quoted cell may hold line breaks."""
     try:
-        return table.read_bytes().decode("utf-8-sig")
+        text = table.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{table} is not UTF-8 text", "save it as CSV UTF-8 in your spreadsheet") from error
     except OSError as error:
         raise DataError(f"cannot read {table}: {error.strerror}") from error
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{table}, line {reader.line_num}: {error}") from error
 
 
 def _check_header(header: list[str], table: Path, group_column: str) -> None:
@@ -138,24 +130,21 @@ def _check_header(header: list[str], table: Path, group_column: str) -> None:
         raise DataError(f"{table}, line 1: the column {twice[0]} stands there twice", hint)
 
 
-def _name_cells(cells: list[str], header: list[str], where: str) -> dict[str, str]:
+def _read_row(cells: list[str], header: list[str], where: str, group_column: str) -> Candidate:
     while len(cells) > len(header) and not cells[-1].strip():
         cells.pop()
     if len(cells) > len(header):
         hint = "put quotes around a cell that holds the separator"
         raise DataError(f"{where}: {len(cells)} cells under {len(header)} columns", hint)
-    return dict(zip(header, cells, strict=False))  # trailing empty cells may be left out
-
-
-def _read_row(row: dict[str, str], table: Path, line: int, *, group: str | None, several: bool) -> LabelRow:
-    where = f"{table}, line {line}"
-    file, cell = row.get("file", "").strip(), row.get(SEVERAL if several else "label", "")
-    label = unicodedata.normalize("NFC", cell.strip())
-    if not file or not (label or several):
+    row = dict(zip_longest(header, cells, fillvalue=""))  # trailing empty cells may be left out
+    file = row["file"].strip()
+    label = unicodedata.normalize("NFC", row[SEVERAL if SEVERAL in row else "label"].strip())
+    if not file or not (label or SEVERAL in row):
         raise DataError(f"{where}: no {'label for ' + file if file else 'file'}")
     if "\0" in file + label:
         raise DataError(f"{where}: a NUL character")
     part = row.get("split", "").strip().casefold()
     if part and part not in PART_NAMES:
         raise DataError(f"{where}: split is {part!r}", f"use one of {', '.join(PART_NAMES)}, or leave it empty")
-    return LabelRow(file=file, label=label, split=PART_NAMES.get(part), group=group, line=line)
+    group = row.get(group_column, "").strip() or None
+    return Candidate(file=file, label=label, split=PART_NAMES.get(part), group=group)

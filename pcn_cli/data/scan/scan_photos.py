@@ -4,7 +4,7 @@ Labels come from a table, from train/val/test folders with class folders inside,
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -12,12 +12,10 @@ from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
 from pcn_cli.data.scan.decode import FileFacts, inspect_files
-from pcn_cli.data.scan.labels import find_table
+from pcn_cli.data.scan.labels import find_table, has_column
 from pcn_cli.data.scan.layouts import (
-    Candidate,
-    Sorted,
+    SortedFiles,
     group_candidates,
-    has_column,
     refuse_case_clashes,
     sort_by_folders,
     sort_by_table,
@@ -28,8 +26,6 @@ from pcn_cli.errors import DataError
 from pcn_cli.records.labels import split_labels
 from pcn_cli.records.photos import Ignored, Part, Photo, Scan, Unreadable
 
-Progress = Callable[[str, int, int], None]
-
 
 def scan_photos(
     folder: Path,
@@ -37,7 +33,7 @@ def scan_photos(
     labels: Path | None = None,
     group_by: str | None = None,
     only: Part | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Scan:
     """Everything in `folder`, each candidate decoded once; the folder is only read.
 
@@ -54,23 +50,79 @@ def scan_photos(
         RecipeError: `group_by` is neither a column nor an expression that any name matches.
     """
     root = folder.absolute()
+    tell = on_progress or (lambda *_: None)
+    files = _sort_files(root, find_table(root, labels), group_by)
+    if only is not None and any(one.split == only for one in files.candidates):
+        rest = [Ignored(file=one.file, reason=other_part(only)) for one in files.candidates if one.split != only]
+        candidates = [one for one in files.candidates if one.split == only]
+        files = replace(files, candidates=candidates, ignored=[*files.ignored, *rest])
+    facts: dict[str, FileFacts] = {}
+    # Closed at once when `on_progress` raises, so that no process outlives the scan.
+    with closing(inspect_files([root / one.file for one in files.candidates])) as results:
+        for position, found in results:
+            facts[files.candidates[position].file] = found
+            tell("looking at photos", len(facts), len(files.candidates))
+    photos, unreadable, ignored = _tell_photos(files, facts)
+    near_duplicates, alike = find_near_duplicates(
+        photos,
+        {file: found.sketch for file, found in facts.items()},
+        on_compared=partial(tell, "looking for near duplicates"),
+    )
+    return Scan(
+        root=str(root),
+        layout=files.layout,
+        photos=tuple(photos),
+        unreadable=tuple(sorted(unreadable, key=lambda item: item.file)),
+        ignored=tuple(sorted(ignored, key=lambda item: item.file)),
+        near_duplicates=near_duplicates,
+        alike=alike,
+        multi_label=files.multi_label,
+    )
+
+
+def _sort_files(root: Path, table: Path | None, group_by: str | None) -> SortedFiles:
+    """The files below `root` with their labels and groups, from the table where there is one."""
     entries = walk_folder(root)
-    table = find_table(root, labels)
     column = group_by if table and group_by and has_column(table, group_by) else None
     if table:
-        plan = sort_by_table(root, entries, table.absolute(), group_column=column or "group")
+        files = sort_by_table(root, entries, table.absolute(), group_column=column or "group")
     else:
-        plan = sort_by_folders(entries)
+        files = sort_by_folders(entries)
     refuse_case_clashes(
-        name for candidate in plan.candidates for name in split_labels(candidate.label, multi_label=plan.multi_label)
+        name for one in files.candidates for name in split_labels(one.label, multi_label=files.multi_label)
     )
     if group_by is not None and column is None:
-        plan = replace(plan, candidates=group_candidates(plan.candidates, group_by))
-    if only is not None:
-        plan = _keep_part(plan, only)
-    tell = on_progress or (lambda *_: None)
-    facts = _decode_candidates(root, plan.candidates, partial(tell, "looking at photos"))
-    return _make_scan(root, plan, facts, partial(tell, "looking for near duplicates"))
+        files = replace(files, candidates=group_candidates(files.candidates, group_by))
+    return files
+
+
+def _tell_photos(
+    files: SortedFiles, facts: Mapping[str, FileFacts]
+) -> tuple[list[Photo], list[Unreadable], list[Ignored]]:
+    """The photos in the order of their files, and what is none; told by what decoding each file gave."""
+    photos: list[Photo] = []
+    unreadable, ignored = list(files.unreadable), list(files.ignored)
+    for candidate in files.candidates:
+        file, found = candidate.file, facts[candidate.file]
+        if not found.reason:
+            photos.append(
+                Photo(
+                    file=file,
+                    label=candidate.label,
+                    width=found.width,
+                    height=found.height,
+                    sha256=found.sha256,
+                    mode=found.mode,
+                    split=candidate.split,
+                    group=candidate.group,
+                )
+            )
+        # A listed file was meant to be a photo; in a class folder the name or the content must say so.
+        elif found.is_image or candidate.line or promises_image(file):
+            unreadable.append(Unreadable(file=file, reason=found.reason))
+        else:
+            ignored.append(Ignored(file=file, reason=f"not a photo: {found.reason}"))
+    return sorted(photos, key=lambda photo: photo.file), unreadable, ignored
 
 
 def other_part(part: Part) -> str:
@@ -112,63 +164,3 @@ _SEVERAL_HINT = "a class can be learned where some photos have it and some have 
 def _count_the_rest(scan: Scan) -> str:
     reasons = Counter([*(u.reason for u in scan.unreadable), *(i.reason for i in scan.ignored)]).most_common(3)
     return ": " + "; ".join(f"{count} × {reason}" for reason, count in reasons) if reasons else ", it is empty"
-
-
-def _keep_part(plan: Sorted, part: Part) -> Sorted:
-    own = [candidate for candidate in plan.candidates if candidate.split == part]
-    if not own:
-        return plan
-    rest = [Ignored(file=one.file, reason=other_part(part)) for one in plan.candidates if one.split != part]
-    return replace(plan, candidates=own, ignored=[*plan.ignored, *rest])
-
-
-def _decode_candidates(
-    root: Path, candidates: Sequence[Candidate], on_photo: Callable[[int, int], None]
-) -> dict[str, FileFacts]:
-    """The facts of every candidate, by file."""
-    facts = {}
-    paths = [root / candidate.file for candidate in candidates]
-    # Closed at once when `on_photo` raises, so that no process outlives the scan.
-    with closing(inspect_files(paths)) as results:
-        for position, found in results:
-            facts[candidates[position].file] = found
-            on_photo(len(facts), len(paths))
-    return facts
-
-
-def _make_scan(root: Path, plan: Sorted, facts: dict[str, FileFacts], on_compared: Callable[[int, int], None]) -> Scan:
-    photos: list[Photo] = []
-    unreadable, ignored = list(plan.unreadable), list(plan.ignored)
-    for candidate in plan.candidates:
-        found = facts[candidate.file]
-        if not found.reason:
-            photos.append(
-                Photo(
-                    file=candidate.file,
-                    label=candidate.label,
-                    width=found.width,
-                    height=found.height,
-                    sha256=found.sha256,
-                    mode=found.mode,
-                    split=candidate.split,
-                    group=candidate.group,
-                )
-            )
-        # A listed file was meant to be a photo; in a class folder the name or the content must say so.
-        elif found.is_image or candidate.listed or promises_image(candidate.file):
-            unreadable.append(Unreadable(file=candidate.file, reason=found.reason))
-        else:
-            ignored.append(Ignored(file=candidate.file, reason=f"not a photo: {found.reason}"))
-    photos.sort(key=lambda photo: photo.file)
-    sketches = {file: found.sketch for file, found in facts.items()}
-    near_duplicates, alike = find_near_duplicates(photos, sketches, on_compared=on_compared)
-    return Scan(
-        root=str(root),
-        layout=plan.layout,
-        photos=tuple(photos),
-        unreadable=tuple(sorted(unreadable, key=lambda item: item.file)),
-        ignored=tuple(sorted(ignored, key=lambda item: item.file)),
-        near_duplicates=near_duplicates,
-        alike=alike,
-        multi_label=plan.multi_label,
-    )

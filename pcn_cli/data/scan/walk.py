@@ -3,75 +3,52 @@
 import os
 import stat
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 
 from pcn_cli.data.scan.content import is_hidden_file, is_hidden_folder
 from pcn_cli.errors import DataError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A file found by a walk: its POSIX path below the root, and why it cannot be a photo ("" where it may be one)."""
+def walk_folder(root: Path) -> dict[str, str]:
+    """Every file below `root` in the order of its path, with why it cannot be a photo ("" where it may be one).
 
-    file: str
-    obstacle: str = ""
-
-
-def walk_folder(root: Path) -> list[Entry]:
-    """Every file below `root` in the order of its path; empty and unreadable folders are entries that end in a slash.
-
-    Links to folders are followed once real folders are done, so that a photo keeps its real path; a link to a folder
-    that was read already is an entry of its own.
+    Paths are POSIX, below `root`; empty and unreadable folders are there too, with a slash at their end. Links to
+    folders are followed once real folders are done, so that a photo keeps its real path; a link to a folder that was
+    read already is an entry of its own.
 
     Raises:
         DataError: `root` is missing, no folder, or may not be read.
     """
     if not root.is_dir():
         raise DataError(f"no such folder of photos: {root}" if not root.exists() else f"{root} is a file, not a folder")
-    entries: list[Entry] = []
-    links: deque[tuple[str, str]] = deque()
-    seen = {_identity(root)}
-    waiting: deque[tuple[str, str]] = deque([("", "")])
+    found: dict[str, str] = {}
+    seen: set[tuple[int, int] | str] = set()
+    waiting, links = deque([("", "")]), deque[tuple[str, str]]()
     while waiting or links:
-        if waiting:
-            folder, obstacle = waiting.popleft()
-        else:
-            folder, obstacle = links.popleft()
-            if _identity(root / folder) in seen:
-                entries.append(Entry(file=folder, obstacle="a link to a folder that is read already"))
-                continue
+        is_link = not waiting
+        folder, obstacle = (waiting or links).popleft()
+        if is_link and _identity(root / folder) in seen:
+            found[folder] = "a link to a folder that is read already"
+            continue
         seen.add(_identity(root / folder))
-        _read_folder(root, folder, obstacle, entries, waiting, links)
-    return sorted(entries, key=lambda entry: entry.file)
-
-
-def _read_folder(
-    root: Path,
-    folder: str,
-    obstacle: str,
-    entries: list[Entry],
-    waiting: deque[tuple[str, str]],
-    links: deque[tuple[str, str]],
-) -> None:
-    """Sort the members of one folder into files (`entries`), folders (`waiting`) and linked folders (`links`)."""
-    try:
-        with os.scandir(root / folder) as scan:
-            members = list(scan)
-    except OSError as error:
-        if not folder:
-            raise DataError(f"cannot read the folder {root}: {error.strerror}") from error
-        entries.append(Entry(file=f"{folder}/", obstacle=f"the folder cannot be read ({error.strerror})"))
-        return
-    if not members and folder:
-        entries.append(Entry(file=f"{folder}/", obstacle=obstacle or "an empty folder"))
-    for member in members:
-        path = f"{folder}/{member.name}" if folder else member.name
-        if _is_folder(member):
-            inner = obstacle or ("in a hidden or system folder" if is_hidden_folder(member.name) else "")
-            (links if member.is_symlink() else waiting).append((path, inner))
-        else:
-            entries.append(Entry(file=path, obstacle=obstacle or _find_obstacle(member)))
+        try:
+            with os.scandir(root / folder) as scan:
+                members = list(scan)
+        except OSError as error:
+            if not folder:
+                raise DataError(f"cannot read the folder {root}: {error.strerror}") from error
+            found[f"{folder}/"] = f"the folder cannot be read ({error.strerror})"
+            continue
+        if folder and not members:
+            found[f"{folder}/"] = obstacle or "an empty folder"
+        for member in members:
+            path = f"{folder}/{member.name}" if folder else member.name
+            if _is_folder(member):
+                inner = obstacle or ("in a hidden or system folder" if is_hidden_folder(member.name) else "")
+                (links if member.is_symlink() else waiting).append((path, inner))
+            else:
+                found[path] = obstacle or _find_obstacle(member)
+    return dict(sorted(found.items()))
 
 
 def _is_folder(member: os.DirEntry[str]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pcn_cli.records.photos import Tie
+from pcn_cli.records.photos import TIES, Tie
 from pcn_cli.report.content import ScanFacts
 from pcn_cli.report.format import clean, display_names, hide_paths
 from pcn_cli.report.view_model import ReportView
@@ -12,7 +12,6 @@ MOST_FILES = 200
 MOST_CLASSES = 100
 MOST_SUSPECTS = 50
 MOST_PAIRS = 24  # of each kind: more pictures are a list that nobody reads
-KINDS = {"exact": "equal bytes", "near": "the same picture in other bytes", "group": "one group"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +91,7 @@ def _pair(tie: Tie, report: ReportView) -> dict[str, object]:
     """How two photos belong together, and of each what is shown; its picture is "" where it could not be opened."""
     photos = ((tie.file, tie.label, tie.part), (tie.other, tie.other_label, tie.other_part))
     return {
-        "kind": KINDS[tie.kind],
+        "kind": TIES[tie.kind],
         "sides": [
             {"file": shown, "label": clean(label), "part": part, "picture": report.pair_pictures.get(file, "")}
             for shown, (file, label, part) in zip(display_names([tie.file, tie.other]), photos, strict=True)

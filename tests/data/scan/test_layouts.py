@@ -2,14 +2,13 @@ import pytest
 
 from pcn_cli.data.scan.layouts import refuse_case_clashes, sort_by_folders, sort_by_table
 from pcn_cli.data.scan.scan_photos import scan_photos
-from pcn_cli.data.scan.walk import Entry
 from pcn_cli.data.similar.leaks import find_leaks
 from pcn_cli.data.split import split_scan
 from pcn_cli.errors import DataError, RecipeError
 
 
 def sort_files(*files):
-    plan = sort_by_folders([Entry(file=file) for file in files])
+    plan = sort_by_folders(dict.fromkeys(files, ""))
     return plan.layout, {item.file: (item.label, item.split) for item in plan.candidates}, plan.ignored
 
 
@@ -45,7 +44,7 @@ def test_class_names_are_composed_unicode():
 
 
 def test_names_that_are_no_text_are_listed_spelled_out():
-    plan = sort_by_folders([Entry(file="oak/\udcff.jpg")])
+    plan = sort_by_folders({"oak/\udcff.jpg": ""})
     assert [(item.file, item.reason) for item in plan.unreadable] == [
         ("oak/\\xff.jpg", "the name is not valid text (UTF-8): rename it")
     ]
@@ -65,7 +64,7 @@ def test_class_names_that_differ_by_case_are_refused(names):
 
 
 def test_a_table_lists_by_either_slash_and_either_unicode_form(tmp_path):
-    entries = [Entry(file=name) for name in ("a/1.jpg", "u\u0308.jpg", "left.jpg", "tables/labels.csv")]
+    entries = dict.fromkeys(("a/1.jpg", "u\u0308.jpg", "left.jpg", "tables/labels.csv"), "")
     table = tmp_path / "tables/labels.csv"
     table.parent.mkdir()
     table.write_text("file,label\n..\\a\\1.jpg,x\n../\u00fc.jpg,y\n../gone.jpg,x\n../../far.jpg,y\n", encoding="utf-8")
@@ -82,7 +81,7 @@ def test_a_file_listed_twice_is_refused_with_both_lines(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("file,label\na.jpg,x\n./a.jpg,y\n")
     with pytest.raises(DataError, match=r"line 3: \./a\.jpg stands on line 2 already"):
-        sort_by_table(tmp_path, [Entry(file="a.jpg")], table)
+        sort_by_table(tmp_path, {"a.jpg": ""}, table)
 
 
 @pytest.fixture
