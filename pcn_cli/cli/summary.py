@@ -1,6 +1,5 @@
 """What a run came to, as a few lines a person reads."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,26 +11,6 @@ if TYPE_CHECKING:
     from pcn_cli.stages.evaluate_run import Measured
     from pcn_cli.stages.finetune import Outcome
 
-_POINTING = {
-    "pointing_game": "strongest patch inside the object's box",
-    "pointing_game_right": "… of the right predictions",
-    "pointing_game_center": "… by guessing the middle",
-    "pointing_game_random": "… by guessing at random",
-}
-_HEADLINES = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "micro_f1",
-    "exact_match",
-    "hamming_loss",
-    "mcc",
-    "log_loss",
-    "brier",
-    "ece",
-)
-_RANKINGS = ("mean_average_precision", "roc_auc", "aurc")
-_FOLDS = "cross_validated_"
 _SMALL = "few photos"
 
 
@@ -72,44 +51,31 @@ def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]
         out.print(table)
         out.print()
     table = new_table("test part", "value#", "95 % interval#", "")
-    first = () if "accuracy" in metrics else ("mean_average_precision",)  # what counts where photos have several labels
-    top = (name for name in metrics if name.startswith("top_"))
-    for name in dict.fromkeys((*first, *_HEADLINES, *top, *_RANKINGS)):
-        if name in metrics:
-            table.add_row(_title(name), *_value(name, metrics[name]), _SMALL if metrics[name].few else "")
-    for name, title in (_POINTING | _BASELINES).items():
-        if name in metrics:
-            table.add_row(title, *_value(name, metrics[name]), "")
+    for metric in _shown(metrics, "table"):
+        table.add_row(*_cells(metric), _SMALL if metric.few else "")
+    for metric in (*_shown(metrics, "pointing"), *_shown(metrics, "baseline")):
+        table.add_row(*_cells(metric), "")
     out.print(table)
     if "temperature" in metrics:
         show_confidence(metrics)
-    if any(name.startswith(_FOLDS) for name in metrics):
-        show_folds(metrics)
+    folds = _shown(metrics, "folds")
+    if folds:
+        table = new_table("cross-validated", "value#", "95 % interval#", "")
+        for metric in folds:
+            title, *cells = _cells(metric)
+            table.add_row(title.removeprefix("cross-validated "), *cells, metric.method.partition(":")[0])
+        out.print()
+        out.print(table)
 
 
 def show_confidence(metrics: "Mapping[str, Metric]") -> None:
     """What calibration gave: the temperature and what it changed, the threshold, the sets (of one label only)."""
     table = new_table("confidence", "value#", "95 % interval#", "")
-    table.add_row("temperature", *_value("temperature", metrics["temperature"]), metrics["temperature"].method)
-    for name in ("log_loss_untempered", "ece_untempered", *(name for name in metrics if name.startswith("threshold"))):
-        if name in metrics:
-            table.add_row(_title(name), *_value(name, metrics[name]), "")
+    for metric in sorted(_shown(metrics, "confidence"), key=lambda metric: metric is not metrics["temperature"]):
+        table.add_row(*_cells(metric), metric.method if metric is metrics["temperature"] else "")
     for level in (90, 95) if "accuracy" in metrics else ():
-        own = [name for name in metrics if name.startswith(f"conformal_{level}_")]
-        for name in own:
-            table.add_row(_title(name), *_value(name, metrics[name]), "")
-        if not own:
+        if f"conformal_{level}_coverage" not in metrics:
             table.add_row(f"{level} % sets", "–", "", "not enough photos")
-    out.print()
-    out.print(table)
-
-
-def show_folds(metrics: "Mapping[str, Metric]") -> None:
-    """What cross-validation of the probe gave, and on how many photos."""
-    own = {name.removeprefix(_FOLDS): metric for name, metric in metrics.items() if name.startswith(_FOLDS)}
-    table = new_table("cross-validated", "value#", "95 % interval#", "")
-    for name, metric in own.items():
-        table.add_row(_title(name), *_value(name, metric), metric.method.partition(":")[0])
     out.print()
     out.print(table)
 
@@ -120,7 +86,7 @@ def show_candidates(candidates: "Sequence[Candidate]") -> None:
     figure = "test mean average precision#" if several else "test accuracy#"
     table = new_table("", "validation log-loss#", figure, "95 % interval#", title="compared")
     for candidate in candidates:
-        accuracy = _value("accuracy", candidate.headline) if candidate.headline else ("–", "")
+        accuracy = _cells(candidate.headline)[1:] if candidate.headline else ("–", "")
         name = f"[bold]{safe(candidate.name)}[/bold] (kept)" if candidate.kept else safe(candidate.name)
         table.add_row(name, f"{candidate.val_log_loss:.4f}", *accuracy)
     out.print()
@@ -159,24 +125,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-_BASELINES = {
-    "baseline_majority": "always guessing the most frequent class",
-    "baseline_majority_set": "exact match of always guessing the most frequent set of labels",
-    "baseline_prior_average_precision": "mean average precision of the classes' shares in training",
-    "baseline_prior_log_loss": "log loss of the classes' shares in training",
-}
+def _shown(metrics: "Mapping[str, Metric]", where: str) -> "list[Metric]":
+    return [metric for metric in metrics.values() if where in metric.words.shown]
 
 
-def _title(name: str) -> str:
-    """The key of a metric as words."""
-    words = {"mcc": "MCC", "ece": "ECE", "aurc": "AURC", "roc": "ROC", "auc": "area", "untempered": "without it"}
-    shown = " ".join(words.get(word, word) for word in name.split("_"))
-    return re.sub(r"conformal (\d+)", r"\1 % sets:", shown)
-
-
-def _value(name: str, metric: "Metric") -> tuple[str, str]:
-    from pcn_cli.records.metrics import is_share
-
-    form = "{:.1%}" if is_share(name) else "{:.4f}"
+def _cells(metric: "Metric") -> tuple[str, str, str]:
+    """Title, value and interval of a metric, in its unit."""
+    form = "{:.1%}" if metric.words.unit == "share" else "{:.4f}"
     known = metric.ci_low is not None and metric.ci_high is not None
-    return form.format(metric.value), f"{form.format(metric.ci_low)} – {form.format(metric.ci_high)}" if known else ""
+    interval = f"{form.format(metric.ci_low)} – {form.format(metric.ci_high)}" if known else ""
+    return metric.words.title, form.format(metric.value), interval

@@ -1,15 +1,18 @@
 """Temperature: one number that all logits are divided by, so that "80 % sure" is right four times in five.
 
 Guo et al. 2017, arXiv:1706.04599. T alone is fitted here, with SciPy: a class without a photo in the validation part
-does not matter to it.
+does not matter to it. Where photos may have several labels, each class also gets a threshold.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax, logit
+from sklearn.metrics import log_loss, precision_recall_curve
 
-from pcn_cli.records.calibration import Calibration
+from pcn_cli.records.calibration import Calibration, ClassThreshold
 from pcn_cli.records.evaluation import Bin
 
 FEWEST = 30  # validation photos below which the temperature stays 1
@@ -19,6 +22,8 @@ TEMPERATURES = (0.05, 20.0)  # lowest and highest
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Truths = NDArray[np.bool_]
+Targets = Indices | Truths  # (n,) class numbers, or (n, K) which photo has which class
 
 
 def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]:
@@ -43,48 +48,81 @@ def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def fit_temperature(probabilities: Floats, targets: Indices) -> float:
+def fit_temperature(probabilities: Floats, targets: Targets) -> float:
     """The temperature, 0.05 … 20, with the smallest log-loss; 1 unless another is better, and where all is right.
 
     Without a mistake there is nothing to learn how sure to be from: the surer, the better it would look.
 
     Args:
         probabilities: (n, K) at temperature 1.
-        targets: (n,) true classes.
+        targets: (n,) class numbers, or (n, K) which photo has which class.
     """
-    if bool((probabilities.argmax(axis=1) == targets).all()):
+    several = targets.ndim == 2
+    right = (probabilities >= 0.5) == targets if several else probabilities.argmax(axis=1) == targets
+    if bool(right.all()):
         return 1.0
-    logits = _logits(probabilities)
+    logits = _logits(probabilities, multi_label=several)
     found = minimize_scalar(
         lambda x: _log_loss(logits / np.exp(x), targets), bounds=np.log(TEMPERATURES), method="bounded"
     )
     return float(np.exp(found.x)) if found.fun < _log_loss(logits, targets) else 1.0
 
 
-def calibrate(probabilities: Floats, targets: Indices, *, validation_photos: int) -> tuple[float, Calibration]:
-    """The temperature for the photos set aside for it, with what it did to their log-loss; 1 where there are none."""
-    if targets.size == 0:
-        return 1.0, Calibration(validation_photos=validation_photos, photos=0)
-    temperature, logits = fit_temperature(probabilities, targets), _logits(probabilities)
+def calibrate(
+    probabilities: Floats, targets: Targets, *, validation_photos: int | None = None
+) -> tuple[float, Calibration]:
+    """The temperature for the photos set aside for it, with what it did to their log-loss; 1 where photos are few.
+
+    Args:
+        probabilities: (n, K) at temperature 1.
+        targets: (n,) class numbers, or (n, K) which photo has which class.
+        validation_photos: of the whole part; n when None.
+    """
+    count = len(targets) if validation_photos is None else validation_photos
+    if len(targets) == 0 or count < FEWEST:
+        return 1.0, Calibration(validation_photos=count, photos=0)
+    temperature = fit_temperature(probabilities, targets)
+    logits = _logits(probabilities, multi_label=targets.ndim == 2)
     return temperature, Calibration(
-        validation_photos=validation_photos,
-        photos=targets.size,
+        validation_photos=count,
+        photos=len(targets),
         log_loss_before=_log_loss(logits, targets),
         log_loss_after=_log_loss(logits / temperature, targets),
     )
 
 
-def temper(probabilities: Floats, temperature: float) -> Floats:
+def temper(probabilities: Floats, temperature: float, *, multi_label: bool = False) -> Floats:
     """Probabilities (n, K) whose logits were divided by `temperature`; 1 / temperature takes it back."""
-    return np.asarray(np.exp(log_softmax(_logits(probabilities) / temperature, axis=1)))
+    logits = _logits(probabilities, multi_label=multi_label) / temperature
+    return np.asarray(expit(logits) if multi_label else np.exp(log_softmax(logits, axis=1)))
 
 
-def reliability(confidences: Floats, right: NDArray[np.bool_]) -> tuple[Bin, ...]:
-    """At most 15 bins of equally many photos, the least sure first.
+def binary_log_loss(truths: Truths, probabilities: Floats) -> float:
+    """The mean −ln of the probability that was given to what is true, over photos and classes, (n, K) each."""
+    return float(log_loss(truths.ravel(), probabilities.ravel(), labels=[False, True]))
+
+
+def choose_thresholds(probabilities: Floats, truths: Truths, classes: Sequence[str]) -> tuple[ClassThreshold, ...]:
+    """For each class the probability from which on its F1 on the validation photos is best; 0.5 where none has it.
+
+    It lies half-way to the next less probable photo, so that a photo of the class a little less probable still counts.
 
     Args:
-        confidences: (n,) probability of the most probable class.
-        right: (n,) whether that class is the label.
+        probabilities: (n, K) of the validation photos, with the temperature.
+        truths: (n, K) which photo has which class.
+        classes: the K names.
+    """
+    return tuple(
+        _choose_threshold(name, probabilities[:, place], truths[:, place]) for place, name in enumerate(classes)
+    )
+
+
+def reliability(confidences: Floats, right: Truths) -> tuple[Bin, ...]:
+    """At most 15 bins of equally many decisions, the least sure first.
+
+    Args:
+        confidences: (n,) how probable each was, such as the most probable class of a photo.
+        right: (n,) whether it was right.
     """
     order = np.argsort(confidences, kind="stable")
     parts = np.array_split(order, min(BINS, order.size))
@@ -100,10 +138,31 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
     return sum(one.photos * abs(one.confidence - one.accuracy) for one in bins) / total
 
 
-def _logits(probabilities: Floats) -> Floats:
+def _logits(probabilities: Floats, *, multi_label: bool) -> Floats:
     """Logits that give these probabilities; what underflowed to 0 is as improbable as a number can say."""
-    return np.asarray(np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)))
+    least = np.finfo(np.float64).tiny
+    if multi_label:
+        return np.asarray(logit(np.clip(probabilities, least, 1 - np.finfo(np.float64).epsneg)))
+    return np.asarray(np.log(np.maximum(probabilities, least)))
 
 
-def _log_loss(logits: Floats, targets: Indices) -> float:
+def _log_loss(logits: Floats, targets: Targets) -> float:
+    if targets.ndim == 2:
+        return binary_log_loss(targets.astype(bool), expit(logits))
     return float(-log_softmax(logits, axis=1)[np.arange(targets.size), targets].mean())
+
+
+def _choose_threshold(label: str, scores: Floats, own: Truths) -> ClassThreshold:
+    if not own.any():
+        return ClassThreshold(label=label)
+    precision, recall, candidates = precision_recall_curve(own, scores, drop_intermediate=True)
+    together = precision + recall
+    f1 = np.divide(2 * precision * recall, together, out=np.zeros_like(together), where=together > 0)[:-1]
+    best = int(np.argmax(f1))
+    below = scores[scores < candidates[best]]
+    return ClassThreshold(
+        label=label,
+        threshold=float((candidates[best] + (below.max() if below.size else 0.0)) / 2),
+        photos=int(own.sum()),
+        f1=float(f1[best]),
+    )

@@ -9,7 +9,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pcn_cli.metrics.inputs import SingleLabel
+from pcn_cli.metrics.intervals import mean, proportion
 from pcn_cli.records.calibration import ConformalLevel
+from pcn_cli.records.metrics import Metric
 
 LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
 
@@ -36,6 +39,24 @@ def in_set(probabilities: Floats, level: ConformalLevel) -> NDArray[np.bool_]:
     if level.least_probability is None:
         raise ValueError(f"not enough photos for sets of {level.level:.0%}")
     return np.asarray(probabilities >= level.least_probability)
+
+
+def measure_sets(inputs: SingleLabel, level: ConformalLevel) -> dict[str, Metric]:
+    """How often the sets of a level hold the label, how large they are and how often empty; {} if not calibrated."""
+    if level.least_probability is None:
+        return {}
+    held = in_set(inputs.probabilities, level)
+    sizes, n = held.sum(axis=1).astype(float), inputs.targets.size
+    name = f"conformal_{100 * level.level:.0f}"
+    return {
+        f"{name}_coverage": proportion(
+            int(held[np.arange(n), inputs.targets].sum()),
+            n,
+            f"share of photos whose {level.level:.0%} set holds the label; calibrated on {level.photos} photos",
+        ),
+        f"{name}_set_size": mean(sizes, inputs, "mean number of classes in the set"),
+        f"{name}_empty": proportion(int((sizes == 0).sum()), n, "share of photos whose set holds no class"),
+    }
 
 
 def _calibrate_level(level: float, falling: Floats) -> ConformalLevel:

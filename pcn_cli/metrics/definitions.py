@@ -1,124 +1,413 @@
-"""What is measured: METRICS has one row per metric, in display order; scikit-learn computes, every number has its n.
+"""What is measured: METRICS has one row per metric, in display order: how it is computed and all that is said of it.
 
-A class without photos in the measured part cannot be judged: it is left out of the means over classes.
+A new metric is one row here. scikit-learn computes, every number has its n. A class that no photo of the measured part
+has cannot be judged: it is left out of the means over classes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    f1_score,
+    recall_score,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
-from pcn_cli.metrics import confidence, decisions
-from pcn_cli.metrics.baselines import majority_baseline, prior_baseline
-from pcn_cli.metrics.inputs import Answers, collect_answers
-from pcn_cli.records.metrics import ClassRow, Metric
+from pcn_cli.metrics import curves
+from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability
+from pcn_cli.metrics.inputs import Floats, Inputs, MultiLabel, SingleLabel, Truths
+from pcn_cli.metrics.intervals import counted, mean, proportion, summed, weighted, with_interval
+from pcn_cli.metrics.selective import risk_area, risk_area_influence
+from pcn_cli.records.metrics import Metric, Words
+
+Weigh = Callable[[SingleLabel], Callable[[Floats], Floats]]
+FOLDS = "cross_validated_"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetricRow:
-    """One metric; `{k}` in key and title stands for top_k, `compute` gives None where the metric says nothing."""
+@dataclass(frozen=True)
+class Definition:
+    """One metric; a name in braces in key and title stands for what differs, such as the k of top-k.
+
+    `single` and `multi` compute it where a photo has one label, or may have several; they give None where it says
+    nothing. What has neither is measured by a function of its own. `weigh`, of what `pcn runs compare` compares, gives
+    from weights (R, n) of the photos the values (R,). `folds` says that cross-validation tells it of the probe.
+    """
 
     key: str
-    title: str
-    better: Literal["higher", "lower"]
-    compute: Callable[[Answers], Metric | None]
+    unit: Literal["share", "number"]
+    better: Literal["higher", "lower", ""] = ""
+    shown: tuple[str, ...] = ()
+    title: str = ""  # the key with spaces where it is empty
+    hub: str = ""
+    hub_average: str = ""
+    single: Callable[[SingleLabel], Metric | None] | None = None
+    multi: Callable[[MultiLabel], Metric | None] | None = None
+    weigh: Weigh | None = None
+    folds: bool = False
+
+    @property
+    def words(self) -> Words:
+        """What is said of it wherever it is shown."""
+        known = {field.name: getattr(self, field.name) for field in fields(Words)}
+        return Words(**known | {"title": self.title or self.key.replace("_", " ")})
 
 
-def measure(
-    labels: Sequence[str],
-    probabilities: NDArray[np.floating],
-    classes: Sequence[str],
-    *,
-    temperature: float = 1.0,
-    top_k: int = 5,
-    seed: int = 0,
-    train_labels: Sequence[str] | None = None,
-) -> dict[str, Metric]:
-    """Every metric that can be measured, by key, in display order.
+def describe(key: str) -> Words:
+    """What is said of the metric of this key; the key itself, as a plain number, where it is in no table."""
+    for pattern, words in _PATTERNS:
+        found = pattern.fullmatch(key)
+        if found:
+            return replace(words, title=words.title.format(**found.groupdict()))
+    return Words(title=key.replace("_", " "), unit="number")
 
-    Args:
-        labels: the true class names of n photos.
-        probabilities: (n, K), in the order of `classes`.
-        classes: the names of the model's K classes.
-        temperature: that the probabilities were made with.
-        top_k: k of the top-k accuracy; left out unless 1 < k < K.
-        seed: of the bootstrap.
-        train_labels: of the training part, for the baselines.
 
-    Raises:
-        ValueError: no photos, a label that is no class, or probabilities that are not finite or do not fit.
-    """
-    answers = collect_answers(
-        labels,
-        probabilities,
-        classes,
-        temperature=temperature,
-        top_k=top_k,
-        seed=seed,
-        train_labels=train_labels,
+def described(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The metrics with what is said of them, by key."""
+    return {key: replace(metric, words=describe(key)) for key, metric in metrics.items()}
+
+
+def macro_f1_of(truths: Truths, decided: Truths) -> float:
+    """The mean F1 over the classes that some photos have, (n, K) each; 0 where there is none."""
+    right, own, given = (truths & decided).sum(axis=0), truths.sum(axis=0), decided.sum(axis=0)
+    return float(_mean_of_known(2 * right[None], (own + given)[None], own[None] > 0)[0])
+
+
+# What the most probable class says, or the labels given.
+
+
+def _accuracy(inputs: SingleLabel) -> Metric:
+    right = int(accuracy_score(inputs.targets, inputs.predicted, normalize=False))
+    return proportion(right, inputs.targets.size, "share of photos whose most probable class is the label")
+
+
+def _weigh_accuracy(inputs: SingleLabel) -> Callable[[Floats], Floats]:
+    right = inputs.right / inputs.targets.size
+    return lambda weights: np.asarray(weights @ right)
+
+
+def _balanced_accuracy(inputs: SingleLabel) -> Metric:
+    # recall_score is balanced accuracy without the warning about predicted classes that have no photos.
+    value = recall_score(inputs.targets, inputs.predicted, labels=inputs.measured, average="macro", zero_division=0)
+    support = inputs.counts[1]
+
+    def statistic(right: Floats, _: Floats) -> Floats:
+        return np.asarray((right[:, inputs.measured] / support[inputs.measured]).mean(axis=1))
+
+    return counted(value, inputs, "mean recall of the classes with photos", statistic)
+
+
+def _macro_f1(inputs: SingleLabel) -> Metric:
+    value = f1_score(inputs.targets, inputs.predicted, labels=inputs.measured, average="macro", zero_division=0)
+    measured = inputs.measured
+    support = inputs.counts[1][measured]
+
+    def statistic(right: Floats, predicted: Floats) -> Floats:
+        return np.asarray((2 * right[:, measured] / (support + predicted[:, measured])).mean(axis=1))
+
+    return counted(value, inputs, "mean F1 of the classes with photos", statistic)
+
+
+def _weigh_macro_f1(inputs: SingleLabel) -> Callable[[Floats], Floats]:
+    said = (inputs.predicted[:, None] == inputs.measured).astype(np.float64)  # (n, classes)
+    right = said * inputs.right[:, None]
+    own = inputs.counts[1][inputs.measured]
+    return lambda weights: np.asarray((2 * (weights @ right) / (own + weights @ said)).mean(axis=1))
+
+
+def _macro_f1_of_labels(inputs: MultiLabel) -> Metric | None:
+    def resampled(weights: Floats) -> Floats:
+        right, own, given = _weighted_counts(inputs, weights)
+        return _mean_of_known(2 * right, own + given, own > 0)
+
+    method = "mean F1, at their thresholds, of the classes with photos"
+    return weighted(inputs, resampled, method) if inputs.measured.size else None
+
+
+def _micro_f1(inputs: MultiLabel) -> Metric | None:
+    def resampled(weights: Floats) -> Floats:
+        right, own, given = (table.sum(axis=1) for table in _weighted_counts(inputs, weights))
+        return np.asarray(2 * right / np.maximum(own + given, np.finfo(np.float64).tiny))
+
+    method = "F1, at the thresholds, of all decisions together"
+    return weighted(inputs, resampled, method) if inputs.measured.size else None
+
+
+def _exact_match(inputs: MultiLabel) -> Metric:
+    right = (inputs.decided == inputs.truths).all(axis=1)
+    return proportion(int(right.sum()), right.size, "share of photos with all labels right and none too many")
+
+
+def _hamming_loss(inputs: MultiLabel) -> Metric:
+    wrong = (inputs.decided != inputs.truths).mean(axis=1)
+    return mean(wrong, inputs, "share of wrong decisions, one per photo and class, at the thresholds")
+
+
+def _matthews(inputs: SingleLabel) -> Metric:
+    n, own = float(inputs.targets.size), inputs.counts[1]
+
+    def statistic(right: Floats, predicted: Floats) -> Floats:
+        together = right.sum(axis=1) * n - predicted @ own
+        spread = np.sqrt((n**2 - (predicted**2).sum(axis=1)) * (n**2 - (own**2).sum()))
+        return np.asarray(np.divide(together, spread, out=np.zeros_like(together), where=spread > 0))
+
+    # scikit-learn's own warns where all labels and answers are of one class.
+    right, _, given = (counts[None].astype(float) for counts in inputs.counts)
+    method = "Matthews correlation of labels and answers, −1 to 1, 0 for guessing"
+    return counted(float(statistic(right, given)[0]), inputs, method, statistic, lowest=-1)
+
+
+def _weighted_counts(inputs: MultiLabel, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Right labels, true labels and given labels of each class, (R, K), for photos drawn as often as `weights` say."""
+    tables = (inputs.truths & inputs.decided, inputs.truths, inputs.decided)
+    right, own, given = (np.asarray(weights @ table.astype(np.float64)) for table in tables)
+    return right, own, given
+
+
+def _mean_of_known(values: NDArray[np.number], over: NDArray[np.number], known: Truths) -> Floats:
+    """The mean of values / over (R, K) over the known classes of each row; 0 where none is known."""
+    shares = np.divide(values, over, out=np.zeros(values.shape), where=known)
+    return np.asarray(shares.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+
+
+# What the probabilities say: how sure, how well calibrated, how well ordered.
+
+
+def _log_loss(inputs: Inputs) -> Metric:
+    return mean(inputs.losses, inputs, f"mean −ln p of {inputs.truth}")
+
+
+def _weigh_log_loss(inputs: SingleLabel) -> Callable[[Floats], Floats]:
+    losses = inputs.losses / inputs.targets.size
+    return lambda weights: np.asarray(weights @ losses)
+
+
+def _brier(inputs: Inputs) -> Metric:
+    most = 1 if isinstance(inputs, MultiLabel) else 2
+    return mean(inputs.squares, inputs, f"Brier score: mean squared distance from {inputs.truth}, 0 to {most}")
+
+
+def _ece(inputs: Inputs) -> Metric:
+    # No interval: the plain estimate is biased upwards, so no resampling of it holds the truth as often as it says.
+    value = expected_calibration_error(reliability(*inputs.decisions))
+    each = "photos and classes" if isinstance(inputs, MultiLabel) else "photos"
+    method = f"expected calibration error, {BINS} bins of equally many {each}; biased upwards, no interval"
+    return with_interval(value, inputs, method, None)
+
+
+def _untempered(compute: Callable[[Inputs], Metric]) -> Callable[[Inputs], Metric | None]:
+    """What `compute` gives without the temperature; None where that is 1."""
+
+    def without(inputs: Inputs) -> Metric | None:
+        if inputs.temperature == 1:
+            return None
+        found = compute(inputs.untempered())
+        return replace(found, method=f"without the temperature: {found.method}")
+
+    return without
+
+
+def _top_k_accuracy(inputs: SingleLabel) -> Metric | None:
+    if not 1 < inputs.top_k < len(inputs.classes):
+        return None
+    places = np.arange(len(inputs.classes))
+    right = top_k_accuracy_score(inputs.targets, inputs.probabilities, k=inputs.top_k, labels=places, normalize=False)
+    method = f"share of photos whose label is among the {inputs.top_k} most probable classes"
+    return proportion(int(right), inputs.targets.size, method)
+
+
+def _mean_average_precision(inputs: Inputs) -> Metric | None:
+    method = "mean average precision of the classes with photos"
+    return _mean_area(inputs, average_precision_score, curves.average_precision_influence, method)
+
+
+def _roc_auc(inputs: Inputs) -> Metric | None:
+    method = "mean area under the ROC curve, each class against the rest"
+    return _mean_area(inputs, roc_auc_score, curves.roc_area_influence, method)
+
+
+def _mean_area(
+    inputs: Inputs,
+    measure: Callable[[Truths, Floats], float],
+    influence: Callable[[Floats, Truths], Floats],
+    method: str,
+) -> Metric | None:
+    areas, influences = [], np.zeros(len(inputs.labels))
+    for scores, own in inputs.rankings():
+        areas.append(float(measure(own, scores)))
+        influences += influence(scores, own)
+    if not areas:
+        return None
+    return summed(float(np.mean(areas)), influences / len(areas), inputs, method, most=1.0)
+
+
+def _aurc(inputs: SingleLabel) -> Metric:
+    value = risk_area(inputs.confidences, inputs.right)
+    method = "area under the risk–coverage curve: share of mistakes, averaged over all coverages"
+    return summed(value, risk_area_influence(inputs.confidences, inputs.right), inputs, method, most=1.0)
+
+
+# What must be beaten: answers without a look at the picture.
+
+
+def _majority(inputs: Inputs) -> Metric | None:
+    if not inputs.train_labels:
+        return None
+    names, counts = np.unique(list(inputs.train_labels), return_counts=True)
+    guess = str(names[counts.argmax()])
+    of = "set of labels" if isinstance(inputs, MultiLabel) else "class"
+    method = f"always guessing {guess or 'none'}, the most frequent {of} in training"
+    return proportion(list(inputs.labels).count(guess), len(inputs.labels), method)
+
+
+def _prior_precision(inputs: MultiLabel) -> Metric | None:
+    guessed = inputs.guessed()
+    found = _mean_average_precision(guessed) if guessed else None
+    method = "mean average precision of the classes' shares in training, which put no photo before another"
+    return replace(found, method=f"{method}; {found.method.partition('; ')[2]}") if found else None
+
+
+def _prior_log_loss(inputs: Inputs) -> Metric | None:
+    guessed = inputs.guessed()
+    return (
+        mean(guessed.losses, inputs, "mean −ln of the classes' shares in training, without a look") if guessed else None
     )
-    measured = ((row.key.format(k=top_k), row.compute(answers)) for row in METRICS)
-    return {key: metric for key, metric in measured if metric is not None}
 
 
-def per_class(
-    labels: Sequence[str], probabilities: NDArray[np.floating], classes: Sequence[str]
-) -> tuple[ClassRow, ...]:
-    """One row per class, in the order of `classes`; recall and F1 are None where the class has no photos here."""
-    answers = collect_answers(labels, probabilities, classes)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        answers.targets, answers.predicted, labels=np.arange(len(classes)), zero_division=0
-    )
-    guessed = answers.matrix.sum(axis=0)
-    return tuple(
-        ClassRow(
-            label=name,
-            precision=float(precision[i]) if guessed[i] else None,
-            recall=float(recall[i]) if support[i] else None,
-            f1=float(f1[i]) if support[i] else None,
-            average_precision=_average_precision(answers, i),
-            support=int(support[i]),
-        )
-        for i, name in enumerate(classes)
-    )
-
-
-def _average_precision(answers: Answers, label: int) -> float | None:
-    own = answers.support[label]
-    return confidence.class_average_precision(answers, label) if 0 < own < answers.targets.size else None
-
-
-def confusion(labels: Sequence[str], probabilities: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.int64]:
-    """(K, K) counts: row = true class, column = predicted class, both in the order of `classes`."""
-    return collect_answers(labels, probabilities, classes).matrix
-
-
-METRICS: tuple[MetricRow, ...] = (
-    MetricRow(key="accuracy", title="Accuracy", better="higher", compute=decisions.accuracy),
-    MetricRow(key="balanced_accuracy", title="Balanced accuracy", better="higher", compute=decisions.balanced_accuracy),
-    MetricRow(key="macro_f1", title="Macro-F1", better="higher", compute=decisions.macro_f1),
-    MetricRow(key="mcc", title="Matthews correlation", better="higher", compute=decisions.matthews),
-    MetricRow(key="log_loss", title="Log-loss", better="lower", compute=confidence.log_loss_metric),
-    MetricRow(
-        key="log_loss_untempered", title="Log-loss at T = 1", better="lower", compute=confidence.log_loss_untempered
+_TABLE, _CARD, _BASELINE = ("table",), ("table", "card"), ("baseline",)
+_CONFIDENCE, _FOLDS, _POINTING = ("confidence",), ("folds",), ("pointing",)
+METRICS: tuple[Definition, ...] = (
+    Definition("accuracy", "share", "higher", _CARD, single=_accuracy, weigh=_weigh_accuracy, folds=True),
+    Definition("balanced_accuracy", "share", "higher", _CARD, single=_balanced_accuracy),
+    Definition(
+        "macro_f1",
+        "share",
+        "higher",
+        _CARD,
+        hub="f1",
+        hub_average="macro",
+        single=_macro_f1,
+        multi=_macro_f1_of_labels,
+        weigh=_weigh_macro_f1,
+        folds=True,
+        title="macro F1",
     ),
-    MetricRow(key="brier", title="Brier score", better="lower", compute=confidence.brier),
-    MetricRow(key="ece", title="Calibration error", better="lower", compute=confidence.ece),
-    MetricRow(
-        key="ece_untempered", title="Calibration error at T = 1", better="lower", compute=confidence.ece_untempered
+    Definition("micro_f1", "share", "higher", _TABLE, multi=_micro_f1, title="micro F1"),
+    Definition("exact_match", "share", "higher", _TABLE, multi=_exact_match),
+    Definition("hamming_loss", "number", "lower", _TABLE, multi=_hamming_loss),
+    Definition("mcc", "number", "higher", _CARD, hub="matthews_correlation", single=_matthews, title="MCC"),
+    Definition(
+        "log_loss",
+        "number",
+        "lower",
+        _CARD,
+        single=_log_loss,
+        multi=_log_loss,
+        weigh=_weigh_log_loss,
+        folds=True,
+        title="log-loss",
     ),
-    MetricRow(key="top_{k}_accuracy", title="Top-{k} accuracy", better="higher", compute=confidence.top_k_accuracy),
-    MetricRow(
-        key="mean_average_precision",
-        title="Mean average precision",
-        better="higher",
-        compute=confidence.mean_average_precision,
+    Definition(
+        "log_loss_untempered",
+        "number",
+        "lower",
+        _CONFIDENCE,
+        single=_untempered(_log_loss),
+        multi=_untempered(_log_loss),
+        title="log-loss at T = 1",
     ),
-    MetricRow(key="roc_auc", title="ROC area", better="higher", compute=confidence.roc_auc),
-    MetricRow(key="aurc", title="Area under risk–coverage", better="lower", compute=confidence.aurc),
-    MetricRow(key="baseline_majority", title="Most frequent class", better="higher", compute=majority_baseline),
-    MetricRow(key="baseline_prior_log_loss", title="Log-loss of class shares", better="lower", compute=prior_baseline),
+    Definition("brier", "number", "lower", _TABLE, single=_brier, multi=_brier, title="Brier score"),
+    Definition("ece", "share", "lower", _CARD, single=_ece, multi=_ece, title="ECE"),
+    Definition("ece_untempered", "share", "lower", _CONFIDENCE, single=_untempered(_ece), title="ECE at T = 1"),
+    Definition("top_{top_k}_accuracy", "share", "higher", _TABLE, single=_top_k_accuracy, title="top-{top_k} accuracy"),
+    Definition(
+        "mean_average_precision",
+        "share",
+        "higher",
+        _CARD,
+        single=_mean_average_precision,
+        multi=_mean_average_precision,
+    ),
+    Definition("roc_auc", "share", "higher", _TABLE, single=_roc_auc, multi=_roc_auc, title="ROC area"),
+    Definition("aurc", "number", "lower", _TABLE, single=_aurc, title="AURC"),
+    Definition(
+        "baseline_majority",
+        "share",
+        "higher",
+        _BASELINE,
+        single=_majority,
+        title="always guessing the most frequent class",
+    ),
+    Definition(
+        "baseline_majority_set",
+        "share",
+        "higher",
+        _BASELINE,
+        multi=_majority,
+        title="exact match of always guessing the most frequent set of labels",
+    ),
+    Definition(
+        "baseline_prior_average_precision",
+        "share",
+        "higher",
+        _BASELINE,
+        multi=_prior_precision,
+        title="mean average precision of the classes' shares in training",
+    ),
+    Definition(
+        "baseline_prior_log_loss",
+        "number",
+        "lower",
+        _BASELINE,
+        single=_prior_log_loss,
+        multi=_prior_log_loss,
+        title="log-loss of the classes' shares in training",
+    ),
+)
+
+# What functions of their own measure: calibration, folds, pointing, candidates, and the checks of the maps.
+OTHERS: tuple[Definition, ...] = (
+    Definition("temperature", "number", "", _CONFIDENCE),
+    Definition("threshold", "share", "", _CONFIDENCE),
+    Definition("threshold_validation_coverage", "share", "higher", _CONFIDENCE),
+    Definition("threshold_validation_accuracy", "share", "higher", _CONFIDENCE),
+    Definition("threshold_coverage", "share", "higher", _CONFIDENCE),
+    Definition("threshold_accuracy", "share", "higher", _CONFIDENCE),
+    Definition("conformal_{level}_coverage", "share", "higher", _CONFIDENCE, title="{level} % sets: coverage"),
+    Definition("conformal_{level}_set_size", "number", "lower", _CONFIDENCE, title="{level} % sets: set size"),
+    Definition("conformal_{level}_empty", "share", "lower", _CONFIDENCE, title="{level} % sets: empty"),
+    *(
+        Definition(FOLDS + row.key, row.unit, row.better, _FOLDS, title=f"cross-validated {row.words.title}")
+        for row in METRICS
+        if row.folds
+    ),
+    Definition(f"{FOLDS}accuracy_spread", "share", "lower", _FOLDS, title="cross-validated accuracy: spread"),
+    Definition("pointing_game", "share", "higher", _POINTING, title="strongest patch inside the object's box"),
+    Definition("pointing_game_right", "share", "higher", _POINTING, title="strongest patch inside the box where right"),
+    Definition("pointing_game_center", "share", "higher", _POINTING, title="middle of the photo inside the box"),
+    Definition("pointing_game_random", "share", "higher", _POINTING, title="random place inside the box"),
+    Definition("baseline_logistic", "share", "higher", ("candidates",), title="logistic regression"),
+    Definition("accuracy_even", "share", "higher", title="accuracy with even attention"),
+    Definition("accuracy_permuted", "share", "higher", title="accuracy with permuted attention"),
+    Definition("accuracy_lost", "share", "higher"),
+    Definition("srg", "number", "higher", title="SRG"),
+    Definition("srg_gain", "number", "higher", title="SRG gain"),
+    Definition("correlation_{of}", "number"),
+    Definition("label_agreement", "share", "higher"),
+    Definition("drop_looked_at", "share"),
+    Definition("drop_random", "share"),
+    Definition("drop_difference", "share", "higher"),
+    *(Definition(name, "share") for name in ("look", "evidence", "center", "random")),
+    Definition("{candidate}_mean_average_precision", "share", "higher"),
+    Definition("{candidate}_accuracy", "share", "higher"),
+)
+
+_PATTERNS = tuple(
+    (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(row.key))), row.words) for row in (*METRICS, *OTHERS)
 )

@@ -1,4 +1,4 @@
-"""95 % intervals: each method is the simplest that holds the truth in 92 to 98 of 100 simulated test parts.
+"""Values with 95 % intervals: each method is the simplest that holds the truth in 92 to 98 of 100 simulated test parts.
 
 Shares have Wilson's interval; what a confusion matrix says has the same, with the number of photos that its spread is
 worth; means and areas under curves have Hall's, which knows that losses are skewed. For the rest, photos are drawn
@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from pcn_cli.metrics.inputs import Inputs, SingleLabel
+from pcn_cli.records.metrics import Metric
+
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
 RESAMPLES = 2_000
@@ -19,6 +22,50 @@ BORROWED = 2.0  # photos' worth of the error rate of all classes that each class
 _TAILS = (0.025, 0.975)
 _BOTH_WAYS = norm.ppf(_TAILS)
 _NUMBERS_AT_A_TIME = 500_000  # small enough for the processor's cache: memory stays flat for 100,000 photos
+
+
+def proportion(right: int, n: int, method: str) -> Metric:
+    """The share of `right` photos among `n`, with Wilson's interval."""
+    low, high = wilson(right, n)
+    return Metric(value=right / n, n=n, method=f"{method}; Wilson interval", ci_low=low, ci_high=high)
+
+
+def mean(values: Floats, inputs: Inputs, method: str) -> Metric:
+    """The mean of a value ≥ 0 per photo, with Hall's interval."""
+    return summed(float(values.mean()), values / values.size, inputs, method)
+
+
+def summed(value: float, influence: Floats, inputs: Inputs, method: str, *, most: float = math.inf) -> Metric:
+    """A value from 0 to `most` to which one more of each photo adds `influence` (n,), with Hall's interval."""
+    interval = hall(value, influence, inputs.strata, most=most)
+    return with_interval(value, inputs, method, interval, kind=f"Hall's skewness-corrected {inputs.draw}")
+
+
+def counted(
+    value: float,
+    inputs: SingleLabel,
+    method: str,
+    statistic: Callable[[Floats, Floats], Floats],
+    *,
+    lowest: float = 0.0,
+) -> Metric:
+    """A statistic of the confusion matrix, with the interval of `wilson_of_counts`, whose arguments these are."""
+    interval = wilson_of_counts(inputs.matrix, statistic, lowest=lowest)
+    return with_interval(value, inputs, method, interval, kind="Wilson's effective-sample")
+
+
+def weighted(inputs: Inputs, statistic: Callable[[Floats], Floats], method: str) -> Metric:
+    """A statistic of weighted photos, with the interval of `bootstrap_weights`."""
+    value = float(statistic(np.ones((1, len(inputs.labels))))[0])
+    interval = bootstrap_weights(statistic, inputs.strata, seed=inputs.seed)
+    return with_interval(value, inputs, method, interval, kind=f"bias-corrected {inputs.draw} bootstrap")
+
+
+def with_interval(value: float, inputs: Inputs, method: str, interval: Interval | None, *, kind: str = "") -> Metric:
+    """A value of these photos with an interval of this kind, where one is known."""
+    low, high = interval or (None, None)
+    known = f"; {kind} interval" if interval else ""
+    return Metric(value=float(value), n=len(inputs.labels), method=method + known, ci_low=low, ci_high=high)
 
 
 def wilson(successes: int, n: int) -> Interval:

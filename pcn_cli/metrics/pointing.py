@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pcn_cli.metrics.measured import proportion
+from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.photos import Box
 from pcn_cli.records.predictions import Prediction

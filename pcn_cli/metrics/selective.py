@@ -7,7 +7,10 @@ together.
 import numpy as np
 from numpy.typing import NDArray
 
+from pcn_cli.metrics.inputs import SingleLabel
+from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.calibration import Selection
+from pcn_cli.records.metrics import Metric
 
 _HAIR = 1e-6  # of itself below the last answered confidence, which another machine may compute a last digit lower
 FEWEST = 10  # answered validation photos below which an accuracy is not to be promised
@@ -79,6 +82,36 @@ def selection_notes(selection: Selection | None) -> list[str]:
         return []
     found = f"no threshold reaches an accuracy of {selection.target:.1%} on the {selection.photos} validation photos"
     return [f"{found}, so every photo is answered"]
+
+
+def measure_threshold(inputs: SingleLabel, selection: Selection) -> dict[str, Metric]:
+    """The threshold with its validation figures, and coverage and accuracy on these photos, by key; {} without one."""
+    if selection.threshold is None:
+        return {}
+    given = inputs.confidences >= selection.threshold
+    chosen = "on the validation photos it was chosen on, so rather too good"
+    metrics = {
+        "threshold": Metric(
+            value=selection.threshold,
+            n=selection.photos,
+            method="confidence below which the answer is unknown; chosen on the validation photos for "
+            f"{selection.target:.1%} of the others to be right",
+        ),
+        "threshold_validation_coverage": Metric(
+            value=selection.answered / selection.photos, n=selection.photos, method=f"share answered {chosen}"
+        ),
+        "threshold_validation_accuracy": Metric(
+            value=selection.right / selection.answered, n=selection.answered, method=f"share right of these {chosen}"
+        ),
+        "threshold_coverage": proportion(
+            int(given.sum()), given.size, "share of photos whose confidence reaches the threshold"
+        ),
+    }
+    if given.any():
+        metrics["threshold_accuracy"] = proportion(
+            int(inputs.right[given].sum()), int(given.sum()), "share right of the photos that reach the threshold"
+        )
+    return metrics
 
 
 def _groups(confidences: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

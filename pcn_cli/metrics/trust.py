@@ -4,13 +4,15 @@ A check is "good" or "bad" only where a 95 % interval says so; otherwise it is "
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
-from pcn_cli.metrics.measured import proportion
+from pcn_cli.metrics.definitions import described
+from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.metrics import Finding, Metric
 
@@ -176,6 +178,11 @@ def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]
         question="How much of the map lies on the object?",
         other="a map that is the same everywhere",
     )
+
+
+def describe_trust(trust: Trust) -> Trust:
+    """The checks as they were read from a file, with what is said of their values."""
+    return replace(trust, checks=tuple(replace(one, values=described(one.values)) for one in trust.checks))
 
 
 def trust_findings(trust: Trust) -> tuple[Finding, ...]:

@@ -86,7 +86,7 @@ def revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hin
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+    return {field.name: hints[field.name] for field in fields(kind) if field.metadata.get("kept", True)}
 
 
 def _build(kind: type[T], given: Mapping[str, Any], read: Callable[[Any, Any], Any]) -> T:

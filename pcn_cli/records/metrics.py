@@ -1,25 +1,40 @@
 """Numbers that say where they come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 FEW_PHOTOS = 20  # below, the interval of a share spans about thirty points or more
-_NUMBERS = ("loss", "mcc", "brier", "aurc", "temperature", "set_size", "correlation", "srg")
 
 
-def is_share(name: str) -> bool:
-    """Whether the metric of this name is read in percent."""
-    return not any(word in name for word in _NUMBERS)
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What is said of a metric: its title as it stands inside a sentence, and how its value is read.
+
+    A share is shown in percent. `shown` names the tables that it stands in: table, card, confidence, folds, pointing,
+    baseline or candidates. `hub` is its name on huggingface.co/metrics where that differs from its key.
+    """
+
+    title: str = ""
+    unit: Literal["share", "number"] = "share"
+    better: Literal["higher", "lower", ""] = ""
+    shown: tuple[str, ...] = ()
+    hub: str = ""
+    hub_average: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A measured value with its 95 % interval where one is known, the number of photos, and how it was computed."""
+    """A measured value with its 95 % interval where one is known, the number of photos, and how it was computed.
+
+    `words` come from the definition of the metric and stand in no file.
+    """
 
     value: float
     n: int
     method: str
     ci_low: float | None = None
     ci_high: float | None = None
+    words: Words = field(default=Words(), compare=False, metadata={"kept": False})
 
     @property
     def few(self) -> bool:

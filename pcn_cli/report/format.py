@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from urllib.parse import quote
 
-from pcn_cli.records.metrics import Metric, is_share
+from pcn_cli.records.metrics import Metric
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -22,16 +22,16 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}"
 
 
-def measured(name: str, metric: Metric) -> str:
+def measured(metric: Metric) -> str:
     """The value of a metric in its own unit."""
-    return percent(metric.value) if is_share(name) else number(metric.value)
+    return percent(metric.value) if metric.words.unit == "share" else number(metric.value)
 
 
-def interval(metric: Metric, name: str = "") -> str:
+def interval(metric: Metric) -> str:
     """The 95 % interval as "(81.6–91.0)", or nothing where it is unknown."""
     if metric.ci_low is None or metric.ci_high is None:
         return ""
-    if is_share(name):
+    if metric.words.unit == "share":
         return f"({100 * metric.ci_low:.1f}–{100 * metric.ci_high:.1f})"
     return f"({number(metric.ci_low)}–{number(metric.ci_high)})"
 
@@ -41,26 +41,10 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,}{SPACE}{one if count == 1 else many or one + 's'}"
 
 
-def metric_title(name: str) -> str:
-    """The heading of a metric, from its key."""
-    words = " ".join(_WORDS.get(word, word) for word in name.split("_")).replace("log loss", "log-loss")
-    words = re.sub(r"^top (\d+)", r"top-\1", words)
-    words = re.sub(r"^conformal (\d+)", rf"\1{SPACE}% sets:", words)
+def heading(text: str) -> str:
+    """The title of a metric or the name of a figure as a heading: "log-loss" as "Log-loss"."""
+    words = text.replace("_", " ").replace(" %", f"{SPACE}%")
     return words[:1].upper() + words[1:]
-
-
-_WORDS = {
-    "f1": "F1",
-    "mcc": "MCC",
-    "ece": "ECE",
-    "aurc": "AURC",
-    "roc": "ROC",
-    "auc": "area",
-    "srg": "SRG",
-    "even": "with even attention",
-    "permuted": "with permuted attention",
-    "untempered": "at T = 1",
-}
 
 
 def clean(text: str) -> str:

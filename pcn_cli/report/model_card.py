@@ -10,14 +10,11 @@ import shlex
 from huggingface_hub.repocard_data import EvalResult, ModelCardData
 
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.format import clean, hide_paths, interval, measured, metric_title, percent, plural
-from pcn_cli.report.pages.card import MEASURED, list_limits, model_facts
+from pcn_cli.report.format import clean, heading, hide_paths, interval, measured, percent, plural
+from pcn_cli.report.pages.card import card_metrics, list_limits, model_facts
 from pcn_cli.report.pages.overview import compare
 
 MOST_CLASSES = 200
-# The words of huggingface.co/metrics, where there is one.
-_HUB_METRICS = {"macro_f1": "f1", "mcc": "matthews_correlation"}
-_HUB_ARGUMENTS = {"macro_f1": {"average": "macro"}}
 _HUB_LICENCES = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
 
 
@@ -59,12 +56,12 @@ def describe_for_hub(content: ReportContent, *, photos: str) -> ModelCardData:
                 dataset_type="imagefolder",
                 dataset_name=one_line(photos),
                 dataset_split=content.part,
-                metric_type=_HUB_METRICS.get(name, name),
-                metric_name=metric_title(name),
-                metric_value=content.metrics[name].value,
-                metric_args=_HUB_ARGUMENTS.get(name),
+                metric_type=metric.words.hub or key,
+                metric_name=heading(metric.words.title),
+                metric_value=metric.value,
+                metric_args={"average": metric.words.hub_average} if metric.words.hub_average else None,
             )
-            for name in _figures(content)
+            for key, metric in card_metrics(content).items()
         ],
     )
     if not data.eval_results:
@@ -90,11 +87,6 @@ def fenced(text: str, language: str) -> list[str]:
     return [f"{fence}{language}", text, fence]
 
 
-def _figures(content: ReportContent) -> list[str]:
-    """The figures that the report's page shows, in its order."""
-    return [name for name in MEASURED if name in content.metrics]
-
-
 def _introduce(content: ReportContent, photos: str) -> list[str]:
     model = content.model
     source = f"`pcn` from {escape(hide_paths(model.card)) if model and model.card else 'random numbers'}"
@@ -110,14 +102,12 @@ def _introduce(content: ReportContent, photos: str) -> list[str]:
 
 
 def _tell_figures(content: ReportContent) -> list[str]:
-    names = _figures(content)
-    if not names:
+    metrics = list(card_metrics(content).values())
+    if not metrics:
         return []
     lines = ["## What it was measured to do", "", "| figure | value | 95 % interval |", "|---|---|---|"]
-    for name in names:
-        metric = content.metrics[name]
-        lines.append(f"| {metric_title(name)} | {measured(name, metric)} | {interval(metric, name)} |")
-    count = plural(content.metrics[names[0]].n, "picture")
+    lines += [f"| {heading(one.words.title)} | {measured(one)} | {interval(one)} |" for one in metrics]
+    count = plural(metrics[0].n, "picture")
     lines += ["", f"On {count} of the {content.part} part, none of which was used to train or to choose."]
     figure = "mean average precision" if content.multi_label else "accuracy"
     lines += ["", f"Beside what it must beat ({figure} on the same pictures):", ""]

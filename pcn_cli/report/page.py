@@ -22,7 +22,7 @@ TOOLS = (  # of all templates, as functions and as filters
     words.measured,
     words.interval,
     words.plural,
-    words.metric_title,
+    words.heading,
     words.hide_paths,
     words.gallery_link,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
-from pcn_cli.metrics.inputs import Answers, collect_answers
+from pcn_cli.metrics.inputs import SingleLabel, single_label_inputs
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
@@ -48,7 +48,7 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
             f"measure both on the same photos: `pcn evaluate {first} --images PHOTOS`, and so for {second}",
         )
     left, right = (
-        _answers([pair[side] for pair in pairs], own.classes, one.classes, seed=seed)
+        _inputs([pair[side] for pair in pairs], own.classes, one.classes, seed=seed)
         for side, own in enumerate((one, other))
     )
     first_right, second_right, p_value = mcnemar(left, right)
@@ -105,11 +105,11 @@ def _pairs(one: Evaluated, other: Evaluated) -> list[tuple[Prediction, Predictio
     ]
 
 
-def _answers(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequence[str], *, seed: int) -> Answers:
+def _inputs(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequence[str], *, seed: int) -> SingleLabel:
     """The predictions of a model whose classes are in the order `own`, brought into the order of `classes`."""
     order = [own.index(name) for name in classes]
     probabilities = np.array([prediction.probabilities for prediction in predictions])[:, order]
-    return collect_answers([prediction.label for prediction in predictions], probabilities, classes, seed=seed)
+    return single_label_inputs([prediction.label for prediction in predictions], probabilities, classes, seed=seed)
 
 
 def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> Iterator[Flip]:

@@ -6,25 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.data.scan.scan_photos import other_part
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import write_csv
 from pcn_cli.files.locks import hold_folder
-from pcn_cli.metrics.cross_validation import measure_folds
-from pcn_cli.metrics.definitions import confusion, measure, per_class
-from pcn_cli.metrics.multi_label import table as multi_label
+from pcn_cli.metrics.curves import gather_curves
+from pcn_cli.metrics.definitions import described
+from pcn_cli.metrics.inputs import SingleLabel, model_inputs
+from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibration, measure_folds, per_class
 from pcn_cli.metrics.pointing import play_pointing_game
-from pcn_cli.metrics.promises import gather_curves, measure_promises
 from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
-from pcn_cli.records.evaluation import Curves
-from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.metrics import ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.records.predictions import Prediction
@@ -152,7 +150,7 @@ def read_measured(run: RunDir) -> Measured:
     """The numbers that an evaluation wrote into the run."""
     return Measured(
         run=run,
-        metrics=METRICS.read(run),
+        metrics=described(METRICS.read(run)),
         per_class=PER_CLASS.read(run),
         findings=FINDINGS.read(run),
     )
@@ -272,85 +270,27 @@ def _write_metrics(
 ) -> Measured:
     labels = [prediction.label for prediction in predictions]
     probabilities = np.array([prediction.probabilities for prediction in predictions])
-    if config.multi_label:
-        found = _measure_classes(labels, probabilities, config, recipe, train_labels)
-    else:
-        found = _measure_answers(labels, probabilities, config, recipe, train_labels)
-    metrics = found.metrics | pointing
-    headline = metrics.get("accuracy") or metrics.get("mean_average_precision")
-    if headline is not None:
-        metrics |= candidate_metrics(CANDIDATES.find(run) or (), kept=headline)
-    metrics |= measure_folds(read_folds(run), config.classes)
-    METRICS.write(run, metrics)
-    CURVES.write(run, found.curves)
-    PER_CLASS.write(run, found.per_class)
-    if found.confusion is not None:
-        rows = zip(config.classes, found.confusion.tolist(), strict=True)
-        write_csv(run.confusion, ("label", *config.classes), ([name, *row] for name, row in rows))
-    draw_figures(run, found.confusion, config.classes, found.per_class)
-    return Measured(run=run, metrics=metrics, per_class=found.per_class)
-
-
-_KEYS = {"logistic regression": "baseline_logistic"}
-
-
-def candidate_metrics(candidates: Sequence[Candidate], *, kept: Metric) -> dict[str, Metric]:
-    """The test figures of `candidates` under the names that metrics.json uses; that of the kept one is `kept`."""
-    figures = {_key(c): kept if c.kept else c.headline for c in candidates}
-    return {key: value for key, value in figures.items() if value is not None}
-
-
-def _key(candidate: Candidate) -> str:
-    figure = "mean_average_precision" if candidate.mean_average_precision else "accuracy"
-    return _KEYS.get(candidate.name, f"{candidate.name}_{figure}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Numbers:
-    """What was computed; there is no confusion matrix where photos may have several labels."""
-
-    metrics: dict[str, Metric]
-    per_class: tuple[ClassRow, ...]
-    curves: Curves
-    confusion: NDArray[np.int64] | None = None
-
-
-def _measure_answers(
-    labels: Sequence[str],
-    probabilities: NDArray[np.float64],
-    config: ModelConfig,
-    recipe: Recipe,
-    train_labels: Sequence[str],
-) -> _Numbers:
-    metrics = measure(
+    inputs = model_inputs(
         labels,
         probabilities,
-        config.classes,
-        temperature=config.temperature,
+        config,
         top_k=recipe.evaluate.top_k,
         seed=recipe.seed,
         train_labels=train_labels or None,
     )
-    return _Numbers(
-        metrics=metrics | measure_promises(labels, probabilities, config, seed=recipe.seed),
-        per_class=per_class(labels, probabilities, config.classes),
-        curves=gather_curves(labels, probabilities, config),
-        confusion=confusion(labels, probabilities, config.classes),
-    )
-
-
-def _measure_classes(
-    labels: Sequence[str],
-    probabilities: NDArray[np.float64],
-    config: ModelConfig,
-    recipe: Recipe,
-    train_labels: Sequence[str],
-) -> _Numbers:
-    return _Numbers(
-        metrics=multi_label.measure(labels, probabilities, config, seed=recipe.seed, train_labels=train_labels or None),
-        per_class=multi_label.per_class(labels, probabilities, config),
-        curves=multi_label.gather_curves(labels, probabilities, config),
-    )
+    metrics = measure(inputs) | measure_calibration(inputs, config) | pointing
+    metrics |= candidate_metrics(CANDIDATES.find(run) or (), metrics.get(inputs.headline))
+    metrics = described(metrics | measure_folds(read_folds(run), config.classes))
+    METRICS.write(run, metrics)
+    CURVES.write(run, gather_curves(inputs, config))
+    classes = per_class(inputs)
+    PER_CLASS.write(run, classes)
+    matrix = inputs.matrix if isinstance(inputs, SingleLabel) else None
+    if matrix is not None:
+        rows = zip(config.classes, matrix.tolist(), strict=True)
+        write_csv(run.confusion, ("label", *config.classes), ([name, *row] for name, row in rows))
+    draw_figures(run, matrix, config.classes, classes)
+    return Measured(run=run, metrics=metrics, per_class=classes)
 
 
 def _evaluate_images(

@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
+from pcn_cli.metrics.definitions import described
+from pcn_cli.metrics.trust import describe_trust
+from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.records.predictions import Prediction
@@ -54,7 +57,7 @@ def gather_figures(run: RunDir) -> ReportContent:
     """What the run's files say but for its maps, which are large and take time to read."""
     record = read_record(run)
     predictions, classes = read_predictions(run.predictions)
-    metrics = METRICS.find(run) or {}
+    metrics = described(METRICS.find(run) or {})
     return ReportContent(
         title=read_recipe(run).report.title or run.root.name,
         run=run.root.name,
@@ -93,7 +96,8 @@ class RunArtifacts(Artifacts):
 
     def find(self, name: str, kind: type[T]) -> T | None:
         """What a JSON file of the run holds; None where there is no such file."""
-        return Json(Artifact(name), kind).find(self._run)
+        found = Json(Artifact(name), kind).find(self._run)
+        return cast("T", describe_trust(found)) if isinstance(found, Trust) else found
 
     def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:
         """The rows of a table of the run, none where there is no such file."""

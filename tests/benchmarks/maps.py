@@ -29,7 +29,7 @@ from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_pe
 from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
-from pcn_cli.metrics.measured import proportion
+from pcn_cli.metrics.intervals import proportion
 from pcn_cli.metrics.pointing import covered_share, hits_box
 from pcn_cli.metrics.trust import mean_with_interval
 from pcn_cli.records.metrics import Metric

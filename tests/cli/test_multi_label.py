@@ -97,7 +97,8 @@ def test_the_console_says_what_metrics_json_says(pcn, photo_folder, table, tiny_
     shown = " ".join(pcn("finetune", "photos", "--labels", table, *words).stdout.decode().split())
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     for name in ("mean_average_precision", "macro_f1", "micro_f1", "exact_match", "roc_auc"):
-        title = {"roc_auc": "ROC area"}.get(name, name.replace("_", " "))
+        words = {"roc_auc": "ROC area", "macro_f1": "macro F1", "micro_f1": "micro F1"}
+        title = words.get(name, name.replace("_", " "))
         metric = metrics[name]
         assert f"{title} {metric['value']:.1%}" in shown
         assert name == "exact_match" or f"{metric['ci_low']:.1%} – {metric['ci_high']:.1%}" in shown

@@ -3,34 +3,34 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import binom
 
-from pcn_cli.metrics.comparison import COMPARED, find_differences, mcnemar, tell_verdict
-from pcn_cli.metrics.definitions import measure
-from pcn_cli.metrics.inputs import Answers, collect_answers
+from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
+from pcn_cli.metrics.inputs import SingleLabel, single_label_inputs
+from pcn_cli.metrics.measure import measure
 
 CLASSES = ("a", "b", "c")
 
 
-def draw_pair(rng: np.random.Generator, n: int, *, better: float) -> tuple[Answers, Answers]:
+def draw_pair(rng: np.random.Generator, n: int, *, better: float) -> tuple[SingleLabel, SingleLabel]:
     """Two models on the same n photos, a third of each class; they share what makes a photo hard."""
     targets = np.repeat(np.arange(3), n // 3)
     common, answers = rng.normal(0, 0.8, (targets.size, 3)), []
     for skill in (1.8, 1.8 + better):
         own = softmax(common + rng.normal(0, 0.5, (targets.size, 3)) + skill * np.eye(3)[targets], axis=1)
-        answers.append(collect_answers([CLASSES[k] for k in targets], own, CLASSES, seed=int(rng.integers(2**31))))
+        answers.append(single_label_inputs([CLASSES[k] for k in targets], own, CLASSES, seed=int(rng.integers(2**31))))
     return answers[0], answers[1]
 
 
-def of_right(right: list[bool]) -> Answers:
+def of_right(right: list[bool]) -> SingleLabel:
     """A model of two classes that is right where `right` says so."""
     probabilities = np.array([[0.8, 0.2] if one else [0.2, 0.8] for one in right])
-    return collect_answers(["a"] * len(right), probabilities, ("a", "b"))
+    return single_label_inputs(["a"] * len(right), probabilities, ("a", "b"))
 
 
 def test_the_values_are_those_of_the_two_models():
     first, second = draw_pair(np.random.default_rng(0), 90, better=0.5)
     found = {one.key: one for one in find_differences(first, second)}
-    assert list(found) == [row.key for row in COMPARED] == ["accuracy", "macro_f1", "log_loss"]
-    before, after = (measure(one.labels, one.probabilities, CLASSES) for one in (first, second))
+    assert list(found) == ["accuracy", "macro_f1", "log_loss"]
+    before, after = (measure(one) for one in (first, second))
     for key, one in found.items():
         assert one.first == pytest.approx(before[key].value)
         assert one.second == pytest.approx(after[key].value)
@@ -41,7 +41,7 @@ def test_the_values_are_those_of_the_two_models():
 
 def test_pairing_makes_the_interval_narrower_than_two_models_of_other_photos_have():
     first, second = draw_pair(np.random.default_rng(1), 600, better=0.1)
-    both = [measure(one.labels, one.probabilities, CLASSES) for one in (first, second)]
+    both = [measure(one) for one in (first, second)]
     for one in find_differences(first, second):
         apart = np.hypot(*(own[one.key].ci_high - own[one.key].ci_low for own in both))
         assert one.difference.ci_high - one.difference.ci_low < 0.85 * apart

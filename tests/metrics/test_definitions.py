@@ -1,13 +1,24 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from pcn_cli.metrics.baselines import baseline
-from pcn_cli.metrics.definitions import METRICS, confusion, measure, per_class
+from pcn_cli.metrics import measure as rows
+from pcn_cli.metrics.definitions import METRICS, OTHERS, describe
+from pcn_cli.metrics.inputs import single_label_inputs
+from pcn_cli.records.metrics import ClassRow, Metric
 
 CLASSES = ("daisy", "roses", "tulips")
+
+
+def measure(labels: list[str], probabilities: np.ndarray, classes: tuple[str, ...], **given: Any) -> dict[str, Metric]:
+    return rows.measure(single_label_inputs(labels, probabilities, classes, **given))
+
+
+def per_class(labels: list[str], probabilities: np.ndarray, classes: tuple[str, ...]) -> tuple[ClassRow, ...]:
+    return rows.per_class(single_label_inputs(labels, probabilities, classes))
 
 
 def random_answers(n: int = 200, count: int = 6, seed: int = 0) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
@@ -25,7 +36,7 @@ def test_every_row_is_measured_in_display_order() -> None:
 
     measured = measure(labels, probabilities, classes, temperature=1.3, top_k=5, train_labels=labels)
 
-    assert list(measured) == [row.key.format(k=5) for row in METRICS]
+    assert list(measured) == [row.key.format(top_k=5) for row in METRICS if row.single]
     assert list(measured) == [
         "accuracy",
         "balanced_accuracy",
@@ -135,7 +146,8 @@ def test_no_interval_depends_on_chance() -> None:
 
 
 def test_the_baseline_guesses_what_is_most_frequent_in_training() -> None:
-    metric = baseline(["roses"] * 3 + ["daisy"] * 2, ["daisy", "daisy", "daisy", "roses"])
+    labels, train = ["daisy", "daisy", "daisy", "roses"], ["roses"] * 3 + ["daisy"] * 2
+    metric = measure(labels, np.eye(4, 3) + 0.1, CLASSES, train_labels=train)["baseline_majority"]
 
     assert metric.value == 0.25
     assert metric.n == 4
@@ -172,7 +184,7 @@ def test_few_photos_are_marked() -> None:
 def test_confusion_has_true_classes_in_rows_in_the_given_order() -> None:
     probabilities = np.array([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.9, 0.1, 0]])
 
-    matrix = confusion(["daisy", "roses", "daisy"], probabilities, CLASSES)
+    matrix = single_label_inputs(["daisy", "roses", "daisy"], probabilities, CLASSES).matrix
 
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
@@ -186,3 +198,51 @@ def test_what_cannot_be_measured_is_refused() -> None:
         measure(["daisy"], np.ones((1, 2)), CLASSES)
     with pytest.raises(ValueError, match="finite"):
         measure(["daisy"], np.array([[np.nan, 0, 1]]), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("key", "title"),
+    [
+        ("accuracy", "accuracy"),
+        ("macro_f1", "macro F1"),
+        ("top_5_accuracy", "top-5 accuracy"),
+        ("log_loss", "log-loss"),
+        ("ece_untempered", "ECE at T = 1"),
+        ("conformal_90_set_size", "90 % sets: set size"),
+        ("cross_validated_log_loss", "cross-validated log-loss"),
+        ("probe_accuracy", "probe accuracy"),
+        ("tuned_mean_average_precision", "tuned mean average precision"),
+        ("of_a_later_version", "of a later version"),
+    ],
+)
+def test_every_key_has_its_title(key, title):
+    assert describe(key).title == title
+
+
+def test_what_is_no_share_is_shown_as_a_number():
+    numbers = (
+        "log_loss",
+        "cross_validated_log_loss",
+        "mcc",
+        "temperature",
+        "srg",
+        "conformal_90_set_size",
+        "new_kappa",
+    )
+    assert {describe(key).unit for key in numbers} == {"number"}
+    assert {describe(key).unit for key in ("ece", "accuracy", "threshold", "cross_validated_accuracy")} == {"share"}
+
+
+def test_no_two_metrics_have_one_title_and_each_finds_its_own_words():
+    every = (*METRICS, *OTHERS)
+    assert len({row.words.title for row in every}) == len({row.key for row in every}) == len(every)
+    assert [row.key for row in every if "{" not in row.key and describe(row.key) != row.words] == []
+
+
+def test_a_model_that_knows_everything_is_best_in_every_metric():
+    labels, probabilities, classes = random_answers()
+    perfect = np.eye(len(classes))[[classes.index(label) for label in labels]]
+    usual, best = measure(labels, probabilities, classes), measure(labels, perfect, classes)
+    for key, metric in usual.items():
+        sign = {"higher": 1, "lower": -1}[describe(key).better]
+        assert sign * best[key].value > sign * metric.value, key

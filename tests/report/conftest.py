@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from pcn_cli.metrics.definitions import described
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
@@ -106,15 +107,17 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
     ]
     return ReportContent(
         **{key: getattr(base, key) for key in GIVEN},
-        metrics={
-            "accuracy": accuracy,
-            "log_loss": Metric(value=0.4, n=n, method=name("mean loss")),
-            "threshold_coverage": guessing,
-            "threshold_accuracy": accuracy,
-            "conformal_90_coverage": accuracy,
-            "conformal_90_set_size": Metric(value=1.2, n=n, method=name("mean size"), ci_low=1.1, ci_high=1.3),
-            "conformal_90_empty": guessing,
-        },
+        metrics=described(
+            {
+                "accuracy": accuracy,
+                "log_loss": Metric(value=0.4, n=n, method=name("mean loss")),
+                "threshold_coverage": guessing,
+                "threshold_accuracy": accuracy,
+                "conformal_90_coverage": accuracy,
+                "conformal_90_set_size": Metric(value=1.2, n=n, method=name("mean size"), ci_low=1.1, ci_high=1.3),
+                "conformal_90_empty": guessing,
+            }
+        ),
         baseline=Baseline(label=base.classes[0], accuracy=guessing),
         candidates=(
             Candidate(name="probe", val_log_loss=0.3, accuracy=accuracy, kept=True),
@@ -193,7 +196,13 @@ def invent_trust(metric: Metric, name: Callable[[str], str]) -> Trust:
         sample=20,
         seed=0,
         checks=tuple(
-            TrustCheck(key=key, question=name(f"{key}?"), outcome=outcome, verdict=name("so"), values={"look": metric})
+            TrustCheck(
+                key=key,
+                question=name(f"{key}?"),
+                outcome=outcome,
+                verdict=name("so"),
+                values=described({"look": metric}),
+            )
             for key, outcome in (("order", "good"), ("uniform_attention", "bad"))
         ),
     )

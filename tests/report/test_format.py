@@ -1,17 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pcn_cli.records.metrics import Metric
+from pcn_cli.records.metrics import Metric, Words
 from pcn_cli.report import format as words
 
 
 def test_shares_are_read_in_percent_and_losses_are_not():
     metric = Metric(value=0.875, n=8, method="", ci_low=0.5, ci_high=0.96)
-    assert words.measured("accuracy", metric) == "87.5\N{NO-BREAK SPACE}%"
-    assert words.interval(metric, "accuracy") == "(50.0–96.0)"
-    assert words.measured("log_loss", metric) == "0.875"
-    assert words.interval(metric, "log_loss") == "(0.500–0.960)"
+    assert words.measured(metric) == "87.5\N{NO-BREAK SPACE}%"
+    assert words.interval(metric) == "(50.0–96.0)"
+    metric = replace(metric, words=Words(title="log-loss", unit="number"))
+    assert words.measured(metric) == "0.875"
+    assert words.interval(metric) == "(0.500–0.960)"
 
 
 def test_an_unknown_number_is_a_dash_and_an_unknown_interval_nothing():
@@ -23,16 +25,16 @@ def test_an_unknown_number_is_a_dash_and_an_unknown_interval_nothing():
     ("key", "title"),
     [
         ("accuracy", "Accuracy"),
-        ("macro_f1", "Macro F1"),
-        ("top_5_accuracy", "Top-5 accuracy"),
-        ("log_loss", "Log-loss"),
+        ("macro F1", "Macro F1"),
+        ("top-5 accuracy", "Top-5 accuracy"),
+        ("log-loss", "Log-loss"),
         ("per_class", "Per class"),
-        ("ece_untempered", "ECE at T = 1"),
-        ("conformal_90_set_size", "90\N{NO-BREAK SPACE}% sets: set size"),
+        ("ECE at T = 1", "ECE at T = 1"),
+        ("90 % sets: set size", "90\N{NO-BREAK SPACE}% sets: set size"),
     ],
 )
-def test_a_key_becomes_a_heading(key, title):
-    assert words.metric_title(key) == title
+def test_a_title_becomes_a_heading(key, title):
+    assert words.heading(key) == title
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from pcn_cli.metrics.definitions import METRICS, described
 from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.model_card import MOST_CLASSES, describe_for_hub, escape, fenced, without_folders, write_card
-from pcn_cli.report.pages.card import MEASURED
 
 HOSTILE = [
     '"]: #', "---", "- a: b", "a\n---\nb", "![x](http://x.org/a.png)", "<script>alert(1)</script>", "| a |\n|---|",
@@ -131,10 +131,11 @@ def test_only_so_many_classes_are_listed_and_the_rest_counted():
 
 
 def test_every_figure_of_the_page_may_stand_in_the_front_matter():
-    assert MEASURED
-    metrics = {name: Metric(value=math.pi / 4, n=50, method="") for name in MEASURED}
+    shown = [row.key for row in METRICS if "card" in row.words.shown]
+    assert shown
+    metrics = described({name: Metric(value=math.pi / 4, n=50, method="") for name in shown})
     data = describe_for_hub(with_model(metrics=metrics), photos="trees")
-    assert len({result.metric_type for result in data.eval_results}) == len(MEASURED)
+    assert len({result.metric_type for result in data.eval_results}) == len(shown)
     assert {result.metric_value for result in data.eval_results} == {math.pi / 4}
 
 
@@ -146,7 +147,7 @@ def test_a_model_that_was_not_measured_claims_nothing():
 
 def with_model(*, card: str = "", licence: str = "", **facts: object) -> ReportContent:
     """A content with little more than a model."""
-    known = {"metrics": {"accuracy": Metric(value=0.5, n=50, method="")}, **facts}
+    known = {"metrics": described({"accuracy": Metric(value=0.5, n=50, method="")}), **facts}
     return ReportContent(
         title="a run",
         run="run-1",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from pcn_cli.metrics.definitions import described
 from pcn_cli.records.calibration import ClassThreshold
 from pcn_cli.records.metrics import Candidate, Metric
 from pcn_cli.records.predictions import Prediction
@@ -48,7 +49,7 @@ def several(invent) -> ReportContent:
         base,
         predictions=tuple(predictions),
         baseline=None,
-        metrics={"mean_average_precision": precision, "baseline_prior_average_precision": guess},
+        metrics=described({"mean_average_precision": precision, "baseline_prior_average_precision": guess}),
         candidates=(Candidate(name="probe", val_log_loss=0.3, mean_average_precision=precision, kept=True),),
         confidence=curves,
         scan=replace(base.scan, photos={"train": 9, "test": 5}),

@@ -8,8 +8,7 @@ import timm
 from huggingface_hub import ModelCard
 
 import pcn_cli
-from pcn_cli.report.format import interval, measured, metric_title
-from pcn_cli.report.pages.card import MEASURED
+from pcn_cli.report.format import heading, interval, measured
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.evaluate_run import evaluate, read_measured
 from pcn_cli.stages.models import verify_models
@@ -30,14 +29,15 @@ def test_the_card_the_metrics_and_the_page_tell_the_same_numbers(run, photo_fold
     card = ModelCard.load(run.model_card)
     metrics = json.loads(run.metrics.read_text())
     told = {result.metric_name: result.metric_value for result in card.data.eval_results}
-    expected = {metric_title(name): metrics[name]["value"] for name in MEASURED if name in metrics}
+    read = read_measured(run).metrics
+    card_keys = [name for name in metrics if "card" in read[name].words.shown]
+    expected = {heading(read[name].words.title): metrics[name]["value"] for name in card_keys}
     assert told == expected
     assert len(told) >= 5
     assert {result.dataset_name for result in card.data.eval_results} == {photo_folder.name}
     page = (run.report / "index.html").read_text(encoding="utf-8")
     shown = re.findall(r"<dt>([^<]+)</dt><dd>([^<]+?) <small>([^<]*)</small>", page[page.index('id="card-title"') :])
-    read = read_measured(run).metrics
-    wanted = [(metric_title(n), measured(n, read[n]), interval(read[n], n)) for n in MEASURED if n in read]
+    wanted = [(heading(read[n].words.title), measured(read[n]), interval(read[n])) for n in card_keys]
     assert shown == wanted
     for title, value, around in wanted:
         assert f"| {title} | {value} | {around} |" in card.text

@@ -135,9 +135,7 @@ def _show(comparison: "Comparison") -> None:
 
 
 def _cells(one: "Difference") -> list[str]:
-    from pcn_cli.records.metrics import is_share
-
-    share = is_share(one.key)
+    share = one.difference.words.unit == "share"
     values = [f"{value:.1%}" if share else f"{value:.4f}" for value in (one.first, one.second)]
     found = one.difference
     change = _signed(found.value, share=share) + (" points" if share else "")

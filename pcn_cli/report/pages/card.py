@@ -1,5 +1,6 @@
 """Model card: what the model is, what it was measured to do, for what it is not."""
 
+from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean, number, percent, plural
@@ -10,7 +11,6 @@ FITS = {
     "pad": "the whole picture, filled up with its mean colour",
     "squash": "the whole picture, drawn to a square",
 }
-MEASURED = ("accuracy", "mean_average_precision", "balanced_accuracy", "macro_f1", "log_loss", "mcc", "ece")
 
 
 def view_card(report: ReportView) -> dict[str, object] | None:
@@ -23,9 +23,14 @@ def view_card(report: ReportView) -> dict[str, object] | None:
         "facts": model_facts(model),
         "trained": content.scan.count("train") if content.scan else 0,
         "classes": [clean(name) for name in model.classes],
-        "measured": [(name, content.metrics[name]) for name in MEASURED if name in content.metrics],
+        "measured": list(card_metrics(content).values()),
         "limits": list_limits(content),
     }
+
+
+def card_metrics(content: ReportContent) -> dict[str, Metric]:
+    """The figures that stand on a model card, by key, in display order."""
+    return {key: metric for key, metric in content.metrics.items() if "card" in metric.words.shown}
 
 
 def model_facts(model: ModelConfig) -> list[tuple[str, str]]:

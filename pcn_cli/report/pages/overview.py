@@ -33,7 +33,7 @@ def view_overview(report: ReportView) -> dict[str, object]:
         "precision": content.metrics.get("mean_average_precision") if content.multi_label else None,
         "baseline": content.baseline,
         "bars": compare(content),
-        "metrics": {name: metric for name, metric in content.metrics.items() if not name.startswith("baseline")},
+        "metrics": [one for one in content.metrics.values() if not {"baseline", "candidates"} & set(one.words.shown)],
         "findings": by_severity(content.findings),
         "first_look": first_look(rows.mistakes or rows.front),
         "counts": counts.most_common(20),

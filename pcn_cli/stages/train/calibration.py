@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.calibration import FEWEST, calibrate, divide_validation, temper
+from pcn_cli.metrics.calibration import FEWEST, calibrate, choose_thresholds, divide_validation, temper
 from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
 from pcn_cli.metrics.findings import join_words
-from pcn_cli.metrics.multi_label import calibration as multi_label
-from pcn_cli.metrics.multi_label.answers import as_truths
+from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
@@ -44,13 +43,13 @@ def _calibrate_classes(
 ) -> ModelConfig:
     """The config with a temperature and a threshold for each class."""
     truths = as_truths([row.label for row in rows], config.classes)
-    temperature, calibration = multi_label.calibrate(probabilities, truths)
-    tempered = multi_label.temper(probabilities, temperature)
+    temperature, calibration = calibrate(probabilities, truths)
+    tempered = temper(probabilities, temperature, multi_label=True)
     return replace(
         config,
         temperature=temperature,
         calibration=calibration,
-        thresholds=multi_label.choose_thresholds(tempered, truths, config.classes),
+        thresholds=choose_thresholds(tempered, truths, config.classes),
     )
 
 

@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from pcn_cli.data.split import fingerprint, number_groups
 from pcn_cli.files.atomic import write_with
-from pcn_cli.metrics.confidence import mean_average_precision
-from pcn_cli.metrics.decisions import accuracy
-from pcn_cli.metrics.inputs import collect_answers
-from pcn_cli.metrics.multi_label.answers import collect_answers as collect_multi_answers
+from pcn_cli.metrics.inputs import model_inputs
+from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.sources import find_source
 from pcn_cli.records.metrics import Candidate
 from pcn_cli.runs.store import CANDIDATES, SCAN, write_folds
@@ -108,10 +106,9 @@ def measure_candidate(
 ) -> Candidate:
     """A candidate with the figure that its probabilities of the test part reach."""
     labels = [row.label for row in context.part("test")]
+    figure = measure_headline(model_inputs(labels, test_probabilities, context.model_config))
     if context.model_config.multi_label:
-        several = collect_multi_answers(labels, test_probabilities, context.classes)
-        return Candidate(name=name, val_log_loss=val_log_loss, mean_average_precision=mean_average_precision(several))
-    figure = accuracy(collect_answers(labels, test_probabilities, context.classes))
+        return Candidate(name=name, val_log_loss=val_log_loss, mean_average_precision=figure)
     return Candidate(name=name, val_log_loss=val_log_loss, accuracy=figure)
 
 

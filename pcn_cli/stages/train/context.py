@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.dataset import PhotoDataset, shuffled
 from pcn_cli.data.load.loaders import PhotoBatches
-from pcn_cli.metrics.multi_label.answers import as_truths
+from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow

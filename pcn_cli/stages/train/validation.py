@@ -7,8 +7,8 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import nn
 
 from pcn_cli.data.load.loaders import PhotoBatches
-from pcn_cli.metrics.multi_label.calibration import decision_loss
-from pcn_cli.metrics.multi_label.table import macro_f1_value
+from pcn_cli.metrics.calibration import binary_log_loss
+from pcn_cli.metrics.definitions import macro_f1_of
 from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext
 from pcn_cli.training.fit_config import Validation
 from pcn_cli.training.objective import to_probabilities
@@ -31,9 +31,9 @@ def _validate_labels(truths: NDArray[np.bool_], probabilities: Probabilities) ->
     """The figures where each label is given from 0.5 on: thresholds are not chosen yet."""
     decided = probabilities >= 0.5
     return Validation(
-        log_loss=decision_loss(truths, probabilities),
+        log_loss=binary_log_loss(truths, probabilities),
         accuracy=float((decided == truths).all(axis=1).mean()),
-        macro_f1=macro_f1_value(truths, decided),
+        macro_f1=macro_f1_of(truths, decided),
     )
 
 

@@ -1,4 +1,4 @@
-"""How well each class's probability puts its own photos first, one class against the rest: ROC and precision–recall.
+"""ROC and precision–recall: how well each class's probability puts its own photos first, one class against the rest.
 
 scikit-learn measures the areas and the curves. Here is besides how much each photo adds to an area, from which
 intervals follow. Photos of the same probability are taken together.
@@ -8,13 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pcn_cli.records.evaluation import Curve
+from pcn_cli.metrics.calibration import reliability
+from pcn_cli.metrics.inputs import Inputs, SingleLabel
+from pcn_cli.metrics.selective import coverage_curve
+from pcn_cli.records.evaluation import Curve, Curves
+from pcn_cli.records.model import ModelConfig
 
 POINTS = 200
 _DIGITS = 5
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
+
+
+def gather_curves(inputs: Inputs, config: ModelConfig) -> Curves:
+    """The curves and bins of a model's answers; a class has curves where some photos are of it and some are not."""
+    names = [inputs.classes[label] for label in inputs.rankable]
+    return Curves(
+        coverage=thin(*coverage_curve(inputs.confidences, inputs.right)) if isinstance(inputs, SingleLabel) else None,
+        before=reliability(*inputs.untempered().decisions),
+        after=reliability(*inputs.decisions),
+        roc={name: roc_points(*ranking) for name, ranking in zip(names, inputs.rankings(), strict=True)},
+        precision_recall={
+            name: precision_recall_points(*ranking) for name, ranking in zip(names, inputs.rankings(), strict=True)
+        },
+        temperature=config.temperature,
+        calibration=config.calibration,
+        selection=config.selection,
+        conformal=config.conformal,
+        thresholds=config.thresholds,
+    )
 
 
 def average_precision_influence(scores: Floats, own: Truths) -> Floats:

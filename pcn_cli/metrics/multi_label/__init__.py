@@ -1,1 +1,0 @@
-"""What is measured where a photo may have several labels: each class is a decision of its own."""
