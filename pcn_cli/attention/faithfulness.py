@@ -5,19 +5,27 @@ of the patches, and their areas are RISE's (Petsiuk et al. 2018, arXiv:1806.0742
 (Blücher et al. 2024, arXiv:2401.06654), is the deletion area with the least looked-at first less that with the most
 looked-at first; hiding from the least on is keeping the most, so it is insertion less deletion. Comprehensiveness and
 sufficiency are ERASER's (DeYoung et al. 2020), for the patches that hold half of the look.
+
+Beside the map itself stand its controls: other weights in the place of the pooling's own (Jain and Wallace 2019,
+arXiv:1902.10186), patches hidden in the pixels rather than in the pooling, and networks that have forgotten what they
+learned (the parameter randomisation of Adebayo et al. 2018, arXiv:1810.03292).
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from torch import Tensor
+from torch import Tensor, nn
 
-from pcn_cli.attention.hiding import logits_without
+from pcn_cli.attention.evidence import logits_without
+from pcn_cli.attention.geometry import map_to_photo, whole_input
 from pcn_cli.attention.maps import mass_fraction
+from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.predictions import HidingNumbers
 from pcn_cli.tensors.network import Network
 
@@ -164,6 +172,63 @@ def curve_sets(ranks: Integers) -> Sets:
     counts = np.rint(np.linspace(0, 1, STEPS) * patches)[:, None]
     deletion, insertion = ranks[:, :, None] < counts, ranks[:, :, None] >= counts  # (B, O, 21, N)
     return np.stack([deletion, insertion], axis=2).reshape(len(ranks), -1, patches)
+
+
+def logits_reweighed(network: Network, weights: Tensor, values: Tensor) -> Tensor:
+    """The logits (B, K) with these weights (B, T, N+1) or (B, T, N) instead of the network's own."""
+    return network.tail(weights @ values)
+
+
+def even_weights(weights: Tensor, patches: int) -> Tensor:
+    """The weights with the patches' part shared evenly; the class token keeps its own."""
+    own, rest = weights[..., :-patches], weights[..., -patches:]
+    return torch.cat([own, rest.mean(-1, keepdim=True).expand_as(rest)], dim=-1)
+
+
+def permuted_weights(weights: Tensor, patches: int, *, seeds: Sequence[tuple[int, int]]) -> Tensor:
+    """The weights with those of the patches at random places, a picture's tokens all in the same way."""
+    orders = np.stack([np.random.default_rng(seed).permutation(patches) for seed in seeds])
+    places = torch.from_numpy(orders).to(weights.device)[:, None].expand(-1, weights.shape[1], -1)
+    return torch.cat([weights[..., :-patches], weights[..., -patches:].gather(2, places)], dim=-1)
+
+
+def blur_patches(images: Tensor, hidden: NDArray[np.bool_], *, patch_grid: PatchGrid) -> Tensor:
+    """The images (B, 3, H, W) with the pixels of hidden patches (B, h, w) blurred.
+
+    A pixel belongs to the patch whose centre is nearest.
+    """
+    height, width = images.shape[2:]
+    placement = whole_input(width, height)
+    masks = [
+        map_to_photo(
+            one.astype(np.float32), patch_grid=patch_grid, placement=placement, size=(width, height), smooth=False
+        ).values
+        > 0.5
+        for one in hidden
+    ]
+    coarse = F.adaptive_avg_pool2d(images, hidden.shape[1:])
+    blurred = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+    return torch.where(torch.from_numpy(np.stack(masks)).to(images.device)[:, None], blurred, images)
+
+
+def randomised(network: nn.Module, *, prefix: str = "", seed: int) -> nn.Module:
+    """A copy in which the numbers of every parameter are shuffled, or of those alone whose names start with `prefix`.
+
+    Shuffled rather than drawn anew, they keep their size: nothing overflows in deep networks with frozen statistics.
+
+    Raises:
+        ValueError: no name does.
+    """
+    forgetful = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = [parameter for name, parameter in forgetful.named_parameters() if name.startswith(prefix)]
+    if not chosen:
+        raise ValueError(f"no parameter starts with {prefix!r}")
+    with torch.no_grad():
+        for parameter in chosen:
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    return forgetful
 
 
 def _probabilities(network: Network, weights: Tensor, values: Tensor, hidden: Sets, temperature: float) -> Floats:

@@ -94,14 +94,12 @@ def mirror_map(values: NDArray[np.floating], *, patch_grid: PatchGrid, width: in
     return mirrored
 
 
-def mass_threshold(
-    values: NDArray[np.floating], mass: float, *, patch_grid: PatchGrid, placement: Placement, smooth: bool = True
-) -> float:
+def mass_threshold(values: NDArray[np.floating], mass: float, *, patch_grid: PatchGrid, placement: Placement) -> float:
     """The value above which the drawn map holds `mass` of its total, over the whole input, padding included."""
     # The input itself as the picture: every part of it counts, whatever the picture shows of it.
     width, height = placement.input_width, placement.input_height
     plain = whole_input(width, height)
-    drawn = map_to_photo(values, patch_grid=patch_grid, placement=plain, size=(width, height), smooth=smooth).values
+    drawn = map_to_photo(values, patch_grid=patch_grid, placement=plain, size=(width, height)).values
     falling = np.sort(drawn, axis=None)[::-1]
     held = np.cumsum(falling, dtype=np.float64)
     return float(falling[np.searchsorted(held, mass * held[-1])])

@@ -7,13 +7,13 @@ nearly even leaves hardly a mark, which is what it has to say.
 
 from typing import get_args
 
+import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from pcn_cli.attention.geometry import DISPLAY_SIDE, PhotoMap, display_size, map_to_photo, mass_threshold
+from pcn_cli.attention.geometry import PhotoMap, display_size, map_to_photo, mass_threshold
 from pcn_cli.attention.maps import lift_strength
-from pcn_cli.attention.palettes import Palette, color_of, signed_color_of
 from pcn_cli.recipe.schema import Look
 from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import FULL_LIFT
@@ -31,9 +31,6 @@ def draw_overlay(
     placement: Placement,
     look: Look = "spotlight",
     full: float = FULL_LIFT,
-    longest: int = DISPLAY_SIDE,
-    smooth: bool = True,
-    palette: Palette = "inferno",
 ) -> Image.Image:
     """The photo with its map, as an RGB picture of `display_size`; what the network never saw is dimmed and hatched.
 
@@ -44,26 +41,20 @@ def draw_overlay(
         placement: where that input lies on the photo.
         look: spotlight (the attended keeps its colours), heat, or contour (lines around 50 and 80 % of the mass).
         full: the lift drawn in full strength; `maps.full_lift` gives a whole report's.
-        longest: longer side of the result in pixels; photos are never enlarged.
-        smooth: bilinear between patch centres, otherwise the true patches.
-        palette: of heat.
 
     Raises:
         ValueError: the photo has another size than the placement says, or the look is unknown.
     """
-    pixels = _shrink(photo, placement, longest)
+    pixels = _shrink(photo, placement)
     size = (pixels.shape[1], pixels.shape[0])
-    laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement, size=size, smooth=smooth)
+    laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement, size=size)
     if look == "spotlight":
         painted = _paint_spotlight(pixels, lift_strength(laid.values, full=full))
     elif look == "heat":
-        painted = _paint_heat(pixels, lift_strength(laid.values, full=full), palette)
+        painted = _paint_heat(pixels, lift_strength(laid.values, full=full))
     elif look == "contour":
-        masses = (0.8, 0.5)
-        levels = [
-            mass_threshold(lift, mass, patch_grid=patch_grid, placement=placement, smooth=smooth) for mass in masses
-        ]
-        painted = _paint_contours(pixels, laid, levels, smooth=smooth)
+        levels = [mass_threshold(lift, mass, patch_grid=patch_grid, placement=placement) for mass in (0.8, 0.5)]
+        painted = _paint_contours(pixels, laid, levels)
     else:
         raise ValueError(f"there is no look {look!r}; there are {', '.join(LOOKS)}")
     return _finish(painted, pixels, laid)
@@ -75,26 +66,36 @@ def draw_evidence(
     *,
     patch_grid: PatchGrid,
     placement: Placement,
-    longest: int = DISPLAY_SIDE,
-    smooth: bool = True,
 ) -> Image.Image:
     """The photo with the evidence (h, w) for one class: orange speaks for it, purple against it, clear at 0.
 
     The other arguments, the result and what is raised are those of `draw_overlay`.
     """
-    pixels = _shrink(photo, placement, longest)
+    pixels = _shrink(photo, placement)
     size = (pixels.shape[1], pixels.shape[0])
-    laid = map_to_photo(evidence, patch_grid=patch_grid, placement=placement, size=size, smooth=smooth)
+    laid = map_to_photo(evidence, patch_grid=patch_grid, placement=placement, size=size)
     strength = np.clip(laid.values * evidence.size / FULL_EVIDENCE, -1, 1)
     muted = _dim(pixels, brightness=0.9, color=0.1)
-    return _finish(_mix(muted, signed_color_of(strength), 0.9 * _ease(np.abs(strength))), pixels, laid)
+    return _finish(_mix(muted, evidence_color(strength), 0.9 * _ease(np.abs(strength))), pixels, laid)
 
 
-def _shrink(photo: Image.Image, placement: Placement, longest: int) -> Pixels:
+def heat_color(strength: NDArray[np.floating]) -> Pixels:
+    """The colours (…, 3) in 0 … 255 of strengths in [0, 1]: inferno, which grows evenly in lightness."""
+    return np.asarray(255 * mpl.colormaps["inferno"](strength)[..., :3], dtype=np.float32)
+
+
+def evidence_color(strength: NDArray[np.floating]) -> Pixels:
+    """The colours (…, 3) in 0 … 255 of strengths in [−1, 1]: orange above 0, purple below, both pale near it."""
+    # ColorBrewer's PuOr from its middle to the last step but one: the last is too dark to be told on a photo.
+    place = 0.5 - 0.4 * np.where(np.asarray(strength) < 0, -1, 1) * (0.35 + 0.65 * np.abs(strength))
+    return np.asarray(255 * mpl.colormaps["PuOr"](place)[..., :3], dtype=np.float32)
+
+
+def _shrink(photo: Image.Image, placement: Placement) -> Pixels:
     """The photo as pixels of `display_size`."""
     if photo.size != (placement.width, placement.height):
         raise ValueError(f"the photo is {photo.size}, its placement {(placement.width, placement.height)}")
-    size = display_size(placement, longest=longest)
+    size = display_size(placement)
     shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(shown, dtype=np.float32)
 
@@ -110,33 +111,27 @@ def _paint_spotlight(pixels: Pixels, strength: NDArray[np.floating]) -> Pixels:
     return _mix(_dim(pixels, brightness=0.4, color=0.3), pixels, _ease(strength))
 
 
-def _paint_heat(pixels: Pixels, strength: NDArray[np.floating], palette: Palette) -> Pixels:
+def _paint_heat(pixels: Pixels, strength: NDArray[np.floating]) -> Pixels:
     """The colour scale over a muted picture, the more opaque the higher the lift."""
     muted = _dim(pixels, brightness=0.8, color=0.35)
-    return _mix(muted, color_of(0.25 + 0.75 * strength, palette), 0.82 * _ease(strength))
+    return _mix(muted, heat_color(0.25 + 0.75 * strength), 0.82 * _ease(strength))
 
 
-def _paint_contours(pixels: Pixels, laid: PhotoMap, levels: list[float], *, smooth: bool) -> Pixels:
+def _paint_contours(pixels: Pixels, laid: PhotoMap, levels: list[float]) -> Pixels:
     """White lines around the given levels, the last one strongest, each with a dark rim that shows on any ground."""
     side = max(pixels.shape[:2])
     width = max(1.5, side / 280)
     painted = pixels
     for number, level in enumerate(levels, start=1):
         own = width * number / len(levels)
-        rim = _line(laid.values, level, own + max(1.5, width), smooth=smooth) * laid.seen
+        rim = _line(laid.values, level, own + max(1.5, width)) * laid.seen
         painted = _mix(painted, np.full_like(pixels, 12.0), 0.55 * rim)
-        painted = _mix(painted, np.full_like(pixels, 255.0), _line(laid.values, level, own, smooth=smooth) * laid.seen)
+        painted = _mix(painted, np.full_like(pixels, 255.0), _line(laid.values, level, own) * laid.seen)
     return painted
 
 
-def _line(values: NDArray[np.floating], level: float, width: float, *, smooth: bool) -> NDArray[np.floating]:
+def _line(values: NDArray[np.floating], level: float, width: float) -> NDArray[np.floating]:
     """How much of each pixel a line of `width` pixels around the parts above `level` covers, 0 … 1."""
-    if not smooth:
-        # Patches have straight edges: wherever the answer changes within half the width.
-        above = Image.fromarray((values >= level).astype(np.uint8))
-        reach = 2 * max(1, round(width / 2)) + 1
-        highest, lowest = above.filter(ImageFilter.MaxFilter(reach)), above.filter(ImageFilter.MinFilter(reach))
-        return np.asarray(highest, dtype=np.float32) - np.asarray(lowest, dtype=np.float32)
     down, across = np.gradient(values)
     slope = np.hypot(down, across)
     # Distance to the line = difference over slope; a plateau has no line, whatever its height.

@@ -8,15 +8,22 @@ from pcn_cli.attention.faithfulness import (
     STEPS,
     HidingTest,
     area_under,
+    blur_patches,
     curve_sets,
     draw_orders,
+    even_weights,
     half_count,
     hiding_numbers,
+    logits_reweighed,
+    permuted_weights,
+    randomised,
     rank_correlation,
     rank_patches,
     run_hiding_tests,
     run_random_orders,
 )
+from pcn_cli.models.patchconvnet import PatchConvNet
+from pcn_cli.records.model import PatchGrid
 
 CLASSES = ("oak", "elm")
 
@@ -149,3 +156,85 @@ def test_areas_follow_the_trapezoid() -> None:
 def test_level_maps_have_no_correlation() -> None:
     assert rank_correlation(np.ones(4), np.arange(4)) is None
     assert rank_correlation(np.arange(4), np.arange(4) ** 2) == pytest.approx(1)
+
+
+WEIGHTS = torch.rand(2, 1, 7, generator=torch.Generator().manual_seed(0)).softmax(-1)
+SEEDS = [(0, 3), (0, 8)]
+
+
+@torch.no_grad()
+def test_the_networks_own_weights_give_its_own_answer() -> None:
+    torch.manual_seed(0)
+    for class_tokens in (False, True):
+        network = PatchConvNet(embed_dim=16, depth=1, num_classes=3, class_tokens=class_tokens, layer_scale=1.0).eval()
+        attended = network.attend(torch.randn(2, 3, 64, 64))
+        again = logits_reweighed(network, attended.weights, attended.values)
+        torch.testing.assert_close(again, attended.logits, atol=1e-5, rtol=1e-5)
+
+
+def test_even_weights_leave_the_class_token_its_share() -> None:
+    even = even_weights(WEIGHTS, 6)
+    assert torch.equal(even[..., 0], WEIGHTS[..., 0])
+    assert (even[..., 1:] == even[..., 1:2]).all()
+    torch.testing.assert_close(even.sum(-1), WEIGHTS.sum(-1))
+
+
+def test_permuted_weights_are_the_same_at_other_places() -> None:
+    permuted = permuted_weights(WEIGHTS, 6, seeds=SEEDS)
+    assert torch.equal(permuted[..., 0], WEIGHTS[..., 0])
+    assert torch.equal(permuted.sort(-1).values, WEIGHTS.sort(-1).values)
+    assert not torch.equal(permuted, WEIGHTS)
+    assert torch.equal(permuted[1:], permuted_weights(WEIGHTS[1:], 6, seeds=SEEDS[1:]))
+
+
+def test_the_tokens_of_one_picture_are_permuted_alike() -> None:
+    places = torch.arange(6.0).expand(1, 3, 6)
+    permuted = permuted_weights(places, 6, seeds=SEEDS[:1])
+    assert torch.equal(permuted[0, 0], permuted[0, 1])
+    assert torch.equal(permuted[0, 0], permuted[0, 2])
+
+
+@pytest.mark.parametrize(("offset", "left"), [(8.0, 16), (0.5, 8)], ids=["cell centre", "stem"])
+def test_only_the_pixels_nearest_to_a_hidden_patch_are_blurred(offset: float, left: int) -> None:
+    images = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    hidden = np.zeros((2, 2, 4), dtype=bool)
+    hidden[0, 0, 1] = True
+    shown = blur_patches(images, hidden, patch_grid=PatchGrid(stride=16, offset=offset))
+    changed = (shown != images).any(dim=1)
+    rows, columns = changed[0].nonzero(as_tuple=True)
+    assert (columns.min(), columns.max()) == (left, left + 15)
+    assert (rows.min(), rows.max()) == (0, left - 1)  # row 0 reaches to the edge
+    assert not changed[1].any()
+    assert shown[0, :, :left, left : left + 16].std() < 0.4 * images.std()
+
+
+def make_network() -> PatchConvNet:
+    torch.manual_seed(0)
+    return PatchConvNet(embed_dim=16, depth=1, num_classes=3)
+
+
+def test_every_tensor_keeps_its_numbers_and_loses_their_places() -> None:
+    network = make_network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    forgetful = randomised(network, seed=1).state_dict()
+    for name, tensor in before.items():
+        assert torch.equal(network.state_dict()[name], tensor), name
+        assert torch.equal(forgetful[name].flatten().sort().values, tensor.flatten().sort().values), name
+    assert not torch.equal(forgetful["head.weight"], before["head.weight"])
+    assert not torch.equal(forgetful["stem.0.weight"], before["stem.0.weight"])
+
+
+def test_only_the_part_that_was_named_forgets() -> None:
+    network = make_network()
+    forgetful = randomised(network, prefix="pooling.", seed=1).state_dict()
+    changed = {name for name, tensor in network.state_dict().items() if not torch.equal(forgetful[name], tensor)}
+    assert changed
+    assert all(name.startswith("pooling.") for name in changed)
+    with pytest.raises(ValueError, match="no parameter starts with 'pool'"):
+        randomised(torch.nn.Linear(2, 2), prefix="pool", seed=1)
+
+
+def test_the_same_seed_forgets_in_the_same_way() -> None:
+    one, same, other = (randomised(make_network(), seed=seed).head.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)

@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pcn_cli.attention.faithfulness import draw_orders, rank_correlation, rank_patches
+from pcn_cli.attention.faithfulness import blur_patches, draw_orders, randomised, rank_correlation, rank_patches
 from pcn_cli.attention.geometry import mirror_map
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
 from pcn_cli.attention.maps import choose_weights, look_maps
-from pcn_cli.attention.pixels import blur_patches
-from pcn_cli.attention.randomise import randomised
 from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics import trust

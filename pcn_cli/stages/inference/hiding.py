@@ -7,9 +7,15 @@ import numpy as np
 from torch import Tensor
 
 from pcn_cli.attention.evidence import evidence_maps
-from pcn_cli.attention.faithfulness import hiding_numbers, run_hiding_tests, run_random_orders
+from pcn_cli.attention.faithfulness import (
+    even_weights,
+    hiding_numbers,
+    logits_reweighed,
+    permuted_weights,
+    run_hiding_tests,
+    run_random_orders,
+)
 from pcn_cli.attention.maps import look_maps
-from pcn_cli.attention.reweighing import even_weights, logits_reweighed, permuted_weights
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import HidingNumbers
 from pcn_cli.tensors.network import Attended, Network

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import pcn_cli.models  # noqa: F401 - importing is registering
-from pcn_cli.attention.evidence import evidence_maps, rank_classes
-from pcn_cli.attention.hiding import class_logits_without, logits_without
+from pcn_cli.attention.evidence import class_logits_without, evidence_maps, logits_without, rank_classes
 from pcn_cli.models.patchconvnet import PatchConvNet
 
 BY_CLASS = ("a token per class", "timm backbone, a token per class", "timm backbone, channels last, a token per class")
@@ -135,5 +134,5 @@ def test_many_sets_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = torch.rand(2, 7, attended.weights.shape[2] - 1) < 0.5
     arguments = (network, attended.weights, attended.values)
     at_once = logits_without(*arguments, hidden=hidden)
-    monkeypatch.setattr("pcn_cli.attention.hiding._NUMBERS_AT_ONCE", 2 * 32 * 2)
+    monkeypatch.setattr("pcn_cli.attention.evidence._NUMBERS_AT_ONCE", 2 * 32 * 2)
     torch.testing.assert_close(logits_without(*arguments, hidden=hidden), at_once, atol=1e-6, rtol=1e-6)
