@@ -3,23 +3,48 @@
 Weights do not change the time, so none are needed: networks are drawn at random, each for ten classes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from pathlib import Path
 from statistics import median
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
 
+from pcn_cli.attention.evidence import rank_classes
+from pcn_cli.attention.maps import choose_weights, look_maps
+from pcn_cli.data.drawing import draw_ground
+from pcn_cli.data.load.open_image import decode_photo
+from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.schema import Count
-from pcn_cli.records.model import Preprocessing
-from pcn_cli.stages.bench_works import CLASSES, FORWARD, list_works
+from pcn_cli.recipe.schema import Count, Precision
+from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.hiding import Hiding, hide_batch
 from pcn_cli.stages.inference.load import model_source
+from pcn_cli.tensors.batch import Batch
+from pcn_cli.tensors.network import Network
+from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.cost import measure_cost, time_in_turns
-from pcn_cli.training.device import choose_device, explain_memory, memory_mb
+from pcn_cli.training.device import choose_device, explain_memory, has_native_bf16, memory_mb
+from pcn_cli.training.fit_config import FitConfig
+from pcn_cli.training.learner import Learner
+from pcn_cli.training.probe import BehindTokens
+
+CLASSES = tuple(f"class {number}" for number in range(10))
+FORWARD = "forward pass"
+_WIDTH, _HEIGHT = 1024, 768  # of the photo that is decoded
+_GRAIN = 10.0  # standard deviation, in 0 … 255
+_DECODED = 4  # times in a row: enough for the clock
+_RATE = 1e-9  # steps cost what they always do, and the random network stays as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +87,7 @@ class Bench:
 
 @checked
 def bench(
-    models: Sequence[str] = ("nano",),
+    models: Sequence[str | Path] = ("nano",),
     *,
     batch_size: Count = 32,
     rounds: Count = 5,
@@ -75,8 +100,6 @@ def bench(
         models: cards, timm backbones, runs, model folders or weight files.
         batch_size: photos per forward pass and per training step.
         rounds: how often each piece of work is timed.
-        device: where to compute; chosen when None.
-        callback: hears how far it is.
 
     Raises:
         ModelError: there is no such network.
@@ -96,14 +119,16 @@ def bench(
     )
 
 
-def _bench_model(name: str, *, batch_size: int, rounds: int, device: torch.device, callback: Callback) -> ModelBench:
+def _bench_model(
+    name: str | Path, *, batch_size: int, rounds: int, device: torch.device, callback: Callback
+) -> ModelBench:
     source = find_source(model_source(name))
     facts, network = source.facts(), source.sketch(len(CLASSES))
     size = facts.input_size
     preprocessing = Preprocessing(height=size, width=size, crop_pct=facts.crop_pct, fit=facts.fit)
     cost = measure_cost(network, size=size, device=device)
     with explain_memory("the machine was measured", "give --batch-size 8"):
-        works = list_works(network, preprocessing, batch_size=batch_size, device=device, on_note=callback.on_note)
+        works = list_workloads(network, preprocessing, batch_size=batch_size, device=device, on_note=callback.on_note)
         seconds = time_in_turns(
             {work: one.do for work, one in works.items()},
             rounds=rounds,
@@ -130,3 +155,79 @@ def _compare(work: str, seconds: NDArray[np.float64], forward: NDArray[np.float6
         ratio_low=min(ratios),
         ratio_high=max(ratios),
     )
+
+
+class Workload(NamedTuple):
+    """What is done at once, and for how many photos."""
+
+    do: Callable[[], object]
+    photos: int
+
+
+def list_workloads(
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    device: torch.device,
+    on_note: Callable[[str], None],
+) -> dict[str, Workload]:
+    """The pieces by name, in display order; `network` is moved to `device` and left as it is.
+
+    `on_note` hears where a training step had to be cut for want of memory.
+    """
+    network = network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randn(batch_size, 3, preprocessing.height, preprocessing.width, generator=generator)
+    images = pictures.to(device).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        tokens = cast("Network", network).forward_features(images).cpu()
+    infer = torch.inference_mode()
+    config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
+    precision: Precision = "bfloat16" if has_native_bf16(device) else "float32"
+    head, everything = BehindTokens(copy.deepcopy(network)), copy.deepcopy(network)
+    setting = FitConfig(classes=CLASSES, epochs=1, batch_size=batch_size, micro_batch=batch_size, lr=_RATE)
+    probing, tuning = replace(setting, phase="probe", tune="probe"), replace(setting, precision=precision)
+    step, jpeg = partial(_step, device=device, on_note=on_note), draw_jpeg()
+    return {
+        FORWARD: Workload(infer(partial(network, images)), batch_size),
+        "forward pass and all maps": Workload(
+            infer(partial(explain, cast("Network", network), images, config)), batch_size
+        ),
+        "step of the probe": Workload(step(head, tokens.clone(), probing), batch_size),
+        f"step of tuning ({precision})": Workload(step(everything, pictures, tuning), batch_size),
+        f"decoding ({_WIDTH} × {_HEIGHT} JPEG)": Workload(
+            lambda: [preprocess(decode_photo(BytesIO(jpeg)), preprocessing) for _ in range(_DECODED)], _DECODED
+        ),
+    }
+
+
+def explain(network: Network, images: Tensor, config: ModelConfig) -> None:
+    """Compute scores, look, evidence of the top 3, both curves and all numbers of one batch."""
+    attended = network.attend(images)
+    ranked = rank_classes(attended.logits)
+    best = ranked[:, 0].cpu().tolist()
+    looks = look_maps(choose_weights(attended.weights.float().cpu().numpy(), best), attended.grid)
+    indices = list(range(len(images)))
+    hide_batch(network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=Hiding(seed=0))
+
+
+def draw_jpeg() -> bytes:
+    """The file of a photo with about as much detail as a camera's, a quarter of a megabyte: that is what takes time."""
+    rng = np.random.default_rng(0)
+    ground = np.asarray(draw_ground(_WIDTH, _HEIGHT, rng), dtype=np.float64)
+    grainy = np.clip(ground + rng.normal(0, _GRAIN, ground.shape), 0, 255).astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(grainy).save(file, format="JPEG", quality=90)
+    return file.getvalue()
+
+
+def _step(
+    network: nn.Module, inputs: Tensor, config: FitConfig, *, device: torch.device, on_note: Callable[[str], None]
+) -> Callable[[], object]:
+    """A training step of `network`, which is changed, on inputs (B, …) with made-up targets."""
+    progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=len(inputs))
+    learner = Learner(network, config, device=device)
+    learner.lay_schedule(progress)
+    batch = Batch(inputs, torch.arange(len(inputs)) % len(CLASSES), torch.arange(len(inputs)))
+    return lambda: learner.take_step(batch, progress=progress, on_note=on_note)

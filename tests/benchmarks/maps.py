@@ -37,7 +37,7 @@ from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Box
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import TRUST, read_boxes
-from pcn_cli.stages.bench_works import explain
+from pcn_cli.stages.bench import explain
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import Fetcher, open_model
 from pcn_cli.stages.inference.score import Scored, score_photos

@@ -11,8 +11,7 @@ from pcn_cli.errors import ModelError, ResourceError
 from pcn_cli.models.sources import find_source
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import Preprocessing
-from pcn_cli.stages.bench import Bench, bench
-from pcn_cli.stages.bench_works import CLASSES, FORWARD, draw_jpeg, list_works
+from pcn_cli.stages.bench import CLASSES, FORWARD, Bench, bench, draw_jpeg, list_workloads
 from pcn_cli.stages.callback import Callback
 
 CPU = torch.device("cpu")
@@ -64,7 +63,7 @@ def test_every_figure_is_there_and_agrees_with_the_others(small_run):
 def test_the_network_is_not_changed_and_both_steps_learn():
     network = find_source("nano").sketch(len(CLASSES))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    works = list_works(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU, on_note=pytest.fail)
+    works = list_workloads(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU, on_note=pytest.fail)
     for name, work in works.items():
         result = work.do()
         if name.startswith("step"):
@@ -81,7 +80,9 @@ def test_the_decoded_file_holds_as_much_detail_as_a_photo():
 def test_a_card_needs_no_weights_and_nothing_is_written(tmp_path, own_cache):
     assert find_source("s60").facts().download_bytes
     small = Preprocessing(height=32, width=32)
-    works = list_works(find_source("s60").sketch(len(CLASSES)), small, batch_size=1, device=CPU, on_note=pytest.fail)
+    works = list_workloads(
+        find_source("s60").sketch(len(CLASSES)), small, batch_size=1, device=CPU, on_note=pytest.fail
+    )
     assert works[FORWARD].do().shape == (1, len(CLASSES))
     assert not own_cache.exists()
     assert not list((tmp_path / "work").iterdir())
