@@ -25,10 +25,7 @@ SMOOTHER = 3  # things are drawn this many times larger, then reduced
 def draw_photos(folder: Path, per_class: dict[Part, int], *, seed: int) -> list[Box]:
     """The boxes of the things in the photos that `folder` then holds, as part/kind/kind_000.jpg.
 
-    Args:
-        folder: made where it does not exist.
-        per_class: number of photos of each kind in each part.
-        seed: another number gives other photos.
+    There are `per_class` photos of each kind in each part; another seed gives others.
     """
     boxes = []
     parts = [part for part in PARTS for _ in range(per_class[part])]

@@ -197,7 +197,7 @@ def list_workloads(
         "step of the probe": Workload(step(head, tokens.clone(), probing), batch_size),
         f"step of tuning ({precision})": Workload(step(everything, pictures, tuning), batch_size),
         f"decoding ({_WIDTH} × {_HEIGHT} JPEG)": Workload(
-            lambda: [preprocess(decode_photo(BytesIO(jpeg)), preprocessing) for _ in range(_DECODED)], _DECODED
+            lambda: [preprocess(decode_photo(BytesIO(jpeg))[0], preprocessing) for _ in range(_DECODED)], _DECODED
         ),
     }
 

@@ -45,13 +45,7 @@ class Augmentation:
     seed: int
 
     def __call__(self, image: Image.Image, *, epoch: int, sample: int) -> NDArray[np.float32]:
-        """The input (3, height, width) of an upright RGB photo.
-
-        Args:
-            image: the whole photo.
-            epoch: pass over the data, from 0.
-            sample: position of the photo in the data set.
-        """
+        """The input (3, height, width) of an upright RGB photo, varied for this epoch and sample."""
         if self.level == "none":
             return preprocess(image, self.preprocessing)
         generator = np.random.default_rng((_DOMAIN, self.seed, epoch, sample))
@@ -86,13 +80,8 @@ def draw_box(
 ) -> tuple[float, float, float, float]:
     """A random rectangle (left, top, right, bottom) inside a photo, in pixels; if none fits, the largest centred one.
 
-    Args:
-        width: of the photo.
-        height: of the photo.
-        aspect: width over height of the rectangle.
-        smallest: share of the photo's area that it has at least; the largest share is 1.
-        vary_aspect: whether its shape varies between 3/4 and 4/3 of `aspect`.
-        generator: what is drawn from.
+    Its area is at least the share `smallest` of the photo's, its width over height is `aspect`, or with `vary_aspect`
+    between 3/4 and 4/3 of that.
     """
     for _ in range(_TRIES):
         area = width * height * generator.uniform(smallest, 1)

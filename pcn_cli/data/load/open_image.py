@@ -52,7 +52,7 @@ def open_photo(path: Path) -> Image.Image:
         UnreadablePhotoError: whatever stands in the way; `reason` says it in plain words.
     """
     try:
-        return decode_photo(io.BytesIO(read_bytes(path)))
+        return decode_photo(io.BytesIO(read_bytes(path)))[0]
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(error.reason, path=path, is_image=error.is_image) from error
 
@@ -81,16 +81,7 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadablePhotoError(f"the system cannot read the file ({words})") from error
 
 
-def decode_photo(file: BinaryIO) -> Image.Image:
-    """The photo in an open file, as `open_photo` gives it.
-
-    Raises:
-        UnreadablePhotoError: not an image, too large, or damaged.
-    """
-    return decode_with_mode(file)[0]
-
-
-def decode_with_mode(file: BinaryIO) -> tuple[Image.Image, str]:
+def decode_photo(file: BinaryIO) -> tuple[Image.Image, str]:
     """The photo in an open file, as `open_photo` gives it, and Pillow's mode of the file's own pixels.
 
     Raises:

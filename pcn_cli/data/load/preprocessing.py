@@ -3,8 +3,6 @@
 Sizes follow timm: a square input resizes the shorter side, another one keeps the aspect ratio and covers the target.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,41 +16,30 @@ FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BIL
 _MAX_RESIZED_PIXELS = 2**25
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Sizes in pixels: the resized picture, and where the input's corner lies on it (negative where padded)."""
-
-    width: int
-    height: int
-    left: int
-    top: int
-
-
 def place_input(preprocessing: Preprocessing, width: int, height: int) -> Placement:
     """Where the input of a `width` × `height` picture lies on it."""
-    plan = _plan(preprocessing, width, height)
-    x, y = width / plan.width, height / plan.height  # original pixels per resized pixel
-    right, bottom = plan.left + preprocessing.width, plan.top + preprocessing.height
+    resized_width, resized_height, left, top = _resize(preprocessing, width, height)
+    x, y = width / resized_width, height / resized_height  # original pixels per resized pixel
     return Placement(
         width=width,
         height=height,
         input_width=preprocessing.width,
         input_height=preprocessing.height,
-        box=(plan.left * x, plan.top * y, right * x, bottom * y),
+        box=(left * x, top * y, (left + preprocessing.width) * x, (top + preprocessing.height) * y),
     )
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """The network's input of an upright picture: (3, height, width), normalised; padding is 0, the mean colour."""
     image = image if image.mode == "RGB" else image.convert("RGB")
-    plan = _plan(preprocessing, *image.size)
+    width, height, left, top = _resize(preprocessing, *image.size)
     resample = FILTERS[preprocessing.interpolation]
     if preprocessing.fit != "crop":
-        content = image.resize((plan.width, plan.height), resample)
-        return normalise(np.asarray(content), preprocessing, left=-plan.left, top=-plan.top)
-    corners = (plan.left, plan.top, plan.left + preprocessing.width, plan.top + preprocessing.height)
-    if plan.width * plan.height <= _MAX_RESIZED_PIXELS:
-        return normalise(np.asarray(image.resize((plan.width, plan.height), resample).crop(corners)), preprocessing)
+        content = image.resize((width, height), resample)
+        return normalise(np.asarray(content), preprocessing, left=-left, top=-top)
+    if width * height <= _MAX_RESIZED_PIXELS:
+        cut = (left, top, left + preprocessing.width, top + preprocessing.height)
+        return normalise(np.asarray(image.resize((width, height), resample).crop(cut)), preprocessing)
     box = place_input(preprocessing, *image.size).box
     inside = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
     content = image.resize((preprocessing.width, preprocessing.height), resample, box=inside)
@@ -62,13 +49,9 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.f
 def normalise(
     pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, left: int = 0, top: int = 0
 ) -> NDArray[np.float32]:
-    """Pixels (h, w, 3) as input (3, height, width): (value / 255 - mean) / std, with zeros around them.
+    """8-bit RGB pixels (h, w, 3) as input (3, height, width): (value / 255 - mean) / std, with zeros around them.
 
-    Args:
-        pixels: 8-bit RGB, not larger than the input.
-        preprocessing: the mean, the standard deviation and the size of the input.
-        left: column of the input at which the pixels begin.
-        top: row of the input at which the pixels begin.
+    The pixels, not larger than the input, begin at its column `left` and row `top`.
     """
     # The same three float32 operations in the same order as torchvision's, once for each possible value.
     values = np.arange(256, dtype=np.float32) / np.float32(255)
@@ -87,17 +70,18 @@ def pad_size(preprocessing: Preprocessing, width: int, height: int) -> tuple[int
     return min(fitted[0], preprocessing.width), min(fitted[1], preprocessing.height)
 
 
-def _plan(preprocessing: Preprocessing, width: int, height: int) -> _Plan:
+def _resize(preprocessing: Preprocessing, width: int, height: int) -> tuple[int, int, int, int]:
+    """The resized picture's width and height, and where the input's corner lies on it (negative where padded)."""
     if preprocessing.fit == "squash":
-        return _Plan(preprocessing.width, preprocessing.height, 0, 0)
+        return preprocessing.width, preprocessing.height, 0, 0
     if preprocessing.fit == "pad":
         fitted = pad_size(preprocessing, width, height)
-        return _Plan(*fitted, -((preprocessing.width - fitted[0]) // 2), -((preprocessing.height - fitted[1]) // 2))
+        return *fitted, -((preprocessing.width - fitted[0]) // 2), -((preprocessing.height - fitted[1]) // 2)
     resized_width, resized_height = _cover(preprocessing, width, height)
     # round() goes to the even neighbour, like torchvision's centre crop.
     left = round((resized_width - preprocessing.width) / 2)
     top = round((resized_height - preprocessing.height) / 2)
-    return _Plan(resized_width, resized_height, left, top)
+    return resized_width, resized_height, left, top
 
 
 def _cover(preprocessing: Preprocessing, width: int, height: int) -> tuple[int, int]:

@@ -11,9 +11,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 IMAGE_SUFFIXES = _words(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic "
-    " .heif .hif .jp2 .j2k .jxl .ico .icns .cur .psd .tga .ppm .pgm .pbm .pnm .pcx .fli .flc .svg .dds .exr .hdr"
-    " .qoi"
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic .heif .hif .jp2 .j2k .jxl"
+    " .ico .icns .cur .psd .tga .ppm .pgm .pbm .pnm .pcx .fli .flc .svg .dds .exr .hdr .qoi"
 )
 # Camera originals usually lie beside the JPEG of the same shot: they are passed over, not counted as broken photos.
 RAW_SUFFIXES = _words(".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .orf .rw2 .raf .pef .srw .x3f .3fr .iiq")

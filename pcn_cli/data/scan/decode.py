@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pcn_cli
-from pcn_cli.data.load.open_image import UnreadablePhotoError, decode_with_mode, read_bytes
+from pcn_cli.data.load.open_image import UnreadablePhotoError, decode_photo, read_bytes
 from pcn_cli.errors import ResourceError
 from pcn_cli.files.machine import available_cores
 
@@ -59,7 +59,7 @@ def inspect_file(path: Path) -> FileFacts:
     """The facts of the file at `path`, read and decoded once; never raises for a bad file."""
     try:
         content = read_bytes(path)
-        picture, mode = decode_with_mode(io.BytesIO(content))
+        picture, mode = decode_photo(io.BytesIO(content))
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
     return FileFacts(
@@ -157,9 +157,9 @@ class _Decoder(threading.Thread):
         return FileFacts(reason=CRASHED)
 
     def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            _end(process)
+        if self._process is not None:
+            _end(self._process)
+        self._process = None
 
 
 def _start_process() -> "subprocess.Popen[bytes]":
@@ -188,12 +188,8 @@ def _ask(process: "subprocess.Popen[bytes]", path: Path) -> bytes:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(OSError):  # what was still to be written has no reader any more
-                pipe.close()
+    with suppress(OSError), process:  # what was still to be written has no reader any more
+        process.kill()
 
 
 def answer() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.data.similar.duplicates import find_duplicates
+from pcn_cli.data.similar.leaks import tied_files
 from pcn_cli.records.model import Fit
 from pcn_cli.records.photos import Health, Photo, Scan, Spread
 
@@ -29,14 +29,13 @@ def examine_photos(scan: Scan) -> Health | None:
     widths, heights = (np.array([getattr(photo, side) for photo in scan.photos]) for side in ("width", "height"))
     fit, reason = _recommend_fit(widths / heights)
     modes = Counter(photo.mode for photo in scan.photos)
-    copies = find_duplicates(scan.photos)
     counts = scan.classes
     return Health(
         widths=_spread(widths),
         heights=_spread(heights),
         aspects=_spread(widths / heights),
         modes=dict(modes.most_common()),
-        exact_duplicates=tuple(tuple(photo.file for photo in group) for group in copies),
+        exact_duplicates=tuple(files for kind, files in tied_files(scan.photos, ()) if kind == "exact"),
         imbalance=max(counts.values(), default=1) / min(counts.values(), default=1),
         small_classes=tuple(name for name, count in counts.items() if count < FEW_PHOTOS),
         against_flipping=find_words_against_flipping(scan.photos, classes=list(counts)),

@@ -47,16 +47,12 @@ def find_table(root: Path, labels: Path | None) -> Path | None:
 
 
 def has_several(table: Path) -> bool:
-    """Whether the table gives photos several labels.
-
-    Raises:
-        DataError: not UTF-8, or no such table.
-    """
+    """Whether the table gives photos several labels."""
     return has_column(table, SEVERAL)
 
 
 def has_column(table: Path, name: str) -> bool:
-    """Whether the table of labels has a column of that name, in either case; errors as of `has_several`."""
+    """Whether the table of labels has a column of that name, in either case."""
     return name.strip().casefold() in _name_columns(next(_read_rows(table), (1, []))[1])
 
 

@@ -83,11 +83,7 @@ def sort_by_table(root: Path, entries: Mapping[str, str], table: Path, *, group_
 
 
 def refuse_case_clashes(labels: Iterable[str]) -> None:
-    """Return nothing where class names stay apart on every file system.
-
-    Raises:
-        DataError: two names, or folders on the way to them, differ only by case.
-    """
+    """Raise a DataError where two class names, or folders on the way to them, differ only by case."""
     spellings: dict[str, str] = {}
     for label in sorted(set(labels)):
         folders = PurePosixPath(label)

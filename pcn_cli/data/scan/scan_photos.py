@@ -131,7 +131,7 @@ def other_part(part: Part) -> str:
 
 
 def check_scan(scan: Scan, *, max_unreadable: float) -> None:
-    """Return nothing where the photos can be learned from.
+    """Refuse photos that cannot be learned from.
 
     Raises:
         DataError: no photos, nothing to tell apart, or a larger share than `max_unreadable` of the files is unreadable.

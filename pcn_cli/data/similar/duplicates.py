@@ -8,9 +8,10 @@ common (a fixture, a backdrop) makes no two alike.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,6 @@ from scipy.spatial import cKDTree
 from pcn_cli.data.scan.decode import read_sketches
 from pcn_cli.records.photos import Photo
 
-Item = TypeVar("Item")
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 Bits = NDArray[np.uint64]
@@ -48,11 +48,6 @@ _BLOCK = 512  # pictures looked for together: many make the tree worth while, fe
 _PAIRS = 50_000
 
 
-def find_duplicates(photos: Iterable[Photo]) -> tuple[tuple[Photo, ...], ...]:
-    """Groups of two or more photos with equal bytes; in the order of their first member, members in given order."""
-    return _groups_of((photo.sha256, photo) for photo in photos)
-
-
 def find_near_duplicates(
     photos: Sequence[Photo],
     sketches: Mapping[str, str],
@@ -61,35 +56,25 @@ def find_near_duplicates(
 ) -> tuple[tuple[tuple[str, ...], ...], int]:
     """Sets of files that show one picture in different bytes, and how many photos were too alike to be told apart.
 
-    Args:
-        photos: in order.
-        sketches: the sketch of each photo in base64, by file.
-        on_compared: called with (done, total) pictures.
+    `sketches` has each file's picture in base64; `on_compared` is called with (done, total) pictures.
     """
     copies: defaultdict[str, list[str]] = defaultdict(list)
     for photo in photos:
         copies[photo.sha256].append(photo.file)
     pictures = list(copies.values())
     numbers = group_near(read_sketches([sketches[files[0]] for files in pictures]), on_compared=on_compared)
-    sets = _groups_of(zip(numbers.tolist(), pictures, strict=True))
+    groups: defaultdict[int, list[list[str]]] = defaultdict(list)
+    for number, files in zip(numbers.tolist(), pictures, strict=True):
+        groups[number].append(files)
     most = max(ALIKE_FROM, ALIKE_SHARE * len(pictures))
-    told = (tuple(sorted(file for files in group for file in files)) for group in sets if len(group) <= most)
-    return tuple(sorted(told)), int(np.sum([len(group) for group in sets if len(group) > most], dtype=int))
-
-
-def _groups_of(pairs: Iterable[tuple[Hashable, Item]]) -> tuple[tuple[Item, ...], ...]:
-    groups: defaultdict[Hashable, list[Item]] = defaultdict(list)
-    for key, item in pairs:
-        groups[key].append(item)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+    told = [tuple(sorted(chain(*group))) for group in groups.values() if 1 < len(group) <= most]
+    return tuple(sorted(told)), sum(len(group) for group in groups.values() if len(group) > most)
 
 
 def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int], None] | None = None) -> Numbers:
     """The number of each picture's group (N,): equal numbers where pictures are the same, directly or by a chain.
 
-    Args:
-        sketches: (N, side, side, 3).
-        on_compared: called with (done, total) pictures.
+    `sketches` are (N, side, side, 3); `on_compared` is called with (done, total) pictures.
     """
     groups = np.arange(len(sketches))
     if len(sketches) < 2:

@@ -8,21 +8,11 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from pcn_cli.data.scan.decode import SKETCH_SIDE, draw_sketch
 from pcn_cli.data.scan.scan_photos import scan_photos
-from pcn_cli.data.similar.duplicates import ALIKE_FROM, find_duplicates, find_near_duplicates, group_near
-from pcn_cli.data.similar.leaks import find_leaks
+from pcn_cli.data.similar.duplicates import ALIKE_FROM, find_near_duplicates, group_near
+from pcn_cli.data.similar.leaks import find_leaks, tied_files
 from pcn_cli.data.split import split_scan
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.photos import Photo, Scan
-
-
-def test_equal_bytes_are_found_in_order():
-    photos = [Photo(file=str(n), label="x", width=1, height=1, sha256=sha) for n, sha in enumerate("abacba")]
-    groups = find_duplicates(photos)
-    assert [[photo.file for photo in group] for group in groups] == [["0", "2", "5"], ["1", "4"]]
-
-
-def test_different_photos_are_no_duplicates():
-    assert find_duplicates([]) == ()
 
 
 def near_duplicates_of(pictures):
@@ -93,7 +83,7 @@ def planted(tmp_path, draw_scene):
 def test_planted_copies_are_found_and_never_cross_the_split(planted):
     folder, exact, near = planted
     scan = scan_photos(folder)
-    assert {tuple(photo.file for photo in group) for group in find_duplicates(scan.photos)} == exact
+    assert {files for kind, files in tied_files(scan.photos, ()) if kind == "exact"} == exact
     found = {pair for pair in near if any(set(pair) <= set(group) for group in scan.near_duplicates)}
     assert len(found) >= 0.9 * len(near)
     assert set(scan.near_duplicates) <= near  # nothing else is taken for a copy

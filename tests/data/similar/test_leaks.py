@@ -1,9 +1,18 @@
-from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
+from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks, tied_files
 from pcn_cli.records.photos import SplitRow
 
 
 def row(file, split, *, label="a", sha256="", group=""):
     return SplitRow(file=file, label=label, split=split, sha256=sha256 or file, group=group)
+
+
+def test_equal_bytes_are_found_in_order():
+    rows = [row(str(number), "train", sha256=sha) for number, sha in enumerate("abacba")]
+    assert tied_files(rows, ()) == [("exact", ("0", "2", "5")), ("exact", ("1", "4"))]
+
+
+def test_different_photos_are_no_duplicates():
+    assert tied_files([], ()) == []
 
 
 def test_each_leaking_photo_is_named_once_with_its_surest_tie():
