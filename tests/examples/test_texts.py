@@ -168,8 +168,15 @@ def resolve(words: Words) -> list[click.Command]:
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.stem)
-def test_every_link_to_a_file_leads_to_one(text: Path) -> None:
-    targets = re.findall(r"(?:\]\(|src=\")([^)\"#\s]+)", text.read_text(encoding="utf-8"))
-    for target in targets:
+def test_every_link_and_every_file_that_a_text_names_leads_to_one(text: Path) -> None:
+    content = text.read_text(encoding="utf-8")
+    for target, heading in re.findall(r"\]\(([^)#\s]+)(?:#([^)\s]+))?\)", content):
         if "://" not in target:
-            assert (text.parent / target).exists(), f"{text.name} links to {target}"
+            path = text.parent / target
+            assert path.exists(), f"{text.name} links to {target}"
+            titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+            assert not heading or heading in {
+                re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+            }
+    for name in re.findall(r"\b(?:examples|tests)/[\w/]+\.(?:py|md)", content):
+        assert (ROOT / name).is_file(), f"{text.name} names {name}"
