@@ -1,31 +1,32 @@
 """One file over HTTP, resumed where it was cut: standard library only, explicit timeouts, nothing taken on trust.
 
-A `.part` that is complete is what comes back; hashing it, reading it and moving it are for the caller.
+What came so far is a `Part` on the disk. A complete one is what comes back; hashing and reading it are for the caller.
 """
 
+import json
+import os
+import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from http.client import HTTPException, HTTPResponse
-from ssl import SSLError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from ssl import SSLError, create_default_context
+from typing import IO, cast
 from urllib.error import HTTPError, URLError
-from urllib.request import Request
+from urllib.parse import urlsplit
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
+from filelock import FileLock
+
+from pcn_cli import __version__
 from pcn_cli.errors import DownloadError, ResourceError
-from pcn_cli.files.parts import Origin, Part
-from pcn_cli.models.answers import (
-    OTHER_PLACE,
-    TryAgainError,
-    check_kind,
-    check_range,
-    check_start,
-    judge_status,
-    read_origin,
-    request_headers,
-)
-from pcn_cli.models.opener import open_url
+from pcn_cli.files.atomic import sync_file, write_json
 
 OnBytes = Callable[[int, int], None]
+_OTHER_PLACE = "try another place with --mirror URL"
+_SIGN_IN = "sign in to the network if it asks for it, "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,102 @@ class Wanted:
     beside: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a part is a part of: the address asked, the whole size in bytes (0: unknown), the server's validators."""
+
+    url: str
+    size: int = 0
+    etag: str = ""
+    modified: str = ""
+
+
 class UnreachableError(DownloadError):
     """No server answered at all."""
+
+
+class TryAgainError(Exception):
+    """This try failed; the next may not."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The beginning of a file, at `path`, with a note beside it that says of which."""
+
+    path: Path
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def read_origin(self) -> Origin | None:
+        """What it is a part of; None where that is not known."""
+        try:
+            return Origin(**json.loads(self._note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def begin(self, origin: Origin) -> None:
+        """Start anew with nothing of `origin`."""
+        self.discard()
+        write_json(self._note, asdict(origin))
+
+    def discard(self) -> None:
+        """Forget all of it."""
+        with _explained(self.path):
+            self.path.unlink(missing_ok=True)
+            self._note.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Bytes that its disk can still take."""
+        with _explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return shutil.disk_usage(self.path.parent).free
+
+    @contextmanager
+    def appending(self) -> Iterator[Callable[[bytes], None]]:
+        """A function that adds bytes at the end; they are on the disk when the block is left.
+
+        Raises:
+            ResourceError: the disk is full or the place not writable.
+        """
+        # Only our own calls are explained: an OSError of the block is the network's.
+        with _explained(self.path):
+            file = self.path.open("ab")
+
+        def write(chunk: bytes) -> None:
+            with _explained(self.path):
+                file.write(chunk)
+
+        try:
+            yield write
+        finally:
+            with _explained(self.path):
+                file.close()
+                sync_file(self.path)
+
+
+@contextmanager
+def elect_writer(target: Path) -> Iterator[None]:
+    """Hold the right to make `target`; others wait here until the holder is done or dead."""
+    with _explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.with_name(f".{target.name}.lock"))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_offline() -> bool:
+    """Whether PCN_OFFLINE forbids the network."""
+    return os.environ.get("PCN_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def download(
@@ -60,20 +155,20 @@ def download(
 ) -> Origin | None:
     """What `part` is now the whole of; None where `known` is given and the server says that it has not changed.
 
-    Args:
-        on_bytes: called with bytes so far and bytes in all (the least it may weigh, where the server does not say).
+    `on_bytes` hears the bytes so far and in all (the least it may weigh, where the server does not say).
 
     Raises:
         DownloadError: refused at once (a web page, a wrong size, 404 …), or still incomplete after all tries.
         UnreachableError: nobody answered; with `known`, after the first try.
         ResourceError: too little space, or not writable.
     """
+    fetching = _Fetching(wanted, part, patience, on_bytes or (lambda _done, _total: None), known)
     reason, answered = "", False
     for attempt in range(patience.tries):
         if attempt:
             patience.sleep(min(2.0 ** (attempt - 1), 30.0))
         try:
-            return _try_once(wanted, part, patience, on_bytes or (lambda _done, _total: None), known)
+            return fetching.try_once()
         except TryAgainError as error:
             reason, answered = str(error), True
         except (OSError, HTTPException) as error:
@@ -83,80 +178,210 @@ def download(
             if known and not answered:
                 break
     if not answered:
-        raise UnreachableError(f"{wanted.url}: nobody answers: {reason}", "check the network, or " + OTHER_PLACE)
+        raise UnreachableError(f"{wanted.url}: nobody answers: {reason}", "check the network, or " + _OTHER_PLACE)
     raise DownloadError(
         f"{wanted.url}: {reason} (tried {patience.tries} times)",
         f"run the same command again: it goes on behind the {part.size:,} bytes that are here",
     )
 
 
-def _try_once(wanted: Wanted, part: Part, patience: Patience, on_bytes: OnBytes, known: Origin | None) -> Origin | None:
-    origin = part.read_origin()
-    have = part.size if origin and origin.url == wanted.url else 0
-    if origin and have and have == origin.size:
-        return origin
-    if not have or (origin and origin.size and have > origin.size):
-        have, origin = 0, None
-    request = Request(wanted.url, headers=request_headers(origin, have, known))  # noqa: S310 - open_url checks it
+@dataclass(frozen=True)
+class _Fetching:
+    """One download: what is asked for, what is here of it, and what the server's answers mean."""
+
+    wanted: Wanted
+    part: Part
+    patience: Patience
+    on_bytes: OnBytes
+    known: Origin | None
+
+    def try_once(self) -> Origin | None:
+        """Ask for what is missing, and take what comes.
+
+        Raises:
+            TryAgainError, OSError, HTTPException: the trouble may pass. DownloadError, ResourceError: it will not.
+        """
+        part, wanted = self.part, self.wanted
+        origin = part.read_origin()
+        have = part.size if origin and origin.url == wanted.url else 0
+        if origin and have and have == origin.size:
+            return origin
+        if not have or (origin and origin.size and have > origin.size):
+            have, origin = 0, None
+        request = Request(wanted.url, headers=self._headers(origin, have))  # noqa: S310 - _open checks it
+        try:
+            with _open(request, self.patience) as response:
+                self._check_kind(response, have)
+                if origin and response.status == 206:
+                    self._check_range(response, origin, have)
+                else:
+                    have, origin = 0, _read_origin(response, wanted.url)
+                self._check_room(origin.size, have)
+                if not have:
+                    self._begin(response, origin)
+                size = self._receive(response, origin.size)
+        except HTTPError as error:
+            with error:
+                return self._judge(error, origin, have)
+        if size < (origin.size or wanted.least):
+            raise TryAgainError(f"cut after {size:,} of {origin.size or wanted.least:,} bytes")
+        return replace(origin, size=size)
+
+    def _headers(self, origin: Origin | None, have: int) -> dict[str, str]:
+        """Ask for the rest behind `have` bytes of `origin`, or for anything newer than what is known."""
+        headers = {"User-Agent": f"pcn/{__version__}", "Accept-Encoding": "identity"}
+        if origin:
+            headers["Range"] = f"bytes={have}-"
+            # A weak validator promises nothing about bytes and must not stand in If-Range.
+            strong = origin.etag if not origin.etag.startswith("W/") else ""
+            if validator := strong or origin.modified:
+                headers["If-Range"] = validator
+        elif self.known:
+            headers |= {"If-None-Match": self.known.etag} if self.known.etag else {}
+            headers |= {"If-Modified-Since": self.known.modified} if self.known.modified else {}
+        return headers
+
+    def _check_kind(self, response: HTTPResponse, have: int) -> None:
+        """Refuse what is no file: another status, a web page, an encoding that was not asked for."""
+        if response.status != 200 and not (response.status == 206 and have):
+            raise self._refuse(f"the server answers {response.status} {response.reason}")
+        kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
+        if kind in ("text/html", "application/xhtml+xml"):
+            raise self._web_page()
+        if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
+            raise self._refuse(f"the server sends the file as {coding}, which was not asked for")
+
+    def _check_range(self, response: HTTPResponse, origin: Origin, have: int) -> None:
+        """Drop the part where the server sends other bytes than those that follow it."""
+        found = response.headers.get("Content-Range", "")
+        fits = found.startswith(f"bytes {have}-") and (not origin.size or found.endswith(f"/{origin.size}"))
+        if not fits or response.headers.get("ETag", origin.etag) != origin.etag:
+            self.part.discard()
+            raise TryAgainError(f"asked for bytes {have}-, got {found or 'no range'}; starting anew")
+
+    def _check_room(self, size: int, have: int) -> None:
+        wanted = self.wanted
+        if size and not wanted.least <= size <= wanted.most:
+            message = f"{wanted.url} weighs {size:,} bytes, expected {wanted.least:,} to {wanted.most:,}"
+            raise DownloadError(message, _OTHER_PLACE)
+        needed = (size or wanted.least) - have + wanted.beside
+        if (free := self.part.free_bytes()) < needed:
+            raise ResourceError(
+                f"the disk is full: {needed:,} bytes are needed in {self.part.path.parent}, {free:,} are free",
+                "free some space, or choose another place with PCN_CACHE=FOLDER",
+            )
+
+    def _begin(self, response: HTTPResponse, origin: Origin) -> None:
+        """Begin the part with four bytes of a zip archive, PyTorch's form; an older part stays until they are seen."""
+        start = response.read(4)
+        if b"PK\x03\x04"[: len(start)] != start:
+            if start.lstrip()[:1] == b"<":
+                raise self._web_page()
+            raise self._refuse(f"not a PyTorch weight file: it starts with {start!r}")
+        self.part.begin(origin)
+        with self.part.appending() as write:
+            write(start)
+
+    def _receive(self, response: HTTPResponse, total: int) -> int:
+        """Bytes in the part once the server has no more; what came before an error is kept."""
+        done, most, patience = self.part.size, total or self.wanted.most, self.patience
+        since, fresh = patience.clock(), 0
+        with self.part.appending() as write:
+            while done <= most and (chunk := response.read1(1 << 18)):
+                write(chunk)
+                done, fresh = done + len(chunk), fresh + len(chunk)
+                self.on_bytes(done, total or max(self.wanted.least, done))
+                if patience.clock() - since >= patience.window:
+                    if fresh < patience.floor:
+                        raise TryAgainError(f"stalled: {fresh:,} bytes in {patience.window:.0f} s")
+                    since, fresh = patience.clock(), 0
+        if done > most:
+            self.part.discard()
+            raise self._refuse(f"more than the {most:,} bytes expected")
+        return done
+
+    def _judge(self, error: HTTPError, origin: Origin | None, have: int) -> Origin | None:
+        """What the part is the whole of, where the status says so; None where it says that nothing has changed."""
+        if error.code == 304 and self.known:
+            return None
+        if error.code == 416 and have:
+            whole = error.headers.get("Content-Range", "") == f"bytes */{have}"
+            if origin and whole and origin.size in (0, have):
+                return replace(origin, size=have)
+            self.part.discard()
+            raise TryAgainError(f"416 for bytes {have}-; starting anew")
+        if error.code in (408, 425, 429) or error.code >= 500:
+            raise TryAgainError(f"the server answers {error.code} {error.reason}")
+        raise self._refuse(f"the server answers {error.code} {error.reason}")
+
+    def _refuse(self, found: str) -> DownloadError:
+        return DownloadError(f"{self.wanted.url}: {found}", _OTHER_PLACE)
+
+    def _web_page(self) -> DownloadError:
+        found = f"{self.wanted.url}: a web page came instead of weights"
+        return DownloadError(found, _SIGN_IN + "then run this again")
+
+
+def _read_origin(response: HTTPResponse, url: str) -> Origin:
+    """The size and validators that the server gives for a whole file."""
+    headers = response.headers
+    length = headers.get("Content-Length", "")
+    size = int(length) if length.isdigit() else 0
+    return Origin(url=url, size=size, etag=headers.get("ETag", ""), modified=headers.get("Last-Modified", ""))
+
+
+def _open(request: Request, patience: Patience) -> HTTPResponse:
+    """The server's answer.
+
+    Raises:
+        DownloadError: this, or where a redirect leads, is no web address, or is another host without encryption.
+        URLError: nobody answered. HTTPError: the status is neither 2xx nor a redirect.
+    """
+
+    class PatientHTTP(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(patience.read)
+
+    class PatientHTTPS(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(patience.read)
+
+    class OpenHTTP(HTTPHandler):
+        def http_open(self, req: Request) -> HTTPResponse:
+            return self.do_open(PatientHTTP, req)
+
+    class OpenHTTPS(HTTPSHandler):
+        def https_open(self, req: Request) -> HTTPResponse:
+            patient = cast("Callable[..., HTTPSConnection]", PatientHTTPS)
+            return self.do_open(patient, req, context=create_default_context())
+
+    if (scheme := urlsplit(request.full_url).scheme) not in ("http", "https"):
+        raise DownloadError(f"{request.full_url}: expected http or https, found {scheme or 'no scheme'}")
+    opener = build_opener(OpenHTTP(), OpenHTTPS(), _SaneRedirects())
+    return cast("HTTPResponse", opener.open(request, timeout=patience.connect))
+
+
+class _SaneRedirects(HTTPRedirectHandler):
+    """Redirects to https anywhere, or to the same host in the same way; five at most."""
+
+    max_redirections = 5
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc) and new.scheme != "https":
+            found = f"{req.full_url}: refused to follow to {newurl}: another place without encryption"
+            raise DownloadError(found, _SIGN_IN + "or " + _OTHER_PLACE)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        with open_url(request, connect=patience.connect, read=patience.read) as response:
-            check_kind(response, have, wanted.url)
-            if origin and response.status == 206:
-                check_range(response, part, origin, have)
-            else:
-                have, origin = 0, read_origin(response, wanted.url)
-            _check_room(wanted, part, origin.size, have)
-            if not have:
-                _begin(response, part, origin)
-            size = _receive(response, part, patience, on_bytes, total=origin.size, wanted=wanted)
-    except HTTPError as error:
-        with error:
-            return judge_status(error, part, origin=origin, have=have, known=known, url=wanted.url)
-    if size < (origin.size or wanted.least):
-        raise TryAgainError(f"cut after {size:,} of {origin.size or wanted.least:,} bytes")
-    return replace(origin, size=size)
-
-
-def _check_room(wanted: Wanted, part: Part, size: int, have: int) -> None:
-    if size and not wanted.least <= size <= wanted.most:
-        raise DownloadError(
-            f"{wanted.url} weighs {size:,} bytes, expected {wanted.least:,} to {wanted.most:,}", OTHER_PLACE
-        )
-    needed = (size or wanted.least) - have + wanted.beside
-    if (free := part.free_bytes()) < needed:
-        raise ResourceError(
-            f"the disk is full: {needed:,} bytes are needed in {part.path.parent}, {free:,} are free",
-            "free some space, or choose another place with PCN_CACHE=FOLDER",
-        )
-
-
-def _begin(response: HTTPResponse, part: Part, origin: Origin) -> None:
-    """Begin the part with the first four bytes; an older part stays until they are known to be good."""
-    start = response.read(4)
-    check_start(start, origin.url)
-    part.begin(origin)
-    with part.appending() as write:
-        write(start)
-
-
-def _receive(
-    response: HTTPResponse, part: Part, patience: Patience, on_bytes: OnBytes, *, total: int, wanted: Wanted
-) -> int:
-    """Bytes in the part once the server has no more; what came before an error is kept."""
-    done = part.size
-    since, fresh = patience.clock(), 0
-    with part.appending() as write:
-        while chunk := response.read1(1 << 18):
-            write(chunk)
-            done, fresh = done + len(chunk), fresh + len(chunk)
-            on_bytes(done, total or max(wanted.least, done))
-            if done > (total or wanted.most):
-                break
-            if patience.clock() - since >= patience.window:
-                if fresh < patience.floor:
-                    raise TryAgainError(f"stalled: {fresh:,} bytes in {patience.window:.0f} s")
-                since, fresh = patience.clock(), 0
-    if done > (total or wanted.most):
-        part.discard()
-        raise DownloadError(f"{wanted.url}: more than the {total or wanted.most:,} bytes expected", OTHER_PLACE)
-    return done
+        yield
+    except OSError as error:
+        hint = "choose another place with PCN_CACHE=FOLDER"
+        raise ResourceError(f"cannot write {path}: {error.strerror or error}", hint) from error

@@ -18,7 +18,7 @@ from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import AttentionPooling
 from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
 from pcn_cli.models.unpickle import find_tensors
-from pcn_cli.models.weights import fetch_weights, weights_cache
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import CARDS, Card, find_card
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.tensors.private import feature_take_indices
@@ -161,7 +161,7 @@ def _create(name: str, pretrained: bool, options: dict[str, Any]) -> PatchConvNe
     """The network as timm builds it; published weights come through our own verified cache."""
     source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
     if pretrained and not isinstance(source, dict) and not overlay.keys() & {"file", "url", "state_dict", "hf_hub_id"}:
-        overlay["file"] = str(fetch_weights(find_card(f"{name}.{source}" if source else name), cache=weights_cache()))
+        overlay["file"] = str(Fetcher()(find_card(f"{name}.{source}" if source else name)))
     network: PatchConvNet = build_model_with_cfg(
         PatchConvNet,
         name,

@@ -1,35 +1,46 @@
-"""From a card or a `.pth` to verified safetensors in the cache.
+"""The cache of weights: from a card or a `.pth` to verified safetensors, with a record of where they came from.
 
 No checksum of the published files is known: the first arrival of each is recorded, and whatever differs later is
-refused. A card may pin a hash instead. Nothing but safetensors stays in the cache.
+refused. A card may pin a hash instead. Nothing but safetensors stays:
+
+<cache>/<full name of the card>.safetensors   float32, our parameter names
+<cache>/<full name of the card>.json          its WeightRecord; it outlives the weights, so that a hash stays known
+<cache>/sha256-<of the .pth>.safetensors      a file imported without a card
+<cache>/<full name>.pth.part(.json)           a download that is not finished
 """
 
+import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from pcn_cli.errors import DownloadError, ModelError, RecipeError
+import platformdirs
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
+from pcn_cli.files.atomic import write_json, write_with
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.files.parts import Origin, Part, elect_writer
 from pcn_cli.models.build import WEIGHTS
-from pcn_cli.models.download import Patience, UnreachableError, Wanted, download
-from pcn_cli.models.opener import is_offline
-from pcn_cli.models.store import Stored, open_stored, read_record, record_path, store, weights_cache, weights_path
+from pcn_cli.models.download import (
+    Origin,
+    Part,
+    Patience,
+    UnreachableError,
+    Wanted,
+    download,
+    elect_writer,
+    is_offline,
+)
+from pcn_cli.models.published import PatchConvNetSpec
+from pcn_cli.models.unpickle import read_pth
 from pcn_cli.models.zoo import Card
+from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import WeightRecord
 
-__all__ = [
-    "Fetched",
-    "Verified",
-    "check_cached",
-    "fetch_weights",
-    "get_weights",
-    "import_weights",
-    "verify_weights",
-    "weights_cache",
-]
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,81 +64,142 @@ class Verified:
     found: str = ""
 
 
-def fetch_weights(
-    card: Card,
-    *,
-    cache: Path,
-    offline: bool = False,
-    mirror: str | None = None,
-    on_bytes: Callable[[int, int], None] | None = None,
-    on_note: Callable[[str], None] | None = None,
-) -> Path:
-    """The safetensors of `card`: verified, downloaded where the cache has none, or those inside the package.
+class FetchCallback(Protocol):
+    """What hears of a download."""
 
-    `on_note` hears of a hash recorded now.
+    def on_note(self, text: str) -> None:
+        """A hash was recorded now."""
+
+    def on_progress(self, title: str, done: int, total: int) -> None:
+        """`done` of `total` bytes are here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """Gets the weights of a card into the cache.
+
+    `offline` opens no socket; `mirror` takes the place of the official address up to the file's name. PCN_OFFLINE and
+    PCN_MIRROR do the same.
+    """
+
+    offline: bool = False
+    mirror: str | None = None
+    callback: FetchCallback | None = None
+
+    def __call__(self, card: Card) -> Path:
+        """The verified weight file of `card`, or the one inside the package.
+
+        Raises:
+            ModelError, DownloadError, ResourceError: as `get`.
+        """
+        if card.folder:
+            return card.folder / WEIGHTS
+        fetched = self.get(card)
+        if fetched.note and self.callback:
+            self.callback.on_note(fetched.note)
+        return fetched.path
+
+    def get(self, card: Card, *, compare: bool = False) -> Fetched:
+        """The verified weights of `card`, and what it took to get them.
+
+        With `compare` the server is asked even where the cache has them, and refused if its file is another one by now.
+
+        Raises:
+            ModelError: refused, damaged, or another hash than recorded; the cache is as it was.
+            DownloadError: not to be had. ResourceError: too little space, or not writable.
+        """
+        if card.url is None:
+            raise ModelError(f"there are no weights of {card.name}: {card.note}", "pcn models list")
+        stored, offline = open_stored(card.full_name), self.offline or is_offline()
+        if stored and (offline or not compare):
+            return stored
+        if offline:
+            check_cached(card)
+        with elect_writer(weights_path(card.full_name)):
+            if not compare and (stored := open_stored(card.full_name)):
+                return stored  # another process was faster
+            return self._download(card, stored)
+
+    def _download(self, card: Card, stored: Fetched | None) -> Fetched:
+        url, least = self._address(card), card.minimum_bytes
+
+        def on_bytes(done: int, total: int) -> None:
+            if self.callback:
+                self.callback.on_progress(f"downloading {card.name}", done, total)
+
+        part = Part(weights_cache() / f"{card.full_name}.pth.part")
+        # Files that hold the optimizer's state beside the weights weigh about four times as much.
+        wanted = Wanted(url=url, least=least, most=8 * least + 2**26, beside=least)
+        try:
+            origin = download(wanted, part, patience=PATIENCE, on_bytes=on_bytes, known=_known_origin(stored, url))
+        except UnreachableError as error:
+            if stored:
+                return replace(stored, note=f"nobody answered, kept what is here: {error}")
+            raise
+        if origin is None and stored:
+            return stored
+        try:
+            digest = sha256_of(part.path)
+            _refuse_other(card, digest, url)
+            fetched = stored or _convert(part.path, card, card.full_name, digest, origin or Origin(url=url))
+        except ModelError:
+            part.discard()  # what was refused once would be refused again; after any other trouble it is still good
+            raise
+        part.discard()
+        return replace(fetched, downloaded=True)
+
+    def _address(self, card: Card) -> str:
+        mirror = self.mirror or os.environ.get("PCN_MIRROR")
+        if not mirror:
+            return card.url or ""
+        if not mirror.startswith(("http://", "https://")):
+            raise RecipeError(f"--mirror {mirror}: expected an address that starts with https:// or http://")
+        return f"{mirror.rstrip('/')}/{card.file}"
+
+
+def weights_cache() -> Path:
+    """The folder of stored weights: below PCN_CACHE where it is set, otherwise where the system keeps caches."""
+    root = os.environ.get("PCN_CACHE")
+    return (Path(root) if root else platformdirs.user_cache_path("pcn", appauthor=False)) / "weights"
+
+
+def weights_path(key: str) -> Path:
+    """Where the safetensors of `key` stands."""
+    return weights_cache() / f"{key}.safetensors"
+
+
+def open_stored(key: str) -> Fetched | None:
+    """The stored weights of `key`, their hash checked; None where they are not in the cache.
 
     Raises:
-        ModelError, DownloadError, ResourceError: as `get_weights`.
+        ModelError: they are not what was recorded; the message names both hashes.
     """
-    if card.folder:
-        return card.folder / WEIGHTS
-    fetched = get_weights(card, cache=cache, offline=offline, mirror=mirror, on_bytes=on_bytes)
-    if fetched.note and on_note:
-        on_note(fetched.note)
-    return fetched.path
+    record, path = _read_record(key), weights_path(key)
+    if record is None or not path.is_file():
+        return None
+    if (found := sha256_of(path)) != record.weights_sha256:
+        raise ModelError(
+            f"{path} is damaged: its sha256 is {found}, recorded was {record.weights_sha256}",
+            f"remove {path}, then: pcn models get {record.card}" if record.card else f"remove {path}",
+        )
+    return Fetched(path=path, record=record)
 
 
-def get_weights(
-    card: Card,
-    *,
-    cache: Path,
-    offline: bool = False,
-    mirror: str | None = None,
-    on_bytes: Callable[[int, int], None] | None = None,
-    compare: bool = False,
-    patience: Patience | None = None,
-) -> Fetched:
-    """The verified weights of `card`, and what it took to get them.
-
-    Args:
-        offline: open no socket; PCN_OFFLINE does the same.
-        mirror: an address that takes the place of the official one, up to the file's name; PCN_MIRROR does the same.
-        on_bytes: called with the bytes so far and the bytes in all.
-        compare: ask the server even where the cache has them, and refuse if its file is another one by now.
+def check_cached(card: Card) -> None:
+    """Refuse a card whose weights are not in the cache; their hash is not checked.
 
     Raises:
-        ModelError: refused, damaged, or another hash than recorded; the cache is as it was.
-        DownloadError: not to be had. ResourceError: too little space, or not writable.
+        DownloadError: the message says how to bring them there.
     """
-    if card.url is None:
-        raise ModelError(f"there are no weights of {card.name}: {card.note}", "pcn models list")
-    offline = offline or is_offline()
-    stored = open_stored(cache, card.full_name)
-    if stored and (offline or not compare):
-        return Fetched(path=stored.path, record=stored.record)
-    if offline:
-        check_cached(card, cache)
-    with elect_writer(weights_path(cache, card.full_name)):
-        if not compare and (stored := open_stored(cache, card.full_name)):
-            return Fetched(path=stored.path, record=stored.record)  # another process was faster
-        return _download(card, stored, cache, _address(card, mirror), on_bytes, patience or Patience())
-
-
-def check_cached(card: Card, cache: Path) -> None:
-    """Nothing, if the cache holds weights of `card`; their hash is not checked.
-
-    Raises:
-        DownloadError: it does not; the message says how to bring them there.
-    """
-    path = weights_path(cache, card.full_name)
-    if not (path.is_file() and record_path(cache, card.full_name).is_file()):
+    path = weights_path(card.full_name)
+    if not (path.is_file() and _record_path(card.full_name).is_file()):
         raise DownloadError(
             f"offline, and {card.file} is not in the cache: looked for {path}",
             f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}",
         )
 
 
-def import_weights(path: Path, *, cache: Path, card: Card | None = None) -> Fetched:
+def import_weights(path: Path, card: Card | None = None) -> Fetched:
     """The weights of a local `.pth`, converted once: as those of `card`, or under their own hash where none is given.
 
     Raises:
@@ -137,92 +209,87 @@ def import_weights(path: Path, *, cache: Path, card: Card | None = None) -> Fetc
         raise ModelError(f"there is no file {path}")
     digest = sha256_of(path)
     key = card.full_name if card else f"sha256-{digest}"
-    with elect_writer(weights_path(cache, key)):
-        _refuse_other(card, cache, digest, str(path))
-        if stored := open_stored(cache, key):
-            return Fetched(path=stored.path, record=stored.record)
-        return _convert(path, card, cache, key, digest, Origin(url=str(path.resolve())))
+    with elect_writer(weights_path(key)):
+        if card:
+            _refuse_other(card, digest, str(path))
+        return open_stored(key) or _convert(path, card, key, digest, Origin(url=str(path.resolve())))
 
 
-def verify_weights(card: Card, cache: Path) -> Verified:
+def verify_weights(card: Card) -> Verified:
     """Whether the stored weights of `card` still are what was recorded."""
     if card.folder:
-        return _compare(card.folder / WEIGHTS, card.sha256 or "")
-    path, record = weights_path(cache, card.full_name), read_record(cache, card.full_name)
-    if record is None or not path.is_file():
-        return Verified(state="not in the cache", path=path)
-    return _compare(path, record.weights_sha256)
-
-
-def _compare(path: Path, expected: str) -> Verified:
+        path, expected = card.folder / WEIGHTS, card.sha256 or ""
+    else:
+        path, record = weights_path(card.full_name), _read_record(card.full_name)
+        if record is None or not path.is_file():
+            return Verified(state="not in the cache", path=path)
+        expected = record.weights_sha256
     found = sha256_of(path)
     return Verified(state="verified" if found == expected else "damaged", path=path, expected=expected, found=found)
 
 
-def _address(card: Card, mirror: str | None) -> str:
-    mirror = mirror or os.environ.get("PCN_MIRROR")
-    if not mirror:
-        return card.url or ""
-    if not mirror.startswith(("http://", "https://")):
-        raise RecipeError(f"--mirror {mirror}: expected an address that starts with https:// or http://")
-    return f"{mirror.rstrip('/')}/{card.file}"
-
-
-def _download(
-    card: Card,
-    stored: Stored | None,
-    cache: Path,
-    url: str,
-    on_bytes: Callable[[int, int], None] | None,
-    patience: Patience,
-) -> Fetched:
-    part = Part(cache / f"{card.full_name}.pth.part")
-    # Files that hold the optimizer's state beside the weights weigh about four times as much.
-    wanted = Wanted(url=url, least=card.minimum_bytes, most=8 * card.minimum_bytes + 2**26, beside=card.minimum_bytes)
+def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origin) -> Fetched:
+    """The weights of the `.pth` at `path` (whose hash is `digest`) in the cache, their record last."""
+    first_use = _read_record(key) is None and not (card and card.sha256)
+    tensors, network = (card.network if card else PatchConvNetSpec).recognise(read_pth(path))
+    if card and network != card.network:
+        classes = "" if network.num_classes == card.network.num_classes else f" with {network.num_classes} classes"
+        raise ModelError(
+            f"this file holds {network.title}{classes}, the card is {card.network.title}",
+            f"pcn models list, or import it without a card: pcn models import {path.name}",
+        )
+    target, dense = weights_path(key), {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
-        origin = download(wanted, part, patience=patience, on_bytes=on_bytes, known=_known(stored, url))
-    except UnreachableError as error:
-        if stored:
-            return Fetched(path=stored.path, record=stored.record, note=f"nobody answered, kept what is here: {error}")
-        raise
-    if origin is None and stored:
-        return Fetched(path=stored.path, record=stored.record)
-    try:
-        digest = sha256_of(part.path)
-        _refuse_other(card, cache, digest, url)
-        held = Fetched(path=stored.path, record=stored.record) if stored else None
-        fetched = held or _convert(part.path, card, cache, card.full_name, digest, origin or Origin(url=url))
-    except ModelError:
-        part.discard()  # what was refused once would be refused again; after any other trouble it is still good
-        raise
-    part.discard()
-    return replace(fetched, downloaded=True)
+        write_with(target, lambda part: save_file(dense, part, metadata={"format": "pt"}))
+    except SafetensorError as error:
+        raise ResourceError(f"cannot write {target}: {error}", "choose another place with PCN_CACHE=FOLDER") from error
+    record = WeightRecord(
+        card=card.full_name if card else "",
+        network=network.name,
+        num_classes=network.num_classes,
+        source=origin.url,
+        source_sha256=digest,
+        source_bytes=path.stat().st_size,
+        weights_sha256=sha256_of(target),
+        recorded=datetime.now(UTC).isoformat(timespec="seconds"),
+        etag=origin.etag,
+        modified=origin.modified,
+    )
+    write_json(_record_path(key), to_plain(record))
+    name = card.file if card else path.name
+    note = f"first use of {name}: no checksum is published, recorded sha256 {digest}" if first_use else ""
+    return Fetched(path=target, record=record, first_use=first_use, note=note)
 
 
-def _known(stored: Stored | None, url: str) -> Origin | None:
-    if stored is None:
-        return None
-    record = stored.record
-    same = record.source == url
-    return Origin(url=url, etag=record.etag if same else "", modified=record.modified if same else "")
-
-
-def _refuse_other(card: Card | None, cache: Path, digest: str, source: str) -> None:
-    if card is None:
-        return
-    record = read_record(cache, card.full_name)
+def _refuse_other(card: Card, digest: str, source: str) -> None:
+    """Refuse a file whose hash is not the one that was recorded or pinned."""
+    record = _read_record(card.full_name)
     expected = card.sha256 or (record.source_sha256 if record else None)
     if expected and digest != expected:
         raise ModelError(
             f"{source} is refused and nothing replaced: its sha256 is {digest}, "
             f"{'pinned' if card.sha256 else 'recorded'} for {card.name} is {expected}",
-            f"if the published file really changed, remove {record_path(cache, card.full_name)} and try again",
+            f"if the published file really changed, remove {_record_path(card.full_name)} and try again",
         )
 
 
-def _convert(path: Path, card: Card | None, cache: Path, key: str, digest: str, origin: Origin) -> Fetched:
-    first_use = read_record(cache, key) is None and not (card and card.sha256)
-    stored = store(path, card, cache=cache, key=key, sha256=digest, origin=origin)
-    name = card.file if card else path.name
-    note = f"first use of {name}: no checksum is published, recorded sha256 {digest}" if first_use else ""
-    return Fetched(path=stored.path, record=stored.record, first_use=first_use, note=note)
+def _known_origin(stored: Fetched | None, url: str) -> Origin | None:
+    """What the server said of the stored file, where it was this server."""
+    if stored is None:
+        return None
+    same, record = stored.record.source == url, stored.record
+    return Origin(url=url, etag=record.etag if same else "", modified=record.modified if same else "")
+
+
+def _record_path(key: str) -> Path:
+    return weights_cache() / f"{key}.json"
+
+
+def _read_record(key: str) -> WeightRecord | None:
+    path = _record_path(key)
+    if not path.is_file():
+        return None
+    try:
+        return from_plain(WeightRecord, json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path} is damaged: {error}", f"remove {path} if you do not need its hashes") from error

@@ -19,6 +19,7 @@ from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibrat
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
@@ -53,7 +54,7 @@ from pcn_cli.stages.explain.figures import draw_figures
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.explain.trust import check_maps
 from pcn_cli.stages.inference.hiding import choose_hiding, stack_hidden
-from pcn_cli.stages.inference.load import Fetcher, model_source, open_model
+from pcn_cli.stages.inference.load import model_source, open_model
 from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.stages.model_card import write_model_card

@@ -14,6 +14,7 @@ from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked, with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, FailOn
@@ -24,7 +25,6 @@ from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, 
 from pcn_cli.runs.store import CANDIDATES, SCAN, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run, read_measured
-from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.report import report_run

@@ -6,7 +6,7 @@ from typing import Any
 
 from pcn_cli.errors import ModelError, RecipeError
 from pcn_cli.models.build import CONFIG
-from pcn_cli.models.weights import Fetched, get_weights, verify_weights, weights_cache
+from pcn_cli.models.weights import Fetched, Fetcher, verify_weights
 from pcn_cli.models.weights import import_weights as convert
 from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, is_card
 from pcn_cli.recipe.arguments import checked
@@ -42,21 +42,11 @@ def get_model(
     Raises:
         ModelError: unknown, refused or damaged. DownloadError: not to be had. ResourceError: no space.
     """
-    card, hears = find_card(name), callback or Callback()
+    card = find_card(name)
     if card.folder:
-        return {
-            "name": card.name,
-            "path": str(card.folder),
-            "note": f"{card.name} comes inside pcn; nothing to download",
-        }
-    fetched = get_weights(
-        card,
-        cache=weights_cache(),
-        offline=offline,
-        mirror=mirror,
-        on_bytes=lambda done, total: hears.on_progress(f"downloading {card.name}", done, total),
-        compare=True,
-    )
+        note = f"{card.name} comes inside pcn; nothing to download"
+        return {"name": card.name, "path": str(card.folder), "note": note}
+    fetched = Fetcher(offline=offline, mirror=mirror, callback=callback).get(card, compare=True)
     return {"name": card.name, **_plain(fetched)}
 
 
@@ -68,7 +58,7 @@ def import_model(path: Path, name: str | None = None) -> dict[str, Any]:
         ModelError: unknown card, refused, or does not fit.
     """
     card = find_card(name) if name else card_of_file(path.name)
-    return {"name": card.name if card else None, **_plain(convert(path, cache=weights_cache(), card=card))}
+    return {"name": card.name if card else None, **_plain(convert(path, card))}
 
 
 @checked
@@ -172,7 +162,7 @@ def _changed(run: RunDir) -> str:
 
 
 def _check(card: Card) -> dict[str, Any]:
-    return {key: str(value) for key, value in asdict(verify_weights(card, weights_cache())).items()}
+    return {key: str(value) for key, value in asdict(verify_weights(card)).items()}
 
 
 def _plain(fetched: Fetched) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers
 from pcn_cli.records.model import ModelConfig
@@ -19,7 +20,7 @@ from pcn_cli.runs.rundir import open_run
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import save_evidence, save_overlay
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.training.device import choose_device
 

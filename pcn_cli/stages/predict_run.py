@@ -6,6 +6,7 @@ from pathlib import Path
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv, write_text
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.rundir import RunDir, new_run_dir
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import read_recipe
@@ -13,7 +14,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import write_scored
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import choose_hiding
-from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.inference.score import score_photos
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.training.device import choose_device

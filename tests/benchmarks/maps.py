@@ -32,6 +32,7 @@ from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.intervals import proportion
 from pcn_cli.metrics.pointing import covered_share, hits_box
 from pcn_cli.metrics.trust import mean_with_interval
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Box
@@ -39,7 +40,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import TRUST, read_boxes
 from pcn_cli.stages.bench import explain
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.inference.score import Scored, score_photos
 from pcn_cli.training.cost import time_in_turns
 

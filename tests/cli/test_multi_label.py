@@ -9,9 +9,9 @@ import pytest
 from pcn_cli.data.scan.labels import has_several, read_labels
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.records.calibration import ClassThreshold
-from pcn_cli.stages.inference.load import Fetcher
 
 CLASSES = ("ash", "elm, old", "oak")
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.errors import DownloadError, ResourceError
-from pcn_cli.files.parts import Origin, Part
-from pcn_cli.models.download import Patience, UnreachableError, Wanted, download
+from pcn_cli.models.download import Origin, Part, Patience, UnreachableError, Wanted, download
 
 BODY = b"PK\x03\x04" + bytes(range(256)) * 400
 Serve = Callable[..., object]

@@ -192,7 +192,7 @@ def test_every_card_is_a_network_of_timm(card) -> None:
     assert sum(p.numel() for p in network.parameters()) == card.parameters
     assert network.pretrained_cfg["tag" if card.tag else "architecture"] == (card.tag or card.architecture)
     assert network.pretrained_cfg["input_size"] == (3, card.input_size, card.input_size)
-    assert network.pretrained_cfg["crop_pct"] == card.crop_pct
+    assert network.pretrained_cfg["crop_pct"] == card.preprocessing.crop_pct
 
 
 @pytest.mark.parametrize(
@@ -403,11 +403,11 @@ def test_other_input_channels_are_adapted(tmp_path: Path) -> None:
 def test_published_weights_come_through_our_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def fetch(card: Card, *, cache: Path) -> Path:
+    def fetch(card: Card) -> Path:
         asked.append(card.full_name)
         raise ModelError("refused")
 
-    monkeypatch.setattr(patchconvnet, "fetch_weights", fetch)
+    monkeypatch.setattr(patchconvnet, "Fetcher", lambda: fetch)
     for name in ("patchconvnet_s60.fb_in1k", "patchconvnet_s60"):
         with pytest.raises(ModelError, match="refused"):
             timm.create_model(name, pretrained=True)
@@ -415,7 +415,7 @@ def test_published_weights_come_through_our_cache(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nothing_is_fetched_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patchconvnet, "fetch_weights", lambda *_: pytest.fail("nobody asked"))
+    monkeypatch.setattr(patchconvnet, "Fetcher", lambda: pytest.fail("nobody asked"))
     with torch.device("meta"):
         timm.create_model("patchconvnet_s60.fb_in22k_ft_in1k", num_classes=4)
 

@@ -5,16 +5,18 @@ import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
+from pcn_cli.models import weights
+from pcn_cli.models.download import Patience
 from pcn_cli.models.published import from_published, to_published
-from pcn_cli.models.store import weights_cache, weights_path
-from pcn_cli.models.weights import Fetched, fetch_weights, get_weights, import_weights, verify_weights
-from pcn_cli.models.zoo import find_card
+from pcn_cli.models.weights import Fetched, Fetcher, import_weights, verify_weights, weights_cache, weights_path
+from pcn_cli.models.zoo import Card, find_card
 
 
 def flip(content: bytes) -> bytes:
@@ -37,13 +39,18 @@ def cache() -> Path:
     return weights_cache()
 
 
+@pytest.fixture(autouse=True)
+def no_naps(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
+    """Tries follow each other at once."""
+    monkeypatch.setattr(weights, "PATIENCE", patience)
+
+
 @pytest.fixture
-def get(tiny_card, cache, patience):
+def get(tiny_card):
     """get(mirror=…): the tiny card through the whole way."""
 
-    def fetch(**options: object) -> Fetched:
-        card = options.pop("card", tiny_card)
-        return get_weights(card, cache=cache, patience=patience, **options)
+    def fetch(*, card: Card = tiny_card, compare: bool = False, **options: object) -> Fetched:
+        return Fetcher(**options).get(card, compare=compare)
 
     return fetch
 
@@ -93,11 +100,12 @@ def test_the_record_beside_the_weights_says_where_they_came_from(serve, get, cac
 
 def test_first_use_says_that_the_hash_was_recorded(serve, get, tiny_card, cache, tiny_pth) -> None:
     server, notes = serve(tiny_pth.read_bytes()), []
-    fetch_weights(tiny_card, cache=cache, mirror=server.url, on_note=notes.append)
+    callback = SimpleNamespace(on_note=notes.append, on_progress=lambda *_: None)
+    Fetcher(mirror=server.url, callback=callback)(tiny_card)
     assert notes == [
         f"first use of tiny.pth: no checksum is published, recorded sha256 {digest(tiny_pth.read_bytes())}"
     ]
-    fetch_weights(tiny_card, cache=cache, mirror=server.url, on_note=notes.append)
+    Fetcher(mirror=server.url, callback=callback)(tiny_card)
     assert len(notes) == 1
     assert not get(mirror=server.url).first_use
 
@@ -119,7 +127,7 @@ def test_offline_opens_no_socket_and_names_file_and_place(get, cache, how, monke
         get(offline=how == "option")
     assert error.value.exit_code == 5
     assert "tiny.pth" in error.value.message
-    assert str(weights_path(cache, "patchconvnet_tiny.test")) in error.value.message
+    assert str(weights_path("patchconvnet_tiny.test")) in error.value.message
     assert "pcn models import tiny.pth tiny" in error.value.hint
     assert not cache.exists()
 
@@ -147,7 +155,7 @@ def test_a_flipped_byte_in_the_stored_weights_is_noticed_at_use(serve, get, cach
         assert digest(good) in error.value.message
         assert digest(bad) in error.value.message
     assert snapshot(cache) == before
-    checked = verify_weights(tiny_card, cache)
+    checked = verify_weights(tiny_card)
     assert (checked.state, checked.expected, checked.found) == ("damaged", digest(good), digest(bad))
 
 
@@ -231,7 +239,7 @@ def test_networks_are_named_as_people_say_them(tmp_path, cache) -> None:
     shapes = find_card("nano").network.shapes()
     torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
     with pytest.raises(ModelError) as error:
-        import_weights(path, cache=cache, card=find_card("s60"))
+        import_weights(path, card=find_card("s60"))
     assert error.value.message == "this file holds Nano with 200 classes, the card is S60"
     assert error.value.exit_code == 4
 
@@ -260,7 +268,7 @@ def test_one_process_downloads_and_the_others_wait_for_it(serve, tiny_card, cach
     server, paths = serve(tiny_pth.read_bytes()), []
 
     def run() -> None:
-        paths.append(get_weights(tiny_card, cache=cache, mirror=server.url, patience=patience).path)
+        paths.append(Fetcher(mirror=server.url).get(tiny_card).path)
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
@@ -279,7 +287,7 @@ def test_a_whole_download_survives_a_conversion_that_could_not_be_written(serve,
         raise ResourceError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pcn_cli.models.store.write_with", full)
+        patch.setattr("pcn_cli.models.weights.write_with", full)
         with pytest.raises(ResourceError):
             get(mirror=server.url)
     assert get(mirror=server.url).path.is_file()
@@ -288,38 +296,38 @@ def test_a_whole_download_survives_a_conversion_that_could_not_be_written(serve,
 
 def test_a_card_without_weights_says_so(cache) -> None:
     with pytest.raises(ModelError, match="there are no weights of l60"):
-        get_weights(find_card("l60"), cache=cache)
+        Fetcher().get(find_card("l60"))
 
 
 def test_weights_inside_the_package_need_no_cache_and_are_verified(cache) -> None:
     card = find_card("nano")
-    assert fetch_weights(card, cache=cache, offline=True) == card.folder / "model.safetensors"
-    assert verify_weights(card, cache).state == "verified"
-    assert verify_weights(replace(card, sha256="0" * 64), cache).state == "damaged"
+    assert Fetcher(offline=True)(card) == card.folder / "model.safetensors"
+    assert verify_weights(card).state == "verified"
+    assert verify_weights(replace(card, sha256="0" * 64)).state == "damaged"
     assert not cache.exists() or not list(cache.iterdir())
 
 
 def test_a_local_file_is_imported_as_a_card(tiny_card, tiny_pth, cache, get) -> None:
-    imported = import_weights(tiny_pth, cache=cache, card=tiny_card)
+    imported = import_weights(tiny_pth, card=tiny_card)
     assert imported.first_use
     assert get(offline=True).path == imported.path
     assert imported.record.source == str(tiny_pth)
 
 
 def test_another_local_file_of_the_same_card_is_refused(tiny_card, tiny_pth, tiny_tensors, cache, tmp_path) -> None:
-    import_weights(tiny_pth, cache=cache, card=tiny_card)
+    import_weights(tiny_pth, card=tiny_card)
     before = snapshot(cache)
     other = tmp_path / "other.pth"
     torch.save({"model": {name: tensor + 1 for name, tensor in tiny_tensors.items()}}, other)
     with pytest.raises(ModelError, match=digest(tiny_pth.read_bytes())):
-        import_weights(other, cache=cache, card=tiny_card)
+        import_weights(other, card=tiny_card)
     assert snapshot(cache) == before
 
 
 def test_a_file_without_a_card_is_kept_under_its_hash(tiny_pth, tiny_tensors, cache) -> None:
-    first = import_weights(tiny_pth, cache=cache)
+    first = import_weights(tiny_pth)
     assert first.path.name == f"sha256-{digest(tiny_pth.read_bytes())}.safetensors"
-    assert first.path == import_weights(tiny_pth, cache=cache).path
+    assert first.path == import_weights(tiny_pth).path
     ours = from_published(tiny_tensors)
     stored = load_file(first.path)
     assert all(torch.equal(stored[name], tensor) for name, tensor in ours.items())
@@ -327,7 +335,7 @@ def test_a_file_without_a_card_is_kept_under_its_hash(tiny_pth, tiny_tensors, ca
 
 def test_a_missing_file_is_named(tmp_path, cache) -> None:
     with pytest.raises(ModelError, match=r"there is no file .*gone.pth"):
-        import_weights(tmp_path / "gone.pth", cache=cache)
+        import_weights(tmp_path / "gone.pth")
 
 
 def test_a_damaged_record_is_refused(serve, get, cache, tiny_pth) -> None:
@@ -338,9 +346,9 @@ def test_a_damaged_record_is_refused(serve, get, cache, tiny_pth) -> None:
 
 
 def test_verify_tells_the_three_states(tiny_card, tiny_pth, cache) -> None:
-    assert verify_weights(tiny_card, cache).state == "not in the cache"
-    import_weights(tiny_pth, cache=cache, card=tiny_card)
-    assert verify_weights(tiny_card, cache).state == "verified"
+    assert verify_weights(tiny_card).state == "not in the cache"
+    import_weights(tiny_pth, card=tiny_card)
+    assert verify_weights(tiny_card).state == "verified"
 
 
 def test_the_cache_follows_its_variable(monkeypatch, tmp_path) -> None:
@@ -359,7 +367,7 @@ def test_a_whole_s60_resumes_and_converts(shared, serve, cache, patience, tmp_pa
     tensors = {name: torch.from_numpy(fill.parameter(name, shape)) for name, shape in card.network.shapes().items()}
     torch.save({"model": tensors}, path)
     server = serve(path.read_bytes(), cuts=[30_000_000, 30_000_000])
-    fetched = get_weights(card, cache=cache, mirror=server.url, patience=patience)
+    fetched = Fetcher(mirror=server.url).get(card)
     assert server.sent <= 1.10 * path.stat().st_size
     back = to_published(load_file(fetched.path))
     assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())

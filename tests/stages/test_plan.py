@@ -7,11 +7,11 @@ import pytest
 from pcn_cli.errors import DownloadError
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.stages import plan as module
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.training.cost import Cost
 

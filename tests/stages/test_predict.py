@@ -18,11 +18,12 @@ from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import place_input, preprocess
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.attention import read_looks
 from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
-from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.report import report
 from pcn_cli.stages.report_content import gather_content
 

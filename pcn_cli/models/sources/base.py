@@ -2,8 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from timm.data import ImageNetInfo
@@ -11,22 +10,11 @@ from torch import nn
 
 from pcn_cli.models.build import change_classes, change_pooling, make_model, pooling_of
 from pcn_cli.models.head import AttentionNetwork
-from pcn_cli.models.zoo import Card
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import Fit, ModelConfig, Pooling, Preprocessing
 
 Loaded = tuple[AttentionNetwork, ModelConfig]
-
-
-class Fetch(Protocol):
-    """Gets the weight file of a card; `offline` forbids the network, for backbones of timm too."""
-
-    @property
-    def offline(self) -> bool:
-        """Whether nothing may be downloaded."""
-
-    def __call__(self, card: Card, /) -> Path:
-        """The verified weight file of `card`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +64,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:
         """The network with its weights in training mode, and its facts; `options` are timm's.
 
         It knows its own classes, or `classes` where it has none.
@@ -105,7 +93,7 @@ class Source(ABC):
         tokens = {} if pooling is None else {"class_tokens": pooling == "per-class"}
         return make_model(config.architecture, num_classes, config.model_args | tokens)
 
-    def read(self, *, fetch: Fetch) -> Loaded:
+    def read(self, *, fetch: Fetcher) -> Loaded:
         """The trained network in evaluation mode, and its facts.
 
         Raises:
@@ -114,7 +102,7 @@ class Source(ABC):
         model, config = self.load((), {}, fetch=fetch)
         return model.eval(), config
 
-    def read_teacher(self, *, fetch: Fetch, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
+    def read_teacher(self, *, fetch: Fetcher, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
         """The trained network in evaluation mode, and how it wants its photos: whole, at `size` pixels.
 
         Raises:
@@ -124,7 +112,7 @@ class Source(ABC):
         height, width = size or preprocessing.height, size or preprocessing.width
         return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
 
-    def start(self, classes: tuple[str, ...], recipe: Recipe, *, fetch: Fetch) -> Loaded:
+    def start(self, classes: tuple[str, ...], recipe: Recipe, *, fetch: Fetcher) -> Loaded:
         """The network to start training from as the recipe says, with a head for `classes`, and its facts.
 
         The head is new (drawn from the recipe's seed) unless the source knows exactly these classes; then its rows are
@@ -167,7 +155,7 @@ class Source(ABC):
             licence=config.licence,
         )
 
-    def _read_classifier(self, fetch: Fetch) -> tuple[nn.Module, Preprocessing]:
+    def _read_classifier(self, fetch: Fetcher) -> tuple[nn.Module, Preprocessing]:
         network, config = self.read(fetch=fetch)
         return network, config.preprocessing
 

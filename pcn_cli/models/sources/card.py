@@ -5,10 +5,9 @@ from typing import Any
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import fill_model, make_model, read_tensors
-from pcn_cli.models.opener import is_offline
-from pcn_cli.models.sources.base import Fetch, Loaded, Source, class_names
-from pcn_cli.models.store import weights_cache, weights_path
-from pcn_cli.models.weights import check_cached
+from pcn_cli.models.download import is_offline
+from pcn_cli.models.sources.base import Loaded, Source, class_names
+from pcn_cli.models.weights import Fetcher, check_cached, weights_path
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import ModelConfig
 
@@ -45,15 +44,15 @@ class CardSource(Source):
 
     def download_bytes(self) -> int:
         """The least the published file can weigh, unless its weights are in the cache."""
-        stored = weights_path(weights_cache(), self.card.full_name).is_file()
+        stored = weights_path(self.card.full_name).is_file()
         return 0 if stored or not self.has_weights else self.card.minimum_bytes
 
     def check_available(self, *, offline: bool) -> None:
         """Refuse what is not in the cache and may not be fetched."""
         if self.has_weights and (offline or is_offline()):
-            check_cached(self.card, weights_cache())
+            check_cached(self.card)
 
-    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:  # noqa: ARG002
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:  # noqa: ARG002
         """The network with the card's weights and classes."""
         card = self.card
         if not self.has_weights:

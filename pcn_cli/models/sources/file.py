@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import fill_model, make_model, read_tensors
 from pcn_cli.models.published import PatchConvNetSpec, count_numbers
-from pcn_cli.models.sources.base import Fetch, Loaded, Source, class_names
+from pcn_cli.models.sources.base import Loaded, Source, class_names
 from pcn_cli.models.unpickle import read_pth
-from pcn_cli.models.weights import import_weights, weights_cache
+from pcn_cli.models.weights import Fetcher, import_weights
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
 
@@ -40,9 +40,9 @@ class FileSource(Source):
         """By the file's header; for a `.pth` by its size."""
         return self.path.stat().st_size // 4 if self._pickled else count_stored(self.path)
 
-    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:  # noqa: ARG002
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:  # noqa: ARG002
         """The network with the file's weights; a `.pth` is converted into the cache once."""
-        path = import_weights(self.path, cache=weights_cache()).path if self._pickled else self.path
+        path = import_weights(self.path).path if self._pickled else self.path
         tensors, spec = _recognise(path)
         config = _config(spec)
         model = make_model(config.architecture, spec.num_classes, config.model_args, **options)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from pcn_cli.errors import DownloadError, ModelError
 from pcn_cli.models.backbone import NOT_FOR_BACKBONES
 from pcn_cli.models.build import CONFIG, WEIGHTS, fill_model, make_model, read_tensors
-from pcn_cli.models.opener import is_offline
-from pcn_cli.models.sources.base import Fetch, Loaded, Source
+from pcn_cli.models.download import is_offline
+from pcn_cli.models.sources.base import Loaded, Source
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
 PREFIX = "timm:"
@@ -94,7 +95,7 @@ class TimmSource(Source):
                 f"name a file or a folder: {PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER",
             )
 
-    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetch) -> Loaded:
+    def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:
         """The backbone with its weights under a fresh pooling, with a head for `classes`."""
         config = replace(self.config(), classes=classes)
         model = make_model(config.architecture, len(classes), config.model_args, **options)
@@ -103,17 +104,17 @@ class TimmSource(Source):
         fill_model(model.get_submodule("backbone"), network.state_dict(), config.card)
         return model, config
 
-    def read(self, *, fetch: Fetch) -> Loaded:  # noqa: ARG002
+    def read(self, *, fetch: Fetcher) -> Loaded:  # noqa: ARG002
         """Refused: nothing has taught the pooling yet."""
         raise ModelError(
             f"{PREFIX}{self.name} has no trained attention pooling yet, so it cannot predict",
             f"pcn finetune PHOTOS --model {PREFIX}{self.name}",
         )
 
-    def _read_classifier(self, fetch: Fetch) -> tuple[nn.Module, Preprocessing]:
+    def _read_classifier(self, fetch: Fetcher) -> tuple[nn.Module, Preprocessing]:
         return self._read_network(fetch, needs_classifier=True), self.config().preprocessing
 
-    def _read_network(self, fetch: Fetch, *, needs_classifier: bool = False) -> nn.Module:
+    def _read_network(self, fetch: Fetcher, *, needs_classifier: bool = False) -> nn.Module:
         """The network as timm made it, with its trained weights; its own classifier too, where the file has one."""
         self.check_available(offline=fetch.offline)
         path = self.file or self._fetch(offline=fetch.offline)

@@ -14,6 +14,7 @@ from pcn_cli.files.atomic import write_bytes
 from pcn_cli.metrics.calibration import temper
 from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.models.sources.folder import save_model_folder
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
@@ -21,7 +22,7 @@ from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.runs.store import read_recipe, write_recipe
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import Fetcher, open_model
+from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.inference.score import score_validation
 

@@ -1,38 +1,15 @@
 """From a word a person types to a network in evaluation mode: a card, a run, a model folder or a weight file."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
 from pcn_cli.models.sources import find_source
-from pcn_cli.models.weights import fetch_weights, weights_cache
-from pcn_cli.models.zoo import Card
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
 from pcn_cli.runs.state import check_model, require
-from pcn_cli.stages.callback import Callback
-
-
-@dataclass(frozen=True)
-class Fetcher:
-    """Gets a card's weights into the cache, unless told to stay offline."""
-
-    offline: bool = False
-    mirror: str | None = None
-    callback: Callback = field(default_factory=Callback)
-
-    def __call__(self, card: Card) -> Path:
-        """The verified weight file of `card`."""
-        return fetch_weights(
-            card,
-            cache=weights_cache(),
-            offline=self.offline,
-            mirror=self.mirror,
-            on_note=self.callback.on_note,
-            on_bytes=lambda done, total: self.callback.on_progress(f"downloading {card.name}", done, total),
-        )
 
 
 @checked

@@ -13,6 +13,7 @@ from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.dataset import PhotoDataset, shuffled
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics.inputs import as_truths
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow
@@ -20,7 +21,6 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.inference.workers import loading_workers
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.fit import FitCallback

@@ -7,13 +7,14 @@ from torch import nn
 
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, read_split
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import Fetcher, model_source
+from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.inference.score import score_validation
 from pcn_cli.stages.train.calibration import calibrate_config

@@ -20,12 +20,11 @@ from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import AttentionPooling
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import load_model_folder, save_model_folder
-from pcn_cli.models.weights import import_weights, weights_cache
+from pcn_cli.models.weights import Fetcher, import_weights
 from pcn_cli.models.zoo import CARDS, Card
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import PatchGrid, Preprocessing
 from pcn_cli.stages import models as stage
-from pcn_cli.stages.inference.load import Fetcher
 
 
 class Tiles(AttentionNetwork):
@@ -113,7 +112,7 @@ def test_it_is_listed_imported_started_saved_and_read(pth: Path, tmp_path: Path)
     listed = json.loads(CliRunner().invoke(app, ["models", "list", "--json"]).stdout)[-1]
     assert (listed["name"], listed["width"], listed["parameters"]) == ("tiles", 8, CARD.parameters)
     assert "parameters" in CliRunner().invoke(app, ["models", "info", "tiles"]).stdout
-    stored = import_weights(pth, cache=weights_cache(), card=CARD)
+    stored = import_weights(pth, card=CARD)
     assert (stored.record.network, stored.record.num_classes) == ("tiles", 5)
     source, fetch = find_source("tiles"), Fetcher(offline=True)
     source.check_available(offline=True)
@@ -135,8 +134,8 @@ def test_weights_of_another_network_are_refused(pth: Path, tmp_path: Path) -> No
     wide = Tiles(width=16).state_dict()
     torch.save({f"net.{name}": one for name, one in wide.items()}, tmp_path / "wide.pth")
     with pytest.raises(ModelError, match="this file holds Tiles, the card is Tiles"):
-        import_weights(tmp_path / "wide.pth", cache=weights_cache(), card=CARD)
+        import_weights(tmp_path / "wide.pth", card=CARD)
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="these are no tiles"):
-        import_weights(tmp_path / "other.pth", cache=weights_cache(), card=CARD)
+        import_weights(tmp_path / "other.pth", card=CARD)
     assert asdict(CARD.network)["width"] == 8

@@ -5,8 +5,8 @@ import torch
 
 from pcn_cli.errors import ResourceError
 from pcn_cli.models.sources import find_source
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
-from pcn_cli.stages.inference.load import Fetcher
 from pcn_cli.stages.inference.score import score_photos
 
 

@@ -15,12 +15,13 @@ from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.stages.inference.load import Fetcher, model_source
+from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.train.tokens import doubt_labels
 from pcn_cli.training.tokens import cache_tokens
 
