@@ -93,15 +93,15 @@ def finetune(
             if dry_run:
                 raise RecipeError("--dry-run has no effect with --resume", "leave one of the two out")
             _refuse_changes(run, asked, photos=photos, output=output)
-            return _go_on(run, fetch, stop, fail_on=fail_on)
+            return _go_on(run, fetch, callback, stop, fail_on=fail_on)
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         refuse_inside(Path(output) if output else RUNS, Path(photos))
-        plan = _settle(Path(photos), asked, fetch, measure=dry_run, fail_on=fail_on)
+        plan = _settle(Path(photos), asked, callback, offline=offline, measure=dry_run, fail_on=fail_on)
         run = RunDir(Path(output)) if output else new_run_dir(Path(photos).resolve().name, plan.source.name)
         if dry_run:
             return Outcome(run=run.root, plan=plan)
-        return _start(run, plan, fetch, stop)
+        return _start(run, plan, fetch, callback, stop)
 
 
 def _lasting_flags(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,27 +125,29 @@ def _lasting_source(name: str) -> str:
     return f"{prefix}{path.resolve()}" if is_path else name
 
 
-def _settle(photos: Path, asked: LoadedRecipe, fetch: Fetcher, *, measure: bool, fail_on: FailOn | None) -> Plan:
+def _settle(
+    photos: Path, asked: LoadedRecipe, callback: Callback, *, offline: bool, measure: bool, fail_on: FailOn | None
+) -> Plan:
     """The plan for `photos`, with its leaks and choices told."""
     if asked.recipe.evaluate.boxes:
         read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
-    fetch.callback.on_stage("scan and split")
+    callback.on_stage("scan and split")
     lasting = asked.recipe.replace({"model.name": _lasting_source(asked.recipe.model.name)})
     loaded = replace(asked, recipe=lasting)
-    plan = make_plan(photos, loaded, measure=measure, offline=fetch.offline, callback=fetch.callback)
-    _tell_leaks(plan.leaks, fetch.callback, fail_on=fail_on)
+    plan = make_plan(photos, loaded, measure=measure, offline=offline, callback=callback)
+    _tell_leaks(plan.leaks, callback, fail_on=fail_on)
     for key, reason in plan.reasons.items():
         if plan.recipe.value(key) is not None:
-            fetch.callback.on_choice(key, plan.recipe.value(key), reason)
+            callback.on_choice(key, plan.recipe.value(key), reason)
     return plan
 
 
-def _start(run: RunDir, plan: Plan, fetch: Fetcher, stop: StopRequest) -> Outcome:
+def _start(run: RunDir, plan: Plan, fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
     device = plan.recipe.train.device or ""
     with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
         with recording_outcome(run, done="running"):
             _write_plan(run, plan)
-        return _finish(run, fetch, stop)
+        return _finish(run, fetch, callback, stop)
 
 
 def _write_plan(run: RunDir, plan: Plan) -> None:
@@ -164,23 +166,23 @@ def _tell_leaks(check: PhotoFacts, callback: Callback, *, fail_on: FailOn | None
         callback.on_finding(finding)
 
 
-def _go_on(run: RunDir, fetch: Fetcher, stop: StopRequest, *, fail_on: FailOn | None) -> Outcome:
+def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *, fail_on: FailOn | None) -> Outcome:
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
-        fetch.callback.on_note(f"{run.root} is finished; nothing is left to do")
+        callback.on_note(f"{run.root} is finished; nothing is left to do")
         return _outcome(run)
     with hold_folder(run.root):
         sweep_parts(run)
         scan = SCAN.read(run)
         leaks = check_leaks(read_unchanged(run), scan.near_duplicates, alike=scan.alike)
-        _tell_leaks(leaks, fetch.callback, fail_on=fail_on)
+        _tell_leaks(leaks, callback, fail_on=fail_on)
         update_record(run, status="running")
-        return _finish(run, fetch, stop)
+        return _finish(run, fetch, callback, stop)
 
 
-def _finish(run: RunDir, fetch: Fetcher, stop: StopRequest) -> Outcome:
+def _finish(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
     """The stages that are not finished yet, in their order; the caller holds the run."""
-    recipe, callback = read_recipe(run), fetch.callback
+    recipe = read_recipe(run)
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
