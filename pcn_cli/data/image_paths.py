@@ -28,7 +28,9 @@ def gather_images(sources: Sequence[str]) -> list[Path]:
     for source in sources:
         matches = _match(source)
         if not matches and len(sources) == 1:
-            raise _explain_missing(source)
+            problem = "matches no file" if glob.has_magic(source) else "does not exist"
+            hint = "pcn takes files and folders, not addresses" if "://" in source else ""
+            raise DataError(f"{source} {problem}", hint)
         # A pattern such as ** matches a folder and what is in it.
         found += dict.fromkeys(path for match in matches for path in _open_up(Path(match)))
         found += [] if matches else [Path(source)]
@@ -43,11 +45,6 @@ def _match(source: str) -> list[str]:
     if os.path.lexists(source):
         return [source]
     return sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207 - keeps text
-
-
-def _explain_missing(source: str) -> DataError:
-    problem = "matches no file" if glob.has_magic(source) else "does not exist"
-    return DataError(f"{source} {problem}", "pcn takes files and folders, not addresses" if "://" in source else "")
 
 
 def _open_up(path: Path) -> Iterator[Path]:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from pcn_cli.data.similar.duplicates import join_groups
 from pcn_cli.data.similar.leaks import tied_files
 from pcn_cli.errors import DataError
 from pcn_cli.files.hashing import sha256_of
@@ -33,11 +32,7 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     Where a folder or a table already names parts, they stay as they are. Photos without a part train; a part that
     nobody names is taken from the photos that train, unless they belong together with a photo of another part.
 
-    Args:
-        scan: what was found.
-        seed: another seed gives another split.
-        val: share of the photos for validation.
-        test: share of the photos for the test.
+    `val` and `test` are shares of all photos; another seed gives another split.
 
     Raises:
         DataError: the user's own parts leave nothing to train on.
@@ -103,9 +98,8 @@ def number_groups(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[
     """Equal numbers (N,) for photos that must stay together: one picture, one group, and whatever these chain to."""
     numbers = {photo.file: number for number, photo in enumerate(photos)}
     tied = [[numbers[file] for file in files if file in numbers] for _, files in tied_files(photos, near_duplicates)]
-    links = np.array([(files[0], file) for files in tied for file in files], dtype=int).reshape(-1, 2)
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(numbers), len(numbers)))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+    pairs = np.array([(files[0], file) for files in tied for file in files], dtype=int).reshape(-1, 2)
+    return join_groups(np.arange(len(numbers)), pairs[:, 0], pairs[:, 1])
 
 
 @dataclass

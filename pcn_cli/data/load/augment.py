@@ -21,7 +21,6 @@ from pcn_cli.records.model import Preprocessing
 # Loader workers are the parallelism; OpenCV's own threads would also not survive a fork.
 cv2.setNumThreads(0)
 
-
 # Smallest share of the photo's area that a cut keeps.
 SMALLEST_CUT: dict[Level, float] = {"light": 0.7, "medium": 0.4, "strong": 0.25}
 

@@ -4,7 +4,7 @@ Labels come from a table, from train/val/test folders with class folders inside,
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,9 @@ from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError
 from pcn_cli.records.labels import split_labels
 from pcn_cli.records.photos import Ignored, Part, Photo, Scan, Unreadable
+
+_LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
+_SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
 
 
 def scan_photos(
@@ -138,14 +141,12 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
     """
     candidates = len(scan.photos) + len(scan.unreadable)
     if not scan.photos:
-        raise DataError(f"no photos in {scan.root}{_count_the_rest(scan)}", _LAYOUT_HINT)
+        reasons = _count_reasons([*scan.unreadable, *scan.ignored])
+        raise DataError(f"no photos in {scan.root}{f': {reasons}' if reasons else ', it is empty'}", _LAYOUT_HINT)
     if len(scan.unreadable) > max_unreadable * candidates:
-        reasons = Counter(unreadable.reason for unreadable in scan.unreadable).most_common(3)
-        words = "; ".join(f"{count} × {reason}" for reason, count in reasons)
-        share = len(scan.unreadable) / candidates
+        share = f"{len(scan.unreadable) / candidates:.1%}, allowed {max_unreadable:.1%}"
         raise DataError(
-            f"{len(scan.unreadable)} of {candidates} files are unreadable ({share:.1%}, allowed {max_unreadable:.1%}):"
-            f" {words}",
+            f"{len(scan.unreadable)} of {candidates} files are unreadable ({share}): {_count_reasons(scan.unreadable)}",
             f"pcn inspect {scan.root} lists them; repair or remove them, or raise --set data.max_unreadable=…",
         )
     if scan.multi_label:
@@ -156,11 +157,7 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
         raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", _LAYOUT_HINT)
 
 
-_LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
-
-_SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
-
-
-def _count_the_rest(scan: Scan) -> str:
-    reasons = Counter([*(u.reason for u in scan.unreadable), *(i.reason for i in scan.ignored)]).most_common(3)
-    return ": " + "; ".join(f"{count} × {reason}" for reason, count in reasons) if reasons else ", it is empty"
+def _count_reasons(files: Iterable[Unreadable | Ignored]) -> str:
+    """The three most frequent reasons."""
+    reasons = Counter(file.reason for file in files).most_common(3)
+    return "; ".join(f"{count} × {reason}" for reason, count in reasons)

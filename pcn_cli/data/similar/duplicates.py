@@ -91,7 +91,7 @@ def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int],
             worth = (groups[left] != groups[right]) & shown[left] & shown[right]
             left, right = left[worth], right[worth]
             same = _confirm(pictures, coarse, left, right)
-            groups = _join(groups, left[same], right[same])
+            groups = join_groups(groups, left[same], right[same])
     return groups
 
 
@@ -215,8 +215,8 @@ def _correlate(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.einsum("nyxc,nyxc->n", a, b) / np.maximum(norms, 1e-6), np.float32)
 
 
-def _join(groups: Numbers, first: Numbers, second: Numbers) -> Numbers:
-    """The groups after each pair was joined."""
+def join_groups(groups: Numbers, first: Numbers, second: Numbers) -> Numbers:
+    """The numbers of the groups (N,) after the members of each pair were put together."""
     if not len(first):
         return groups
     links = coo_array((np.ones(len(first)), (groups[first], groups[second])), shape=(len(groups), len(groups)))
