@@ -42,9 +42,7 @@ def logits_without(network: Network, weights: Tensor, values: Tensor, *, hidden:
     and every patch hidden, the weighted sum is 0: the token stays as it was before it looked.
 
     Args:
-        network: that gave weights and values.
-        weights: (B, 1, N+1) or (B, K, N).
-        values: (B, N+1, d) or (B, N, d).
+        weights, values: as in `Attended` of this network.
         hidden: (B, S, N) bool, the patches row by row.
     """
     pieces = torch.split(hidden, _sets_at_once(weights, values), dim=1)

@@ -67,12 +67,8 @@ def run_hiding_tests(
     """What hiding does to each of B pictures with look maps (B, h, w), whose order is followed.
 
     Args:
-        network: that gave weights and values.
-        weights: (B, 1, N+1) or (B, K, N).
-        values: (B, N+1, d) or (B, N, d).
-        looks: of the predicted class.
-        predicted: the predicted class of each.
-        temperature: of the probabilities.
+        weights, values: as in `Attended` of this network.
+        predicted: the class of each picture, whose look is followed.
         seeds: of the random patches; a picture's depend on nothing else.
     """
     flat = looks.reshape(len(looks), -1)
@@ -107,15 +103,7 @@ def run_random_orders(
 def hiding_numbers(
     test: HidingTest, *, look: Floats, evidence: Floats, classes: Sequence[str], random_srg: Floats | None = None
 ) -> HidingNumbers:
-    """The numbers of one picture's test.
-
-    Args:
-        test: of the picture.
-        look: (h, w) of the predicted class.
-        evidence: (h, w) of the predicted class.
-        classes: the names.
-        random_srg: of random orders, where they were followed.
-    """
+    """The numbers of one picture's test; look and evidence (h, w) are those of the predicted class."""
     deletion, insertion = float(area_under(test.deletion)), float(area_under(test.insertion))
     srg = insertion - deletion
     changed = np.flatnonzero(test.deletion_classes != test.deletion_classes[0])

@@ -51,9 +51,6 @@ def map_to_photo(
     """The values (h, w) of any grid laid on the picture.
 
     Args:
-        values: (h, w), one per patch.
-        patch_grid: where the patches lie on the network's input.
-        placement: where that input lies on the picture.
         size: (width, height) of the result in pixels; otherwise `display_size`.
         smooth: bilinear between the true patch centres, constant beyond the outermost; otherwise each pixel has the
             value of the patch whose centre is nearest.

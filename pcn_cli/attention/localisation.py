@@ -33,13 +33,13 @@ def energy_in_boxes(
 
 
 def even_energy(boxes: Sequence[Box], placement: Placement) -> float:
-    """The same of a map that is the same everywhere: the boxes' share of what was seen."""
+    """The energy in the boxes of a map that is even: their share of what was seen."""
     seen = seen_mask(placement, size=display_size(placement, longest=_LONGEST))
     return _share(np.ones(seen.shape), seen, boxes)
 
 
 def middle_energy(boxes: Sequence[Box], placement: Placement) -> float:
-    """The same of a round blob in the middle of the photo, whatever it shows."""
+    """The energy in the boxes of a round blob in the middle of the photo, whatever it shows."""
     seen = seen_mask(placement, size=display_size(placement, longest=_LONGEST))
     down, across = (((np.arange(count) + 0.5) / count - 0.5) / _SPREAD for count in seen.shape)
     return _share(np.exp(-(down[:, None] ** 2 + across[None, :] ** 2) / 2), seen, boxes)

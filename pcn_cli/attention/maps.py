@@ -25,11 +25,7 @@ def look_maps(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:
     Where the class token kept everything for itself (image share 0) there is no map, and the even spread comes back.
 
     Args:
-        weights: (…, N+1) with the class token first, or (…, N).
-        grid: (h, w) of the patches.
-
-    Returns:
-        (…, h, w).
+        weights: (…, N+1) with the class token first, or (…, N); the maps are (…, h, w).
 
     Raises:
         ValueError: the weights do not fit the grid, are negative or not finite.
@@ -57,12 +53,7 @@ def lift_maps(look: Array) -> Array:
 def choose_weights(weights: NDArray[np.floating], classes: Sequence[int]) -> NDArray[np.floating]:
     """The weights that belong to one class per picture: its own token's (class look), or the only ones there are.
 
-    Args:
-        weights: (B, 1, N+1) or (B, K, N).
-        classes: B class indices.
-
-    Returns:
-        (B, N+1) or (B, N).
+    From (B, 1, N+1) to (B, N+1), or from (B, K, N) to (B, N).
     """
     if weights.shape[1] == 1:
         return weights[:, 0]
@@ -95,12 +86,6 @@ def attention_numbers(
     `border_share` is what the outer ring holds over its even share; `peak` is the centre of the strongest patch and
     `center` the mean place, both in pixels of the original upright picture, moved to its edge where they lie
     in padding.
-
-    Args:
-        look: (h, w), ≥ 0, summing to 1.
-        image_share: what the picture gave, in [0, 1].
-        patch_grid: where the patches lie on the network's input.
-        placement: where that input lies on the picture.
     """
     exact: Array = np.asarray(look, dtype=np.float64)
     x, y = patch_centers((exact.shape[0], exact.shape[1]), patch_grid=patch_grid, placement=placement)

@@ -35,10 +35,7 @@ def draw_overlay(
     """The photo with its map, as an RGB picture of `display_size`; what the network never saw is dimmed and hatched.
 
     Args:
-        photo: the upright picture, of the size that the placement tells.
         lift: (h, w), n times an even spread.
-        patch_grid: where the patches lie on the network's input.
-        placement: where that input lies on the photo.
         look: spotlight (the attended keeps its colours), heat, or contour (lines around 50 and 80 % of the mass).
         full: the lift drawn in full strength; `maps.full_lift` gives a whole report's.
 
@@ -165,5 +162,5 @@ def _mix(under: Pixels, over: Pixels, alpha: NDArray[np.floating]) -> Pixels:
 
 
 def _ease(strength: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The same order with soft shoulders, so that no edge shows where the scale begins."""
+    """Strengths in the same order with soft shoulders, so that no edge shows where the scale begins."""
     return np.asarray(strength * (2 - strength))

@@ -44,13 +44,7 @@ def time_in_turns(
     """The seconds of each work in each round, once all were done once without being timed.
 
     The works take turns, so that what else the machine does slows all of them alike: compare them within a round.
-
-    Args:
-        works: what to do, by name.
-        rounds: how many times each is timed.
-        device: that is waited for.
-        clock: seconds from any origin.
-        on_round: called with the number of rounds done.
+    `device` is waited for, `clock` gives seconds from any origin, `on_round` is called with the rounds done.
     """
     taken: dict[str, list[float]] = {name: [] for name in works}
     for done in range(rounds + 1):

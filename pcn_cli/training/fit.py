@@ -1,7 +1,7 @@
 """The training loop: steps, epochs, validation, checkpoints, and what to do when things go wrong.
 
 On a CPU a fit that was killed at any step and resumed ends with the same bits as one that was not (a time limit
-apart: its plan depends on the clock until it is laid). On an accelerator it is as exact as that accelerator.
+apart: its schedule depends on the clock until it is laid). On an accelerator it is as exact as that accelerator.
 """
 
 import logging

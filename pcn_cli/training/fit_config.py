@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,37 +65,23 @@ class FitConfig:
     def for_tuning(
         cls, recipe: Recipe, targets: NDArray[np.int64], *, classes: Sequence[str], fingerprint: str
     ) -> Self:
-        """The recipe's numbers for photos with these `targets`: class numbers (N,), or (N, K) of 0 and 1."""
+        """The recipe's numbers for photos with these `targets`: class numbers (N,), or (N, K) of 0 and 1.
+
+        A number that has the same name in the recipe's section train is taken from there.
+        """
         train = recipe.train
+        same: dict[str, Any] = {field.name: getattr(train, field.name, None) for field in fields(cls)}
+        same = {name: value for name, value in same.items() if value is not None}
         batch_size = train.batch_size or 32
+        default = {"epochs": 1, "batch_size": batch_size, "micro_batch": batch_size, "lr": train.probe_lr}
         return cls(
-            tune=train.tune or "all",
+            **default | same,
             classes=tuple(classes),
             multi_label=targets.ndim == 2,
             fingerprint=fingerprint,
-            epochs=train.epochs or 1,
-            batch_size=batch_size,
-            micro_batch=train.micro_batch or batch_size,
-            lr=train.lr or train.probe_lr,
-            weight_decay=train.weight_decay,
-            clip_grad=train.clip_grad,
-            warmup=train.warmup,
-            trunk_ratio=train.trunk_ratio,
-            ema=train.ema,
             class_weights=class_weights(targets, len(classes)) if train.balance == "loss" else (),
             even_classes=train.balance == "sampler",
-            label_smoothing=train.label_smoothing,
-            mixup=train.mixup or 0.0,
-            cutmix=train.cutmix or 0.0,
-            patience=train.patience,
-            monitor=train.monitor or "log_loss",
-            precision=train.precision or "float32",
-            grad_checkpointing=train.grad_checkpointing,
-            compile=train.compile,
-            teacher=train.teacher or "",
-            teacher_weight=train.teacher_weight,
             time_limit=parse_duration(train.time) if train.time else None,
-            checkpoint_minutes=train.checkpoint_minutes,
             seed=recipe.seed,
         )
 

@@ -26,9 +26,7 @@ def divide_folds(targets: Numbers, groups: Numbers, *, folds: int, seed: int) ->
 
     Args:
         targets: (N,) class numbers.
-        groups: (N,) equal numbers where photos belong together.
-        folds: how many; the largest class needs as many groups.
-        seed: of the order.
+        groups: (N,) equal numbers where photos belong together; the largest class needs as many as there are folds.
     """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -39,13 +37,6 @@ def divide_folds(targets: Numbers, groups: Numbers, *, folds: int, seed: int) ->
 
 def set_aside(places: Numbers, targets: Numbers, groups: Numbers, *, share: int, seed: int) -> Fold:
     """The `places` to learn from, and about one in `share` of them set aside to choose by, whole groups of each class.
-
-    Args:
-        places: of the photos that may be used.
-        targets: (N,) class numbers.
-        groups: (N,) equal numbers where photos belong together.
-        share: how many photos for one that is set aside.
-        seed: of the draw.
 
     Raises:
         DataError: no class has two photos that may be parted.

@@ -3,8 +3,8 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import replace
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,7 @@ from pcn_cli.training.random_stream import RandomStream
 from pcn_cli.training.teacher import Distillation
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """What one step gave; with `bad_photos` (indices into the training files) nothing was learned from it."""
 
     loss: float
@@ -71,14 +70,7 @@ class Learner:
         self.average = make_average(model) if config.ema else None
         if config.compile:
             compile_trunk(model, device)  # behind the average, which is validated and stays as it is
-        self._objective = Objective(
-            classes=len(config.classes),
-            label_smoothing=config.label_smoothing,
-            mixup=config.mixup,
-            cutmix=config.cutmix,
-            multi_label=config.multi_label,
-            class_weights=config.class_weights,
-        )
+        self._objective = Objective(config)
         self._stream = RandomStream(config.seed, device)
 
     @property

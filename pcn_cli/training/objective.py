@@ -1,10 +1,10 @@
-"""What is minimised: timm's losses, with timm's mixup and CutMix where the plan asks for them.
+"""What is minimised: timm's losses, with timm's mixup and CutMix where the config asks for them.
 
 Where a sample may have several classes it is binary cross-entropy, each class for itself; `to_probabilities` belongs to
 the same choice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from timm.data import Mixup
 from timm.data.mixup import mixup_target
@@ -12,42 +12,35 @@ from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 from torch import Tensor, cat, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from pcn_cli.training.fit_config import FitConfig
+
 
 class Objective:
-    """The loss of a plan: `mix` a batch, then call the objective on logits and mixed targets.
+    """The loss of a config: `mix` a batch, then call the objective on logits and mixed targets.
 
-    Args:
-        classes: the number of logits.
-        multi_label: whether targets are (B, K) of 0 and 1; they are not mixed, and smoothing draws them towards 0.5.
-        class_weights: what a photo of each class weighs, () for all the same; a mixed one weighs what its parts do.
+    With several labels per photo targets are (B, K) of 0 and 1; they are not mixed, and smoothing draws them towards
+    0.5. With class weights a mixed photo weighs what its parts do.
     """
 
-    def __init__(
-        self,
-        *,
-        classes: int,
-        label_smoothing: float,
-        mixup: float,
-        cutmix: float,
-        multi_label: bool = False,
-        class_weights: Sequence[float] = (),
-    ) -> None:
-        if multi_label and (mixup > 0 or cutmix > 0):
+    def __init__(self, config: FitConfig) -> None:
+        mixes = config.mixup > 0 or config.cutmix > 0
+        if config.multi_label and mixes:
             raise ValueError("photos with several labels are not mixed")
-        if multi_label and class_weights:
+        if config.multi_label and config.class_weights:
             raise ValueError("photos with several labels are not weighed by class")
-        self._classes, self._smoothing, self._class_weights = classes, label_smoothing, tuple(class_weights)
+        self._classes, self._smoothing = len(config.classes), config.label_smoothing
+        self._class_weights = config.class_weights
         self._mixup: Mixup | None = None
         self._loss: Callable[[Tensor, Tensor], Tensor] = nn.CrossEntropyLoss()
-        if multi_label:
+        if config.multi_label:
             self._loss = self._binary_loss
-        elif mixup > 0 or cutmix > 0:
-            self._mixup = Mixup(mixup, cutmix, label_smoothing=label_smoothing, num_classes=classes)
-            self._loss = self._weighted_loss if class_weights else SoftTargetCrossEntropy()
-        elif class_weights:
+        elif mixes:
+            self._mixup = Mixup(config.mixup, config.cutmix, label_smoothing=self._smoothing, num_classes=self._classes)
+            self._loss = self._weighted_loss if self._class_weights else SoftTargetCrossEntropy()
+        elif self._class_weights:
             self._loss = self._weighted_loss
-        elif label_smoothing > 0:
-            self._loss = LabelSmoothingCrossEntropy(label_smoothing)
+        elif self._smoothing > 0:
+            self._loss = LabelSmoothingCrossEntropy(self._smoothing)
 
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, …) and the targets that `__call__` takes; the given tensors stay as they are."""

@@ -122,7 +122,7 @@ class BehindTokens(nn.Module):
 
     @property
     def pooling_prefixes(self) -> tuple[str, ...]:
-        """The network's own, as they are called here."""
+        """The prefixes of the network as they are called here: all that there is."""
         return tuple(f"network.{prefix}" for prefix in self._prefixes)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -130,15 +130,15 @@ class BehindTokens(nn.Module):
         return self.forward_head(tokens)
 
     def forward_head(self, tokens: Tensor) -> Tensor:
-        """The same as calling it."""
+        """Logits (B, K) of tokens (B, C, h, w)."""
         return cast("Network", self.network).forward_head(tokens)
 
     def no_weight_decay(self) -> Collection[str]:
-        """The network's own, as they are called here."""
+        """The names in the network as they are called here."""
         return {f"network.{name}" for name in cast("Network", self.network).no_weight_decay()}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Nothing: there are no trunk activations to save."""
+        """Do nothing: there are no trunk activations to save."""
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401 - torch's
         """The tensors behind the tokens."""

@@ -33,7 +33,7 @@ class StopRequest:
         self.signal_number = int(signal_number)
 
     def check(self, message: str = "stopped") -> None:
-        """Nothing, or StoppedError where a stop was asked for."""
+        """Raise StoppedError where a stop was asked for."""
         if self.requested:
             raise StoppedError(message, signal_number=self.signal_number)
 

@@ -9,9 +9,9 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from pcn_cli.training.stop import StopRequest
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-class TokenCache:
+class TokenCache(AbstractContextManager["TokenCache"]):
     """Tokens of N photos; close it, or use it as a context, to remove its file.
 
     Attributes:
@@ -52,12 +52,7 @@ class TokenCache:
         """How many views there are of each photo."""
         return int(self.tokens.shape[1])
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

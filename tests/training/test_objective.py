@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from standin import make_config
 from torch.nn import functional as F
 
 from pcn_cli.training.objective import Objective, to_probabilities
 
 
+def make_objective(**changes: object) -> Objective:
+    return Objective(make_config(**changes))
+
+
 def test_smoothing_and_plain_losses_are_the_known_ones() -> None:
     logits, targets = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
     for smoothing in (0.0, 0.1):
-        objective = Objective(classes=3, label_smoothing=smoothing, mixup=0, cutmix=0)
+        objective = make_objective(label_smoothing=smoothing)
         same = objective.mix(torch.ones(5, 3, 4, 4), targets)[1]
         expected = F.cross_entropy(logits, targets, label_smoothing=smoothing)
         assert objective(logits.bfloat16(), same).dtype == torch.float32
@@ -22,7 +27,7 @@ def test_smoothing_and_plain_losses_are_the_known_ones() -> None:
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_mixing_takes_any_number_of_photos_and_keeps_the_originals(count: int, kind: str) -> None:
     np.random.seed(0)  # noqa: NPY002 - timm's generator
-    objective = Objective(classes=3, label_smoothing=0.1, **{"mixup": 0.0, "cutmix": 0.0, kind: 1.0})
+    objective = make_objective(label_smoothing=0.1, **{"mixup": 0.0, "cutmix": 0.0, kind: 1.0})
     images = torch.randn(count, 3, 8, 8)
     before, targets = images.clone(), torch.arange(count) % 3
     mixed, soft = objective.mix(images, targets)
@@ -40,13 +45,13 @@ def test_mixing_takes_any_number_of_photos_and_keeps_the_originals(count: int, k
 def test_a_photo_loses_what_its_class_weighs() -> None:
     logits, targets, weights = torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 0]), (0.5, 3.0, 0.0)
     for smoothing in (0.0, 0.1):
-        objective = Objective(classes=3, label_smoothing=smoothing, mixup=0, cutmix=0, class_weights=weights)
+        objective = make_objective(label_smoothing=smoothing, class_weights=weights)
         losses = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
         expected = (torch.tensor(weights)[targets] * losses).mean()
         assert objective(logits.bfloat16(), targets).dtype == torch.float32
         torch.testing.assert_close(objective(logits, targets), expected)
     with pytest.raises(ValueError, match="not weighed"):
-        Objective(classes=3, label_smoothing=0.0, mixup=0, cutmix=0, multi_label=True, class_weights=weights)
+        make_objective(label_smoothing=0.0, multi_label=True, class_weights=weights)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -55,7 +60,7 @@ def test_a_mixed_photo_weighs_what_its_parts_do(kind: str, smoothing: float) -> 
     np.random.seed(0)  # noqa: NPY002 - timm's generator
     options = {"mixup": 0.0, "cutmix": 0.0, kind: 1.0}
     weights = torch.tensor([0.5, 3.0, 0.0])
-    objective = Objective(classes=3, label_smoothing=smoothing, class_weights=weights.tolist(), **options)
+    objective = make_objective(label_smoothing=smoothing, class_weights=weights.tolist(), **options)
     targets = torch.tensor([0, 1, 0, 1, 0])
     soft = objective.mix(torch.randn(5, 3, 8, 8), targets)[1]
     logits = torch.randn(5, 3)
@@ -68,22 +73,22 @@ def test_a_mixed_photo_weighs_what_its_parts_do(kind: str, smoothing: float) -> 
 
 def test_equal_weights_change_nothing() -> None:
     logits, targets = torch.randn(6, 3), torch.arange(6) % 3
-    options = {"classes": 3, "label_smoothing": 0.1, "mixup": 0.0, "cutmix": 0.0}
-    plain, weighed = Objective(**options), Objective(**options, class_weights=(1.0, 1.0, 1.0))
+    options = {"label_smoothing": 0.1}
+    plain, weighed = make_objective(**options), make_objective(**options, class_weights=(1.0, 1.0, 1.0))
     torch.testing.assert_close(weighed(logits, targets), plain(logits, targets))
 
 
 def test_several_labels_are_decided_each_for_itself() -> None:
     logits, targets = torch.randn(5, 3), torch.tensor([[1, 0, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1], [1, 0, 1]])
-    plain = Objective(classes=3, label_smoothing=0.0, mixup=0, cutmix=0, multi_label=True)
+    plain = make_objective(label_smoothing=0.0, multi_label=True)
     expected = F.binary_cross_entropy_with_logits(logits, targets.float())
     torch.testing.assert_close(plain(logits, plain.mix(torch.ones(5, 3, 4, 4), targets)[1]), expected)
     assert plain(logits.bfloat16(), targets).dtype == torch.float32
-    smooth = Objective(classes=3, label_smoothing=0.2, mixup=0, cutmix=0, multi_label=True)
+    smooth = make_objective(label_smoothing=0.2, multi_label=True)
     expected = F.binary_cross_entropy_with_logits(logits, targets * 0.8 + 0.1)
     torch.testing.assert_close(smooth(logits, targets), expected)
     with pytest.raises(ValueError, match="not mixed"):
-        Objective(classes=3, label_smoothing=0.0, mixup=0.1, cutmix=0, multi_label=True)
+        make_objective(label_smoothing=0.0, mixup=0.1, cutmix=0, multi_label=True)
 
 
 def test_probabilities_sum_to_one_or_stand_each_for_itself() -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import nn
 
 from pcn_cli.metrics.calibration import FEWEST, calibrate, choose_thresholds, divide_validation, temper
 from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
@@ -13,64 +12,57 @@ from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
-from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.score import score_validation
+from pcn_cli.stages.train.context import Probabilities, TrainContext
 
 
-def calibrate_config(
-    config: ModelConfig,
-    probabilities: NDArray[np.float64],
-    rows: Sequence[SplitRow],
-    *,
-    seed: int,
-    target_accuracy: float | None,
-    callback: Callback,
-) -> ModelConfig:
-    """The config with temperature, threshold and conformal sets from what `score_validation` gave of `rows`.
+def calibrate_model(model: nn.Module, context: TrainContext) -> ModelConfig:
+    """The model's config with temperature, threshold and conformal sets from the validation photos.
 
     Where photos may have several labels it gets a threshold for each class instead of the last two.
     """
-    if config.multi_label:
-        calibrated = _calibrate_classes(config, probabilities, rows)
-    else:
-        calibrated = _calibrate_answers(config, probabilities, rows, seed=seed, target_accuracy=target_accuracy)
+    context.callback.on_stage("calibrate")
+    config, rows = context.model_config, context.part("val")
+    probabilities = score_validation(
+        model,
+        config,
+        rows,
+        root=context.root,
+        device=context.device,
+        recipe=context.recipe,
+        callback=context.callback,
+    )
+    calibrate_it = _calibrate_labels if config.multi_label else _calibrate_classes
+    calibrated = calibrate_it(probabilities, rows, context)
     for note in _notes(calibrated):
-        callback.on_note(note)
+        context.callback.on_note(note)
     return calibrated
 
 
-def _calibrate_classes(
-    config: ModelConfig, probabilities: NDArray[np.float64], rows: Sequence[SplitRow]
-) -> ModelConfig:
+def _calibrate_labels(probabilities: Probabilities, rows: Sequence[SplitRow], context: TrainContext) -> ModelConfig:
     """The config with a temperature and a threshold for each class."""
-    truths = as_truths([row.label for row in rows], config.classes)
+    truths = as_truths([row.label for row in rows], context.classes)
     temperature, calibration = calibrate(probabilities, truths)
     tempered = temper(probabilities, temperature, multi_label=True)
     return replace(
-        config,
+        context.model_config,
         temperature=temperature,
         calibration=calibration,
-        thresholds=choose_thresholds(tempered, truths, config.classes),
+        thresholds=choose_thresholds(tempered, truths, context.classes),
     )
 
 
-def _calibrate_answers(
-    config: ModelConfig,
-    probabilities: NDArray[np.float64],
-    rows: Sequence[SplitRow],
-    *,
-    seed: int,
-    target_accuracy: float | None,
-) -> ModelConfig:
+def _calibrate_classes(probabilities: Probabilities, rows: Sequence[SplitRow], context: TrainContext) -> ModelConfig:
     """The config with a temperature, the threshold that was wished for, and conformal sets."""
-    targets = np.array([config.classes.index(row.label) for row in rows])
-    fitting, rest = divide_validation(targets, seed=seed)
+    targets, target = context.targets(rows), context.recipe.evaluate.target_accuracy
+    fitting, rest = divide_validation(targets, seed=context.recipe.seed)
     temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
     tempered = temper(probabilities, temperature)
     return replace(
-        config,
+        context.model_config,
         temperature=temperature,
         calibration=calibration,
-        selection=None if target_accuracy is None else select_threshold(tempered, targets, target=target_accuracy),
+        selection=None if target is None else select_threshold(tempered, targets, target=target),
         conformal=calibrate_sets(tempered[rest], targets[rest]),
     )
 

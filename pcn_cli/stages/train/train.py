@@ -9,15 +9,13 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
-from pcn_cli.stages.inference.score import score_validation
-from pcn_cli.stages.train.calibration import calibrate_config
+from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.candidates import State, measure_candidate, train_probe, tune_model
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.validation import score_batches
@@ -50,7 +48,7 @@ def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, callback: Callback
             )
         kept, state = choose_model(model, context)
         model.load_state_dict(state)
-        save_model_folder(run.model, model, calibrate(model, context))
+        save_model_folder(run.model, model, calibrate_model(model, context))
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
 
@@ -71,26 +69,3 @@ def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State]:
     order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
     CANDIDATES.write(context.run, tuple(replace(candidate, kept=candidate.name == kept) for candidate in order))
     return kept, state
-
-
-def calibrate(model: nn.Module, context: TrainContext) -> ModelConfig:
-    """The model's config with what the validation photos say of its confidence."""
-    rows, recipe = context.part("val"), context.recipe
-    context.callback.on_stage("calibrate")
-    probabilities = score_validation(
-        model,
-        context.model_config,
-        rows,
-        root=context.root,
-        device=context.device,
-        recipe=recipe,
-        callback=context.callback,
-    )
-    return calibrate_config(
-        context.model_config,
-        probabilities,
-        rows,
-        seed=recipe.seed,
-        target_accuracy=recipe.evaluate.target_accuracy,
-        callback=context.callback,
-    )
