@@ -4,8 +4,10 @@ Drawn on matplotlib's Figure without pyplot's global state. Class names are show
 control and invisible characters are replaced, long names are cut in the middle.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,12 +15,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from pcn_cli.files.atomic import write_with
-from pcn_cli.metrics.lettering import FONTS, show_name
 from pcn_cli.records.metrics import ClassRow
 from pcn_cli.records.run import EpochRow
 
@@ -26,6 +28,9 @@ ACCENT = "#0f6e6e"
 MOST_NAMED = 120  # classes beyond which names and numbers are too small to read
 INK, QUIET, FAINT = "#22292f", "#7b868f", "#e3e7ea"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#cfe3e2", "#5fa3a1", ACCENT, "#0a4b4c"])
+_PREFERRED = ("DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Hiragino Sans", "Microsoft YaHei", "Arial Unicode MS")
+FONTS = tuple(family for family in _PREFERRED if family in {font.name for font in fontManager.ttflist})
+MISSING = "▯"  # what no font of this machine can draw: an empty box, nothing is hidden
 _STYLE = {
     "svg.hashsalt": "pcn",  # ids inside an SVG do not change from run to run
     "font.size": 10,
@@ -125,6 +130,28 @@ def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]
         axes.spines[["left", "bottom"]].set_visible(False)
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9, handletextpad=0.4)
         return _save(figure, stem)
+
+
+def show_name(name: str, *, longest: int) -> str:
+    """`name` in at most `longest` characters, cut in the middle, on one line."""
+    shown = "".join(_show_character(c) for c in unicodedata.normalize("NFC", name))
+    if len(shown) <= longest:
+        return shown
+    tail = (longest - 1) // 3
+    return f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
+
+
+def _show_character(character: str) -> str:
+    kind = unicodedata.category(character)
+    if kind.startswith("Z"):
+        return " "
+    # Control, invisible and turning (bidirectional) characters, halves of pairs, private and unassigned ones.
+    return character if kind[0] != "C" and ord(character) in _drawable() else MISSING
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    return frozenset().union(*(get_font(findfont(FontProperties(family=family))).get_charmap() for family in FONTS))
 
 
 def _draw_cells(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64], *, size: float) -> None:

@@ -12,7 +12,7 @@ from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
-from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked, with_recipe_options
@@ -160,9 +160,9 @@ def _write_plan(run: RunDir, plan: Plan) -> None:
     write_recipe(run, plan.recipe, plan.reasons)
 
 
-def _tell_leaks(check: PhotoFacts, callback: Callback, *, fail_on: FailOn | None) -> None:
+def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | None) -> None:
     refuse_leaks(check, fail_on)
-    for finding in photo_findings(check):
+    for finding in findings(check):
         callback.on_finding(finding)
 
 

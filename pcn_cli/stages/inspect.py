@@ -7,8 +7,7 @@ from typing import Any
 from pcn_cli.data.scan.health import examine_photos
 from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.data.split import given_rows
-from pcn_cli.metrics.findings import Facts, findings, warnings_first
-from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
@@ -26,7 +25,7 @@ class Inspection:
 
     scan: Scan
     health: Health | None
-    leaks: PhotoFacts
+    leaks: Observations
     findings: tuple[Finding, ...]
 
     def plain(self) -> dict[str, Any]:
@@ -57,9 +56,8 @@ def inspect_photos(
     scan = scan_folder(photos, labels=labels, group_by=group_by, callback=callback)
     health = examine_photos(scan)
     leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
-    others = Facts(metrics={}, per_class=(), train_counts=scan.classes, unreadable=scan.unreadable)
-    found = warnings_first((*photo_findings(replace(leaks, health=health)), *findings(others)))
-    return Inspection(scan=scan, health=health, leaks=leaks, findings=found)
+    facts = replace(leaks, health=health, train_counts=scan.classes, unreadable=scan.unreadable)
+    return Inspection(scan=scan, health=health, leaks=leaks, findings=findings(facts))
 
 
 def refuse_unfit(inspection: Inspection, *, fail_on: FailOn | None) -> None:

@@ -7,7 +7,7 @@ from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_conflicts, find_leaks
 from pcn_cli.data.split import check_split, split_scan
 from pcn_cli.errors import DataError, RunError
-from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.schema import FailOn, Recipe
 from pcn_cli.records.photos import Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
@@ -78,10 +78,10 @@ def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
     return rows
 
 
-def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], *, alike: int = 0) -> PhotoFacts:
+def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], *, alike: int = 0) -> Observations:
     """Photos in two parts, pictures under two labels, and how many photos could not be told apart."""
     near = tuple(near_duplicates)
-    return PhotoFacts(
+    return Observations(
         leaks=find_leaks(rows, near),
         conflicts=find_conflicts(rows, near),
         alike=alike,
@@ -89,13 +89,13 @@ def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str
     )
 
 
-def refuse_leaks(check: PhotoFacts, fail_on: FailOn | None) -> None:
+def refuse_leaks(check: Observations, fail_on: FailOn | None) -> None:
     """Refuse photos with leaks where `fail_on` asks for it.
 
     Raises:
         DataError: there are leaks, and `fail_on` is "leak".
     """
     if fail_on == "leak" and check.leaks:
-        finding = photo_findings(check)[0]
+        finding = findings(check)[0]
         hint = "take them out of one part, let pcn divide the photos, or leave --fail-on out"
         raise DataError(f"{finding.title}: {finding.evidence}", hint)

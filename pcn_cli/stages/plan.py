@@ -10,7 +10,7 @@ import torch
 
 from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.files.machine import available_cores
-from pcn_cli.metrics.photo_findings import PhotoFacts, photo_findings
+from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.base import SourceFacts
 from pcn_cli.recipe.choose import Facts, choose, choose_split
@@ -42,7 +42,7 @@ class Plan:
     source: SourceFacts
     recipe: Recipe
     reasons: dict[str, str]
-    leaks: PhotoFacts
+    leaks: Observations
     cost: Cost | None = None
 
     def count(self, part: str) -> int:
@@ -97,7 +97,7 @@ class Plan:
             "run_bytes": self.run_bytes(),
             "recipe": asdict(self.recipe),
             "reasons": self.reasons,
-            "findings": [to_plain(finding) for finding in photo_findings(self.leaks)],
+            "findings": [to_plain(finding) for finding in findings(self.leaks)],
         }
 
 

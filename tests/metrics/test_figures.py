@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
-from pcn_cli.metrics.lettering import MISSING, show_name
+from pcn_cli.metrics.figures import MISSING, draw_confusion, draw_history, draw_per_class, show_name
 from pcn_cli.records.metrics import ClassRow
 from pcn_cli.records.run import EpochRow
 

@@ -1,9 +1,9 @@
 from typing import Any
 
-from pcn_cli.metrics.findings import CHECKS, Facts, findings
+from pcn_cli.metrics.findings import NUMBER_CHECKS, PHOTO_CHECKS, Observations, findings
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
-from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.photos import Health, Spread, Tie, Unreadable
 from pcn_cli.records.predictions import Suspect
 
 
@@ -15,7 +15,7 @@ def row(label: str, support: int) -> ClassRow:
     return ClassRow(label=label, precision=1.0, recall=1.0, f1=1.0, support=support)
 
 
-def facts(**changed: Any) -> Facts:
+def facts(**changed: Any) -> Observations:
     """A healthy run, but for what is changed."""
     healthy: dict[str, Any] = {
         "metrics": {"accuracy": metric(0.9, 0.8, 0.95), "baseline_majority": metric(0.4)},
@@ -23,7 +23,7 @@ def facts(**changed: Any) -> Facts:
         "train_counts": {"daisy": 100, "roses": 120},
         "candidates": [Candidate(name="probe", val_log_loss=0.5), Candidate(name="tuned", val_log_loss=0.4)],
     }
-    return Facts(**(healthy | changed))
+    return Observations(**(healthy | changed))
 
 
 def test_a_healthy_run_has_no_findings() -> None:
@@ -140,6 +140,71 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
         )
     )
 
-    assert len(found) == len(CHECKS)
+    assert len(found) == len(NUMBER_CHECKS)
     assert [one.severity for one in found] == ["warning"] * 5 + ["note"] * 4
+    assert all(one.remedy for one in found)
+
+
+def tie(**changed: Any) -> Tie:
+    facts: dict[str, Any] = {
+        "kind": "exact",
+        "file": "b.jpg",
+        "label": "roses",
+        "part": "test",
+        "other": "a.jpg",
+        "other_label": "roses",
+        "other_part": "train",
+    }
+    return Tie(**(facts | changed))
+
+
+def health(**changed: Any) -> Health:
+    spread = Spread(least=1, median=1, most=1)
+    facts: dict[str, Any] = {
+        "widths": spread,
+        "heights": spread,
+        "aspects": spread,
+        "modes": {},
+        "exact_duplicates": (),
+        "imbalance": 1.0,
+        "small_classes": (),
+        "against_flipping": (),
+        "fit": "crop",
+        "fit_reason": "",
+    }
+    return Health(**(facts | changed))
+
+
+def test_healthy_photos_have_no_findings() -> None:
+    assert findings(Observations(health=health())) == ()
+
+
+def test_leaks_are_counted_by_kind_with_their_pairs() -> None:
+    near = tie(kind="near", file="d.jpg", part="val", other="c.jpg")
+    (found,) = findings(Observations(leaks=[tie(), near]))
+    assert found.severity == "warning"
+    assert found.title == "2 photos leak from one part into another"
+    assert found.evidence == "1 the same file, 1 the same picture: test b.jpg = train a.jpg, val d.jpg = train c.jpg."
+    assert findings(Observations(leaks=[tie()]))[0].title == "1 photo leaks from one part into another"
+
+
+def test_a_picture_with_two_labels_is_told_with_both() -> None:
+    (found,) = findings(Observations(conflicts=[tie(other_label="tulips")]))
+    assert found.title == "1 picture has two labels"
+    assert found.evidence == "b.jpg (roses) = a.jpg (tulips)."
+
+
+def test_a_picture_with_two_sets_of_labels_is_told_with_both() -> None:
+    (found,) = findings(Observations(conflicts=[tie(label="a;b", other_label="")], multi_label=True))
+    assert found.title == "1 picture has two sets of labels"
+    assert found.evidence == "b.jpg (a;b) = a.jpg (none)."
+
+
+def test_warnings_about_photos_come_before_notes_and_every_check_can_speak() -> None:
+    unwell = health(small_classes=("elm",), against_flipping=("left",))
+    found = findings(
+        Observations(leaks=[tie()], conflicts=[tie()], alike=30, neighbours=[tie(kind="alike")], health=unwell)
+    )
+    assert len(found) == len(PHOTO_CHECKS) == 6
+    assert [one.severity for one in found] == ["warning"] * 5 + ["note"]
     assert all(one.remedy for one in found)

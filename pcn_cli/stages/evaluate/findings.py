@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pcn_cli.metrics.findings import Facts, findings, warnings_first
-from pcn_cli.metrics.photo_findings import photo_findings
+from pcn_cli.metrics.findings import findings, warnings_first
 from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.metrics import ClassRow, Finding, Metric
@@ -38,7 +37,9 @@ def write_findings(
         learned_from: photos that the model learned from elsewhere, with paths that `rows` do not have.
     """
     scan = SCAN.read(run)
-    facts = Facts(
+    facts = replace(
+        check_leaks([*rows, *learned_from], scan.near_duplicates, alike=scan.alike),
+        neighbours=NEIGHBOURS.read(run),
         metrics=metrics,
         per_class=per_class,
         train_counts=Counter(name for row in rows if row.split == "train" for name in row.labels),
@@ -49,8 +50,6 @@ def write_findings(
         thresholds=config.thresholds,
         suspects=SUSPECTS.read(run),
     )
-    leaks = check_leaks([*rows, *learned_from], scan.near_duplicates, alike=scan.alike)
-    told = (*photo_findings(replace(leaks, neighbours=NEIGHBOURS.read(run))), *findings(facts))
-    found = warnings_first((*told, *(trust_findings(trust) if trust else ())))
+    found = warnings_first((*findings(facts), *(trust_findings(trust) if trust else ())))
     FINDINGS.write(run, found)
     return found
