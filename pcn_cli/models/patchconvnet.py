@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from pcn_cli.models.blocks import LAYER_NORM_EPS, Block, Stem
 from pcn_cli.models.build import register_network
 from pcn_cli.models.head import AttentionNetwork, make_head
-from pcn_cli.models.pooling import AttentionPooling
+from pcn_cli.models.pooling import AttentionPooling, start_as_published
 from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
 from pcn_cli.models.unpickle import find_tensors
 from pcn_cli.models.weights import Fetcher
@@ -71,7 +71,7 @@ class PatchConvNet(AttentionNetwork):
         self.pooling = AttentionPooling(
             embed_dim,
             class_tokens=max(num_classes, 1) if class_tokens else None,
-            layer_scale=layer_scale,
+            start=start_as_published(layer_scale),
             drop_rate=drop_rate,
             attn_drop_rate=attn_drop_rate,
         )

@@ -4,7 +4,7 @@ Touvron et al. 2021, arXiv:2112.13692. The query is a learned constant, so the k
 never formed unless somebody asks: scores are tokens · (Wkᵀ q), and the pooled value is Wv (Σ a_j token_j).
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,16 +24,37 @@ class Pooled(NamedTuple):
     weights: Tensor
 
 
+class Start(NamedTuple):
+    """How a pooling begins: `gamma_1` and `gamma_2` of its branches, and its linear maps.
+
+    `std` is that with which q, k, v and proj are drawn; `scale` and `mlp_scale` are those of `ScaledLinear`.
+    With `averages` k, v and proj begin by passing on what they get, values are not normed, and a single class token is
+    0: what comes out is the average of the raw tokens times N / (N + 1), because the class token is a key too.
+    """
+
+    gamma_1: float
+    gamma_2: float
+    std: float
+    scale: float = 1.0
+    mlp_scale: float = 1.0
+    averages: bool = False
+
+
+def start_as_published(layer_scale: float = 1e-4) -> Start:
+    """Drawn as the authors did."""
+    return Start(gamma_1=layer_scale, gamma_2=layer_scale, std=0.02)
+
+
+def start_as_average(embed_dim: int) -> Start:
+    """Average pooling at first: no query, no MLP; see `ScaledLinear` for the scales."""
+    return Start(gamma_1=1.0, gamma_2=0.0, std=0.0, scale=1 / embed_dim, mlp_scale=embed_dim**-0.5, averages=True)
+
+
 class AttentionPooling(nn.Module):
     """One attention layer whose only queries are learned class tokens, then a small MLP on those tokens.
 
-    With one class token, the token is a key and value beside the patches. With one per class (`class_tokens`), keys
-    and values are the patches alone. One head; branches scaled by gamma_1 and gamma_2; never drop-path.
-
-    Args:
-        class_tokens: how many class tokens, one per class; None for the single one.
-        start: `published` draws as the authors did. `average` begins as the average of the raw tokens, times
-            N / (N + 1) because the class token is a key of value 0: no query, raw values, no MLP; see `Projection`.
+    With one class token, the token is a key and value beside the patches. With `class_tokens`, one per class, keys and
+    values are the patches alone. One head; branches scaled by gamma_1 and gamma_2; never drop-path.
     """
 
     def __init__(
@@ -41,46 +62,39 @@ class AttentionPooling(nn.Module):
         embed_dim: int,
         *,
         class_tokens: int | None = None,
-        layer_scale: float = 1e-4,
+        start: Start | None = None,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
-        start: Literal["published", "average"] = "published",
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
         self.token_is_key = class_tokens is None
-        self.start = start
-        published = start == "published"
-        # Average pooling sees raw tokens: a LayerNorm before the values would change what is averaged.
-        self.values_are_normed = published
+        self.start = start = start or start_as_published()
         self.cls_token = nn.Parameter(torch.zeros(1, class_tokens or 1, embed_dim))
-        self.gamma_1 = nn.Parameter(torch.full((embed_dim,), layer_scale if published else 1.0))
-        self.gamma_2 = nn.Parameter(torch.full((embed_dim,), layer_scale if published else 0.0))
+        self.gamma_1 = nn.Parameter(torch.full((embed_dim,), start.gamma_1))
+        self.gamma_2 = nn.Parameter(torch.full((embed_dim,), start.gamma_2))
         self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        identity = 0.0 if published else 1.0
-        gain, mlp_gain = (1.0, 1.0) if published else (1 / embed_dim, embed_dim**-0.5)
-        self.q = Projection(embed_dim, embed_dim, gain=gain)
-        self.k = Projection(embed_dim, embed_dim, gain=gain, identity=identity)
-        self.v = Projection(embed_dim, embed_dim, gain=gain, identity=identity)
+        self.q = ScaledLinear(embed_dim, embed_dim, scale=start.scale)
+        self.k = ScaledLinear(embed_dim, embed_dim, scale=start.scale, residual=start.averages)
+        self.v = ScaledLinear(embed_dim, embed_dim, scale=start.scale, residual=start.averages)
         self.attn_drop = nn.Dropout(attn_drop_rate)
-        self.proj = Projection(embed_dim, embed_dim, gain=gain, identity=identity)
+        self.proj = ScaledLinear(embed_dim, embed_dim, scale=start.scale, residual=start.averages)
         self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        self.fc1 = Projection(embed_dim, MLP_RATIO * embed_dim, gain=mlp_gain)
-        self.fc2 = Projection(MLP_RATIO * embed_dim, embed_dim, gain=mlp_gain)
+        self.fc1 = ScaledLinear(embed_dim, MLP_RATIO * embed_dim, scale=start.mlp_scale)
+        self.fc2 = ScaledLinear(MLP_RATIO * embed_dim, embed_dim, scale=start.mlp_scale)
         self.drop = nn.Dropout(drop_rate)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the weights anew."""
-        published = self.start == "published"
         for layer in (self.fc1, self.fc2):
             layer.draw(std=0.02)
         for layer in (self.q, self.k, self.v, self.proj):
-            layer.draw(std=0.02 if published else 0.0)
-        if published or self.cls_token.shape[1] > 1:  # tokens that are all alike would never look apart
-            trunc_normal_(self.cls_token, std=TOKEN_STD)
-        else:
+            layer.draw(std=self.start.std)
+        if self.start.averages and self.cls_token.shape[1] == 1:
             nn.init.zeros_(self.cls_token)
+        else:  # several tokens that are all alike would never look apart
+            trunc_normal_(self.cls_token, std=TOKEN_STD)
 
     def reset_class_tokens(self, count: int) -> None:
         """Put `count` new class tokens in place of those there are."""
@@ -92,17 +106,16 @@ class AttentionPooling(nn.Module):
         normed, normed_cls = self.norm1(patches), self.norm1(self.cls_token)
         weights = self._weigh(normed, normed_cls)
         mix = self.attn_drop(weights)
-        pooled = (
-            self._mix(mix, normed, normed_cls) if self.values_are_normed else self._mix(mix, patches, self.cls_token)
-        )
-        return Pooled(self.finish(self.v(pooled, share=mix.sum(-1, keepdim=True))), weights)
+        # Average pooling sees raw tokens: a LayerNorm before the values would change what is averaged.
+        mixed = self._mix(mix, patches, self.cls_token) if self.start.averages else self._mix(mix, normed, normed_cls)
+        return Pooled(self.finish(self.v(mixed, bias_share=mix.sum(-1, keepdim=True))), weights)
 
     def value(self, tokens: Tensor) -> Tensor:
         """The values of all keys: (B, d, h, w) → (B, N+1, d), class token first, or (B, N, d) with class tokens."""
         keys = self._flatten(tokens)
         if self.token_is_key:
             keys = torch.cat([self.cls_token.expand(len(keys), -1, -1), keys], dim=1)
-        values: Tensor = self.v(self.norm1(keys) if self.values_are_normed else keys)
+        values: Tensor = self.v(keys if self.start.averages else self.norm1(keys))
         return values
 
     def finish(self, pooled: Tensor, classes: Tensor | None = None) -> Tensor:
@@ -124,13 +137,13 @@ class AttentionPooling(nn.Module):
         query = self.q(cls)[0]  # (T, d)
         with torch.autocast(patches.device.type, enabled=False):  # maps keep float32 in mixed precision
             query = query.to(patches.dtype) * self.embed_dim**-0.5
-            direction = self.k.pull(query)  # (T, d): Wkᵀ q
+            direction = self.k.transposed(query)  # (T, d): Wkᵀ q
             scores = (patches @ direction.T).transpose(1, 2)  # (B, N, T) → (B, T, N)
             if self.token_is_key:
                 own = (cls[0].to(direction.dtype) * direction).sum(-1).expand(len(patches), 1, 1)
                 scores = torch.cat([own, scores], dim=2)
             # The key's bias adds the same to every score of a query; softmax takes it out again.
-            scores = scores + (query * self.k.gain * self.k.bias).sum(-1)[:, None]
+            scores = scores + (query * self.k.scale * self.k.bias).sum(-1)[:, None]
             weights: Tensor = scores.float().softmax(dim=-1).to(patches.dtype)
         return weights
 
@@ -149,37 +162,38 @@ def spread_class_tokens(tokens: Tensor, count: int) -> Tensor:
     return tokens.mean(dim=1, keepdim=True) + own.to(tokens.device)
 
 
-class Projection(nn.Linear):
-    """A linear map identity · x + gain · (W x + b); with identity 0 and gain 1 an ordinary linear layer.
+class ScaledLinear(nn.Linear):
+    """A linear layer scale · (W x + b), to which `residual` adds x; with scale 1 an ordinary one.
 
     Adam moves every entry of W by about the learning rate and all in step, so one step changes an output of a dense
     layer by up to d times the rate: a wide pooling that starts as something good is lost in a few steps, and its map
-    collapses on one patch. A gain of 1/d makes that the rate itself, and weight decay draws the map back to its start.
+    collapses on one patch. A scale of 1/d makes that the rate itself, and weight decay draws the map back to its start.
     Measured on 600 photos with 1280 channels: validation log-loss 0.33 rather than 0.50.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, gain: float, identity: float = 0.0) -> None:
-        self.gain = gain
-        self.identity = identity
+    def __init__(self, in_features: int, out_features: int, *, scale: float = 1.0, residual: bool = False) -> None:
+        self.scale = scale
+        self.residual = residual
         super().__init__(in_features, out_features)
 
     def draw(self, *, std: float) -> None:
-        """Start anew: `std` is that of the map itself, so of gain · W; no bias."""
+        """Start anew: `std` is that of scale · W; no bias."""
         if std:
-            trunc_normal_(self.weight, std=std / self.gain, a=-2 / self.gain, b=2 / self.gain)
+            trunc_normal_(self.weight, std=std / self.scale, a=-2 / self.scale, b=2 / self.scale)
         else:
             nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, share: Tensor | None = None) -> Tensor:
-        """The map of x (…, d); `share` (…, 1) of the bias, where x is a sum whose weights sum to `share`."""
-        mapped = F.linear(x, self.weight, self.bias if share is None else None)
-        if share is not None:
-            mapped = mapped + share * self.bias
-        if self.gain != 1:
-            mapped = self.gain * mapped
-        return mapped + self.identity * x if self.identity else mapped
+    def forward(self, x: Tensor, bias_share: Tensor | None = None) -> Tensor:
+        """The map of x (…, d), with `bias_share` (…, 1) of the bias where x is a sum whose weights add up to that."""
+        mapped = F.linear(x, self.weight, self.bias if bias_share is None else None)
+        if bias_share is not None:
+            mapped = mapped + bias_share * self.bias
+        if self.scale != 1:
+            mapped = self.scale * mapped
+        return mapped + x if self.residual else mapped
 
-    def pull(self, query: Tensor) -> Tensor:
-        """Mᵀ q for queries (T, d), where M is the whole linear part."""
-        return self.identity * query + self.gain * (query @ self.weight.to(query.dtype))
+    def transposed(self, query: Tensor) -> Tensor:
+        """Mᵀ q for queries (T, d), where M is the whole map without its bias."""
+        pulled = self.scale * (query @ self.weight.to(query.dtype))
+        return query + pulled if self.residual else pulled

@@ -27,7 +27,7 @@ def make(kind: str) -> nn.Module:
     with torch.no_grad():
         for parameter in network.pooling.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
-        network.pooling.q.bias.normal_().div_(network.pooling.q.gain)  # scores spread by about 1
+        network.pooling.q.bias.normal_().div_(network.pooling.q.scale)  # scores spread by about 1
     return network.eval()
 
 

@@ -1,31 +1,31 @@
 import pytest
 import torch
 
-from pcn_cli.models.pooling import AttentionPooling, Projection
+from pcn_cli.models.pooling import AttentionPooling, ScaledLinear
 
 
 @torch.no_grad()
-def test_a_projection_draws_the_same_map_at_any_gain() -> None:
+def test_a_layer_draws_the_same_map_at_any_scale() -> None:
     torch.manual_seed(0)
-    for gain in (1.0, 1 / 64):
-        layer = Projection(64, 64, gain=gain)
+    for scale in (1.0, 1 / 64):
+        layer = ScaledLinear(64, 64, scale=scale)
         layer.draw(std=0.02)
-        assert (layer.gain * layer.weight).std().item() == pytest.approx(0.02, rel=0.1)
+        assert (layer.scale * layer.weight).std().item() == pytest.approx(0.02, rel=0.1)
         assert not layer.bias.any()
 
 
 @torch.no_grad()
-def test_pull_is_the_transpose() -> None:
-    layer = Projection(8, 8, gain=0.3, identity=1.0)
+def test_transposed_is_the_transpose() -> None:
+    layer = ScaledLinear(8, 8, scale=0.3, residual=True)
     layer.draw(std=0.5)
     x, query = torch.randn(5, 8), torch.randn(2, 8)
-    torch.testing.assert_close(layer(x) @ query.T, x @ layer.pull(query).T)
+    torch.testing.assert_close(layer(x) @ query.T, x @ layer.transposed(query).T)
 
 
 @torch.no_grad()
 def test_a_step_of_the_optimizer_moves_a_wide_pooling_little() -> None:
     for width in (64, 1024):
-        layer = Projection(width, width, gain=1 / width, identity=1.0)
+        layer = ScaledLinear(width, width, scale=1 / width, residual=True)
         layer.draw(std=0.0)
         layer.weight += 1e-3  # what Adam does to every entry in one step
         x = torch.ones(1, width)

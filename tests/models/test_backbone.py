@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 import pcn_cli.models  # noqa: F401 - importing is registering
-from pcn_cli.models.backbone import feature_map
-from pcn_cli.models.grid import measure_patch_grid
+from pcn_cli.models.backbone import feature_map, measure_patch_grid
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.records.model import PatchGrid
 
