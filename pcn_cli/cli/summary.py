@@ -8,7 +8,7 @@ from pcn_cli.cli.console import new_table, out, safe, say
 # Only named in signatures: `pcn --help` need not pay for their dataclasses.
 if TYPE_CHECKING:
     from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-    from pcn_cli.stages.evaluate_run import Measured
+    from pcn_cli.runs.evaluation import Evaluation
     from pcn_cli.stages.finetune import Outcome
 
 _SMALL = "few photos"
@@ -23,7 +23,7 @@ def show_run(outcome: "Outcome") -> None:
     say(f"run: {safe(outcome.run)}")
 
 
-def show_metrics(measured: "Measured") -> None:
+def show_metrics(measured: "Evaluation") -> None:
     """What to know of an evaluation, then its numbers."""
     show_findings(measured.findings)
     show_numbers(measured.metrics, measured.per_class)

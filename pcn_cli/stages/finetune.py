@@ -12,6 +12,7 @@ from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.files.names import refuse_inside
+from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
 from pcn_cli.models.weights import Fetcher
@@ -20,11 +21,13 @@ from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, FailOn
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
-from pcn_cli.runs.store import CANDIDATES, SCAN, read_boxes, read_recipe, write_recipe, write_scan, write_split
+from pcn_cli.runs.store import SCAN, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback
-from pcn_cli.stages.evaluate_run import evaluate_run, read_measured
+from pcn_cli.stages.evaluate_run import evaluate_run
 from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.report import report_run
@@ -147,7 +150,7 @@ def _start(run: RunDir, plan: Plan, fetch: Fetcher, callback: Callback, stop: St
     with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
         with recording_outcome(run, done="running"):
             _write_plan(run, plan)
-        return _finish(run, fetch, callback, stop)
+        return _finish(run, plan.rows, fetch, callback, stop)
 
 
 def _write_plan(run: RunDir, plan: Plan) -> None:
@@ -170,19 +173,20 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
         callback.on_note(f"{run.root} is finished; nothing is left to do")
-        return _outcome(run)
+        return _outcome(read_evaluation(run))
     with hold_folder(run.root):
         sweep_parts(run)
         scan = SCAN.read(run)
-        leaks = check_leaks(read_unchanged(run), scan.near_duplicates, alike=scan.alike)
+        rows = read_unchanged(run)
+        leaks = check_leaks(rows, scan.near_duplicates, alike=scan.alike)
         _tell_leaks(leaks, callback, fail_on=fail_on)
         update_record(run, status="running")
-        return _finish(run, fetch, callback, stop)
+        return _finish(run, rows, fetch, callback, stop)
 
 
-def _finish(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
-    """The stages that are not finished yet, in their order; the caller holds the run."""
-    recipe = read_recipe(run)
+def _finish(run: RunDir, rows: Sequence[SplitRow], fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
+    """The stages that are not finished yet, in their order; the caller holds the run, whose photos are `rows`."""
+    recipe, evaluation = read_recipe(run), None
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
@@ -190,7 +194,7 @@ def _finish(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest) 
                 train_run(run, recipe, fetch=fetch, callback=callback, stop=stop)
             if "evaluate" not in read_record(run).stages:
                 callback.on_stage("evaluate and explain")
-                evaluate_run(run, device=recipe.train.device, callback=callback)
+                evaluation = evaluate_run(run, rows, device=recipe.train.device, callback=callback)
             if "report" not in read_record(run).stages:
                 callback.on_stage("report")
                 report_run(run, callback=callback)
@@ -204,7 +208,7 @@ def _finish(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest) 
     except PcnError as error:
         error.hint = f"{error.hint}; then {_resume_command(run)}" if error.hint else _resume_command(run)
         raise
-    return _outcome(run)
+    return _outcome(evaluation or read_evaluation(run))
 
 
 def _resume_command(run: RunDir) -> str:
@@ -221,15 +225,15 @@ def _name_latest(run: RunDir, callback: Callback) -> None:
         set_latest(run)
 
 
-def _outcome(run: RunDir) -> Outcome:
-    measured = read_measured(run)
+def _outcome(evaluation: Evaluation) -> Outcome:
+    run = evaluation.run
     return Outcome(
         run=run.root,
         report=run.report / "index.html",
-        metrics=measured.metrics,
-        per_class=measured.per_class,
-        candidates=CANDIDATES.find(run) or (),
-        findings=measured.findings,
+        metrics=described(evaluation.metrics),
+        per_class=evaluation.per_class,
+        candidates=evaluation.candidates,
+        findings=evaluation.findings,
         kept=read_record(run).kept,
     )
 

@@ -1,4 +1,4 @@
-"""Predict: labels, probabilities and overlays for photos that nobody has labelled."""
+"""Predict: labels, probabilities and overlays for photos that nobody has labelled, for a caller or into a run."""
 
 import os
 import shutil
@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.errors import RecipeError
-from pcn_cli.files.atomic import write_with
+from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.files.atomic import write_text, write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.runs.rundir import open_run
+from pcn_cli.records.photos import Unreadable
+from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
+from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
+from pcn_cli.runs.store import UNREADABLE, read_recipe
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.explain.overlays import save_evidence, save_overlay
-from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.explain.overlays import draw_overlays, save_evidence, save_overlay
+from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
 from pcn_cli.stages.inference.load import open_model
-from pcn_cli.stages.inference.score import Scored, score_photos
-from pcn_cli.training.device import choose_device
+from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 
 UNKNOWN = "unknown"
 
@@ -130,7 +132,9 @@ def predict(
     if model is None:
         model = open_run(None).root
         callback.on_note(f"using {model}, the latest finished run")
-    network, config = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback))
+    fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
+    opened = open_model(model, fetch=fetch, device=device)
+    config = opened.config
     if sort_into is not None and config.multi_label:
         raise RecipeError(
             "--sort-into has no meaning with a model that may give a photo several labels",
@@ -151,11 +155,9 @@ def predict(
         answers[index] = kind(file=str(paths[index]), error=reason)
 
     scored = score_photos(
-        network,
-        config,
-        root=Path(),
-        files=[str(path) for path in paths],
-        device=choose_device(device),
+        opened,
+        Path(),
+        [str(path) for path in paths],
         batch_size=batch_size,
         workers=workers,
         hiding=Hiding(seed=0) if overlay is not None and overlay_map == "evidence" else None,
@@ -176,6 +178,44 @@ def predict(
         answers[one.index] = answer
         callback.on_progress("predicting", one.index + 1, len(paths))
     return [asdict(answer) for answer in answers]
+
+
+def predict_into_run(
+    source: RunDir, images: Path, *, output: str | Path | None, device: str | None, callback: Callback
+) -> RunDir:
+    """A run folder of its own, for a report, with what the model of the run `source` says of `images`."""
+    recipe = read_recipe(source)
+    root = (images if images.is_dir() else images.parent).absolute()
+    files = [Path(os.path.relpath(path.absolute(), root)).as_posix() for path in gather_images([str(images)])]
+    if not files:
+        raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
+    model = open_model(source.root, fetch=Fetcher(offline=True), device=device)
+    config, unreadable, scored = model.config, list[Unreadable](), list[Scored]()
+    run = RunDir(Path(output)) if output else new_run_dir(root.name, f"{source.root.name}-predicted")
+    started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))
+    with started, recording_outcome(run):
+        write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
+        written = (run.predictions, run.predictions_jsonl, run.attention, run.unreadable, run.overlays)
+        with recording_stage(run, "predict", written):
+            for one in score_photos(
+                model,
+                root,
+                files,
+                batch_size=recipe.evaluate.batch_size,
+                workers=loading_workers(recipe, model.device),
+                hiding=choose_hiding(
+                    len(files), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label
+                ),
+                on_unreadable=lambda index, why: unreadable.append(Unreadable(file=files[index], reason=why)),
+            ):
+                scored.append(one)
+                callback.on_progress("predicting", len(scored) + len(unreadable), len(files))
+            if not scored:
+                raise DataError(f"none of the {len(files)} files in {images} could be read", f"pcn inspect {images}")
+            write_scored(run, scored, config)
+            UNREADABLE.write(run, unreadable)
+            draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
+    return run
 
 
 def _named_folders(sources: Sequence[str]) -> set[Path]:

@@ -1,18 +1,34 @@
-"""Report: the files of a run as pages to look at. Needs no torch, unless new images are to be predicted first."""
+"""Report: the files of a run as pages to look at, and the model card; no torch, unless images are predicted first."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.errors import RecipeError
+from pcn_cli.files.atomic import write_text
 from pcn_cli.files.locks import hold_folder
+from pcn_cli.metrics.definitions import described
+from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
+from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.photos import PARTS, Part
+from pcn_cli.records.run import RunRecord
+from pcn_cli.report.content import Artifacts, Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.model_card import write_card
 from pcn_cli.report.single import MANY_BYTES, write_single_report
 from pcn_cli.report.write import write_report
-from pcn_cli.runs.rundir import RunDir, open_run
+from pcn_cli.runs.attention import Looks, read_looks
+from pcn_cli.runs.evaluation import Evaluation, read_evaluation
+from pcn_cli.runs.provenance import shown_command
+from pcn_cli.runs.rundir import Artifact, RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, require
-from pcn_cli.runs.store import read_recipe
+from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.report_content import gather_content
+
+T = TypeVar("T")
 
 
 @checked
@@ -36,7 +52,7 @@ def report(
     callback = callback or Callback()
     here = open_run(None if run is None else Path(run))
     if images is not None:
-        from pcn_cli.stages.predict_run import predict_into_run
+        from pcn_cli.stages.predict import predict_into_run
 
         here = predict_into_run(here, Path(images), output=output, device=device, callback=callback)
     else:
@@ -50,17 +66,15 @@ def report(
 def report_run(run: RunDir, *, callback: Callback, single_file: bool = False) -> Path:
     """The path of the report's page; the caller holds the run."""
     require(run, run.predictions, f"measure it with `pcn evaluate {run.root}`")
-    recipe = read_recipe(run)
-    root = Path(read_record(run).photos)
-    content = gather_content(run)
+    root, thumbnail = Path(read_record(run).photos), read_recipe(run).report.thumbnail
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
     write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
     with recording_stage(run, name, (page,)):
         write(
             place,
-            content,
+            gather_content(run),
             open_photo=lambda file: open_photo(root / file),
-            thumbnail=recipe.report.thumbnail,
+            thumbnail=thumbnail,
             on_picture=lambda done, total: callback.on_progress("writing the report", done, total),
         )
     if single_file and (size := page.stat().st_size) > MANY_BYTES:
@@ -68,3 +82,130 @@ def report_run(run: RunDir, *, callback: Callback, single_file: bool = False) ->
             f"{page.name} has {size / 1e6:.1f} MB, which some mail programs refuse; the folder report/ loads faster"
         )
     return page
+
+
+def write_model_card(evaluation: Evaluation) -> None:
+    """Put the card beside the run's model, so that a model folder that is sent on tells what it was measured to do."""
+    run = evaluation.run
+    if evaluation.model is not None:
+        photos = Path(read_record(run).photos).name
+        write_text(run.model_card, write_card(describe_evaluation(evaluation), photos=photos))
+
+
+def gather_content(run: RunDir) -> ReportContent:
+    """Everything the run's files say, for the pages."""
+    evaluation, looks = read_evaluation(run), read_looks(run.attention)
+    overlays = {one.file: run.overlay(index, one.file) for index, one in enumerate(evaluation.predictions)}
+    charts = sorted(run.figures.glob("*.svg")) if run.figures.is_dir() else []
+    return replace(
+        describe_evaluation(evaluation),
+        figures={path.stem: path.read_text(encoding="utf-8") for path in charts},
+        patch_grid=looks.patch_grid,
+        looks={
+            file: LookMap(values=values, placement=placement)
+            for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
+        },
+        hidden=_hidden(looks),
+        overlays={file: path for file, path in overlays.items() if path.is_file()},
+    )
+
+
+def describe_evaluation(evaluation: Evaluation) -> ReportContent:
+    """What the numbers and the photos say, without maps and charts: all that a model card needs."""
+    run, record = evaluation.run, read_record(evaluation.run)
+    return ReportContent(
+        title=read_recipe(run).report.title or run.root.name,
+        run=run.root.name,
+        part="test" if evaluation.metrics else "",
+        facts=_facts(record, len(evaluation.predictions)),
+        classes=evaluation.classes,
+        predictions=evaluation.predictions,
+        metrics=described(evaluation.metrics),
+        baseline=_baseline(evaluation),
+        candidates=evaluation.candidates,
+        per_class=evaluation.per_class,
+        confidence=evaluation.curves,
+        findings=evaluation.findings,
+        scan=_scan_facts(evaluation),
+        model=evaluation.model,
+        reproduce=Reproduce(
+            command=shown_command(record.argv),
+            recipe=run.recipe.read_text(encoding="utf-8"),
+            versions=record.versions,
+            facts=(
+                ("device", record.device),
+                ("data fingerprint", record.fingerprint or "–"),
+                ("made", record.created),
+            ),
+        ),
+        artifacts=RunArtifacts(run),
+    )
+
+
+class RunArtifacts(Artifacts):
+    """The files of `run` for the pages that read one of their own."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+
+    def find(self, name: str, kind: type[T]) -> T | None:
+        """What a JSON file of the run holds; None where there is no such file."""
+        found = Json(Artifact(name), kind).find(self._run)
+        return cast("T", describe_trust(found)) if isinstance(found, Trust) else found
+
+    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:
+        """The rows of a table of the run, none where there is no such file."""
+        return Table(Artifact(name), kind).read(self._run)
+
+
+def _facts(record: RunRecord, predictions: int) -> tuple[str, ...]:
+    kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
+    return tuple(fact for fact in (record.card, kept, f"{predictions:,} pictures", record.created[:10]) if fact)
+
+
+def _baseline(evaluation: Evaluation) -> Baseline | None:
+    majority = evaluation.metrics.get("baseline_majority")
+    if majority is None:
+        return None
+    train = Counter(row.label for row in evaluation.rows if row.split == "train")
+    most = min(train, key=lambda label: (-train[label], label))
+    return Baseline(label=most, accuracy=majority)
+
+
+def _hidden(looks: Looks) -> dict[str, Hidden]:
+    """What hiding patches does to each photo; nothing in runs of older versions and with several labels."""
+    given = (looks.evidence, looks.evidence_classes, looks.deletion, looks.insertion)
+    arrays = [values for values in given if values is not None]
+    if len(arrays) < len(given):
+        return {}
+    own = looks.class_looks
+    return {
+        file: Hidden(
+            evidence=evidence,
+            classes=tuple(classes.tolist()),
+            deletion=deletion,
+            insertion=insertion,
+            class_looks=None if own is None else own[number],
+        )
+        for number, (file, evidence, classes, deletion, insertion) in enumerate(zip(looks.files, *arrays, strict=True))
+    }
+
+
+def _scan_facts(evaluation: Evaluation) -> ScanFacts:
+    rows, scan = evaluation.rows, evaluation.scan
+    near = scan.near_duplicates if scan else ()
+    shown = {prediction.file for prediction in evaluation.predictions}
+
+    def count_labels(part: Part) -> dict[str, int]:
+        return dict(Counter(name for row in rows if row.split == part for name in row.labels))
+
+    return ScanFacts(
+        parts={part: count_labels(part) for part in PARTS} if rows else {},
+        photos={part: sum(row.split == part for row in rows) for part in PARTS} if rows else {},
+        unreadable=scan.unreadable if scan else UNREADABLE.read(evaluation.run),
+        ignored=len(scan.ignored) if scan else 0,
+        leaks=find_leaks(rows, near),
+        conflicts=find_conflicts(rows, near),
+        copies=find_copies(rows, near),
+        files={photo.file: photo for photo in scan.photos if photo.file in shown} if scan else {},
+    )

@@ -81,19 +81,9 @@ def main() -> None:
 
 def print_localisation(model: str, photos: Path, files: Sequence[str], boxes: Mapping[str, Sequence[Box]]) -> None:
     """How look, evidence and Grad-CAM find the objects, beside guesses."""
-    network, config = open_model(model, fetch=Fetcher(offline=True))
-    scored = list(
-        score_photos(
-            network,
-            config,
-            root=photos,
-            files=files,
-            device=CPU,
-            batch_size=BATCH,
-            workers=0,
-            hiding=Hiding(seed=0),
-        )
-    )
+    opened = open_model(model, fetch=Fetcher(offline=True))
+    network, config = opened.network, opened.config
+    scored = list(score_photos(opened, photos, files, batch_size=BATCH, workers=0, hiding=Hiding(seed=0)))
     maps = {
         "look": [one.look for one in scored],
         "evidence": [one.hidden.evidence[0] for one in scored if one.hidden],

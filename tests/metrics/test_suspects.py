@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.suspects import find_doubts
+from pcn_cli.metrics.suspects import doubt_predictions, find_doubts
+from pcn_cli.records.codec import field_names
+from pcn_cli.records.predictions import AttentionNumbers, Prediction
 
 EVERY = np.ones(6, dtype=bool)
 TARGETS = np.array([0, 0, 0, 1, 1, 1])
@@ -46,3 +48,16 @@ def test_labels_that_were_changed_are_found_among_many_classes(seed: int) -> Non
     assert found.mean() >= 0.9
     right = doubts.suggested[:50] == truth[doubts.places[:50]]
     assert right[found].mean() >= 0.9
+
+
+def test_predictions_of_other_photos_give_suspects_too():
+    numbers = AttentionNumbers(**dict.fromkeys(field_names(AttentionNumbers), 0.5))
+    predictions = [
+        Prediction(
+            file=f"{n}.jpg", predicted="b" if p < 0.5 else "a", confidence=max(p, 1 - p), probabilities=(p, 1 - p),
+            attention=numbers, split="test", label="a" if n < 3 else "b",
+        )
+        for n, p in enumerate((0.9, 0.8, 0.02, 0.1, 0.2))
+    ]  # fmt: skip
+    (suspect,) = doubt_predictions(predictions, ("a", "b"))
+    assert (suspect.file, suspect.label, suspect.suggested, suspect.p_label) == ("2.jpg", "a", "b", 0.02)

@@ -8,9 +8,10 @@ import timm
 from huggingface_hub import ModelCard
 
 import pcn_cli
+from pcn_cli.metrics.definitions import described
 from pcn_cli.report.format import heading, interval, measured
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.stages.evaluate_run import evaluate, read_measured
+from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.models import verify_models
 
 HOSTILE = ('"]: #', "---", "{red}\n---")
@@ -29,7 +30,7 @@ def test_the_card_the_metrics_and_the_page_tell_the_same_numbers(run, photo_fold
     card = ModelCard.load(run.model_card)
     metrics = json.loads(run.metrics.read_text())
     told = {result.metric_name: result.metric_value for result in card.data.eval_results}
-    read = read_measured(run).metrics
+    read = described(read_evaluation(run).metrics)
     card_keys = [name for name in metrics if "card" in read[name].words.shown]
     expected = {heading(read[name].words.title): metrics[name]["value"] for name in card_keys}
     assert told == expected

@@ -10,10 +10,11 @@ import pcn_cli
 from pcn_cli.errors import DataError, RecipeError, StoppedError
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.files.hashing import sha256_of
+from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.compare import compare_runs
-from pcn_cli.stages.evaluate_run import evaluate, read_measured
+from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.report import report
 from pcn_cli.stages.runs import list_runs
 
@@ -72,7 +73,7 @@ def test_the_files_of_a_run_say_the_same(run, several_photos):
     assert [row["label"] for row in read_csv(run / "per_class.csv")] == list(CLASSES)
     support = {row["label"]: int(row["support"]) for row in read_csv(run / "per_class.csv")}
     assert support == {name: sum(name in row["label"].split(";") for row in rows) for name in CLASSES}
-    assert read_measured(RunDir(run)).metrics.keys() == metrics.keys()
+    assert read_evaluation(RunDir(run)).metrics.keys() == metrics.keys()
     assert {"file", "labels", "split"} <= set(read_csv(run / "split.csv")[0])
 
 

@@ -24,8 +24,7 @@ from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.inference.load import open_model
-from pcn_cli.stages.report import report
-from pcn_cli.stages.report_content import gather_content
+from pcn_cli.stages.report import gather_content, report
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +189,8 @@ def test_an_overlay_of_evidence_shows_what_speaks_for_the_predicted_class(run, n
         pcn_cli.predict([photo], model=run, overlay=tmp_path / kind, overlay_map=kind) for kind in ("look", "evidence")
     )
     assert answer == plain
-    network, config = open_model(run, fetch=Fetcher(offline=True))
+    model = open_model(run, fetch=Fetcher(offline=True))
+    network, config = model.network, model.config
     attended = network.attend(torch.as_tensor(preprocess(open_photo(photo), config.preprocessing))[None])
     best = torch.tensor([[config.classes.index(answer["label"])]])
     evidence = evidence_maps(network, attended, best)[0, 0].detach().numpy()

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import RecipeError, RunError
@@ -16,13 +14,12 @@ from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.load import load_recipe
-from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.runs.store import read_recipe, write_recipe
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import open_model
+from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.inference.score import score_validation
 
@@ -50,8 +47,8 @@ def read_target(target: float) -> float:
     return load_recipe(None, flags={"evaluate.target_accuracy": target}).recipe.evaluate.target_accuracy or target
 
 
-def open_retargetable(source: RunDir, rows: Sequence[SplitRow]) -> tuple[nn.Module, ModelConfig]:
-    """The network of the run `source`, whose photos are `rows`, and its facts.
+def open_retargetable(source: RunDir, rows: Sequence[SplitRow], *, device: str | None) -> LoadedModel:
+    """The model of the run `source`, whose photos are `rows`.
 
     Raises:
         RunError: the run has no validation photos.
@@ -62,13 +59,26 @@ def open_retargetable(source: RunDir, rows: Sequence[SplitRow]) -> tuple[nn.Modu
             f"{source.root} has no validation photos to choose a threshold on: nothing was trained there",
             "name the run that trained the model; list the runs with `pcn runs`",
         )
-    opened = open_model(source.root, fetch=Fetcher(offline=True))
-    if opened[1].multi_label:
+    model = open_model(source.root, fetch=Fetcher(offline=True), device=device)
+    if model.config.multi_label:
         raise RecipeError(
             "--target-accuracy has no meaning where photos may have several labels",
             "leave it out: such a model has a threshold for each class",
         )
-    return opened
+    return model
+
+
+# What training left in a run: it is as true of the same model with another threshold.
+_KEPT = (
+    RunDir.scan,
+    RunDir.unreadable,
+    RunDir.split,
+    RunDir.history,
+    RunDir.candidates,
+    RunDir.suspects,
+    RunDir.neighbours,
+    RunDir.folds,
+)
 
 
 def retarget_run(
@@ -76,39 +86,31 @@ def retarget_run(
     source: RunDir,
     rows: Sequence[SplitRow],
     *,
-    opened: tuple[nn.Module, ModelConfig],
+    model: LoadedModel,
     target: float,
     boxes: str | None,
-    device: torch.device,
     callback: Callback,
-) -> ModelConfig:
-    """The facts of the model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
-    model, config = opened
+) -> LoadedModel:
+    """The model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
     recipe = read_recipe(source).replace({"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
     made = read_record(source)
     root = Path(made.photos)
     validation = [row for row in rows if row.split == "val"]
-    for name in _KEPT:
-        if getattr(source, name).is_file():
-            write_bytes(getattr(run, name), getattr(source, name).read_bytes())
+    for artifact in _KEPT:
+        if artifact.of(source).is_file():
+            write_bytes(artifact.of(run), artifact.of(source).read_bytes())
     write_recipe(run, recipe, {})
     update_record(run, fingerprint=fingerprint(rows), kept=made.kept)
     if made.argv[1:2] == ("finetune",):  # training with the new wish gives the same model
         update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))
     with recording_stage(run, "calibrate", (run.model,)):
-        probabilities = score_validation(
-            model, config, validation, root=root, device=device, recipe=recipe, callback=callback
-        )
-        targets = np.array([config.classes.index(row.label) for row in validation])
-        selection = select_threshold(temper(probabilities, config.temperature), targets, target=target)
+        probabilities = score_validation(model, validation, root=root, recipe=recipe, callback=callback)
+        targets = np.array([model.config.classes.index(row.label) for row in validation])
+        selection = select_threshold(temper(probabilities, model.config.temperature), targets, target=target)
         for note in selection_notes(selection):
             callback.on_note(note)
-        retargeted = replace(config, selection=selection)
-        save_model_folder(run.model, model, retargeted)
+        config = replace(model.config, selection=selection)
+        save_model_folder(run.model, model.network, config)
         record_replay(run.model, validation, root=root)
     callback.on_note(f"the model of {source.root} stays as it was; this one answers with the threshold: {run.root}")
-    return retargeted
-
-
-# What training left in a run, by its name in RunDir: it is as true of the same model with another threshold.
-_KEPT = ("scan", "unreadable", "split", "history", "candidates", "suspects", "neighbours", "folds")
+    return replace(model, config=config)

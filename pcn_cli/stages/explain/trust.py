@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pcn_cli.attention.faithfulness import blur_patches, draw_orders, randomised, rank_correlation, rank_patches
 from pcn_cli.attention.geometry import mirror_map
@@ -17,12 +17,14 @@ from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.metrics import trust
 from pcn_cli.metrics.pointing import covered_share, hits_box
+from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Box
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.score import Scored
+from pcn_cli.stages.inference.load import LoadedModel
+from pcn_cli.stages.inference.score import Scored, loading_workers
 from pcn_cli.tensors.network import Attended, Network
 from pcn_cli.training.device import explain_memory
 
@@ -40,30 +42,24 @@ class _Passes:
 
 
 def check_maps(
-    network: nn.Module,
-    config: ModelConfig,
+    model: LoadedModel,
     scored: Sequence[Scored],
     *,
     root: Path,
     boxes: Mapping[str, Sequence[Box]],
     hiding: Hiding,
-    device: torch.device,
-    batch_size: int,
-    workers: int,
+    recipe: Recipe,
     callback: Callback,
 ) -> Trust:
     """The checks of the maps of labelled photos.
 
     Args:
-        network: that scored them.
-        config: of the model.
+        model: that scored them.
         scored: with what hiding gave.
         root: the photos folder.
         boxes: around the objects, by file; none where they are not known.
         hiding: as the photos were scored, with the sample that the further passes go over.
-        device: where to compute.
-        batch_size: photos per pass.
-        workers: processes that load photos.
+        recipe: how many photos make a pass, and how many processes load them.
         callback: hears how far it is.
     """
     checks = _check_weights(scored)
@@ -74,10 +70,13 @@ def check_maps(
             trust.check_order([g.srg for g in gains], [g.random_gain for g in gains if g.random_gain is not None])
         )
         files = [one.prediction.file for one in sample]
-        dataset = PhotoDataset(root, files, preprocessing=config.preprocessing)
-        photos = PhotoBatches(dataset, batch_size=batch_size, workers=workers)
-        checks += _check_passes(_pass_again(network, config, sample, photos, hiding, device, callback))
-    checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, config)
+        photos = PhotoBatches(
+            PhotoDataset(root, files, preprocessing=model.config.preprocessing),
+            batch_size=recipe.evaluate.batch_size,
+            workers=loading_workers(recipe, model.device),
+        )
+        checks += _check_passes(_pass_again(model, sample, photos, hiding, callback))
+    checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, model.config)
     return Trust(sample=len(sample), seed=hiding.seed, checks=tuple(checks))
 
 
@@ -92,30 +91,24 @@ def _check_weights(scored: Sequence[Scored]) -> list[TrustCheck]:
 
 
 def _pass_again(
-    network: nn.Module,
-    config: ModelConfig,
-    sample: Sequence[Scored],
-    photos: PhotoBatches,
-    hiding: Hiding,
-    device: torch.device,
-    callback: Callback,
+    model: LoadedModel, sample: Sequence[Scored], photos: PhotoBatches, hiding: Hiding, callback: Callback
 ) -> _Passes:
     """The sample seen mirrored, by networks that forgot what they learned, and with patches blurred."""
-    found = _Passes()
+    found, config, network = _Passes(), model.config, cast("Network", model.network)
     forgetful = {
-        "pooling": randomised(network, prefix="pooling.", seed=hiding.seed),
-        "network": randomised(network, seed=hiding.seed),
+        "pooling": randomised(model.network, prefix="pooling.", seed=hiding.seed),
+        "network": randomised(model.network, seed=hiding.seed),
     }
     for batch in photos.batches():
         own = [sample[index] for index in batch.indices.tolist()]
         with explain_memory("the maps were checked"), torch.inference_mode():
-            images = batch.images.to(device, memory_format=torch.channels_last)
+            images = batch.images.to(model.device, memory_format=torch.channels_last)
             classes = [config.classes.index(one.prediction.predicted) for one in own]
             for name, other in forgetful.items():
                 attended = cast("Network", other).attend(images)
                 getattr(found, name).extend(_correlate(own, _looks(attended, classes)))
-            _see_mirrored(found, cast("Network", network), images, own, classes, config)
-            _see_blurred(found, cast("Network", network), images, own, classes, config, hiding)
+            _see_mirrored(found, network, images, own, classes, config)
+            _see_blurred(found, network, images, own, classes, config, hiding)
         callback.on_progress("checking the maps", len(found.same_label), len(sample))
     return found
 

@@ -1,7 +1,9 @@
 """From a word a person types to a network in evaluation mode: a card, a run, a model folder or a weight file."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from pcn_cli.models.sources import find_source
@@ -10,6 +12,16 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import open_run
 from pcn_cli.runs.state import check_model, require
+from pcn_cli.training.device import choose_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A network in evaluation mode with its facts, and where it computes."""
+
+    network: nn.Module
+    config: ModelConfig
+    device: torch.device
 
 
 @checked
@@ -29,12 +41,13 @@ def load_model(source: str | Path | None = None, *, offline: bool = False, mirro
         ModelError: the file is refused or does not fit.
         DownloadError: the weights are not to be had.
     """
-    return open_model(source, fetch=Fetcher(offline=offline, mirror=mirror))[0]
+    return open_model(source, fetch=Fetcher(offline=offline, mirror=mirror)).network
 
 
-def open_model(source: str | Path | None, *, fetch: Fetcher) -> tuple[nn.Module, ModelConfig]:
-    """The network behind `source` in evaluation mode, with its facts."""
-    return find_source(model_source(source)).read(fetch=fetch)
+def open_model(source: str | Path | None, *, fetch: Fetcher, device: str | None = "cpu") -> LoadedModel:
+    """The network behind `source` in evaluation mode, with its facts; `device` is chosen when None."""
+    network, config = find_source(model_source(source)).read(fetch=fetch)
+    return LoadedModel(network=network, config=config, device=choose_device(device))
 
 
 def model_source(source: str | Path | None) -> str:

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from torch import nn
 
 from pcn_cli.data.drawing import make_synthetic_picture
 from pcn_cli.data.image_paths import find_by_hash
@@ -18,8 +17,9 @@ from pcn_cli.files.hashing import sha256_of
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.sources.folder import load_model_folder
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.model import ModelConfig, Replay, ReplayPhoto
+from pcn_cli.records.model import Replay, ReplayPhoto
 from pcn_cli.records.photos import SplitRow
+from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_photos
 
 REPLAY = "replay.json"
@@ -54,18 +54,18 @@ def record_replay(folder: Path, rows: Sequence[SplitRow], *, root: Path) -> None
 
     The photos are those with the smallest hashes: a choice that depends on nothing else.
     """
-    model, config = load_model_folder(folder)
+    model = _load(folder)
     chosen = sorted({row.sha256: row for row in rows}.values(), key=lambda row: row.sha256)[:PHOTOS]
-    scores = _score(model, config, root, [row.file for row in chosen])
+    scores = _score(model, root, [row.file for row in chosen])
     replay = Replay(
         weights_sha256=sha256_of(folder / WEIGHTS),
-        classes=config.classes,
+        classes=model.config.classes,
         photos=tuple(
             ReplayPhoto(file=row.file, bytes=(root / row.file).stat().st_size, sha256=row.sha256, scores=tuple(one))
             for row, one in zip(chosen, scores.tolist(), strict=True)
         ),
         synthetic_seed=0,
-        synthetic_scores=tuple(_score_synthetic(model, config, seed=0)[0].tolist()),
+        synthetic_scores=tuple(_score_synthetic(model, seed=0)[0].tolist()),
     )
     write_json(folder / REPLAY, to_plain(replay))
 
@@ -81,17 +81,18 @@ def replay_model(folder: Path, *, images: Path | None) -> Replayed:
     result = Replayed(known=len(replay.photos), expected=replay.weights_sha256, found=found)
     if found != replay.weights_sha256:
         return replace(result, problem=f"{WEIGHTS} was changed: its sha256 is {found}, written was {result.expected}")
-    model, config = load_model_folder(folder)
+    model = _load(folder)
+    config = model.config
     if set(config.classes) != set(replay.classes):
         known, named = ", ".join(replay.classes), ", ".join(config.classes)
         return replace(result, problem=f"its classes are {named}, written were {known}")
     places = find_by_hash(images, replay.photos) if images else {}
     photos = [photo for photo in replay.photos if photo.sha256 in places]
     if images and photos:
-        now = _score(model, config, images, [places[photo.sha256] for photo in photos])
+        now = _score(model, images, [places[photo.sha256] for photo in photos])
         then = np.array([photo.scores for photo in photos])
     else:
-        now = _score_synthetic(model, config, seed=replay.synthetic_seed)
+        now = _score_synthetic(model, seed=replay.synthetic_seed)
         then = np.array([replay.synthetic_scores])
     columns = [config.classes.index(name) for name in replay.classes]
     difference = float(np.abs(_logarithm(now[:, columns]) - _logarithm(then)).max())
@@ -116,18 +117,22 @@ def read_replay(folder: Path) -> Replay:
         raise ModelError(f"{path} is damaged: {error}", "bring it back from a copy, or train again") from error
 
 
-def _score(model: nn.Module, config: ModelConfig, root: Path, files: Sequence[str]) -> np.ndarray:
-    """Probabilities (N, K) as predict gives them, always on the CPU so that the same numbers can be had anywhere."""
-    scored = score_photos(
-        model, config, root=root, files=files, device=torch.device("cpu"), batch_size=_BATCH_SIZE, workers=0
-    )
-    return np.array([one.prediction.probabilities for one in scored]).reshape(-1, len(config.classes))
+def _load(folder: Path) -> LoadedModel:
+    """The model, always on the CPU so that the same numbers can be had anywhere."""
+    network, config = load_model_folder(folder)
+    return LoadedModel(network=network, config=config, device=torch.device("cpu"))
 
 
-def _score_synthetic(model: nn.Module, config: ModelConfig, *, seed: int) -> np.ndarray:
+def _score(model: LoadedModel, root: Path, files: Sequence[str]) -> np.ndarray:
+    """Probabilities (N, K) as predict gives them."""
+    scored = score_photos(model, root, files, batch_size=_BATCH_SIZE, workers=0)
+    return np.array([one.prediction.probabilities for one in scored]).reshape(-1, len(model.config.classes))
+
+
+def _score_synthetic(model: LoadedModel, *, seed: int) -> np.ndarray:
     with TemporaryDirectory(prefix="pcn-replay-") as folder:
         make_synthetic_picture(seed).save(Path(folder) / "synthetic.png")
-        return _score(model, config, Path(folder), ["synthetic.png"])
+        return _score(model, Path(folder), ["synthetic.png"])
 
 
 def _logarithm(probabilities: np.ndarray) -> np.ndarray:

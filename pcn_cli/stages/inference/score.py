@@ -8,21 +8,25 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
 from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.data.load.preprocessing import place_input
+from pcn_cli.files.machine import available_cores
+from pcn_cli.recipe.choose import choose_workers
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.labels import join_labels
 from pcn_cli.records.model import ModelConfig, Placement
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import Prediction
+from pcn_cli.runs.attention import Looks, write_looks
+from pcn_cli.runs.predictions import write_jsonl, write_predictions
+from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch
-from pcn_cli.stages.inference.workers import loading_workers
+from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch, stack_hidden
+from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities
@@ -45,13 +49,18 @@ class Scored:
     hidden: HiddenMaps | None = None
 
 
+def loading_workers(recipe: Recipe, device: torch.device) -> int:
+    """How many processes load photos: the recipe's number, or what suits this machine."""
+    if recipe.train.workers is not None:
+        return recipe.train.workers
+    return choose_workers(str(device), available_cores())[0]
+
+
 def score_photos(
-    model: nn.Module,
-    config: ModelConfig,
-    *,
+    model: LoadedModel,
     root: Path,
     files: Sequence[str],
-    device: torch.device,
+    *,
     batch_size: int,
     workers: int,
     hiding: Hiding | None = None,
@@ -64,6 +73,7 @@ def score_photos(
     Raises:
         ResourceError: a batch does not fit into memory.
     """
+    config, device = model.config, model.device
     photos = PhotoBatches(
         PhotoDataset(root, files, preprocessing=config.preprocessing),
         batch_size=batch_size,
@@ -71,7 +81,7 @@ def score_photos(
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
-        network = cast("Network", model.to(device).eval())
+        network = cast("Network", model.network.to(device).eval())
     for batch in photos.batches():
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
@@ -109,27 +119,48 @@ def score_photos(
             )
 
 
-def score_validation(
-    model: nn.Module,
-    config: ModelConfig,
+def score_rows(
+    model: LoadedModel,
     rows: Sequence[SplitRow],
     *,
     root: Path,
-    device: torch.device,
     recipe: Recipe,
+    hiding: Hiding | None,
     callback: Callback,
+) -> list[Scored]:
+    """Scores and maps of photos whose labels are known, in the order of `rows`."""
+    scored = []
+    files, workers = [row.file for row in rows], loading_workers(recipe, model.device)
+    for one in score_photos(model, root, files, batch_size=recipe.evaluate.batch_size, workers=workers, hiding=hiding):
+        row = rows[one.index]
+        scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
+        callback.on_progress("evaluating", len(scored), len(rows))
+    return scored
+
+
+def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> None:
+    """Put predictions and maps into the run."""
+    predictions = [one.prediction for one in scored]
+    write_predictions(run.predictions, predictions, config.classes)
+    write_jsonl(run.predictions_jsonl, predictions, config.classes)
+    looks = Looks(
+        files=tuple(prediction.file for prediction in predictions),
+        maps=np.stack([one.look for one in scored]),
+        placements=tuple(one.placement for one in scored),
+        patch_grid=config.patch_grid,
+        **stack_hidden([one.hidden for one in scored if one.hidden]),
+    )
+    write_looks(run.attention, looks)
+
+
+def score_validation(
+    model: LoadedModel, rows: Sequence[SplitRow], *, root: Path, recipe: Recipe, callback: Callback
 ) -> NDArray[np.float64]:
     """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
     probabilities = []
-    for scored in score_photos(
-        model,
-        replace(config, temperature=1.0),
-        root=root,
-        files=[row.file for row in rows],
-        device=device,
-        batch_size=recipe.evaluate.batch_size,
-        workers=loading_workers(recipe, device),
-    ):
+    plain = replace(model, config=replace(model.config, temperature=1.0))
+    files, workers = [row.file for row in rows], loading_workers(recipe, model.device)
+    for scored in score_photos(plain, root, files, batch_size=recipe.evaluate.batch_size, workers=workers):
         probabilities.append(scored.prediction.probabilities)
         callback.on_progress("calibrating", len(probabilities), len(rows))
     return np.array(probabilities)

@@ -12,6 +12,7 @@ from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
+from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_validation
 from pcn_cli.stages.train.context import Probabilities, TrainContext
 
@@ -23,15 +24,8 @@ def calibrate_model(model: nn.Module, context: TrainContext) -> ModelConfig:
     """
     context.callback.on_stage("calibrate")
     config, rows = context.model_config, context.part("val")
-    probabilities = score_validation(
-        model,
-        config,
-        rows,
-        root=context.root,
-        device=context.device,
-        recipe=context.recipe,
-        callback=context.callback,
-    )
+    loaded = LoadedModel(network=model, config=config, device=context.device)
+    probabilities = score_validation(loaded, rows, root=context.root, recipe=context.recipe, callback=context.callback)
     calibrate_it = _calibrate_labels if config.multi_label else _calibrate_classes
     calibrated = calibrate_it(probabilities, rows, context)
     for note in _notes(calibrated):

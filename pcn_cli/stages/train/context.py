@@ -21,7 +21,7 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.workers import loading_workers
+from pcn_cli.stages.inference.score import loading_workers
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import FitConfig

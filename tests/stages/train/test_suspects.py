@@ -13,13 +13,10 @@ from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.metrics.suspects import doubt_predictions
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
-from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import SplitRow
-from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.train.tokens import doubt_labels
@@ -121,16 +118,3 @@ def test_small_sets_and_small_classes_are_not_suspected():
     assert doubt_labels(rows, features, np.arange(24), classes=classes, C=1.0, seed=0) == ()
     few, own = rows[8:16], features[8:16]
     assert doubt_labels(few, own, np.arange(8), classes=classes, C=1.0, seed=0) == ()
-
-
-def test_predictions_of_other_photos_give_suspects_too():
-    numbers = AttentionNumbers(**dict.fromkeys(field_names(AttentionNumbers), 0.5))
-    predictions = [
-        Prediction(
-            file=f"{n}.jpg", predicted="b" if p < 0.5 else "a", confidence=max(p, 1 - p), probabilities=(p, 1 - p),
-            attention=numbers, split="test", label="a" if n < 3 else "b",
-        )
-        for n, p in enumerate((0.9, 0.8, 0.02, 0.1, 0.2))
-    ]  # fmt: skip
-    (suspect,) = doubt_predictions(predictions, ("a", "b"))
-    assert (suspect.file, suspect.label, suspect.suggested, suspect.p_label) == ("2.jpg", "a", "b", 0.02)
