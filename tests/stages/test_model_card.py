@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 import pcn_cli
 from pcn_cli.metrics.definitions import described
 from pcn_cli.report.format import heading, interval, measured
+from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.models import verify_models
