@@ -9,11 +9,8 @@ Numbers = NDArray[np.int64]
 def class_weights(targets: Numbers, classes: int) -> tuple[float, ...]:
     """What a photo of each class weighs, so that all classes weigh the same and the photos 1 in the mean.
 
-    It is n / (K · n_c), scikit-learn's "balanced", where K counts the classes that have photos; one without weighs 0.
-
-    Args:
-        targets: (n,) class numbers.
-        classes: how many there are, with those that have no photo.
+    It is n / (K · n_c), scikit-learn's "balanced", where K counts those of `classes` that have photos; one without
+    weighs 0.
     """
     counts = np.bincount(targets, minlength=classes)
     weights = np.divide(targets.size, np.count_nonzero(counts) * counts, out=np.zeros(classes), where=counts > 0)

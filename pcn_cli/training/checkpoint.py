@@ -116,8 +116,8 @@ class Checkpoints:
             clear_checkpoints(self.folder)
 
 
-def save_checkpoint(folder: Path, state: TrainState, keep: int = 2) -> Path:
-    """The complete checkpoint made of `state`; the newest `keep` stay, older and abandoned ones go.
+def save_checkpoint(folder: Path, state: TrainState) -> Path:
+    """The complete checkpoint made of `state`; the newest two stay, older and abandoned ones go.
 
     Raises:
         DivergedError: a tensor is not finite; nothing was written.
@@ -137,7 +137,7 @@ def save_checkpoint(folder: Path, state: TrainState, keep: int = 2) -> Path:
         part.replace(final)
         sync_folder(folder)
         write_text(folder / "LAST", f"{final.name}\n")
-        _drop_others(folder, final.name, keep)
+        _drop_others(folder, final.name)
     except OSError as error:
         raise explain_os_error(error, final) from error
     finally:
@@ -222,10 +222,10 @@ def _find_candidates(folder: Path) -> list[Path]:
     return sorted(_find_complete(folder), key=lambda p: p.name != name)
 
 
-def _drop_others(folder: Path, current: str, keep: int) -> None:
+def _drop_others(folder: Path, current: str) -> None:
     complete = _find_complete(folder)
     older = [p for p in complete if int(p.name[5:]) < int(current[5:])]
-    kept = {current, *(p.name for p in older[: keep - 1])}
+    kept = {current, *(p.name for p in older[:1])}
     for path in complete:
         if path.name not in kept:
             path.replace(folder / f".{path.name}.old")  # hidden first: a kill leaves no half checkpoint in sight

@@ -30,7 +30,18 @@ def measure_cost(model: nn.Module, *, size: int, device: torch.device) -> Cost:
         ResourceError: not even a few of them fit into memory.
     """
     with explain_memory("the cost of the network was measured", "free some memory, or choose a smaller --size"):
-        return _measure(model, size=size, device=device)
+        model = model.to(device).eval()
+        network = cast("Network", model)
+        pictures = torch.rand(_PICTURES, 3, size, size, device=device)
+        with torch.inference_mode():
+            tokens = network.forward_features(pictures).repeat(_TOKENS // _PICTURES, 1, 1, 1)
+            works = {"forward": lambda: model(pictures), "head": lambda: network.forward_head(tokens)}
+            taken = time_in_turns(works, rounds=1, device=device)
+        return Cost(
+            forward_seconds=taken["forward"][0] / _PICTURES,
+            head_seconds=taken["head"][0] / _TOKENS,
+            activation_mb=_kept_bytes(model, pictures[:1].clone()) / 1e6,
+        )
 
 
 def time_in_turns(
@@ -57,27 +68,6 @@ def time_in_turns(
         if on_round is not None:
             on_round(done)
     return taken
-
-
-def _measure(model: nn.Module, *, size: int, device: torch.device) -> Cost:
-    model = model.to(device).eval()
-    network = cast("Network", model)
-    pictures = torch.rand(_PICTURES, 3, size, size, device=device)
-    with torch.inference_mode():
-        tokens = network.forward_features(pictures).repeat(_TOKENS // _PICTURES, 1, 1, 1)
-        forward = _seconds(lambda: model(pictures), device) / _PICTURES
-        head = _seconds(lambda: network.forward_head(tokens), device) / _TOKENS
-    kept = _kept_bytes(model, pictures[:1].clone())
-    return Cost(forward_seconds=forward, head_seconds=head, activation_mb=kept / 1e6)
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    work()
-    _wait(device)
-    started = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - started
 
 
 def _kept_bytes(model: nn.Module, pictures: Tensor) -> int:

@@ -116,9 +116,9 @@ def make_schedule(optimizer: torch.optim.Optimizer, *, lr: float, steps: int, wa
     )
 
 
-def make_average(model: nn.Module, *, steps: int = 1) -> ModelEmaV3:
-    """A moving average of all weights and buffers over a tenth of the run's `steps`, shorter while it is young."""
-    return ModelEmaV3(model, decay=average_decay(steps), use_warmup=True)
+def make_average(model: nn.Module) -> ModelEmaV3:
+    """A moving average of all weights and buffers, shorter while it is young; its decay is `average_decay`."""
+    return ModelEmaV3(model, use_warmup=True)
 
 
 def average_decay(steps: int) -> float:

@@ -122,7 +122,8 @@ def test_the_average_follows_the_length_of_the_run_and_covers_buffers() -> None:
     assert average_decay(1000) == pytest.approx(0.99)
     assert average_decay(10**9) == 0.9999
     model = Standin(norm=nn.BatchNorm2d)
-    average = make_average(model, steps=1000)
+    average = make_average(model)
+    average.decay = average_decay(1000)
     average.update(model, step=1)
     with torch.no_grad():
         model.blocks[0].norm.running_mean.fill_(1.0)
