@@ -4,8 +4,6 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -80,14 +78,6 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     return table
-
-
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar while the block runs; the yielded function takes how much is done, of how much (None: unknown)."""
-    with new_bars() as bars:
-        task = bars.add_task(safe(title), total=None, note="")
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def new_bars() -> Progress:

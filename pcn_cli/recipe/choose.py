@@ -107,11 +107,7 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     choices.add("train.balance", *_balance(facts))
     refuse(
         without_effect(
-            loaded,
-            choices.recipe,
-            classes=facts.classes,
-            own_pooling=facts.pooling,
-            multi_label=facts.multi_label,
+            loaded, choices.recipe, classes=facts.classes, own_pooling=facts.pooling, multi_label=facts.multi_label
         )
     )
     if facts.multi_label:

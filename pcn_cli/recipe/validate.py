@@ -10,12 +10,7 @@ MOST_CLASS_TOKENS = 300
 
 
 def without_effect(
-    loaded: LoadedRecipe,
-    recipe: Recipe,
-    *,
-    classes: int,
-    own_pooling: Pooling = "single",
-    multi_label: bool = False,
+    loaded: LoadedRecipe, recipe: Recipe, *, classes: int, own_pooling: Pooling = "single", multi_label: bool = False
 ) -> list[str]:
     """One line for every value of the user that nobody would notice, or that contradicts another."""
     refused: dict[str, str] = {}
@@ -69,10 +64,6 @@ def _refuse_teaching(recipe: Recipe) -> dict[str, str]:
 
 
 def refuse(problems: list[str]) -> None:
-    """Nothing, if there are no problems.
-
-    Raises:
-        RecipeError: there are; the message holds a line for each.
-    """
+    """Raise a RecipeError with a line for each of the problems, if there are any."""
     if problems:
         raise RecipeError("\n".join(problems), "leave these out, or change what they depend on")

@@ -50,11 +50,7 @@ def demo(
 ) -> Demonstration:
     """A run of `nano` on drawn photos, in a new folder that holds all of it: photos/, boxes.csv and run/.
 
-    Args:
-        output: the folder; pcn-demo, or the first free name after it, when None.
-        seed: of the photos and of training.
-        device: where to compute.
-        callback: hears how far it is.
+    The folder is `output`, or pcn-demo or the first free name after it.
 
     Raises:
         ResourceError: the folder exists.

@@ -36,8 +36,8 @@ def examine() -> list[Check]:
             else "not installed, as it should be",
         ),
         _device(),
-        _memory(),
-        _disk(),
+        _free("memory", psutil.virtual_memory().available, "free"),
+        _free("disk", shutil.disk_usage(Path.cwd()).free, "free here"),
         _cache(),
         _folder("runs", RUNS),
     ]
@@ -74,14 +74,8 @@ def _device() -> Check:
     return Check(name="device", ok=True, found=f"{name}, {torch.get_num_threads()} threads, {bf16}")
 
 
-def _memory() -> Check:
-    free = psutil.virtual_memory().available / 2**30
-    return Check(name="memory", ok=free >= 2, found=f"{free:.1f} GiB free")
-
-
-def _disk() -> Check:
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
-    return Check(name="disk", ok=free >= 2, found=f"{free:.1f} GiB free here")
+def _free(name: str, free: int, words: str) -> Check:
+    return Check(name=name, ok=free >= 2 * 2**30, found=f"{free / 2**30:.1f} GiB {words}")
 
 
 def _cache() -> Check:

@@ -19,7 +19,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked, with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, FailOn
-from pcn_cli.records.codec import to_plain
+from pcn_cli.records.codec import flatten
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
@@ -52,14 +52,11 @@ class Outcome:
         """The outcome as JSON."""
         if self.plan is not None:
             return {"run": str(self.run), **self.plan.plain()}
+        figures = ("kept", "metrics", "per_class", "candidates", "findings")
         return {
             "run": str(self.run),
             "report": str(self.report),
-            "kept": self.kept,
-            "metrics": {name: to_plain(metric) for name, metric in self.metrics.items()},
-            "per_class": [to_plain(row) for row in self.per_class],
-            "candidates": [to_plain(candidate) for candidate in self.candidates],
-            "findings": [to_plain(finding) for finding in self.findings],
+            **{name: flatten(getattr(self, name)) for name in figures},
         }
 
 
@@ -146,21 +143,18 @@ def _settle(
 
 
 def _start(run: RunDir, plan: Plan, fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
+    """What a new run of `plan` came to."""
     device = plan.recipe.train.device or ""
     with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
         with recording_outcome(run, done="running"):
-            _write_plan(run, plan)
+            with recording_stage(run, "scan", (run.scan, run.unreadable)):
+                write_scan(run, plan.scan)
+            with recording_stage(run, "split", (run.split,)):
+                write_split(run, plan.rows)
+            update_record(run, fingerprint=fingerprint(plan.rows))
+            # The recipe comes last: a run that has one can be resumed.
+            write_recipe(run, plan.recipe, plan.reasons)
         return _finish(run, plan.rows, fetch, callback, stop)
-
-
-def _write_plan(run: RunDir, plan: Plan) -> None:
-    with recording_stage(run, "scan", (run.scan, run.unreadable)):
-        write_scan(run, plan.scan)
-    with recording_stage(run, "split", (run.split,)):
-        write_split(run, plan.rows)
-    update_record(run, fingerprint=fingerprint(plan.rows))
-    # The recipe comes last: a run that has one can be resumed.
-    write_recipe(run, plan.recipe, plan.reasons)
 
 
 def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | None) -> None:
@@ -170,6 +164,7 @@ def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | No
 
 
 def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *, fail_on: FailOn | None) -> Outcome:
+    """What a stopped run came to, unless its photos changed."""
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
         callback.on_note(f"{run.root} is finished; nothing is left to do")
@@ -185,7 +180,7 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
 
 
 def _finish(run: RunDir, rows: Sequence[SplitRow], fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
-    """The stages that are not finished yet, in their order; the caller holds the run, whose photos are `rows`."""
+    """What the run came to after the stages that were not finished; the caller holds it, and its photos are `rows`."""
     recipe, evaluation = read_recipe(run), None
     try:
         with recording_outcome(run):

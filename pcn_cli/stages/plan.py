@@ -16,7 +16,7 @@ from pcn_cli.models.sources.base import SourceFacts
 from pcn_cli.recipe.choose import Facts, choose, choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.codec import to_plain
+from pcn_cli.records.codec import flatten
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
@@ -97,19 +97,14 @@ class Plan:
             "run_bytes": self.run_bytes(),
             "recipe": asdict(self.recipe),
             "reasons": self.reasons,
-            "findings": [to_plain(finding) for finding in findings(self.leaks)],
+            "findings": flatten(findings(self.leaks)),
         }
 
 
 def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Callback, offline: bool = False) -> Plan:
     """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
 
-    Args:
-        photos: the folder.
-        loaded: the recipe asked for.
-        measure: measure the cost in any case.
-        callback: hears how far the scan is.
-        offline: refuse a model whose weights would have to be fetched.
+    With `offline`, a model whose weights would have to be fetched is refused.
 
     Raises:
         DataError: the photos cannot be trained on.
