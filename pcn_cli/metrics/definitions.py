@@ -1,7 +1,7 @@
 """What is measured: METRICS has one row per metric, in display order: how it is computed and all that is said of it.
 
-A new metric is one row here. scikit-learn computes, every number has its n. A class that no photo of the measured part
-has cannot be judged: it is left out of the means over classes.
+A new metric is one row here. Every number has its n, and the values are scikit-learn's. A class that no photo of the
+measured part has cannot be judged: it is left out of the means over classes.
 """
 
 import re
@@ -11,19 +11,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    f1_score,
-    recall_score,
-    roc_auc_score,
-    top_k_accuracy_score,
-)
+from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
 
 from pcn_cli.metrics import curves
 from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability
 from pcn_cli.metrics.inputs import Floats, Inputs, MultiLabel, SingleLabel, Truths
-from pcn_cli.metrics.intervals import counted, mean, proportion, summed, weighted, with_interval
+from pcn_cli.metrics.intervals import Statistic, counted, mean, proportion, summed, weighted, with_interval
 from pcn_cli.metrics.selective import risk_area, risk_area_influence
 from pcn_cli.records.metrics import Metric, Words
 
@@ -83,8 +76,8 @@ def macro_f1_of(truths: Truths, decided: Truths) -> float:
 
 
 def _accuracy(inputs: SingleLabel) -> Metric:
-    right = int(accuracy_score(inputs.targets, inputs.predicted, normalize=False))
-    return proportion(right, inputs.targets.size, "share of photos whose most probable class is the label")
+    method = "share of photos whose most probable class is the label"
+    return proportion(int(inputs.right.sum()), inputs.right.size, method)
 
 
 def _weigh_accuracy(inputs: SingleLabel) -> Callable[[Floats], Floats]:
@@ -93,32 +86,27 @@ def _weigh_accuracy(inputs: SingleLabel) -> Callable[[Floats], Floats]:
 
 
 def _balanced_accuracy(inputs: SingleLabel) -> Metric:
-    # recall_score is balanced accuracy without the warning about predicted classes that have no photos.
-    value = recall_score(inputs.targets, inputs.predicted, labels=inputs.measured, average="macro", zero_division=0)
-    support = inputs.counts[1]
+    measured, own = inputs.measured, inputs.counts[1][inputs.measured]
 
-    def statistic(right: Floats, _: Floats) -> Floats:
-        return np.asarray((right[:, inputs.measured] / support[inputs.measured]).mean(axis=1))
+    def recall(right: Floats, _: Floats) -> Floats:
+        return np.asarray((right[:, measured] / own).mean(axis=1))
 
-    return counted(value, inputs, "mean recall of the classes with photos", statistic)
+    return counted(inputs, "mean recall of the classes with photos", recall)
+
+
+def _f1_of_counts(inputs: SingleLabel) -> Statistic:
+    measured, own = inputs.measured, inputs.counts[1][inputs.measured]
+    return lambda right, given: np.asarray((2 * right[:, measured] / (own + given[:, measured])).mean(axis=1))
 
 
 def _macro_f1(inputs: SingleLabel) -> Metric:
-    value = f1_score(inputs.targets, inputs.predicted, labels=inputs.measured, average="macro", zero_division=0)
-    measured = inputs.measured
-    support = inputs.counts[1][measured]
-
-    def statistic(right: Floats, predicted: Floats) -> Floats:
-        return np.asarray((2 * right[:, measured] / (support + predicted[:, measured])).mean(axis=1))
-
-    return counted(value, inputs, "mean F1 of the classes with photos", statistic)
+    return counted(inputs, "mean F1 of the classes with photos", _f1_of_counts(inputs))
 
 
 def _weigh_macro_f1(inputs: SingleLabel) -> Callable[[Floats], Floats]:
-    said = (inputs.predicted[:, None] == inputs.measured).astype(np.float64)  # (n, classes)
-    right = said * inputs.right[:, None]
-    own = inputs.counts[1][inputs.measured]
-    return lambda weights: np.asarray((2 * (weights @ right) / (own + weights @ said)).mean(axis=1))
+    given = (inputs.predicted[:, None] == np.arange(len(inputs.classes))).astype(np.float64)  # (n, K)
+    right, f1 = given * inputs.right[:, None], _f1_of_counts(inputs)
+    return lambda weights: f1(weights @ right, weights @ given)
 
 
 def _macro_f1_of_labels(inputs: MultiLabel) -> Metric | None:
@@ -152,15 +140,13 @@ def _hamming_loss(inputs: MultiLabel) -> Metric:
 def _matthews(inputs: SingleLabel) -> Metric:
     n, own = float(inputs.targets.size), inputs.counts[1]
 
-    def statistic(right: Floats, predicted: Floats) -> Floats:
-        together = right.sum(axis=1) * n - predicted @ own
-        spread = np.sqrt((n**2 - (predicted**2).sum(axis=1)) * (n**2 - (own**2).sum()))
+    def correlation(right: Floats, given: Floats) -> Floats:
+        together = right.sum(axis=1) * n - given @ own
+        spread = np.sqrt((n**2 - (given**2).sum(axis=1)) * (n**2 - (own**2).sum()))
         return np.asarray(np.divide(together, spread, out=np.zeros_like(together), where=spread > 0))
 
-    # scikit-learn's own warns where all labels and answers are of one class.
-    right, _, given = (counts[None].astype(float) for counts in inputs.counts)
     method = "Matthews correlation of labels and answers, −1 to 1, 0 for guessing"
-    return counted(float(statistic(right, given)[0]), inputs, method, statistic, lowest=-1)
+    return counted(inputs, method, correlation, lowest=-1)
 
 
 def _weighted_counts(inputs: MultiLabel, weights: Floats) -> tuple[Floats, Floats, Floats]:
@@ -189,14 +175,14 @@ def _weigh_log_loss(inputs: SingleLabel) -> Callable[[Floats], Floats]:
 
 
 def _brier(inputs: Inputs) -> Metric:
-    most = 1 if isinstance(inputs, MultiLabel) else 2
+    most = 1 if inputs.multi_label else 2
     return mean(inputs.squares, inputs, f"Brier score: mean squared distance from {inputs.truth}, 0 to {most}")
 
 
 def _ece(inputs: Inputs) -> Metric:
     # No interval: the plain estimate is biased upwards, so no resampling of it holds the truth as often as it says.
     value = expected_calibration_error(reliability(*inputs.decisions))
-    each = "photos and classes" if isinstance(inputs, MultiLabel) else "photos"
+    each = "photos and classes" if inputs.multi_label else "photos"
     method = f"expected calibration error, {BINS} bins of equally many {each}; biased upwards, no interval"
     return with_interval(value, inputs, method, None)
 
@@ -261,7 +247,7 @@ def _majority(inputs: Inputs) -> Metric | None:
         return None
     names, counts = np.unique(list(inputs.train_labels), return_counts=True)
     guess = str(names[counts.argmax()])
-    of = "set of labels" if isinstance(inputs, MultiLabel) else "class"
+    of = "set of labels" if inputs.multi_label else "class"
     method = f"always guessing {guess or 'none'}, the most frequent {of} in training"
     return proportion(list(inputs.labels).count(guess), len(inputs.labels), method)
 

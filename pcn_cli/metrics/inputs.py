@@ -33,18 +33,12 @@ class Inputs(ABC):
     temperature: float  # that made the probabilities what they are
     seed: int  # of resamples
     train_labels: Sequence[str] | None  # for the baselines
+    strata: Indices  # (n,) that each photo is drawn from where photos are drawn again
+    counts: tuple[Indices, Indices, Indices]  # (K,) photos that have the class and are given it, have it, are given it
+    multi_label: ClassVar = False
+    draw: ClassVar = "stratified"  # how photos are drawn again, in a word
     truth: ClassVar = "the label"  # what the probabilities are held against, in words
     headline: ClassVar = "accuracy"  # the metric that models are compared by
-
-    @property
-    @abstractmethod
-    def strata(self) -> Indices:
-        """(n,) the stratum that each photo is drawn from where photos are drawn again."""
-
-    @property
-    def draw(self) -> str:
-        """Whether photos are drawn class by class, in a word."""
-        return "stratified"
 
     @property
     @abstractmethod
@@ -61,32 +55,19 @@ class Inputs(ABC):
     def decisions(self) -> tuple[Floats, Truths]:
         """How probable each decision was, and whether it was right."""
 
-    @property
-    @abstractmethod
-    def counts(self) -> tuple[Indices, Indices, Indices]:
-        """For each class (K,) the photos that have it and are given it, that have it, and that are given it."""
-
-    @property
-    @abstractmethod
-    def rankable(self) -> Indices:
-        """The classes that some photos have and some have not."""
-
     @abstractmethod
     def is_class(self, label: int) -> Truths:
         """Which photos are of the class, (n,)."""
-
-    @abstractmethod
-    def untempered(self) -> Self:
-        """The inputs with the probabilities of temperature 1."""
-
-    @abstractmethod
-    def train_shares(self) -> Floats:
-        """(K,) the share of the training photos that each class has."""
 
     @property
     def measured(self) -> Indices:
         """The classes that some photos have."""
         return np.flatnonzero(self.counts[1])
+
+    @property
+    def rankable(self) -> Indices:
+        """The classes that some photos have and some have not."""
+        return np.flatnonzero((self.counts[1] > 0) & (self.counts[1] < len(self.labels)))
 
     @property
     def losses(self) -> Floats:
@@ -99,25 +80,29 @@ class Inputs(ABC):
         for label in self.rankable:
             yield self.probabilities[:, label], self.is_class(label)
 
+    def untempered(self) -> Self:
+        """The inputs with the probabilities of temperature 1."""
+        before = temper(self.probabilities, 1 / self.temperature, multi_label=self.multi_label)
+        return replace(self, probabilities=before, temperature=1.0)
+
     def guessed(self) -> Self | None:
         """The inputs with the classes' shares in training as answers; None where these are unknown."""
         if not self.train_labels:
             return None
-        return replace(self, probabilities=np.broadcast_to(self.train_shares(), self.probabilities.shape))
+        names = (split_labels(label, multi_label=self.multi_label) for label in self.train_labels)
+        counts = Counter(name for own in names for name in own)
+        shares = np.array([counts[name] for name in self.classes]) / len(self.train_labels)
+        return replace(self, probabilities=np.broadcast_to(shares, self.probabilities.shape))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleLabel(Inputs):
-    """Photos with one label each; targets and predictions are indices into the classes."""
+    """Photos with one label each; they are drawn again class by class."""
 
-    targets: Indices  # (n,)
+    targets: Indices  # (n,) the labels as indices into the classes
     predicted: Indices  # (n,)
     matrix: Indices  # (K, K) photos, rows are the true classes
     top_k: int
-
-    @property
-    def strata(self) -> Indices:
-        return self.targets
 
     @property
     def own(self) -> Floats:
@@ -141,44 +126,20 @@ class SingleLabel(Inputs):
     def decisions(self) -> tuple[Floats, Truths]:
         return self.confidences, self.right
 
-    @property
-    def counts(self) -> tuple[Indices, Indices, Indices]:
-        return np.diag(self.matrix), self.matrix.sum(axis=1), self.matrix.sum(axis=0)
-
-    @property
-    def rankable(self) -> Indices:
-        return self.measured if self.measured.size > 1 else self.measured[:0]
-
     def is_class(self, label: int) -> Truths:
         return np.asarray(self.targets == label)
-
-    def untempered(self) -> Self:
-        return replace(self, probabilities=temper(self.probabilities, 1 / self.temperature), temperature=1.0)
-
-    def train_shares(self) -> Floats:
-        counts = Counter(self.train_labels)
-        return np.array([counts[name] for name in self.classes]) / counts.total()
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabel(Inputs):
-    """Photos with any number of labels each.
-
-    They are drawn again without strata: a photo belongs to as many classes as it has labels.
-    """
+    """Photos with any number of labels each; being of as many classes, they are drawn again without strata."""
 
     truths: Truths  # (n, K)
     decided: Truths  # (n, K), which classes reach their thresholds
+    multi_label: ClassVar = True
+    draw: ClassVar = "unstratified"
     truth: ClassVar = "what is true, over photos and classes"
     headline: ClassVar = "mean_average_precision"
-
-    @property
-    def strata(self) -> Indices:
-        return np.zeros(len(self.truths), dtype=np.int64)
-
-    @property
-    def draw(self) -> str:
-        return "unstratified"
 
     @property
     def own(self) -> Floats:
@@ -192,24 +153,8 @@ class MultiLabel(Inputs):
     def decisions(self) -> tuple[Floats, Truths]:
         return self.probabilities.ravel(), self.truths.ravel()
 
-    @property
-    def counts(self) -> tuple[Indices, Indices, Indices]:
-        right, own, given = ((self.truths & self.decided), self.truths, self.decided)
-        return right.sum(axis=0), own.sum(axis=0), given.sum(axis=0)
-
-    @property
-    def rankable(self) -> Indices:
-        return np.flatnonzero(self.truths.any(axis=0) & ~self.truths.all(axis=0))
-
     def is_class(self, label: int) -> Truths:
         return np.asarray(self.truths[:, label])
-
-    def untempered(self) -> Self:
-        before = temper(self.probabilities, 1 / self.temperature, multi_label=True)
-        return replace(self, probabilities=before, temperature=1.0)
-
-    def train_shares(self) -> Floats:
-        return np.asarray(as_truths(self.train_labels or (), self.classes).mean(axis=0))
 
 
 def model_inputs(
@@ -262,6 +207,7 @@ def single_label_inputs(
         raise ValueError("probabilities must be finite and ≥ 0, with a sum above 0")
     index = {name: place for place, name in enumerate(classes)}
     targets, predicted = np.array([index[label] for label in labels], dtype=np.int64), exact.argmax(axis=1)
+    matrix = confusion_matrix(targets, predicted, labels=np.arange(len(classes)))
     return SingleLabel(
         labels=labels,
         probabilities=exact / exact.sum(axis=1, keepdims=True),  # float32 rows miss 1 by more than scikit-learn likes
@@ -269,9 +215,11 @@ def single_label_inputs(
         temperature=temperature,
         seed=seed,
         train_labels=train_labels,
+        strata=targets,
+        counts=(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)),
         targets=targets,
         predicted=predicted,
-        matrix=confusion_matrix(targets, predicted, labels=np.arange(len(classes))),
+        matrix=matrix,
         top_k=top_k,
     )
 
@@ -304,6 +252,7 @@ def multi_label_inputs(
     exact = _check_shape(probabilities, len(labels), classes)
     if not ((exact >= 0) & (exact <= 1)).all():
         raise ValueError("probabilities must be finite and from 0 to 1")
+    decided = exact >= np.asarray(cuts if cuts is not None else [0.5] * len(classes))
     return MultiLabel(
         labels=labels,
         probabilities=exact,
@@ -311,8 +260,10 @@ def multi_label_inputs(
         temperature=temperature,
         seed=seed,
         train_labels=train_labels,
+        strata=np.zeros(len(labels), dtype=np.int64),
+        counts=((truths & decided).sum(axis=0), truths.sum(axis=0), decided.sum(axis=0)),
         truths=truths,
-        decided=exact >= np.asarray(cuts if cuts is not None else [0.5] * len(classes)),
+        decided=decided,
     )
 
 

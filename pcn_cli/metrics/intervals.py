@@ -17,6 +17,7 @@ from pcn_cli.records.metrics import Metric
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
+Statistic = Callable[[Floats, Floats], Floats]  # from right answers and predictions (R, K) per class to values (R,)
 RESAMPLES = 2_000
 BORROWED = 2.0  # photos' worth of the error rate of all classes that each class is given
 _TAILS = (0.025, 0.975)
@@ -41,17 +42,11 @@ def summed(value: float, influence: Floats, inputs: Inputs, method: str, *, most
     return with_interval(value, inputs, method, interval, kind=f"Hall's skewness-corrected {inputs.draw}")
 
 
-def counted(
-    value: float,
-    inputs: SingleLabel,
-    method: str,
-    statistic: Callable[[Floats, Floats], Floats],
-    *,
-    lowest: float = 0.0,
-) -> Metric:
-    """A statistic of the confusion matrix, with the interval of `wilson_of_counts`, whose arguments these are."""
+def counted(inputs: SingleLabel, method: str, statistic: Statistic, *, lowest: float = 0.0) -> Metric:
+    """A statistic of the confusion matrix, with the interval of `wilson_of_counts`."""
     interval = wilson_of_counts(inputs.matrix, statistic, lowest=lowest)
-    return with_interval(value, inputs, method, interval, kind="Wilson's effective-sample")
+    right, _, given = (counts[None].astype(np.float64) for counts in inputs.counts)
+    return with_interval(float(statistic(right, given)[0]), inputs, method, interval, kind="Wilson's effective-sample")
 
 
 def weighted(inputs: Inputs, statistic: Callable[[Floats], Floats], method: str) -> Metric:
@@ -78,9 +73,7 @@ def wilson(successes: int, n: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def wilson_of_counts(
-    matrix: NDArray[np.int64], statistic: Callable[[Floats, Floats], Floats], *, lowest: float = 0.0
-) -> Interval | None:
+def wilson_of_counts(matrix: NDArray[np.int64], statistic: Statistic, *, lowest: float = 0.0) -> Interval | None:
     """Wilson's 95 % interval of a statistic of the confusion matrix; None where no answer would change it.
 
     The statistic is taken for a share among as many photos as give a share the same variance, which is the delta
@@ -165,7 +158,7 @@ def _borrow(matrix: NDArray[np.int64], photos: Floats) -> Floats:
     return np.asarray((matrix + BORROWED * common) / (photos[:, None] + BORROWED))
 
 
-def _slopes(statistic: Callable[[Floats, Floats], Floats], right: Floats, predicted: Floats) -> tuple[Floats, Floats]:
+def _slopes(statistic: Statistic, right: Floats, predicted: Floats) -> tuple[Floats, Floats]:
     """The derivatives (K,) of a statistic by the right answers of each class, and by the predictions."""
     step, count = 1e-3, right.size
     nudge = np.concatenate([step * np.eye(count), np.zeros((count, count))])

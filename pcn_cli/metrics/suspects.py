@@ -5,7 +5,7 @@ same photos in the same order; for these lines it would bring pandas along.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from pcn_cli.records.predictions import Prediction, Suspect
 Numbers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Doubts:
+class Doubts(NamedTuple):
     """Photos whose label is in doubt, the most suspect first: their places, and the classes they look like."""
 
     places: Numbers

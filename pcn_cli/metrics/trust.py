@@ -5,7 +5,7 @@ A check is "good" or "bad" only where a 95 % interval says so; otherwise it is "
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,82 @@ from pcn_cli.records.metrics import Finding, Metric
 
 ALIKE = 0.5  # rank correlation from which two maps count as alike
 STEADY = 0.5  # the same for a photo and its mirror image
+_NEGLIGIBLE = 0.02  # accuracy
 Outcome = Literal["good", "bad", "open"]
 Floats = NDArray[np.float64]
+
+
+class _Question(NamedTuple):
+    """What a check asks, the verdicts by outcome, and the finding that a bad one becomes."""
+
+    question: str
+    good: str
+    bad: str
+    open: str
+    finding: str
+    remedy: str = "Read single maps with care; the report tells what was checked."
+
+
+_QUESTIONS = {
+    "uniform_attention": _Question(
+        "Does it matter for the answers where the network looks?",
+        good="Yes: with even attention it is right less often.",
+        bad="No: with even attention it is right as often. Where it looks hardly decides the answers; rather read the"
+        " evidence.",
+        open="Not clear: these photos are too few to tell.",
+        finding="Even attention costs no accuracy: where the network looks hardly decides its answers",
+        remedy="Read the evidence rather than the look: it shows what each patch adds to a class.",
+    ),
+    "permuted_attention": _Question(
+        "Would looking anywhere else do as well?",
+        good="No: with its attention at random places it is right less often.",
+        bad="Yes: with its attention at random places it is right as often.",
+        open="Not clear: these photos are too few to tell.",
+        finding="Attention at random places costs no accuracy",
+    ),
+    "order": _Question(
+        "Do the patches it looks at most carry the answer?",
+        good="Yes: hiding them first changes the answer more than hiding in a random order.",
+        bad="No: a random order of hiding changes the answer more.",
+        open="Not shown: hiding them first does no more than a random order, as far as these photos tell.",
+        finding="Hiding what it looked at changes the answers less than hiding at random",
+    ),
+    "parameter_randomisation": _Question(
+        "Do the maps show what was learned, rather than the picture's own contrasts?",
+        good="Yes: a network that forgot everything looks elsewhere.",
+        bad="No: a network that forgot everything looks at nearly the same places.",
+        open="Not clear: a network that forgot everything looks at somewhat similar places.",
+        finding="The maps hardly depend on what was learned",
+    ),
+    "flip": _Question(
+        "Does the mirrored photo give the mirrored map?",
+        good="Yes, by and large.",
+        bad="No: it looks at other places, so a single map says little.",
+        open="Only in part.",
+        finding="A mirrored photo does not give the mirrored map",
+    ),
+    "pixels": _Question(
+        "Does it hold in the pixels as well?",
+        good="Yes: blurring what it looked at costs more confidence than blurring as much elsewhere.",
+        bad="No: blurring as much elsewhere costs more confidence.",
+        open="Not shown: blurring what it looked at costs about as much as blurring as much elsewhere.",
+        finding="Blurring what it looked at costs less than blurring elsewhere",
+    ),
+    "pointing": _Question(
+        "Does the strongest patch lie on the object?",
+        good="More than a guess at the middle would reach.",
+        bad="Less than a guess at the middle would reach.",
+        open="About as a guess at the middle would reach.",
+        finding="The maps find the objects less often than a guess at the middle",
+    ),
+    "energy": _Question(
+        "How much of the map lies on the object?",
+        good="More than a map that is the same everywhere would reach.",
+        bad="Less than a map that is the same everywhere would reach.",
+        open="About as a map that is the same everywhere would reach.",
+        finding="Less of the maps lies on the objects than their size alone would give",
+    ),
+}
 
 
 def mean_with_interval(values: Sequence[float] | Floats, method: str) -> Metric:
@@ -29,34 +103,19 @@ def mean_with_interval(values: Sequence[float] | Floats, method: str) -> Metric:
     if own.size < 2 or np.ptp(own) == 0:
         return metric
     low, high = ttest_1samp(own, 0).confidence_interval(0.95)
-    return Metric(
-        value=metric.value, n=own.size, method=f"{method}; Student's interval", ci_low=float(low), ci_high=float(high)
-    )
+    return replace(metric, method=f"{method}; Student's interval", ci_low=float(low), ci_high=float(high))
 
 
 def check_even_attention(right: Sequence[bool], right_even: Sequence[bool]) -> TrustCheck:
     """Whether the answers get worse once every patch counts the same."""
-    values = _accuracies(right, right_even, other="even", method="every patch given the same weight in the pooling")
-    return _cost_check(
-        values,
-        key="uniform_attention",
-        question="Does it matter for the answers where the network looks?",
-        good="Yes: with even attention it is right less often.",
-        bad="No: with even attention it is right as often. Where it looks hardly decides the answers; rather read the"
-        " evidence.",
-    )
+    method = "every patch given the same weight in the pooling"
+    return _check_cost("uniform_attention", right, right_even, name="even", method=method)
 
 
 def check_permuted_attention(right: Sequence[bool], right_permuted: Sequence[bool]) -> TrustCheck:
     """Whether the answers get worse once the weights stand at random places."""
-    values = _accuracies(right, right_permuted, other="permuted", method="the patches' weights at random places")
-    return _cost_check(
-        values,
-        key="permuted_attention",
-        question="Would looking anywhere else do as well?",
-        good="No: with its attention at random places it is right less often.",
-        bad="Yes: with its attention at random places it is right as often.",
-    )
+    method = "the patches' weights at random places"
+    return _check_cost("permuted_attention", right, right_permuted, name="permuted", method=method)
 
 
 def check_order(srg: Sequence[float], gain: Sequence[float]) -> TrustCheck:
@@ -65,16 +124,7 @@ def check_order(srg: Sequence[float], gain: Sequence[float]) -> TrustCheck:
         "srg": mean_with_interval(srg, "mean symmetric relevance gain of hiding in the order of the look"),
         "srg_gain": mean_with_interval(gain, "the same, less the mean of 8 random orders of each photo"),
     }
-    outcome = _sign(values["srg_gain"])
-    return _tell(
-        values,
-        outcome,
-        key="order",
-        question="Do the patches it looks at most carry the answer?",
-        good="Yes: hiding them first changes the answer more than hiding in a random order.",
-        bad="No: a random order of hiding changes the answer more.",
-        unclear="Not shown: hiding them first does no more than a random order, as far as these photos tell.",
-    )
+    return _answer("order", values, _compare(values["srg_gain"]))
 
 
 def check_randomised(pooling: Sequence[float], network: Sequence[float]) -> TrustCheck:
@@ -84,16 +134,7 @@ def check_randomised(pooling: Sequence[float], network: Sequence[float]) -> Trus
         "correlation_pooling": mean_with_interval(pooling, words.format("pooling")),
         "correlation_network": mean_with_interval(network, words.format("every layer")),
     }
-    outcome = _below(values["correlation_network"], ALIKE)
-    return _tell(
-        values,
-        outcome,
-        key="parameter_randomisation",
-        question="Do the maps show what was learned, rather than the picture's own contrasts?",
-        good="Yes: a network that forgot everything looks elsewhere.",
-        bad="No: a network that forgot everything looks at nearly the same places.",
-        unclear="Not clear: a network that forgot everything looks at somewhat similar places.",
-    )
+    return _answer("parameter_randomisation", values, _turned(_compare(values["correlation_network"], ALIKE)))
 
 
 def check_flip(correlations: Sequence[float], same_label: Sequence[bool]) -> TrustCheck:
@@ -104,16 +145,7 @@ def check_flip(correlations: Sequence[float], same_label: Sequence[bool]) -> Tru
         ),
         "label_agreement": proportion(sum(same_label), len(same_label), "mirrored photos with the same answer"),
     }
-    outcome = _flipped(_below(values["correlation_flip"], STEADY))
-    return _tell(
-        values,
-        outcome,
-        key="flip",
-        question="Does the mirrored photo give the mirrored map?",
-        good="Yes, by and large.",
-        bad="No: it looks at other places, so a single map says little.",
-        unclear="Only in part.",
-    )
+    return _answer("flip", values, _compare(values["correlation_flip"], STEADY))
 
 
 def check_pixels(attended: Sequence[float], random: Sequence[float]) -> TrustCheck:
@@ -126,16 +158,7 @@ def check_pixels(attended: Sequence[float], random: Sequence[float]) -> TrustChe
             np.asarray(attended) - np.asarray(random), "the first less the second, photo by photo"
         ),
     }
-    outcome = _sign(values["drop_difference"])
-    return _tell(
-        values,
-        outcome,
-        key="pixels",
-        question="Does it hold in the pixels as well?",
-        good="Yes: blurring what it looked at costs more confidence than blurring as much elsewhere.",
-        bad="No: blurring as much elsewhere costs more confidence.",
-        unclear="Not shown: blurring what it looked at costs about as much as blurring as much elsewhere.",
-    )
+    return _answer("pixels", values, _compare(values["drop_difference"]))
 
 
 def check_pointing(hits: Mapping[str, Sequence[bool]], *, random: Sequence[float]) -> TrustCheck:
@@ -145,16 +168,15 @@ def check_pointing(hits: Mapping[str, Sequence[bool]], *, random: Sequence[float
         hits: whether each photo's object was hit, by name: look, evidence and center.
         random: the share of each photo that its boxes cover, which is what a random place reaches.
     """
-    values = {name: proportion(sum(one), len(one), f"{_POINTERS[name]} in a box") for name, one in hits.items()}
+    words = {
+        "look": "photos whose strongest patch of the look is centred",
+        "evidence": "photos whose strongest patch of the predicted class's evidence is centred",
+        "center": "photos whose middle lies",
+    }
+    values = {name: proportion(sum(one), len(one), f"{words[name]} in a box") for name, one in hits.items()}
     values["random"] = mean_with_interval(random, "mean share of the photo in its boxes")
     ahead = np.asarray(hits["look"], dtype=float) - np.asarray(hits["center"], dtype=float)
-    return _object_check(
-        values,
-        ahead,
-        key="pointing",
-        question="Does the strongest patch lie on the object?",
-        other="a guess at the middle",
-    )
+    return _answer("pointing", values, _compare(mean_with_interval(ahead, "")))
 
 
 def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]) -> TrustCheck:
@@ -164,20 +186,19 @@ def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]
         energy: the share in each photo's boxes, by name: look, evidence and center.
         even: the boxes' share of what was seen.
     """
+    words = {
+        "look": "the look",
+        "evidence": "the positive evidence for the predicted class",
+        "center": "a round blob in the photo's middle",
+    }
     values = {
-        name: mean_with_interval(one, f"mean share of {_MAPS[name]} in the boxes") for name, one in energy.items()
+        name: mean_with_interval(one, f"mean share of {words[name]} in the boxes") for name, one in energy.items()
     }
     values["random"] = mean_with_interval(
         even, "mean share of the seen photo in the boxes: a map that is the same everywhere"
     )
     ahead = np.asarray(energy["look"]) - np.asarray(even)
-    return _object_check(
-        values,
-        ahead,
-        key="energy",
-        question="How much of the map lies on the object?",
-        other="a map that is the same everywhere",
-    )
+    return _answer("energy", values, _compare(mean_with_interval(ahead, "")))
 
 
 def describe_trust(trust: Trust) -> Trust:
@@ -190,104 +211,49 @@ def trust_findings(trust: Trust) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             severity="note",
-            title=_TITLES[check.key],
-            evidence=f"{check.question} {check.verdict} " + _spell(check.values),
-            remedy=_REMEDIES.get(check.key, "Read single maps with care; the report tells what was checked."),
+            title=_QUESTIONS[check.key].finding,
+            evidence=f"{check.question} {check.verdict} {_spell(check.values)}",
+            remedy=_QUESTIONS[check.key].remedy,
         )
         for check in trust.checks
         if check.outcome == "bad"
     )
 
 
-_POINTERS = {
-    "look": "photos whose strongest patch of the look is centred",
-    "evidence": "photos whose strongest patch of the predicted class's evidence is centred",
-    "center": "photos whose middle lies",
-}
-_MAPS = {
-    "look": "the look",
-    "evidence": "the positive evidence for the predicted class",
-    "center": "a round blob in the photo's middle",
-}
-_TITLES = {
-    "uniform_attention": "Even attention costs no accuracy: where the network looks hardly decides its answers",
-    "permuted_attention": "Attention at random places costs no accuracy",
-    "order": "Hiding what it looked at changes the answers less than hiding at random",
-    "parameter_randomisation": "The maps hardly depend on what was learned",
-    "flip": "A mirrored photo does not give the mirrored map",
-    "pixels": "Blurring what it looked at costs less than blurring elsewhere",
-    "pointing": "The maps find the objects less often than a guess at the middle",
-    "energy": "Less of the maps lies on the objects than their size alone would give",
-}
-_REMEDIES = {
-    "uniform_attention": "Read the evidence rather than the look: it shows what each patch adds to a class.",
-}
-
-
-def _accuracies(right: Sequence[bool], other_right: Sequence[bool], *, other: str, method: str) -> dict[str, Metric]:
-    lost = np.asarray(right, dtype=float) - np.asarray(other_right, dtype=float)
-    return {
-        f"accuracy_{other}": proportion(sum(other_right), len(other_right), f"share of photos right, {method}"),
-        "accuracy": proportion(sum(right), len(right), "share of photos right, as the network is"),
-        "accuracy_lost": mean_with_interval(lost, "the second less the first, photo by photo"),
-    }
-
-
-def _cost_check(values: dict[str, Metric], *, key: str, question: str, good: str, bad: str) -> TrustCheck:
+def _check_cost(key: str, right: Sequence[bool], other_right: Sequence[bool], *, name: str, method: str) -> TrustCheck:
     """Whether accuracy is lost.
 
     That none is lost counts as shown where the interval leaves room for no more than 2 %, or no photo fares otherwise.
     """
-    lost = values["accuracy_lost"]
+    each = np.asarray(right, dtype=float) - np.asarray(other_right, dtype=float)
+    lost = mean_with_interval(each, "the second less the first, photo by photo")
+    values = {
+        f"accuracy_{name}": proportion(sum(other_right), len(other_right), f"share of photos right, {method}"),
+        "accuracy": proportion(sum(right), len(right), "share of photos right, as the network is"),
+        "accuracy_lost": lost,
+    }
     outcome: Outcome = "open"
     if lost.ci_low is not None and lost.ci_low > 0:
         outcome = "good"
     elif lost.ci_high is None or lost.ci_high <= _NEGLIGIBLE:
         outcome = "bad"
-    unclear = "Not clear: these photos are too few to tell."
-    return _tell(values, outcome, key=key, question=question, good=good, bad=bad, unclear=unclear)
+    return _answer(key, values, outcome)
 
 
-_NEGLIGIBLE = 0.02  # accuracy
-
-
-def _object_check(values: dict[str, Metric], ahead: Floats, *, key: str, question: str, other: str) -> TrustCheck:
-    difference = mean_with_interval(ahead, f"the look less {other}, photo by photo")
-    outcome = _sign(difference)
-    return _tell(
-        values,
-        outcome,
-        key=key,
-        question=question,
-        good=f"More than {other} would reach.",
-        bad=f"Less than {other} would reach.",
-        unclear=f"About as {other} would reach.",
-    )
-
-
-def _tell(
-    values: dict[str, Metric], outcome: Outcome, *, key: str, question: str, good: str, bad: str, unclear: str
-) -> TrustCheck:
+def _answer(key: str, values: dict[str, Metric], outcome: Outcome) -> TrustCheck:
     """The check with the verdict that belongs to its outcome."""
-    verdict = {"good": good, "bad": bad, "open": unclear}[outcome]
-    return TrustCheck(key=key, question=question, outcome=outcome, verdict=verdict, values=values)
+    asked = _QUESTIONS[key]
+    return TrustCheck(key=key, question=asked.question, outcome=outcome, verdict=getattr(asked, outcome), values=values)
 
 
-def _sign(difference: Metric) -> Outcome:
-    """Good where the interval lies above 0, bad where it lies below."""
-    if difference.ci_low is None or difference.ci_high is None:
-        return "open"
-    return "good" if difference.ci_low > 0 else "bad" if difference.ci_high < 0 else "open"
-
-
-def _below(metric: Metric, bound: float) -> Outcome:
-    """Good where the interval lies below the bound, bad where it lies above."""
+def _compare(metric: Metric, bound: float = 0.0) -> Outcome:
+    """Good where the interval lies above the bound, bad where it lies below."""
     if metric.ci_low is None or metric.ci_high is None:
         return "open"
-    return "good" if metric.ci_high < bound else "bad" if metric.ci_low > bound else "open"
+    return "good" if metric.ci_low > bound else "bad" if metric.ci_high < bound else "open"
 
 
-def _flipped(outcome: Outcome) -> Outcome:
+def _turned(outcome: Outcome) -> Outcome:
     turned: dict[Outcome, Outcome] = {"good": "bad", "bad": "good", "open": "open"}
     return turned[outcome]
 
