@@ -1,4 +1,4 @@
-"""Real photos given a wrong label are found by a network that did not learn from them, and nothing is changed."""
+"""What tokens say of photos: real ones given a wrong label, and scenes in two parts, are told; nothing is changed."""
 
 import csv
 import json
@@ -18,8 +18,9 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import NEIGHBOURS
 from pcn_cli.stages.inference.load import model_source
-from pcn_cli.stages.train.tokens import doubt_labels
+from pcn_cli.stages.train.tokens import doubt_labels, tie_neighbours
 from pcn_cli.training.tokens import cache_tokens
 
 CHANGED = 100
@@ -118,3 +119,31 @@ def test_small_sets_and_small_classes_are_not_suspected():
     assert doubt_labels(rows, features, np.arange(24), classes=classes, C=1.0, seed=0) == ()
     few, own = rows[8:16], features[8:16]
     assert doubt_labels(few, own, np.arange(8), classes=classes, C=1.0, seed=0) == ()
+
+
+def test_only_pairs_across_parts_are_kept_and_they_come_back(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (60, 16)).astype(np.float32)
+    features[5], features[7] = features[3] + 0.01, features[4] + 0.01
+    parts = ["train"] * 5 + ["test"] + ["train"] * 54
+    rows = [
+        SplitRow(file=f"{n}.jpg", label="a" if n < 30 else "b", split=part, sha256=str(n))
+        for n, part in enumerate(parts)
+    ]
+    run = RunDir(tmp_path)
+    assert NEIGHBOURS.read(run) == ()
+    NEIGHBOURS.write(run, tie_neighbours(rows, features, np.arange(60)))
+    (tie,) = NEIGHBOURS.read(run)
+    assert (tie.kind, tie.part, tie.file, tie.other_part, tie.other) == ("alike", "train", "3.jpg", "test", "5.jpg")
+
+
+def test_a_run_tells_its_pairs_and_leaves_the_parts_as_they_are(photo_folder, tiny_weights, monkeypatch) -> None:
+    monkeypatch.setattr("pcn_cli.stages.train.tokens.find_neighbours", lambda *_: [(0, 30), (0, 1)])
+    settings = ["train.probe_epochs=1", "explain.overlays=0"]
+    run = RunDir(pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=settings).run)
+    (pair,) = read_csv(run.neighbours)  # the other pair trains
+    (finding,) = (f for f in json.loads(run.findings.read_text()) if "one scene" in f["title"])
+    assert finding["severity"] == "warning"
+    assert finding["evidence"] == f"train {pair['file']} ≈ {pair['other_part']} {pair['other']}."
+    parts = {row["file"]: row["split"] for row in read_csv(run.split)}
+    assert (parts[pair["file"]], parts[pair["other"]]) == ("train", pair["other_part"])
