@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from pcn_cli.records.labels import split_labels
 
-FULL_LIFT = 8.0  # times an even spread: a look drawn at full strength, unless the maps at hand go higher
-
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionNumbers:

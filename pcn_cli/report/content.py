@@ -2,52 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
+from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Photo, Tie, Unreadable
 from pcn_cli.records.predictions import Prediction, Suspect
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LookMap:
-    """Where the pooling looked on one picture: `values` (h, w), each ≥ 0, and where that grid lies on the picture."""
-
-    values: NDArray[np.floating]
-    placement: Placement
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hidden:
-    """What hiding patches of one picture in the pooling does; its patches are those of the picture's look map.
-
-    `evidence` (k, h, w) is by how much hiding each patch lowers the logit of each of `classes`, places among those of
-    the content, the predicted one first. `deletion` and `insertion` are the probability of the predicted class with the
-    shares 0 … 1 of the patches hidden, or alone kept, in even steps, the most looked-at first. `class_looks` (k, h, w)
-    are the looks of the classes' own tokens, where they have any.
-    """
-
-    evidence: NDArray[np.floating]
-    classes: tuple[int, ...]
-    deletion: NDArray[np.floating]
-    insertion: NDArray[np.floating]
-    class_looks: NDArray[np.floating] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Baseline:
-    """Always guessing `label`: the accuracy anything worth having must beat."""
-
-    label: str
-    accuracy: Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +66,11 @@ class ReportContent:
     """Everything a report shows; what is empty is left out of the page.
 
     Text may be hostile and paths may be absolute: the page escapes the one and shortens the other. `classes` are in the
-    order of each prediction's probabilities. `figures` are SVG documents by name; `overlays` (for readers without
-    JavaScript), `looks` and `hidden` (painted in the browser) belong to predictions by `file`. `part` is what was
-    measured, such as "test"; it is empty for new images. `model` is what the model folder says of itself. What one page
-    alone shows has no field here: the page reads it from `artifacts`.
+    order of each prediction's probabilities. `figures` are SVG documents by name; `maps` (painted in the browser) and
+    `overlays` (for readers without JavaScript) belong to predictions by `file`. `part` is what was measured, such as
+    "test"; it is empty for new images. `majority` is the class that the metric baseline_majority always guesses, ""
+    where that was not measured. `model` is what the model folder says of itself. What one page alone shows has no field
+    here: the page reads it from `artifacts`.
     """
 
     title: str
@@ -113,15 +80,13 @@ class ReportContent:
     part: str = "test"
     facts: tuple[str, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    baseline: Baseline | None = None
+    majority: str = ""
     candidates: tuple[Candidate, ...] = ()
     per_class: tuple[ClassRow, ...] = ()
     confidence: Curves | None = None
     findings: tuple[Finding, ...] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
-    patch_grid: PatchGrid = field(default_factory=PatchGrid)
-    looks: Mapping[str, LookMap] = field(default_factory=dict)
-    hidden: Mapping[str, Hidden] = field(default_factory=dict)
+    maps: AttentionMaps | None = None
     overlays: Mapping[str, Path] = field(default_factory=dict)
     scan: ScanFacts | None = None
     model: ModelConfig | None = None
@@ -144,7 +109,17 @@ class ReportContent:
     def class_tokens(self) -> bool:
         """Whether every class has a token, and so a look, of its own."""
         declared = self.model is not None and bool(self.model.model_args.get("class_tokens"))
-        return declared or any(hidden.class_looks is not None for hidden in self.hidden.values())
+        return declared or (self.maps is not None and self.maps.class_looks is not None)
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether it was measured what hiding patches does, which older runs and those with several labels lack."""
+        return self.maps is not None and self.maps.evidence is not None
+
+    @cached_property
+    def map_places(self) -> Mapping[str, int]:
+        """The place of each picture among `maps`, by file."""
+        return {file: place for place, file in enumerate(self.maps.files)} if self.maps else {}
 
     @property
     def look_decides(self) -> bool:

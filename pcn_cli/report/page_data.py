@@ -81,7 +81,7 @@ def columns(report: ReportView) -> dict[str, object]:
         "mass50": [_plain(row.attention.mass50) for row in rows.all],
         "border": [_plain(row.attention.border_share) for row in rows.all],
         "srg": [_plain(row.hiding.srg) if row.hiding else None for row in rows.all],
-        "mapped": [int(row.source in content.looks) for row in rows.all],
+        "mapped": [int(row.source in content.map_places) for row in rows.all],
         "width": [picture.width if picture else 0 for picture in pictures],
         "height": [picture.height if picture else 0 for picture in pictures],
         "large": [int(picture.large) if picture else 0 for picture in pictures],
@@ -156,8 +156,7 @@ class Details:
             "numbers": [_plain(getattr(row.attention, name)) for name in field_names(AttentionNumbers)],
             "facts": file_facts(row, self._content),
             **self._what_if(row),
-            **self._look(row),
-            **self._hidden(row),
+            **self._maps(row),
         }
 
     def _what_if(self, row: Row) -> dict[str, object]:
@@ -173,32 +172,30 @@ class Details:
             "flips": _plain(hidden.flip_fraction),
         }
 
-    def _look(self, row: Row) -> dict[str, object]:
-        look = self._content.looks.get(row.source)
-        if look is None:
-            return {}
-        bytes_ = encode_look(look.values)
-        self.look.add(bytes_)
-        self.means.add(row.label or row.predicted, bytes_)
-        return placed_look(bytes_, look.placement, self._content.patch_grid)
-
-    def _hidden(self, row: Row) -> dict[str, object]:
-        """The evidence as [place of the class, largest value, bytes] each, and the two curves; empty without a look.
+    def _maps(self, row: Row) -> dict[str, object]:
+        """The look, the evidence as [place of the class, largest value, bytes] each, and the two curves.
 
         Where classes have tokens of their own also the looks of these classes, as bytes each.
         """
-        hidden = self._content.hidden.get(row.source)
-        if hidden is None or row.source not in self._content.looks:
+        maps, at = self._content.maps, self._content.map_places.get(row.source)
+        if maps is None or at is None:
             return {}
-        self.evidence.add(hidden.evidence)
-        encoded = [encode_signed(values) for values in hidden.evidence]
-        looks = [] if hidden.class_looks is None else [as_text(encode_look(look)) for look in hidden.class_looks]
+        bytes_ = encode_look(maps.looks[at])
+        self.look.add(bytes_)
+        self.means.add(row.label or row.predicted, bytes_)
+        look = placed_look(bytes_, maps.placements[at], maps.patch_grid)
+        if maps.evidence is None or maps.evidence_classes is None or maps.deletion is None or maps.insertion is None:
+            return look
+        self.evidence.add(maps.evidence[at])
+        encoded = [encode_signed(values) for values in maps.evidence[at]]
         return {
+            **look,
             "evidence": [
-                [place, top, as_text(bytes_)] for place, (top, bytes_) in zip(hidden.classes, encoded, strict=True)
+                [place, top, as_text(signed)]
+                for place, (top, signed) in zip(maps.evidence_classes[at].tolist(), encoded, strict=True)
             ],
-            "curves": curves_as_text(hidden.deletion, hidden.insertion),
-            **({"looks": looks} if looks else {}),
+            "curves": curves_as_text(maps.deletion[at], maps.insertion[at]),
+            **({} if maps.class_looks is None else {"looks": [as_text(encode_look(x)) for x in maps.class_looks[at]]}),
         }
 
 
@@ -228,12 +225,13 @@ def file_facts(row: Row, content: ReportContent) -> list[tuple[str, str]]:
     """What is known of a picture's file: pairs of a fact's name and its words."""
     facts = []
     photo = content.scan.files.get(row.source) if content.scan else None
-    look = content.looks.get(row.source)
+    place = content.map_places.get(row.source)
     if photo is not None:
         facts.append(("Pixels", f"{photo.width:,} × {photo.height:,}{f', {photo.mode}' if photo.mode else ''}"))
         facts.append(("SHA-256", photo.sha256[:12]))
         if photo.group:
             facts.append(("Group", clean(photo.group)))
-    elif look is not None:
-        facts.append(("Pixels", f"{look.placement.width:,} × {look.placement.height:,}"))
+    elif content.maps is not None and place is not None:
+        seen = content.maps.placements[place]
+        facts.append(("Pixels", f"{seen.width:,} × {seen.height:,}"))
     return facts

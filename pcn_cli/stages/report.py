@@ -16,11 +16,11 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.photos import PARTS, Part
 from pcn_cli.records.run import RunRecord
-from pcn_cli.report.content import Artifacts, Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
 from pcn_cli.report.single import MANY_BYTES, write_single_report
 from pcn_cli.report.write import write_report
-from pcn_cli.runs.attention import Looks, read_looks
+from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.provenance import shown_command
 from pcn_cli.runs.rundir import Artifact, RunDir, open_run
@@ -94,18 +94,13 @@ def write_model_card(evaluation: Evaluation) -> None:
 
 def gather_content(run: RunDir) -> ReportContent:
     """Everything the run's files say, for the pages."""
-    evaluation, looks = read_evaluation(run), read_looks(run.attention)
+    evaluation = read_evaluation(run)
     overlays = {one.file: run.overlay(index, one.file) for index, one in enumerate(evaluation.predictions)}
     charts = sorted(run.figures.glob("*.svg")) if run.figures.is_dir() else []
     return replace(
         describe_evaluation(evaluation),
         figures={path.stem: path.read_text(encoding="utf-8") for path in charts},
-        patch_grid=looks.patch_grid,
-        looks={
-            file: LookMap(values=values, placement=placement)
-            for file, values, placement in zip(looks.files, looks.maps, looks.placements, strict=True)
-        },
-        hidden=_hidden(looks),
+        maps=read_attention(run.attention),
         overlays={file: path for file, path in overlays.items() if path.is_file()},
     )
 
@@ -121,7 +116,7 @@ def describe_evaluation(evaluation: Evaluation) -> ReportContent:
         classes=evaluation.classes,
         predictions=evaluation.predictions,
         metrics=described(evaluation.metrics),
-        baseline=_baseline(evaluation),
+        majority=_majority(evaluation),
         candidates=evaluation.candidates,
         per_class=evaluation.per_class,
         confidence=evaluation.curves,
@@ -163,32 +158,12 @@ def _facts(record: RunRecord, predictions: int) -> tuple[str, ...]:
     return tuple(fact for fact in (record.card, kept, f"{predictions:,} pictures", record.created[:10]) if fact)
 
 
-def _baseline(evaluation: Evaluation) -> Baseline | None:
-    majority = evaluation.metrics.get("baseline_majority")
-    if majority is None:
-        return None
+def _majority(evaluation: Evaluation) -> str:
+    """The most frequent class of the training photos; "" where always guessing it was not measured."""
     train = Counter(row.label for row in evaluation.rows if row.split == "train")
-    most = min(train, key=lambda label: (-train[label], label))
-    return Baseline(label=most, accuracy=majority)
-
-
-def _hidden(looks: Looks) -> dict[str, Hidden]:
-    """What hiding patches does to each photo; nothing in runs of older versions and with several labels."""
-    given = (looks.evidence, looks.evidence_classes, looks.deletion, looks.insertion)
-    arrays = [values for values in given if values is not None]
-    if len(arrays) < len(given):
-        return {}
-    own = looks.class_looks
-    return {
-        file: Hidden(
-            evidence=evidence,
-            classes=tuple(classes.tolist()),
-            deletion=deletion,
-            insertion=insertion,
-            class_looks=None if own is None else own[number],
-        )
-        for number, (file, evidence, classes, deletion, insertion) in enumerate(zip(looks.files, *arrays, strict=True))
-    }
+    if "baseline_majority" not in evaluation.metrics:
+        return ""
+    return min(train, key=lambda label: (-train[label], label))
 
 
 def _scan_facts(evaluation: Evaluation) -> ScanFacts:

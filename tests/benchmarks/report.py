@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -24,10 +25,11 @@ from playwright.sync_api import Page, sync_playwright
 
 from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
 from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.codec import field_names
-from pcn_cli.records.model import Placement
+from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
-from pcn_cli.report.content import Hidden, LookMap, ReportContent
+from pcn_cli.report.content import ReportContent
 from pcn_cli.report.write import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -152,7 +154,7 @@ def invent_content(count: int) -> ReportContent:
     placement = Placement(
         width=PIXELS, height=PIXELS, input_width=PIXELS, input_height=PIXELS, box=(0, 0, PIXELS, PIXELS)
     )
-    predictions, looks, hidden = [], {}, {}
+    predictions, arrays = [], defaultdict(list)
     for number in range(count):
         truth = number % CLASSES
         scores = rng.normal(0, 1, CLASSES) + 4 * (np.arange(CLASSES) == truth)
@@ -173,16 +175,18 @@ def invent_content(count: int) -> ReportContent:
                 label=classes[truth],
             )
         )
-        looks[file] = LookMap(values=rng.gamma(0.5, 1, (GRID, GRID)).astype(np.float32), placement=placement)
-        hidden[file] = Hidden(
-            evidence=rng.normal(0, 0.2, (3, GRID, GRID)).astype(np.float32),
-            classes=tuple(order[:3].tolist()),
-            deletion=np.sort(rng.random(21).astype(np.float32))[::-1],
-            insertion=np.sort(rng.random(21).astype(np.float32)),
-        )
-    return ReportContent(
-        title="invented", run="run-1", classes=classes, predictions=tuple(predictions), looks=looks, hidden=hidden
+        arrays["looks"].append(rng.gamma(0.5, 1, (GRID, GRID)).astype(np.float32))
+        arrays["evidence"].append(rng.normal(0, 0.2, (3, GRID, GRID)).astype(np.float32))
+        arrays["evidence_classes"].append(order[:3])
+        arrays["deletion"].append(np.sort(rng.random(21).astype(np.float32))[::-1])
+        arrays["insertion"].append(np.sort(rng.random(21).astype(np.float32)))
+    maps = AttentionMaps(
+        files=tuple(one.file for one in predictions),
+        placements=(placement,) * count,
+        patch_grid=PatchGrid(),
+        **{name: np.stack(values) for name, values in arrays.items()},
     )
+    return ReportContent(title="invented", run="run-1", classes=classes, predictions=tuple(predictions), maps=maps)
 
 
 def invent_hiding(rng: np.random.Generator, hidden_top: str) -> HidingNumbers:

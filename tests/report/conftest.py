@@ -11,18 +11,19 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.metrics.definitions import described
+from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.model import ModelConfig, Placement, Preprocessing
+from pcn_cli.records.model import ModelConfig, PatchGrid, Placement, Preprocessing
 from pcn_cli.records.photos import Photo, Tie, Unreadable
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction, Suspect
 from pcn_cli.records.run import EpochRow
-from pcn_cli.report.content import Baseline, Hidden, LookMap, ReportContent, Reproduce, ScanFacts
+from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
-GIVEN = ("title", "run", "part", "facts", "classes", "predictions", "looks", "hidden")
+GIVEN = ("title", "run", "part", "facts", "classes", "predictions", "maps")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 9L9 0" stroke="#000"/></svg>'
 
 
@@ -48,7 +49,7 @@ def invent_content(
     """A report's content whose every name has gone through `name`; the numbers depend on the seed alone."""
     rng = np.random.default_rng(seed)
     classes = tuple(name(word) for word in ("birch", "maple", "oak"))
-    predictions, maps, hidden = [], {}, {}
+    predictions, shares = [], []
     for number in range(count):
         truth = number % 3
         scores = rng.normal(0, 1, 3) + 1.5 * np.eye(3)[truth]
@@ -68,9 +69,7 @@ def invent_content(
             )
         )
         if looks:
-            placement = Placement(width=60, height=40, input_width=64, input_height=64, box=(10, 0, 50, 40))
-            maps[file] = LookMap(values=rng.gamma(0.5, 1, (4, 4)), placement=placement)
-            hidden[file] = invent_hidden(p, number)
+            shares.append((rng.gamma(0.5, 1, (4, 4)), p))
     base = ReportContent(
         title=name("a run"),
         run=name("run-1"),
@@ -78,8 +77,7 @@ def invent_content(
         facts=(name("a network"),),
         classes=classes,
         predictions=tuple(predictions),
-        looks=maps,
-        hidden=hidden,
+        maps=invent_maps([one.file for one in predictions], shares) if shares else None,
     )
     return add_measurements(base, name) if labelled else base
 
@@ -110,6 +108,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
         metrics=described(
             {
                 "accuracy": accuracy,
+                "baseline_majority": guessing,
                 "log_loss": Metric(value=0.4, n=n, method=name("mean loss")),
                 "threshold_coverage": guessing,
                 "threshold_accuracy": accuracy,
@@ -118,7 +117,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
                 "conformal_90_empty": guessing,
             }
         ),
-        baseline=Baseline(label=base.classes[0], accuracy=guessing),
+        majority=base.classes[0],
         candidates=(
             Candidate(name="probe", val_log_loss=0.3, accuracy=accuracy, kept=True),
             Candidate(name="tuned", val_log_loss=0.4, accuracy=guessing),
@@ -161,14 +160,18 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
     )
 
 
-def invent_hidden(p: np.ndarray, number: int) -> Hidden:
-    """Evidence for all classes, and curves that fall from the probability of the first and rise to it."""
-    order = np.argsort(-p)
-    return Hidden(
-        evidence=np.random.default_rng(number).normal(0, 0.2, (len(p), 4, 4)),
-        classes=tuple(order.tolist()),
-        deletion=np.linspace(p.max(), 0.1, 21),
-        insertion=np.linspace(0.2, p.max(), 21),
+def invent_maps(files: list[str], shares: list[tuple[np.ndarray, np.ndarray]]) -> AttentionMaps:
+    """Looks, evidence for all classes, and curves that fall from the probability of the first and rise to it."""
+    placement = Placement(width=60, height=40, input_width=64, input_height=64, box=(10, 0, 50, 40))
+    return AttentionMaps(
+        files=tuple(files),
+        looks=np.stack([look for look, _ in shares]),
+        placements=(placement,) * len(files),
+        patch_grid=PatchGrid(),
+        evidence=np.stack([np.random.default_rng(n).normal(0, 0.2, (len(p), 4, 4)) for n, (_, p) in enumerate(shares)]),
+        evidence_classes=np.stack([np.argsort(-p) for _, p in shares]),
+        deletion=np.stack([np.linspace(p.max(), 0.1, 21) for _, p in shares]),
+        insertion=np.stack([np.linspace(0.2, p.max(), 21) for _, p in shares]),
     )
 
 

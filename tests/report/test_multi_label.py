@@ -48,7 +48,7 @@ def several(invent) -> ReportContent:
     return replace(
         base,
         predictions=tuple(predictions),
-        baseline=None,
+        majority="",
         metrics=described({"mean_average_precision": precision, "baseline_prior_average_precision": guess}),
         candidates=(Candidate(name="probe", val_log_loss=0.3, mean_average_precision=precision, kept=True),),
         confidence=curves,

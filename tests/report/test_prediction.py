@@ -57,11 +57,10 @@ def test_the_map_is_chosen_with_the_keys_and_stands_in_the_address(visit, report
 
 def test_evidence_says_what_hiding_its_strongest_patch_lowers(visit, report, invent):
     content = invent()
-    hidden = content.hidden[content.predictions[0].file]
     for place in range(3):
         seen = visit(report, f"#gallery?map=evidence&of={place}&photo=0")
         expect(seen.page.locator("#of")).to_have_value(str(place))
-        name, values = content.classes[hidden.classes[place]], hidden.evidence[place]
+        name, values = content.classes[content.maps.evidence_classes[0, place]], content.maps.evidence[0, place]
         assert words_of(seen) == (
             f"Evidence: hiding an orange patch lowers “{name}”, most {patch_words(values)}, "
             f"by {value_words(values.max())}; hiding a purple one raises it."
@@ -70,10 +69,9 @@ def test_evidence_says_what_hiding_its_strongest_patch_lowers(visit, report, inv
 
 def test_a_contrast_is_the_evidence_for_one_class_less_that_for_another(visit, report, invent):
     content = invent()
-    hidden = content.hidden[content.predictions[0].file]
     seen = visit(report, "#gallery?map=contrast&of=2&photo=0")
-    first, other = (content.classes[hidden.classes[place]] for place in (0, 2))
-    values = hidden.evidence[0] - hidden.evidence[2]
+    first, other = (content.classes[content.maps.evidence_classes[0, place]] for place in (0, 2))
+    values = content.maps.evidence[0, 0] - content.maps.evidence[0, 2]
     said = words_of(seen)
     assert said.startswith(f"Why “{first}” rather than “{other}”: hiding an orange patch lowers “{first}” against")
     assert patch_words(values) in said
@@ -89,7 +87,7 @@ def test_a_mistake_is_contrasted_with_its_label_unless_asked_otherwise(visit, re
 
 def test_what_speaks_for_the_class_is_orange_and_what_speaks_against_it_purple(visit, report, invent):
     content = invent()
-    evidence = content.hidden[content.predictions[0].file].evidence[0]
+    evidence = content.maps.evidence[0, 0]
     seen = visit(report, "#gallery?map=evidence&photo=0")
     seen.page.get_by_label("true patches").check()
     for place, warm in ((evidence.argmax(), True), (evidence.argmin(), False)):
@@ -103,7 +101,7 @@ def test_what_speaks_for_the_class_is_orange_and_what_speaks_against_it_purple(v
 
 def test_the_values_of_all_patches_can_be_read_with_the_keys(visit, report, invent):
     content = invent()
-    values = content.hidden[content.predictions[0].file].evidence[0].ravel()
+    values = content.maps.evidence[0, 0].ravel()
     seen = visit(report, "#gallery?map=evidence&photo=0")
     patch = seen.page.get_by_label("Values patch by patch")
     patch.focus()
@@ -144,13 +142,12 @@ def test_evidence_comes_first_where_the_look_does_not_decide(visit, report, tmp_
 
 def test_the_curves_say_what_is_left_at_every_share(visit, report, invent):
     content = invent()
-    hidden = content.hidden[content.predictions[0].file]
     seen = visit(report, "#gallery?photo=0")
     slider = seen.page.get_by_label("Hide the patches it looked at most")
     for place in (0, 5, 20):
         slider.fill(str(place))
         said = plain(seen.page.locator("#hide-words").inner_text())
-        left, kept = (f"{100 * curve[place]:.1f} %" for curve in (hidden.deletion, hidden.insertion))
+        left, kept = (f"{100 * curve[place]:.1f} %" for curve in (content.maps.deletion[0], content.maps.insertion[0]))
         without = (
             f"Without the {5 * place} % it looked at most: “{content.predictions[0].predicted}” {left}. "
             f"With that {5 * place} % alone: {kept}."
@@ -188,7 +185,8 @@ def test_another_picture_begins_with_nothing_hidden(visit, report):
 
 
 def test_a_run_without_evidence_offers_the_look_alone(visit, tmp_path, invent, photo):
-    content = replace(invent(6), hidden={})
+    content = invent(6)
+    content = replace(content, maps=replace(content.maps, evidence=None))
     seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?map=evidence&photo=0")
     expect(seen.page.locator("#map-words")).to_contain_text("Look: where the pooling took its information")
     expect(seen.page.locator("[name=map]")).to_have_count(0)
@@ -258,18 +256,16 @@ def test_where_every_class_has_a_token_the_look_is_that_of_the_class_predicted(v
 
 def test_the_look_of_every_probable_class_can_be_chosen_where_it_has_a_token(visit, tmp_path, invent, photo):
     base = invent(6)
-    hidden = {
-        file: replace(one, class_looks=np.eye(16).reshape(-1, 4, 4)[[5, 10, 15]]) for file, one in base.hidden.items()
-    }
+    class_looks = np.stack([np.eye(16).reshape(-1, 4, 4)[[5, 10, 15]]] * 6)
     content = replace(
         base,
         artifacts=base.artifacts.without("trust.json"),
-        hidden=hidden,
+        maps=replace(base.maps, class_looks=class_looks),
         model=replace(base.model, model_args={"class_tokens": True}),
     )
     seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?map=look&photo=0")
     first = picture_of(seen)
-    second = base.classes[base.hidden[base.predictions[0].file].classes[1]]
+    second = base.classes[base.maps.evidence_classes[0, 1]]
     expect(seen.page.locator("#of-words")).to_have_text("of")
     seen.page.locator("#of").select_option("1")
     expect(seen.page.locator("#map-words")).to_contain_text(second)

@@ -83,7 +83,7 @@ def with_classes(invent, words):
     scan = ScanFacts(parts={"test": dict.fromkeys(words, 2)})
     rows = tuple(replace(base.per_class[0], label=word) for word in words)
     model = replace(base.model, classes=words)
-    return replace(base, classes=words, predictions=predictions, looks={}, per_class=rows, scan=scan, model=model)
+    return replace(base, classes=words, predictions=predictions, maps=None, per_class=rows, scan=scan, model=model)
 
 
 def with_files(invent, words):
@@ -91,7 +91,7 @@ def with_files(invent, words):
     base = invent(len(words))
     predictions = tuple(replace(one, file=word) for one, word in zip(base.predictions, words, strict=True))
     unreadable = tuple(Unreadable(file=word, reason="truncated") for word in words)
-    return replace(base, predictions=predictions, looks={}, scan=replace(base.scan, unreadable=unreadable))
+    return replace(base, predictions=predictions, maps=None, scan=replace(base.scan, unreadable=unreadable))
 
 
 def with_run_name(invent, words):

@@ -82,7 +82,8 @@ def test_a_report_too_large_for_one_file_is_refused_and_the_older_one_stays(tmp_
 
 
 def test_a_photo_that_is_gone_keeps_its_numbers_in_a_single_file(visit, tmp_path, invent, photo):
-    content = replace(invent(4), hidden={})
+    content = invent(4)
+    content = replace(content, maps=replace(content.maps, evidence=None))
     gone = content.predictions[2].file
 
     def open_photo(file):

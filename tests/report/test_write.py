@@ -109,7 +109,7 @@ def test_no_absolute_path_reaches_the_report(tmp_path, invent, photo):
     content = replace(
         content,
         predictions=moved,
-        looks={},
+        maps=None,
         facts=(f"from {home}",),
         reproduce=Reproduce(command=f"pcn finetune {home}/flowers", recipe=f"labels: {home}/labels.csv"),
     )

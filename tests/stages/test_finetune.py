@@ -12,7 +12,7 @@ import pcn_cli
 from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.files.hashing import sha256_of
-from pcn_cli.runs.attention import read_looks
+from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.rundir import RunDir
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
@@ -189,10 +189,10 @@ def test_a_token_per_class_goes_the_whole_way(photo_folder, tiny_weights, tune):
     config = json.loads((outcome.run / "model" / "config.json").read_text())
     assert config["model_args"]["class_tokens"] is True
     assert len(read_csv(outcome.run / "predictions.csv")) == outcome.metrics["accuracy"].n
-    looks = read_looks(outcome.run / "attention.npz")
-    assert looks.class_looks.shape == looks.evidence.shape
-    assert np.array_equal(looks.class_looks[:, 0], looks.maps)  # the first is the class predicted
-    assert not np.allclose(looks.class_looks[:, 1], looks.maps, rtol=1e-3)
+    maps = read_attention(outcome.run / "attention.npz")
+    assert maps.class_looks.shape == maps.evidence.shape
+    assert np.array_equal(maps.class_looks[:, 0], maps.looks)  # the first is the class predicted
+    assert not np.allclose(maps.class_looks[:, 1], maps.looks, rtol=1e-3)
     photo = next((photo_folder / "red").iterdir())
     (answer,) = pcn_cli.predict([photo], model=outcome.run)
     assert answer["label"] in ("blue", "green", "red")

@@ -19,7 +19,7 @@ from pcn_cli.data.load.preprocessing import place_input, preprocess
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.runs.attention import read_looks
+from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
@@ -127,13 +127,13 @@ def test_a_single_file_stands_beside_the_report_and_is_told_where_it_is_large(ru
 
 
 def test_the_report_shows_the_evidence_and_the_curves_of_the_run(run):
-    content, looks = gather_content(RunDir(run)), read_looks(run / "attention.npz")
-    assert list(content.hidden) == list(looks.files)
-    for row, file in enumerate(looks.files):
-        hidden = content.hidden[file]
-        assert content.classes[hidden.classes[0]] == content.predictions[row].predicted
-        assert hidden.deletion[0] == pytest.approx(content.predictions[row].confidence, abs=1e-3)
-        assert (hidden.evidence == looks.evidence[row]).all()
+    content, maps = gather_content(RunDir(run)), read_attention(run / "attention.npz")
+    assert list(content.map_places) == list(maps.files)
+    for row, file in enumerate(maps.files):
+        place = content.map_places[file]
+        assert content.classes[content.maps.evidence_classes[place, 0]] == content.predictions[row].predicted
+        assert content.maps.deletion[place, 0] == pytest.approx(content.predictions[row].confidence, abs=1e-3)
+        assert (content.maps.evidence[place] == maps.evidence[row]).all()
 
 
 def test_new_images_are_reported_in_a_run_of_their_own(run, new_photos):

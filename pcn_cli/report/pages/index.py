@@ -43,7 +43,7 @@ def view_gallery(report: ReportView) -> dict[str, object]:
         "filters": find_filters(report.content, rows),
         "most_choices": MOST_CHOICES,
         "front": rows.front,
-        "mapped": bool(report.content.looks),
+        "mapped": report.content.maps is not None,
         "hidden": any(row.hiding for row in rows.all),
     }
 
@@ -80,7 +80,7 @@ def view_reproduce(report: ReportView) -> dict[str, object] | None:
 
 def view_prediction(report: ReportView) -> dict[str, object]:
     """One picture, large, with its map and numbers; a dialog over the other pages."""
-    return {"mapped": bool(report.content.looks), "hidden": bool(report.content.hidden)}
+    return {"mapped": report.content.maps is not None, "hidden": report.content.has_evidence}
 
 
 PAGES = (

@@ -31,7 +31,6 @@ def view_overview(report: ReportView) -> dict[str, object]:
     return {
         "accuracy": content.metrics.get("accuracy"),
         "precision": content.metrics.get("mean_average_precision") if content.multi_label else None,
-        "baseline": content.baseline,
         "bars": compare(content),
         "metrics": [one for one in content.metrics.values() if not {"baseline", "candidates"} & set(one.words.shown)],
         "findings": by_severity(content.findings),
@@ -58,8 +57,8 @@ def compare(content: ReportContent) -> list[Bar]:
         bars.append(Bar(name="this model", accuracy=accuracy, kept=True))
     if logistic is not None and not any(bar.name.startswith("logistic") for bar in bars):
         bars.append(Bar(name="logistic regression", accuracy=logistic))
-    if content.baseline is not None:
-        bars.append(Bar(name=f"always {clean(content.baseline.label)}", accuracy=content.baseline.accuracy))
+    if content.majority:
+        bars.append(Bar(name=f"always {clean(content.majority)}", accuracy=content.metrics["baseline_majority"]))
     if prior is not None:
         bars.append(Bar(name="how frequent each class is", accuracy=prior))
     return sorted(bars, key=lambda bar: (not bar.kept, -bar.accuracy.value))

@@ -31,7 +31,7 @@ class Hiding:
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenMaps:
-    """What hiding gave of one photo; the arrays are those of `Looks`, in single precision.
+    """What hiding gave of one photo; the arrays are those of `AttentionMaps`, in single precision.
 
     `even` and `permuted` are the classes predicted once the patches share the pooling's weight evenly, or have their
     weights at random places.
@@ -59,7 +59,7 @@ def choose_hiding(photos: int, *, checks: int, seed: int, multi_label: bool = Fa
 
 
 def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:
-    """The arrays of all photos by the names of their fields in `Looks`; none where nothing was hidden."""
+    """The arrays of all photos by the names of their fields in `AttentionMaps`; none where nothing was hidden."""
     names = ("evidence", "evidence_classes", "deletion", "insertion", "class_looks")
     found = {name: [getattr(one, name) for one in hidden] for name in names}
     return {name: np.stack(arrays) for name, arrays in found.items() if arrays and arrays[0] is not None}

@@ -17,11 +17,12 @@ from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.choose import choose_workers
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.labels import join_labels
 from pcn_cli.records.model import ModelConfig, Placement
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import Prediction
-from pcn_cli.runs.attention import Looks, write_looks
+from pcn_cli.runs.attention import write_attention
 from pcn_cli.runs.predictions import write_jsonl, write_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
@@ -143,14 +144,14 @@ def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> 
     predictions = [one.prediction for one in scored]
     write_predictions(run.predictions, predictions, config.classes)
     write_jsonl(run.predictions_jsonl, predictions, config.classes)
-    looks = Looks(
+    maps = AttentionMaps(
         files=tuple(prediction.file for prediction in predictions),
-        maps=np.stack([one.look for one in scored]),
+        looks=np.stack([one.look for one in scored]),
         placements=tuple(one.placement for one in scored),
         patch_grid=config.patch_grid,
         **stack_hidden([one.hidden for one in scored if one.hidden]),
     )
-    write_looks(run.attention, looks)
+    write_attention(run.attention, maps)
 
 
 def score_validation(

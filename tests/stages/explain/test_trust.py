@@ -8,7 +8,7 @@ import pytest
 import pcn_cli
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.recipe.load import load_recipe
-from pcn_cli.runs.attention import read_looks
+from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import TRUST
@@ -39,12 +39,12 @@ def test_the_checks_are_written_and_so_is_what_they_stand_on(run: Path) -> None:
     assert len(gains) == 4
     assert by_key["order"].values["srg_gain"].value == pytest.approx(sum(gains) / 4)
 
-    looks = read_looks(run / "attention.npz")
-    assert looks.evidence.shape == (len(predictions), 3, 4, 4)
-    assert [classes[best] for best in looks.evidence_classes[:, 0]] == [one.predicted for one in predictions]
+    maps = read_attention(run / "attention.npz")
+    assert maps.evidence.shape == (len(predictions), 3, 4, 4)
+    assert [classes[best] for best in maps.evidence_classes[:, 0]] == [one.predicted for one in predictions]
     for row, one in enumerate(predictions):
-        assert looks.deletion[row, 0] == pytest.approx(one.confidence, abs=1e-3)
-        assert looks.insertion[row, -1] == pytest.approx(one.confidence, abs=1e-3)
+        assert maps.deletion[row, 0] == pytest.approx(one.confidence, abs=1e-3)
+        assert maps.insertion[row, -1] == pytest.approx(one.confidence, abs=1e-3)
         assert one.hiding.kept_p == pytest.approx(one.confidence - one.hiding.sufficiency)
     lines = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
     assert [line["srg"] for line in lines] == [one.hiding.srg for one in predictions]
