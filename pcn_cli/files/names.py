@@ -30,7 +30,7 @@ def free_path(folder: Path, name: str, taken: set[Path], *, replace: bool = Fals
 
 
 def refuse_inside(target: Path, photos: Path) -> None:
-    """Nothing, if `target` lies outside `photos`.
+    """Refuse to write to `target` where it lies inside `photos`.
 
     Raises:
         ResourceError: it lies inside; the user's photos are never written to.
@@ -39,7 +39,7 @@ def refuse_inside(target: Path, photos: Path) -> None:
 
 
 def refuse_among(target: Path, folders: Collection[Path], holders: Collection[Path] = ()) -> None:
-    """Nothing, if `target` lies in none of `folders`, nor is one of `holders`; both are resolved.
+    """Refuse to write to `target` where it lies in one of `folders` or is one of `holders`; both are resolved.
 
     Raises:
         ResourceError: it does or is; the user's photos are never written to.

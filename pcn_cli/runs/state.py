@@ -147,7 +147,7 @@ def require(run: RunDir, path: Path, command: str) -> Path:
 
 
 def check_model(run: RunDir) -> None:
-    """Nothing, if the model folder is byte for byte what training wrote; its README.md may have been edited.
+    """Refuse a model folder that is not byte for byte what training wrote; its README.md may have been edited.
 
     Raises:
         ModelError: a file is gone or changed; the message names both hashes.

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,52 +26,6 @@ from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guess:
-    """One label with its probability."""
-
-    label: str
-    p: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSet:
-    """The classes that hold the right one with probability `level`; none where no class is probable enough."""
-
-    level: float
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the model says of one file; `error` tells why there is no label.
-
-    The label is "unknown" and `unknown` true where the confidence is below the model's threshold.
-    """
-
-    file: str
-    label: str | None = None
-    confidence: float | None = None
-    unknown: bool = False
-    top: tuple[Guess, ...] = ()
-    sets: tuple[LabelSet, ...] = ()
-    error: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MultiAnswer:
-    """What a model of several labels says of one file: those that reach their thresholds, the most probable first.
-
-    `confidence` is of the least sure decision; `error` tells why there is no answer.
-    """
-
-    file: str
-    labels: tuple[Guess, ...] = ()
-    confidence: float | None = None
-    top: tuple[Guess, ...] = ()
-    error: str | None = None
 
 
 @checked
@@ -147,12 +100,11 @@ def predict(
     if sort_into is not None:
         for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
             refuse_among(Path(sort_into) / safe_name(label), named, holders)
-    kind = MultiAnswer if config.multi_label else Answer
-    answers: list[Answer | MultiAnswer] = [kind(file=str(path)) for path in paths]
+    answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
 
     def keep_reason(index: int, reason: str) -> None:
-        answers[index] = kind(file=str(paths[index]), error=reason)
+        answers[index]["error"] = reason
 
     scored = score_photos(
         opened,
@@ -165,19 +117,18 @@ def predict(
     )
     for one in scored:
         path = paths[one.index]
-        answer = _multi_answer(one, config, top=top) if config.multi_label else _answer(one, config, top=top)
+        answers[one.index] = answer = _answer(one, config, top=top)
         if overlay is not None:
             target = free_path(Path(overlay), f"{path.stem}.png", taken, replace=True)
             if overlay_map == "evidence":
                 save_evidence(target, path, one, patch_grid=config.patch_grid)
             else:
                 save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
-        if sort_into is not None and isinstance(answer, Answer):
-            copy = free_path(Path(sort_into) / safe_name(answer.label or UNKNOWN), path.name, taken)
+        if sort_into is not None:
+            copy = free_path(Path(sort_into) / safe_name(answer["label"]), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))
-        answers[one.index] = answer
         callback.on_progress("predicting", one.index + 1, len(paths))
-    return [asdict(answer) for answer in answers]
+    return answers
 
 
 def predict_into_run(
@@ -230,34 +181,25 @@ def _holding_folders(paths: Sequence[Path]) -> set[Path]:
     return {Path(os.path.realpath(folder)) for folder in folders}
 
 
-def _answer(one: Scored, config: ModelConfig, *, top: int) -> Answer:
-    prediction, ranked = one.prediction, _ranked(one, config)
+def _no_answer(file: str, config: ModelConfig) -> dict[str, Any]:
+    """What is said of a file that was not scored, or not yet."""
+    if config.multi_label:
+        return {"file": file, "labels": (), "confidence": None, "top": (), "error": None}
+    return {"file": file, "label": None, "confidence": None, "unknown": False, "top": (), "sets": (), "error": None}
+
+
+def _answer(one: Scored, config: ModelConfig, *, top: int) -> dict[str, Any]:
+    """What the model says of one file, the most probable labels first."""
+    prediction, pairs = one.prediction, zip(one.prediction.probabilities, config.classes, strict=True)
+    ordered = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
+    ranked: list[dict[str, Any]] = [{"label": label, "p": p} for p, label in ordered]
+    answer = _no_answer(prediction.file, config) | {"confidence": prediction.confidence, "top": tuple(ranked[:top])}
+    if config.multi_label:
+        return answer | {"labels": tuple(one for one in ranked if one["label"] in prediction.predicted_labels)}
     unknown = bool(prediction.unknown)
-    return Answer(
-        file=prediction.file,
-        label=UNKNOWN if unknown else prediction.predicted,
-        confidence=prediction.confidence,
-        unknown=unknown,
-        top=tuple(Guess(label=label, p=p) for p, label in ranked[:top]),
-        sets=tuple(
-            LabelSet(level=level.level, labels=tuple(label for p, label in ranked if p >= level.least_probability))
-            for level in config.conformal
-            if level.least_probability is not None
-        ),
+    sets = tuple(
+        {"level": one.level, "labels": tuple(each["label"] for each in ranked if each["p"] >= one.least_probability)}
+        for one in config.conformal
+        if one.least_probability is not None
     )
-
-
-def _multi_answer(one: Scored, config: ModelConfig, *, top: int) -> MultiAnswer:
-    ranked, given = _ranked(one, config), set(one.prediction.predicted_labels)
-    return MultiAnswer(
-        file=one.prediction.file,
-        labels=tuple(Guess(label=label, p=p) for p, label in ranked if label in given),
-        confidence=one.prediction.confidence,
-        top=tuple(Guess(label=label, p=p) for p, label in ranked[:top]),
-    )
-
-
-def _ranked(one: Scored, config: ModelConfig) -> list[tuple[float, str]]:
-    """Probabilities and classes, the most probable first."""
-    pairs = zip(one.prediction.probabilities, config.classes, strict=True)
-    return sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
+    return answer | {"label": UNKNOWN if unknown else prediction.predicted, "unknown": unknown, "sets": sets}

@@ -1,0 +1,44 @@
+"""A run passes on what it knows: photos are read as rarely as can be."""
+
+from collections import Counter
+from pathlib import Path
+
+import pcn_cli
+from pcn_cli.files import hashing
+from pcn_cli.runs.evaluation import read_evaluation
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.stages import evaluate_run as stage
+from pcn_cli.stages.evaluate_run import evaluate
+
+SETTINGS = ["train.probe_epochs=1", "explain.overlays=0", "explain.checks=0"]
+
+
+def test_each_photo_is_hashed_once_in_a_run_and_again_by_a_later_command(photo_folder, tiny_weights, monkeypatch):
+    hashed: Counter[Path] = Counter()
+
+    def count(path: Path) -> str:
+        hashed[path] += 1
+        return hashing.sha256_of(path)
+
+    monkeypatch.setattr("pcn_cli.data.split.sha256_of", count)
+    run = RunDir(pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS).run)
+    assert not hashed  # the scan, which decodes every photo anyway, took the hashes that stand in the split
+    assert all(photo.sha256 for photo in read_evaluation(run).scan.photos)
+    evaluate(run.root)
+    photos = sorted(photo_folder.rglob("*.jpg"))
+    assert sorted(hashed) == photos
+    assert set(hashed.values()) == {1}
+
+
+def test_what_an_evaluation_gives_is_what_its_files_hold(photo_folder, tiny_weights, monkeypatch):
+    given = []
+
+    def keep(evaluation: object) -> None:
+        given.append(evaluation)
+
+    monkeypatch.setattr(stage, "write_model_card", keep)
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS)
+    read = read_evaluation(RunDir(outcome.run))
+    assert given == [read]
+    assert (outcome.metrics, outcome.per_class) == (read.metrics, read.per_class)
+    assert (outcome.candidates, outcome.findings) == (read.candidates, read.findings)
