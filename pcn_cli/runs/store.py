@@ -47,7 +47,9 @@ class Json(Generic[T]):
         try:
             value: T = revive(self.kind, json.loads(self.place.of(run).read_text(encoding="utf-8")))
         except FileNotFoundError as error:
-            raise RunError(f"{run.root} has no {self.place.name}", f"pcn evaluate {run.root}") from error
+            raise RunError(
+                f"{run.root} has no {self.place.name}", f"measure it with `pcn evaluate {run.root}`"
+            ) from error
         except ValueError as error:
             raise _damaged(self.place.of(run), error) from error
         return value

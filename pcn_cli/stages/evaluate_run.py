@@ -53,8 +53,6 @@ def evaluate(
         target_accuracy: choose a threshold for it on the run's validation photos, and put the model with it and the
             numbers into a run of their own; the model of `run` stays as it was.
         output: the folder of the new run; needs `images` or `target_accuracy`.
-        device: where to compute.
-        callback: hears how far it is.
 
     Raises:
         RunError: there is no such run, its photos changed, or it has no validation photos for `target_accuracy`.

@@ -186,7 +186,7 @@ def _finish(run: RunDir, rows: Sequence[SplitRow], fetch: Fetcher, callback: Cal
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
                 callback.on_stage("train")
-                train_run(run, recipe, fetch=fetch, callback=callback, stop=stop)
+                train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
             if "evaluate" not in read_record(run).stages:
                 callback.on_stage("evaluate and explain")
                 evaluation = evaluate_run(run, rows, device=recipe.train.device, callback=callback)

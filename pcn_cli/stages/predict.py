@@ -66,9 +66,7 @@ def predict(
         batch_size: photos per forward pass.
         workers: processes that load photos.
         device: cuda, mps or cpu; chosen when None.
-        offline: never download.
         mirror: where published weights come from instead.
-        callback: hears how far it is, and which run was taken.
 
     Raises:
         DataError: no image was named.

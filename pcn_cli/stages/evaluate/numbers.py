@@ -33,14 +33,7 @@ def measure_predictions(
 ) -> Evaluation:
     """The numbers of the labelled `predictions`, beside what training and `trust` say, as now written into the run.
 
-    Args:
-        run: where they are written.
-        predictions: of the test part.
-        rows: all photos of the run with their parts.
-        config: of the model.
-        recipe: of the run.
-        boxes: around the objects, by file; none where they are not known.
-        trust: what was checked of the maps, where that was.
+    `rows` are all photos of the run with their parts; `boxes` around the objects are by file, where they are known.
     """
     candidates = CANDIDATES.find(run) or ()
     inputs = model_inputs(

@@ -51,16 +51,9 @@ def check_maps(
     recipe: Recipe,
     callback: Callback,
 ) -> Trust:
-    """The checks of the maps of labelled photos.
+    """The checks of the maps of labelled photos, which were scored with `hiding`; further passes go over its sample.
 
-    Args:
-        model: that scored them.
-        scored: with what hiding gave.
-        root: the photos folder.
-        boxes: around the objects, by file; none where they are not known.
-        hiding: as the photos were scored, with the sample that the further passes go over.
-        recipe: how many photos make a pass, and how many processes load them.
-        callback: hears how far it is.
+    `boxes` around the objects are by file; there are none where they are not known.
     """
     checks = _check_weights(scored)
     sample = [one for one in scored if one.index in hiding.sample]

@@ -75,16 +75,10 @@ def hide_batch(
     config: ModelConfig,
     hiding: Hiding,
 ) -> list[HiddenMaps]:
-    """What hiding gives of each photo of a batch.
+    """What hiding gives of each photo of the batch that `network` saw as `attended`.
 
-    Args:
-        network: that gave `attended`.
-        attended: the pass over the batch.
-        looks: (B, h, w) of the predicted classes.
-        ranked: the most probable classes of each photo, (B, k).
-        indices: the photos' places in the list.
-        config: of the model.
-        hiding: how.
+    `looks` (B, h, w) are of the predicted classes, `ranked` (B, k) the most probable classes of each photo, `indices`
+    the photos' places in the list.
     """
     maps = evidence_maps(network, attended, ranked).cpu().numpy()
     classes = ranked.cpu().numpy()

@@ -1,5 +1,6 @@
 """Train: the probe on cached tokens, then tuning; the better of the two by validation log-loss becomes the model."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.runs.store import CANDIDATES, read_split
+from pcn_cli.runs.store import CANDIDATES
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
@@ -24,15 +26,16 @@ from pcn_cli.training.learner import copy_state
 from pcn_cli.training.stop import StopRequest
 
 
-def train_run(run: RunDir, recipe: Recipe, *, fetch: Fetcher, callback: Callback, stop: StopRequest) -> None:
+def train_run(
+    run: RunDir, recipe: Recipe, rows: Sequence[SplitRow], *, fetch: Fetcher, callback: Callback, stop: StopRequest
+) -> None:
     """Train as the recipe says and put the better model into the run; the caller holds the run."""
-    rows = read_split(run)
     classes = tuple(sorted({name for row in rows for name in row.labels}))
     model, model_config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
     context = TrainContext(
         run=run,
         recipe=recipe,
-        rows=rows,
+        rows=tuple(rows),
         root=Path(read_record(run).photos),
         model_config=replace(model_config, multi_label=any(row.multi_label for row in rows)),
         device=choose_device(recipe.train.device),
