@@ -64,11 +64,6 @@ class PatchConvNetSpec:
         return f"patchconvnet_{self.size}" + ("_multi" if self.class_tokens else "") if self.size else "patchconvnet"
 
     @property
-    def title(self) -> str:
-        """How a sentence names it."""
-        return self.name[0].upper() + self.name[1:] if self.size else f"a network of {self.name}"
-
-    @property
     def settings(self) -> dict[str, Any]:
         """What tells it from others of its kind, by timm's words."""
         return {"embed_dim": self.embed_dim, "depth": self.depth, "class_tokens": self.class_tokens}

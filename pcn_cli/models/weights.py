@@ -235,7 +235,7 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
     if card and network != card.network:
         classes = "" if network.num_classes == card.network.num_classes else f" with {network.num_classes} classes"
         raise ModelError(
-            f"this file holds {network.title}{classes}, the card is {card.network.title}",
+            f"this file holds {_title(network.name)}{classes}, the card is {_title(card.network.name)}",
             f"pcn models list, or import it without a card: pcn models import {path.name}",
         )
     target, dense = weights_path(key), {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -259,6 +259,10 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
     name = card.file if card else path.name
     note = f"first use of {name}: no checksum is published, recorded sha256 {digest}" if first_use else ""
     return Fetched(path=target, record=record, first_use=first_use, note=note)
+
+
+def _title(name: str) -> str:
+    return f"a network of {name}" if " " in name else name[0].upper() + name[1:]
 
 
 def _refuse_other(card: Card, digest: str, source: str) -> None:

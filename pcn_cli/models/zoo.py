@@ -33,10 +33,6 @@ class NetworkSpec(Protocol):
         """The short name."""
 
     @property
-    def title(self) -> str:
-        """How a sentence names it."""
-
-    @property
     def num_classes(self) -> int:
         """The classes that its weights tell apart."""
 
@@ -197,10 +193,7 @@ CARDS: tuple[Card, ...] = (
         note="one class token per class, from scratch",
     ),
     _patchconvnet("l60", note="weights were never released"),
-    _patchconvnet(
-        "l120",
-        note="weights were never released (the paper reports 87.1 at 384)",
-    ),
+    _patchconvnet("l120", note="weights were never released (the paper reports 87.1 at 384)"),
     _patchconvnet(
         "nano",
         tag="pcn_tin200",

@@ -71,20 +71,14 @@ def verify_models(names: list[str], *, images: str | Path | None = None) -> list
         ModelError: there is no such model, or it keeps nothing to replay. DataError: `images` is no folder.
         RecipeError: `images` is given, and no run or model folder.
     """
-    folders = [name for name in names if _is_folder(name)]
-    if images is not None and not folders:
-        raise RecipeError(
-            "--images has no effect without a run or a model folder", "pcn models verify RUN --images DIR"
-        )
-    if not names:
-        stored = [_verify_card(card) for card in CARDS if card.url or card.bundled]
-        return [check for check in stored if check["state"] != "not in the cache"]
-    return [
-        _verify_folder(Path(name), None if images is None else Path(images))
-        if name in folders
-        else _verify_card(find_card(name))
-        for name in names
-    ]
+    if images is not None and not any(map(_is_folder, names)):
+        hint = "pcn models verify RUN --images DIR"
+        raise RecipeError("--images has no effect without a run or a model folder", hint)
+    looked = None if images is None else Path(images)
+    if names:
+        return [_verify(name, looked) for name in names]
+    checks = [_verify(card.name, looked) for card in CARDS if card.url or card.bundled]
+    return [check for check in checks if check["state"] != "not in the cache"]
 
 
 def refuse_damaged(checks: list[dict[str, Any]]) -> None:
@@ -104,30 +98,17 @@ def refuse_damaged(checks: list[dict[str, Any]]) -> None:
 
 def describe(card: Card) -> dict[str, Any]:
     """The facts of a card as plain values."""
-    network, preprocessing = card.network, card.preprocessing
+    own = ("url", "sha256", "bundled", "top1", "licence", "paper", "note", "parameters", "minimum_bytes")
+    preprocessing = to_plain(card.preprocessing)
     return {
-        "name": card.name,
-        "full_name": card.full_name,
-        "architecture": card.architecture,
-        "tag": card.tag,
-        **network.settings,
-        "class_tokens": network.class_tokens,
-        "num_classes": network.num_classes,
+        **{key: getattr(card, key) for key in ("name", "full_name", "architecture", "tag")},
+        **card.network.settings,
+        "class_tokens": card.network.class_tokens,
+        "num_classes": card.network.num_classes,
         "input_size": card.input_size,
-        "crop_pct": preprocessing.crop_pct,
-        "interpolation": preprocessing.interpolation,
-        "mean": list(preprocessing.mean),
-        "std": list(preprocessing.std),
-        "url": card.url,
-        "sha256": card.sha256,
-        "bundled": card.bundled,
-        "top1": card.top1,
-        "licence": card.licence,
-        "paper": card.paper,
+        **{key: preprocessing[key] for key in ("crop_pct", "interpolation", "mean", "std")},
         "aliases": list(card.aliases),
-        "note": card.note,
-        "parameters": card.parameters,
-        "minimum_bytes": card.minimum_bytes,
+        **{key: getattr(card, key) for key in own},
     }
 
 
@@ -137,7 +118,10 @@ def _is_folder(name: str) -> bool:
     return not is_card(name) and ((path / "run.json").is_file() or (path / CONFIG).is_file())
 
 
-def _verify_card(card: Card) -> dict[str, Any]:
+def _verify(name: str, images: Path | None) -> dict[str, Any]:
+    if _is_folder(name):
+        return _verify_folder(Path(name), images)
+    card = find_card(name)
     return {"name": card.name, **_check(card)}
 
 

@@ -1,6 +1,5 @@
 """A card: published weights, fetched into the cache, or a network whose weights were never released."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from pcn_cli.errors import ModelError
@@ -12,11 +11,11 @@ from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import ModelConfig
 
 
-@dataclass(frozen=True)
 class CardSource(Source):
     """The network and the weights of a card."""
 
-    card: Card
+    def __init__(self, card: Card) -> None:
+        self.card = card
 
     @property
     def name(self) -> str:

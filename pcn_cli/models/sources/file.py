@@ -1,6 +1,5 @@
 """A weight file of a PatchConvNet: `.pth`, `.pt` or `.safetensors`, whose tensors tell which it is."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from pcn_cli.models.weights import Fetcher, import_weights
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
 
-@dataclass(frozen=True)
 class FileSource(Source):
     """The network whose weights a file holds."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     @property
     def name(self) -> str:

@@ -7,7 +7,6 @@ level. Nothing else than safetensors is ever opened.
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,11 @@ from pcn_cli.records.model import ModelConfig
 _CROP_MODES = {"crop": "center", "pad": "border", "squash": "squash"}
 
 
-@dataclass(frozen=True)
 class FolderSource(Source):
     """The network of a model folder, which a run holds as `model/`."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     @property
     def name(self) -> str:

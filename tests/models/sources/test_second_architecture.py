@@ -56,7 +56,6 @@ class TilesSpec:
     class_tokens: bool = False
     architecture: str = "tiles_tiny"
     name: str = "tiles"
-    title: str = "Tiles"
 
     @property
     def settings(self) -> dict[str, int]:
