@@ -31,12 +31,10 @@ class SourceFacts:
 
 
 class Source(ABC):
-    """A network that somebody named, with its weights or without."""
+    """A network that somebody named; `name` is what plans call it, `has_weights` whether there are any at all."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What plans call it."""
+    name: str
+    has_weights: bool = True
 
     @abstractmethod
     def config(self) -> ModelConfig:
@@ -45,11 +43,6 @@ class Source(ABC):
     @abstractmethod
     def count_parameters(self) -> int:
         """How many numbers its weights are."""
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether there are weights of it at all."""
-        return True
 
     def download_bytes(self) -> int:
         """About how much would have to be downloaded."""

@@ -15,17 +15,7 @@ class CardSource(Source):
     """The network and the weights of a card."""
 
     def __init__(self, card: Card) -> None:
-        self.card = card
-
-    @property
-    def name(self) -> str:
-        """The short name of the card."""
-        return self.card.name
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether they were released."""
-        return self.card.url is not None
+        self.card, self.name, self.has_weights = card, card.name, card.url is not None
 
     def config(self) -> ModelConfig:
         """What the card says, by ImageNet's classes where there are 1000."""

@@ -18,16 +18,8 @@ class FileSource(Source):
     """The network whose weights a file holds."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def name(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
-
-    @property
-    def _pickled(self) -> bool:
-        return self.path.suffix in (".pth", ".pt")
+        self.path, self.name = path, path.stem
+        self._pickled = path.suffix in (".pth", ".pt")
 
     def config(self) -> ModelConfig:
         """What the tensors tell; nothing is converted or kept."""

@@ -26,19 +26,15 @@ _CROP_MODES = {"crop": "center", "pad": "border", "squash": "squash"}
 
 
 class FolderSource(Source):
-    """The network of a model folder, which a run holds as `model/`."""
+    """The network of a model folder, which a run holds as `model/`; called after what its training started from."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def name(self) -> str:
-        """What its training started from, or the folder's name."""
-        return self.config().card.removeprefix("timm:") or self.path.resolve().name
+        self.path, self._config = path, read_config(path)
+        self.name = self._config.card.removeprefix("timm:") or path.resolve().name
 
     def config(self) -> ModelConfig:
         """What its config.json says."""
-        return read_config(self.path)
+        return self._config
 
     def count_parameters(self) -> int:
         """By the header of its weights."""

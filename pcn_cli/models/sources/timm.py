@@ -27,22 +27,17 @@ _LOCAL = "local-dir:"
 LOCAL_PREFIX = PREFIX + _LOCAL
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class TimmSource(Source):
     """A timm backbone, to be pooled by attention; `file` None means the hub that timm names.
 
     `settings` are those of the backbone; `pretrained_cfg` is timm's: input size, mean, standard deviation and so on.
     """
 
-    backbone: str
+    name: str
     settings: dict[str, Any] = field(default_factory=dict)
     file: Path | None = None
     pretrained_cfg: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The name in timm."""
-        return self.backbone
 
     def config(self) -> ModelConfig:
         """Attention pooling on this backbone, which wants its photos as timm says.
@@ -192,7 +187,7 @@ def parse_timm(source: str) -> TimmSource:
             "timm:NAME, timm:NAME:FILE.safetensors or timm:local-dir:FOLDER",
         ) from error
     path = Path(file).expanduser() if file else None
-    return TimmSource(backbone=name, file=path, pretrained_cfg=known.to_dict() if known else {})
+    return TimmSource(name=name, file=path, pretrained_cfg=known.to_dict() if known else {})
 
 
 def _read_folder(folder: Path) -> TimmSource:
@@ -208,4 +203,4 @@ def _read_folder(folder: Path) -> TimmSource:
     if not timm.is_model(name):
         raise ModelError(f"{path} names {name!r}, which timm does not know")
     settings = {key: value for key, value in settings.items() if key not in NOT_FOR_BACKBONES | {"in_chans"}}
-    return TimmSource(backbone=name, settings=settings, file=folder / WEIGHTS, pretrained_cfg=known)
+    return TimmSource(name=name, settings=settings, file=folder / WEIGHTS, pretrained_cfg=known)
