@@ -131,7 +131,10 @@ def _shown(metrics: "Mapping[str, Metric]", where: str) -> "list[Metric]":
 
 def _cells(metric: "Metric") -> tuple[str, str, str]:
     """Title, value and interval of a metric, in its unit."""
-    form = "{:.1%}" if metric.words.unit == "share" else "{:.4f}"
-    known = metric.ci_low is not None and metric.ci_high is not None
-    interval = f"{form.format(metric.ci_low)} – {form.format(metric.ci_high)}" if known else ""
-    return metric.words.title, form.format(metric.value), interval
+    value, *ends = (show_value(one, metric) for one in (metric.value, metric.ci_low, metric.ci_high) if one is not None)
+    return metric.words.title, value, " – ".join(ends)
+
+
+def show_value(value: float, metric: "Metric") -> str:
+    """A value in the unit of its metric."""
+    return f"{value:.1%}" if metric.words.unit == "share" else f"{value:.4f}"

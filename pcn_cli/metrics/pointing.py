@@ -14,36 +14,29 @@ from pcn_cli.records.predictions import Prediction
 
 
 def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Sequence[Box]]) -> dict[str, Metric]:
-    """The share of photos whose peak lies in a box of the photo; nothing where no photo has a box.
+    """The share of photos whose peak lies in a box of the photo, by key; {} where no photo has a box.
 
-    Beside it the same for the right predictions alone, for a guess at the photo's middle and for one at random.
+    Beside it the share of the right predictions, of a guess at the photo's middle and of one at random.
 
     Args:
         predictions: with `peak_x` and `peak_y` in pixels of the upright photo.
         boxes: by file.
     """
-    played = [prediction for prediction in predictions if boxes.get(prediction.file)]
+    played = [(one, boxes[one.file]) for one in predictions if boxes.get(one.file)]
     if not played:
         return {}
-    own = [boxes[prediction.file] for prediction in played]
-    hits = [hits_box(one.attention.peak_x, one.attention.peak_y, some) for one, some in zip(played, own, strict=True)]
-    right = [hit for hit, one in zip(hits, played, strict=True) if one.correct]
-    middle = [hits_box((some[0].width - 1) / 2, (some[0].height - 1) / 2, some) for some in own]
-    covered = [covered_share(some) for some in own]
-    metrics = {
-        "pointing_game": proportion(sum(hits), len(hits), "photos whose strongest patch is centred in a box"),
-        "pointing_game_center": proportion(
-            sum(middle), len(middle), "the same for a guess at the middle of each photo"
-        ),
-        "pointing_game_random": Metric(
-            value=float(np.mean(covered)), n=len(covered), method="mean share of the photo's area in its boxes"
-        ),
+    hits = [hits_box(one.attention.peak_x, one.attention.peak_y, own) for one, own in played]
+    right = [hit for hit, (one, _) in zip(hits, played, strict=True) if one.correct]
+    middle = [hits_box((own[0].width - 1) / 2, (own[0].height - 1) / 2, own) for _, own in played]
+    covered = float(np.mean([covered_share(own) for _, own in played]))
+    shares = {
+        "pointing_game": (hits, "photos whose strongest patch is centred in a box"),
+        "pointing_game_right": (right, "the same as pointing_game, of the right predictions"),
+        "pointing_game_center": (middle, "the same for a guess at the middle of each photo"),
     }
-    if right:
-        metrics["pointing_game_right"] = proportion(
-            sum(right), len(right), "the same as pointing_game, of the right predictions"
-        )
-    return metrics
+    metrics = {key: proportion(sum(own), len(own), method) for key, (own, method) in shares.items() if own}
+    random = Metric(value=covered, n=len(played), method="mean share of the photo's area in its boxes")
+    return metrics | {"pointing_game_random": random}
 
 
 def hits_box(x: float, y: float, boxes: Sequence[Box]) -> bool:

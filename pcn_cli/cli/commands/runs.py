@@ -7,6 +7,7 @@ import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.options import Json, examples
+from pcn_cli.cli.summary import show_value
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.records.codec import field_names, to_cells, to_plain
@@ -135,14 +136,9 @@ def _show(comparison: "Comparison") -> None:
 
 
 def _cells(one: "Difference") -> list[str]:
-    share = one.difference.words.unit == "share"
-    values = [f"{value:.1%}" if share else f"{value:.4f}" for value in (one.first, one.second)]
     found = one.difference
-    change = _signed(found.value, share=share) + (" points" if share else "")
-    if found.ci_low is None or found.ci_high is None:
-        return [one.title, *values, change, ""]
-    return [one.title, *values, change, " – ".join(_signed(end, share=share) for end in (found.ci_low, found.ci_high))]
-
-
-def _signed(value: float, *, share: bool) -> str:
-    return f"{100 * value:+.1f}" if share else f"{value:+.4f}"
+    share = found.words.unit == "share"
+    known = [end for end in (found.value, found.ci_low, found.ci_high) if end is not None]
+    signed = [f"{100 * end:+.1f}" if share else f"{end:+.4f}" for end in known]
+    values = [show_value(value, found) for value in (one.first, one.second)]
+    return [one.title, *values, signed[0] + (" points" if share else ""), " – ".join(signed[1:])]
