@@ -8,7 +8,7 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import WEIGHTS_OPTIONS, FailOn, Json, examples, recipe_options
+from pcn_cli.cli.options import WEIGHTS_OPTIONS, FailOn, Json, examples, keyword, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
 from pcn_cli.recipe.schema import show_options
 
@@ -24,7 +24,10 @@ def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
     *own, json, _ = signature(finetune).parameters.values()
     ranks = {name: rank for rank, name in enumerate(_ORDER)}
-    shown = sorted((*recipe_options(), *own, *WEIGHTS_OPTIONS, json), key=lambda one: ranks.get(one.name, len(ranks)))
+    shown = sorted(
+        (*recipe_options(), *own, keyword("fail_on", FailOn), *WEIGHTS_OPTIONS, json),
+        key=lambda one: ranks.get(one.name, len(ranks)),
+    )
     app.command(
         "finetune",
         epilog=examples(
@@ -55,7 +58,6 @@ def finetune(
     resume: Annotated[
         str | None, typer.Option(help="Go on with a stopped run; `auto` goes on or starts.", metavar="RUN|auto")
     ] = None,
-    fail_on: FailOn = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
@@ -70,7 +72,6 @@ def finetune(
             settings=settings or (),
             output=output,
             resume=resume,
-            fail_on=fail_on,
             dry_run=dry_run,
             callback=callback,
             **options,

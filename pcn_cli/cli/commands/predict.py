@@ -19,6 +19,7 @@ from pcn_cli.records.labels import join_labels
 _SORT = "Copy each photo into a sub-folder of DIR named by its label."
 _LOAD = "Processes that load photos; 0 loads them in this one."
 _OPTIONS = (
+    keyword("look", Annotated[Look, typer.Option(help="How the look is drawn; needs --overlay.")], "spotlight"),
     keyword("sort_into", Annotated[Path | None, typer.Option(help=_SORT, metavar="DIR")]),
     keyword("batch_size", Annotated[int, bounded_option(Count, help="Photos per forward pass.", metavar="N")], 32),
     keyword("workers", Annotated[int, bounded_option(Workers, help=_LOAD, metavar="N")], 0),
@@ -61,7 +62,6 @@ def predict(
             " purple against it; needs --overlay.",
         ),
     ] = None,
-    look: Annotated[Look, typer.Option(help="How the look is drawn; needs --overlay.")] = "spotlight",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV on standard output.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
@@ -71,7 +71,7 @@ def predict(
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
-    _refuse_idle_drawing(overlay, overlay_map, look)
+    _refuse_idle_drawing(overlay, overlay_map, options["look"])
     _refuse_idle_mirror(options["mirror"], model)
     with LiveProgress() as callback:
         answers = predict_images(
@@ -80,7 +80,6 @@ def predict(
             top=top,
             overlay=overlay,
             overlay_map=overlay_map or "look",
-            look=look,
             callback=callback,
             **options,
         )
