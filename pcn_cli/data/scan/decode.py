@@ -18,8 +18,8 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,68 +98,52 @@ def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Gener
     if workers == 0 or not paths:
         yield from ((position, inspect_file(path)) for position, path in enumerate(paths))
         return
-    todo = iter(list(enumerate(paths)))  # a list's iterator gives each item to one thread only
-    results: SimpleQueue[tuple[int, FileFacts] | BaseException] = SimpleQueue()
-    decoders = [_Decoder(todo, results) for _ in range(min(workers, len(paths)))]
+    decoders = _Decoders(min(workers, len(paths)))
     try:
-        for decoder in decoders:
-            decoder.start()
-        for _ in paths:
-            result = results.get()
-            if isinstance(result, BaseException):
-                raise ResourceError(f"cannot decode photos in another process: {result}") from result
-            yield result
+        yield from decoders.inspect(paths)
+    except OSError as error:
+        raise ResourceError(f"cannot decode photos in another process: {error}") from error
     finally:  # also when the caller stops early, by Ctrl-C for example
-        for decoder in decoders:
-            decoder.stop()
-        for decoder in decoders:
-            if decoder.ident is not None:
-                decoder.join()
+        decoders.close()
 
 
-class _Decoder(threading.Thread):
-    """Feeds one process; one that dies is replaced, and its file is reported."""
+class _Decoders:
+    """Threads that ask a process each; a process that dies is replaced, and its file is reported."""
 
-    def __init__(
-        self, todo: Iterator[tuple[int, Path]], results: "SimpleQueue[tuple[int, FileFacts] | BaseException]"
-    ) -> None:
-        super().__init__(daemon=True)
-        self._todo, self._results = todo, results
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopped = False
+    def __init__(self, count: int) -> None:
+        self._threads, self._local = ThreadPool(count), threading.local()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._closed = False
 
-    def run(self) -> None:
-        try:
-            for position, path in self._todo:
-                if self._stopped:
-                    break
-                self._results.put((position, self._inspect(path)))
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
-            self._results.put(error)
-        finally:
-            self._end_process()
+    def inspect(self, paths: Sequence[Path]) -> Iterator[tuple[int, FileFacts]]:
+        return self._threads.imap_unordered(self._inspect, enumerate(paths))
 
-    def stop(self) -> None:
-        """Let the thread end soon; called from another one."""
-        self._stopped = True
-        if process := self._process:
+    def close(self) -> None:
+        self._closed = True
+        for process in self._processes:
             process.kill()  # whoever waits for its answer sees the end of the file
+        self._threads.terminate()
+        self._threads.join()
+        for process in self._processes:
+            _end(process)
 
-    def _inspect(self, path: Path) -> FileFacts:
-        if self._process is None:
-            self._process = _start_process()
-            if self._stopped:  # while it started, so that `stop` did not see it
-                self._process.kill()
-        answer = _ask(self._process, path)
-        if answer.endswith(b"\n"):
-            return FileFacts(**json.loads(answer))
-        self._end_process()
-        return FileFacts(reason=CRASHED)
+    def _inspect(self, item: tuple[int, Path]) -> tuple[int, FileFacts]:
+        position, path = item
+        if not self._closed:
+            process = getattr(self._local, "process", None) or self._start()
+            answer = _ask(process, path)
+            if answer.endswith(b"\n"):
+                return position, FileFacts(**json.loads(answer))
+            self._local.process = None
+            _end(process)
+        return position, FileFacts(reason=CRASHED)
 
-    def _end_process(self) -> None:
-        if self._process is not None:
-            _end(self._process)
-        self._process = None
+    def _start(self) -> "subprocess.Popen[bytes]":
+        process = self._local.process = _start_process()
+        self._processes.append(process)
+        if self._closed:  # while it started, so that `close` did not see it
+            process.kill()
+        return process
 
 
 def _start_process() -> "subprocess.Popen[bytes]":
