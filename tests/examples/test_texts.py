@@ -88,9 +88,10 @@ def in_small(words: Words, short: Words) -> Words:
     if words[0] != "finetune" or "--resume" in words:
         return words
     model = [] if "--model" in words else ["--model", "nano"]
+    epochs = ["--epochs", "1"] if "all" in words and "--epochs" not in words else []
     several = any(Path(word).is_file() and "labels" in Path(word).read_text().split("\n")[0] for word in words)
     # Maps of photos with several labels are not checked, and a setting without effect is refused.
-    return [*words, *model, *(word for word in short if not (several and word.startswith("--set=explain.")))]
+    return [*words, *model, *epochs, *(word for word in short if not (several and word.startswith("--set=explain.")))]
 
 
 def run_line(line: list[tuple[str, Words]], short: Words) -> None:
