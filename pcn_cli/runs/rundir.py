@@ -112,7 +112,7 @@ def open_run(path: Path | None, *, runs: Path = RUNS) -> RunDir:
         RunError: there is no such run.
     """
     if path is not None:
-        if not (path / "run.json").is_file():
+        if not RunDir(path).record.is_file():
             raise RunError(f"{path} is not a run folder: it has no run.json", "list the runs with `pcn runs`")
         return RunDir(path)
     latest = runs / "latest"

@@ -88,7 +88,8 @@ def _refuse_occupied(run: RunDir) -> None:
 
 
 # What a run holds before it has a recipe.
-_UNPLANNED = {".lock", ".lock-owner", "run.json", "run.log", "scan.json", "unreadable.csv", "split.csv"}
+_EARLY = (RunDir.record, RunDir.log, RunDir.scan, RunDir.unreadable, RunDir.split)
+_UNPLANNED = {".lock", ".lock-owner", *(artifact.name for artifact in _EARLY)}
 
 
 def sweep_parts(run: RunDir) -> None:

@@ -163,7 +163,7 @@ def _measure(
     recipe, root, config = read_recipe(run), Path(read_record(run).photos), model.config
     test = [row for row in rows if row.split == "test"]
     known_boxes = _read_boxes(boxes, test, root)
-    hiding = choose_hiding(len(test), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label)
+    hiding = choose_hiding(len(test), recipe, config)
     with recording_stage(run, "evaluate", tuple(artifact.of(run) for artifact in _WRITTEN)):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback)
         write_scored(run, scored, config)

@@ -152,9 +152,7 @@ def predict_into_run(
                 files,
                 batch_size=recipe.evaluate.batch_size,
                 workers=loading_workers(recipe, model.device),
-                hiding=choose_hiding(
-                    len(files), checks=recipe.explain.checks, seed=recipe.seed, multi_label=config.multi_label
-                ),
+                hiding=choose_hiding(len(files), recipe, config),
                 on_unreadable=lambda index, why: unreadable.append(Unreadable(file=files[index], reason=why)),
             ):
                 scored.append(one)

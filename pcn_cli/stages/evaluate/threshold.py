@@ -30,7 +30,7 @@ def open_source(source: str | Path | None) -> RunDir:
     Raises:
         RunError: it is a model without a run.
     """
-    if source is not None and not (Path(source) / "run.json").is_file():
+    if source is not None and not RunDir(Path(source)).record.is_file():
         raise RunError(
             f"{source} is not a run, and only a run has validation photos to choose a threshold on",
             "name the run that made the model; list the runs with `pcn runs`",

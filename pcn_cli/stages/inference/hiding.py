@@ -16,6 +16,7 @@ from pcn_cli.attention.faithfulness import (
     run_random_orders,
 )
 from pcn_cli.attention.maps import look_maps
+from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import HidingNumbers
 from pcn_cli.tensors.network import Attended, Network
@@ -47,15 +48,15 @@ class HiddenMaps:
     permuted: str
 
 
-def choose_hiding(photos: int, *, checks: int, seed: int, multi_label: bool = False) -> Hiding | None:
-    """How to hide patches of so many photos; random orders are followed for `checks` of them, drawn from `seed`.
+def choose_hiding(photos: int, recipe: Recipe, config: ModelConfig) -> Hiding | None:
+    """How to hide patches of so many photos; random orders are followed for a sample that the recipe's seed draws.
 
     None where photos may have several labels: what hiding changes is measured on the one class that was predicted.
     """
-    if multi_label:
+    if config.multi_label:
         return None
-    drawn = np.random.default_rng(seed).permutation(photos)[:checks]
-    return Hiding(seed=seed, sample=frozenset(drawn.tolist()))
+    drawn = np.random.default_rng(recipe.seed).permutation(photos)[: recipe.explain.checks]
+    return Hiding(seed=recipe.seed, sample=frozenset(drawn.tolist()))
 
 
 def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:

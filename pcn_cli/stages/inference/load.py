@@ -10,7 +10,7 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.runs.rundir import open_run
+from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import check_model, require
 from pcn_cli.training.device import choose_device
 
@@ -52,7 +52,7 @@ def open_model(source: str | Path | None, *, fetch: Fetcher, device: str | None 
 
 def model_source(source: str | Path | None) -> str:
     """`source` with a run replaced by its model folder; the latest run when None."""
-    if source is not None and not (Path(source) / "run.json").is_file():
+    if source is not None and not RunDir(Path(source)).record.is_file():
         return str(source)
     run = open_run(None if source is None else Path(source))
     require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`")
