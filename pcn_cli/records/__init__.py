@@ -1,1 +1,1 @@
-"""Facts that cross a stage or reach the disk: frozen dataclasses of the standard library, arrays only in attention.py."""
+"""Facts that cross a stage or reach the disk: frozen dataclasses; only attention.py holds arrays."""
