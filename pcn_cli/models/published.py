@@ -70,7 +70,32 @@ class PatchConvNetSpec:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Published name → shape of every tensor, in the published order."""
-        return _published_shapes(self)
+        d, classes = self.embed_dim, self.num_classes
+        widths = (3, d // 8, d // 4, d // 2, d)
+        shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, classes if self.class_tokens else 1, d)}
+        shapes |= {f"patch_embed.proj.{2 * i}.0.weight": (widths[i + 1], widths[i], 3, 3) for i in range(4)}
+        block = {
+            "gamma_1": (d,),
+            **_affine("norm1", (d,)),
+            **_affine("attn.qkv_pos.0", (d, d, 1, 1)),
+            **_affine("attn.qkv_pos.2", (d, 1, 3, 3)),
+            **_affine("attn.qkv_pos.4.conv_reduce", (d // 4, d, 1, 1)),
+            **_affine("attn.qkv_pos.4.conv_expand", (d, d // 4, 1, 1)),
+            **_affine("attn.qkv_pos.5", (d, d, 1, 1)),
+        }
+        for i in range(self.depth):
+            shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
+        pooling = {"gamma_1": (d,), "gamma_2": (d,), **_affine("norm1", (d,))}
+        for name in ("attn.q", "attn.k", "attn.v", "attn.proj"):
+            pooling |= _affine(name, (d, d))
+        pooling |= _affine("norm2", (d,)) | _affine("mlp.fc1", (3 * d, d)) | _affine("mlp.fc2", (d, 3 * d))
+        shapes |= {f"blocks_token_only.0.{name}": shape for name, shape in pooling.items()}
+        shapes |= _affine("norm", (d,))
+        if not self.class_tokens:
+            return shapes | _affine("head", (classes, d))
+        for k in range(classes):
+            shapes |= _affine(f"head.{k}", (1, d))
+        return shapes
 
     @classmethod
     def recognise(cls, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Self]:
@@ -154,35 +179,6 @@ _OURS = {
 }
 _PUBLISHED = {ours: published for published, ours in _OURS.items()}
 _CLASS_HEAD = re.compile(r"head\.(\d+)\.(?:weight|bias)")
-
-
-def _published_shapes(spec: PatchConvNetSpec) -> dict[str, tuple[int, ...]]:
-    d, classes = spec.embed_dim, spec.num_classes
-    widths = (3, d // 8, d // 4, d // 2, d)
-    shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, classes if spec.class_tokens else 1, d)}
-    shapes |= {f"patch_embed.proj.{2 * i}.0.weight": (widths[i + 1], widths[i], 3, 3) for i in range(4)}
-    block = {
-        "gamma_1": (d,),
-        **_affine("norm1", (d,)),
-        **_affine("attn.qkv_pos.0", (d, d, 1, 1)),
-        **_affine("attn.qkv_pos.2", (d, 1, 3, 3)),
-        **_affine("attn.qkv_pos.4.conv_reduce", (d // 4, d, 1, 1)),
-        **_affine("attn.qkv_pos.4.conv_expand", (d, d // 4, 1, 1)),
-        **_affine("attn.qkv_pos.5", (d, d, 1, 1)),
-    }
-    for i in range(spec.depth):
-        shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
-    pooling = {"gamma_1": (d,), "gamma_2": (d,), **_affine("norm1", (d,))}
-    for name in ("attn.q", "attn.k", "attn.v", "attn.proj"):
-        pooling |= _affine(name, (d, d))
-    pooling |= _affine("norm2", (d,)) | _affine("mlp.fc1", (3 * d, d)) | _affine("mlp.fc2", (d, 3 * d))
-    shapes |= {f"blocks_token_only.0.{name}": shape for name, shape in pooling.items()}
-    shapes |= _affine("norm", (d,))
-    if not spec.class_tokens:
-        return shapes | _affine("head", (classes, d))
-    for k in range(classes):
-        shapes |= _affine(f"head.{k}", (1, d))
-    return shapes
 
 
 def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
