@@ -37,7 +37,7 @@ from pcn_cli.training.cost import measure_cost, time_in_turns
 from pcn_cli.training.device import choose_device, explain_memory, has_native_bf16, memory_mb
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner
-from pcn_cli.training.probe import BehindTokens
+from pcn_cli.training.probe import TokenHead
 
 CLASSES = tuple(f"class {number}" for number in range(10))
 FORWARD = "forward pass"
@@ -185,7 +185,7 @@ def list_workloads(
     infer = torch.inference_mode()
     config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
     precision: Precision = "bfloat16" if has_native_bf16(device) else "float32"
-    head, everything = BehindTokens(copy.deepcopy(network)), copy.deepcopy(network)
+    head, everything = TokenHead(copy.deepcopy(network)), copy.deepcopy(network)
     setting = FitConfig(classes=CLASSES, epochs=1, batch_size=batch_size, micro_batch=batch_size, lr=_RATE)
     probing, tuning = replace(setting, phase="probe", tune="probe"), replace(setting, precision=precision)
     step, jpeg = partial(_step, device=device, on_note=on_note), draw_jpeg()
@@ -228,6 +228,6 @@ def _step(
     """A training step of `network`, which is changed, on inputs (B, …) with made-up targets."""
     progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=len(inputs))
     learner = Learner(network, config, device=device)
-    learner.lay_schedule(progress)
+    learner.set_schedule(progress)
     batch = Batch(inputs, torch.arange(len(inputs)) % len(CLASSES), torch.arange(len(inputs)))
     return lambda: learner.take_step(batch, progress=progress, on_note=on_note)

@@ -23,7 +23,7 @@ from pcn_cli.training.checkpoint import Checkpoints, Progress
 from pcn_cli.training.device import memory_mb
 from pcn_cli.training.fit_config import FitResult, Validation, check_same_config, is_better
 from pcn_cli.training.learner import Learner, copy_state
-from pcn_cli.training.schedule import Pace
+from pcn_cli.training.schedule import SessionClock
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import without_second_head
 
@@ -84,7 +84,7 @@ def fit(
         micro_batch=min(config.micro_batch, config.batch_size),
         fresh_norms=learner.fresh_norms,
     )
-    learner.lay_schedule(progress)
+    learner.set_schedule(progress)
     states = Checkpoints(checkpoints, minutes=config.checkpoint_minutes, clock=clock, on_note=callback.on_note)
     best: dict[str, Tensor] = {}
 
@@ -93,10 +93,10 @@ def fit(
         check_same_config(state.progress.plan, config)
         learner.restore(state)
         progress, best = replace(state.progress), state.best
-    pace = Pace(clock=clock, epoch_steps=epoch_steps, limit=config.time_limit, spent=progress.seconds)
+    session = SessionClock(clock=clock, epoch_steps=epoch_steps, limit=config.time_limit, spent=progress.seconds)
 
     def save() -> None:
-        progress.seconds = pace.total_seconds
+        progress.seconds = session.total_seconds
         states.save(learner.capture(progress, best))
 
     if state is None:
@@ -106,21 +106,22 @@ def fit(
     with StopRequest() if stop is None else nullcontext(stop) as stop_request:
         while not progress.finished:
             went_back = False
-            pace.start_epoch()
+            session.start_epoch()
             for batch in batches.batches(progress.epoch, start=progress.position):
                 if progress.step >= progress.total_steps:
                     break
                 step = learner.take_step(batch, progress=progress, on_note=callback.on_note)
                 progress.step += 1
                 progress.position += 1
-                progress.epoch_seconds += pace.count_step(len(batch.targets))
+                progress.epoch_seconds += session.count_step(len(batch.targets))
                 progress.epoch_photos += len(batch.targets)
 
                 if not step.bad_photos:
                     progress.bad_in_row = 0
                     progress.loss_sum += step.loss * len(batch.targets)
                     progress.loss_photos += len(batch.targets)
-                    callback.on_step(progress.step, progress.total_steps, step.loss, learner.lr, pace.images_per_second)
+                    lr, speed = learner.lr, session.images_per_second
+                    callback.on_step(progress.step, progress.total_steps, step.loss, lr, speed)
                 else:
                     progress.bad_in_row += 1
                     named = ", ".join(map(str, step.bad_photos))
@@ -135,19 +136,19 @@ def fit(
                             )
                         learner.restore(good)
                         progress, best = replace(good.progress, lr_factor=0.5, bad_in_row=0), good.best
-                        learner.lay_schedule(progress)
+                        learner.set_schedule(progress)
                         callback.on_note(f"going back to step {progress.step} with half the learning rate")
                         save()  # the halved rate outlives a kill
                         went_back = True
                         break
 
-                end = pace.plan_end(step=progress.step, total=progress.total_steps)
+                end = session.plan_end(step=progress.step, total=progress.total_steps)
                 if end < progress.total_steps:
                     callback.on_note(
                         f"time limit: training ends after {end / epoch_steps:.3g} epochs, not {config.epochs}"
                     )
                     progress.total_steps = end
-                    learner.lay_schedule(progress)
+                    learner.set_schedule(progress)
                 if stop_request.requested:
                     save()
                     raise _stopped(progress, checkpoints, stop_request.signal_number)
@@ -162,7 +163,7 @@ def fit(
             except StoppedError as error:
                 save()  # at the end of the epoch: resuming begins with its validation
                 raise _stopped(progress, checkpoints, error.exit_code - 128) from error
-            pace.count_validation()
+            session.count_validation()
             _check_finite(validation, progress)
             if is_better(validation, progress.best, monitor=config.monitor):
                 progress.best, progress.best_epoch = validation, progress.epoch + 1

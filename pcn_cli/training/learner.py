@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Learner:
-    """A network that learns by steps; `lay_schedule` comes before the first.
+    """A network that learns by steps; `set_schedule` comes before the first.
 
     Args:
         model: offers `tensors.network.Network`; changed in place, moved to `device` in channels-last memory.
@@ -84,8 +84,8 @@ class Learner:
         """The head's learning rate in the step just made."""
         return float(max(group["lr"] for group in self.optimizer.param_groups))
 
-    def lay_schedule(self, progress: Progress) -> None:
-        """Lay warm-up, cosine and average over all steps of `progress`, at its share of the configured rate."""
+    def set_schedule(self, progress: Progress) -> None:
+        """Spread warm-up, cosine and average over all steps of `progress`, at its share of the configured rate."""
         lr = self.config.lr * (self.config.batch_size / 64) ** 0.5 * progress.lr_factor
         steps = progress.total_steps
         self._schedule = make_schedule(self.optimizer, lr=lr, steps=steps, warmup=self.config.warmup)
@@ -201,7 +201,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self._stream.from_text(state.random)
         self.fresh_norms = state.progress.fresh_norms
-        self.lay_schedule(state.progress)
+        self.set_schedule(state.progress)
 
     def release(self) -> None:
         """Give the network back for evaluation: no gradients kept, no checkpointed activations."""

@@ -78,7 +78,7 @@ def fit_probe(
     """
     config = replace(config, tune="probe", phase="probe")
     result = fit(
-        Learner(BehindTokens(model), config, device=device),
+        Learner(TokenHead(model), config, device=device),
         TokenBatches(train_tokens, batch_size=config.batch_size, seed=config.seed, even_classes=config.even_classes),
         lambda probe: validate(val_tokens.targets, token_probabilities(probe, val_tokens, device=device)),
         callback=callback,
@@ -109,8 +109,8 @@ def token_probabilities(model: nn.Module, tokens: Tokens, *, device: torch.devic
     return torch.cat(pieces).numpy()
 
 
-class BehindTokens(nn.Module):
-    """What stands behind the tokens of a network, as a network of its own; the trunk is neither saved nor copied.
+class TokenHead(nn.Module):
+    """Pooling and head of a network as a network of their own, from tokens on; the trunk is neither saved nor copied.
 
     Its state holds the tensors with the network's pooling prefixes, under the names that they have in the network.
     """

@@ -9,8 +9,8 @@ _MARGIN = 0.95  # of the limit is planned with
 _GUESSED_VALIDATION = 0.2  # of an epoch's training, until one was measured
 
 
-class Pace:
-    """The clock of one session.
+class SessionClock:
+    """How long one session of a fit takes, and how fast it is.
 
     Args:
         clock: seconds from any origin.

@@ -21,7 +21,7 @@ WHILE_COMPILING = "ignore:The .grad attribute of a Tensor"  # torch's own warnin
 def start(config: FitConfig, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
     progress = Progress(plan=config, versions={}, total_steps=10, micro_batch=micro_batch)
     learner = Learner(model or Standin().double(), config, device=CPU)
-    learner.lay_schedule(progress)
+    learner.set_schedule(progress)
     return learner, progress
 
 

@@ -11,7 +11,7 @@ from pcn_cli.errors import DataError, ResourceError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
 from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
-from pcn_cli.training.probe import BehindTokens, fit_probe, token_probabilities
+from pcn_cli.training.probe import TokenHead, fit_probe, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, cache_tokens
 
@@ -144,7 +144,7 @@ def test_what_stands_behind_the_tokens_resumes_with_the_same_bits_and_saves_no_t
         batches = TokenBatches(cache, batch_size=8, seed=0)
 
         def fit_head(folder: str, stop: StopRequest, **options: object) -> FitResult:
-            head = BehindTokens(Standin(drop=0.3))
+            head = TokenHead(Standin(drop=0.3))
 
             def check(judged: torch.nn.Module) -> Validation:
                 return score(cache.targets, token_probabilities(judged, cache, device=CPU))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pcn_cli.training.schedule import MEASURED_STEPS, Pace, steps_in_time
+from pcn_cli.training.schedule import MEASURED_STEPS, SessionClock, steps_in_time
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ class Clock:
 
 def test_the_first_steps_are_slow_and_not_counted() -> None:
     clock = Clock()
-    pace = Pace(clock=clock, epoch_steps=10, limit=240.0)
+    pace = SessionClock(clock=clock, epoch_steps=10, limit=240.0)
     pace.start_epoch()
     ends = []
     for step in range(1, 11):
@@ -46,7 +46,7 @@ def test_the_first_steps_are_slow_and_not_counted() -> None:
 
 def test_a_measured_validation_counts_from_then_on() -> None:
     clock = Clock()
-    pace = Pace(clock=clock, epoch_steps=10, limit=100.0, spent=10.0)
+    pace = SessionClock(clock=clock, epoch_steps=10, limit=100.0, spent=10.0)
     for _ in range(10):
         clock.now += 1.0
         pace.count_step(4)
@@ -58,7 +58,7 @@ def test_a_measured_validation_counts_from_then_on() -> None:
 
 
 def test_without_a_limit_nothing_changes() -> None:
-    pace = Pace(clock=Clock(), epoch_steps=10)
+    pace = SessionClock(clock=Clock(), epoch_steps=10)
     for step in range(1, 20):
         pace.count_step(1)
         assert pace.plan_end(step=step, total=77) == 77
