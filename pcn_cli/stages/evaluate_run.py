@@ -82,12 +82,7 @@ def evaluate(
 
 
 def evaluate_run(
-    run: RunDir,
-    rows: Sequence[SplitRow],
-    *,
-    boxes: str | Path | None = None,
-    device: str | None,
-    callback: Callback,
+    run: RunDir, rows: Sequence[SplitRow], *, boxes: str | Path | None = None, device: str | None, callback: Callback
 ) -> Evaluation:
     """The numbers of the run's own test part, written into the run; the caller holds the run.
 

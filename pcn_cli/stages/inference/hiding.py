@@ -110,11 +110,7 @@ def hide_batch(
     return [
         HiddenMaps(
             numbers=hiding_numbers(
-                test,
-                look=looks[row],
-                evidence=maps[row, 0],
-                classes=config.classes,
-                random_srg=random_srg.get(row),
+                test, look=looks[row], evidence=maps[row, 0], classes=config.classes, random_srg=random_srg.get(row)
             ),
             evidence=maps[row],
             evidence_classes=classes[row],
@@ -141,9 +137,6 @@ def _predict_reweighed(
 ) -> list[list[str]]:
     """The classes predicted with even and with permuted weights."""
     patches = attended.grid[0] * attended.grid[1]
-    others = (
-        even_weights(attended.weights, patches),
-        permuted_weights(attended.weights, patches, seeds=seeds),
-    )
+    others = (even_weights(attended.weights, patches), permuted_weights(attended.weights, patches, seeds=seeds))
     logits = [logits_reweighed(network, weights, attended.values) for weights in others]
     return [[classes[best] for best in one.argmax(dim=1).tolist()] for one in logits]
