@@ -15,10 +15,9 @@ from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor, nn
 
 from pcn_cli.models.backbone import feature_map, is_nhwc, look_at, make_backbone, measure_patch_grid
-from pcn_cli.models.blocks import LAYER_NORM_EPS
 from pcn_cli.models.build import register_network
 from pcn_cli.models.head import AttentionNetwork, make_head
-from pcn_cli.models.pooling import AttentionPooling, start_as_average
+from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.tensors.private import group_with_matcher
 
@@ -75,7 +74,7 @@ class AttentionPooled(AttentionNetwork):
         self.pooling = AttentionPooling(
             width,
             class_tokens=max(num_classes, 1) if class_tokens else None,
-            start=start_as_average(width),
+            layer_scale=None,
             drop_rate=drop_rate,
             attn_drop_rate=attn_drop_rate,
         )

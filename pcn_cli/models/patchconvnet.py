@@ -1,25 +1,18 @@
 """PatchConvNet: a column of convolutional blocks on a constant patch grid, then one attention pooling.
 
 Touvron et al. 2021, arXiv:2112.13692; written from its description, with names of its own (`published.py` maps them).
-Everything runs channels-last: LayerNorm sees views, no permuted copy is made. Any input size; no batch norm.
+Grids are (B, C, h, w) and channels-last in memory, so that LayerNorm sees a view and nothing is copied. Any input size;
+no batch norm.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from timm.models import build_model_with_cfg, generate_default_cfgs
+import torch.nn.functional as F
+from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pcn_cli.models.blocks import LAYER_NORM_EPS, Block, Stem
-from pcn_cli.models.build import register_network
 from pcn_cli.models.head import AttentionNetwork, make_head
-from pcn_cli.models.pooling import AttentionPooling, start_as_published
-from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
-from pcn_cli.models.unpickle import find_tensors
-from pcn_cli.models.weights import Fetcher
-from pcn_cli.models.zoo import CARDS, Card, find_card
+from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.tensors.private import feature_take_indices
 
@@ -71,7 +64,7 @@ class PatchConvNet(AttentionNetwork):
         self.pooling = AttentionPooling(
             embed_dim,
             class_tokens=max(num_classes, 1) if class_tokens else None,
-            start=start_as_published(layer_scale),
+            layer_scale=layer_scale,
             drop_rate=drop_rate,
             attn_drop_rate=attn_drop_rate,
         )
@@ -157,69 +150,60 @@ class PatchConvNet(AttentionNetwork):
         return tokens.to(next(self.stem.parameters()).dtype)
 
 
-def _create(name: str, pretrained: bool, options: dict[str, Any]) -> PatchConvNet:
-    """The network as timm builds it; published weights come through our own verified cache."""
-    source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
-    if pretrained and not isinstance(source, dict) and not overlay.keys() & {"file", "url", "state_dict", "hf_hub_id"}:
-        overlay["file"] = str(Fetcher()(find_card(f"{name}.{source}" if source else name)))
-    network: PatchConvNet = build_model_with_cfg(
-        PatchConvNet,
-        name,
-        pretrained,
-        pretrained_cfg_overlay=overlay,
-        pretrained_filter_fn=_filter_weights,
-        feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
-        **options,
-    )
-    return network
+class Stem(nn.ModuleList):
+    """Four 3×3 convolutions of stride 2, GELU between them: (B, 3, H, W) → (B, d, ceil(H/16), ceil(W/16))."""
+
+    def __init__(self, embed_dim: int, in_chans: int = 3) -> None:
+        widths = (in_chans, embed_dim // 8, embed_dim // 4, embed_dim // 2, embed_dim)
+        super().__init__(
+            nn.Conv2d(widths[i], widths[i + 1], 3, stride=2, padding=1, bias=False) for i in range(len(widths) - 1)
+        )
+        # torch's own start shrinks the picture to a hundredth on its way, where GELU is a straight line.
+        for convolution in self.children():
+            nn.init.kaiming_normal_(convolution.get_parameter("weight"), nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The tokens that enter the trunk; no activation after the last convolution."""
+        first, *others = self
+        tokens: Tensor = first(images)
+        for convolution in others:
+            tokens = convolution(F.gelu(tokens))
+        return tokens
 
 
-def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dict[str, Tensor]:
-    """Our names for any layout that weight files have; class tokens of another number of classes are left out."""
-    tensors = find_tensors(state_dict, "the weight file")
-    tensors = from_published(tensors) if "cls_token" in tensors else tensors
-    token = tensors.get("pooling.cls_token")
-    if network.class_tokens and token is not None and token.shape != network.pooling.cls_token.shape:
-        del tensors["pooling.cls_token"]
-    return tensors
+class Block(nn.Module):
+    """x + drop_path(gamma · f(LN(x))) with f: 1×1 → GELU → depthwise 3×3 → GELU → squeeze-excite → 1×1."""
+
+    def __init__(self, embed_dim: int, *, layer_scale: float, drop_path_rate: float = 0.0) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((embed_dim,), layer_scale))
+        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.conv_pw = nn.Conv2d(embed_dim, embed_dim, 1)
+        self.conv_dw = nn.Conv2d(embed_dim, embed_dim, 3, padding=1, groups=embed_dim)
+        self.se = SqueezeExcite(embed_dim)
+        self.conv_pwl = nn.Conv2d(embed_dim, embed_dim, 1)
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """The grid one block deeper, of the same shape."""
+        x = self.norm(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # views: memory is channels-last
+        x = F.gelu(self.conv_pw(x))
+        x = F.gelu(self.conv_dw(x))
+        x = self.conv_pwl(self.se(x))
+        branch: Tensor = self.drop_path(self.gamma[:, None, None] * x)
+        return tokens + branch
 
 
-def _pretrained_cfg(card: Card) -> dict[str, Any]:
-    side, preprocessing = -(-card.input_size // STRIDE), card.preprocessing
-    return {
-        "url": card.url or "",
-        "input_size": (3, card.input_size, card.input_size),
-        "pool_size": (side, side),
-        "crop_pct": preprocessing.crop_pct,
-        "interpolation": preprocessing.interpolation,
-        "mean": preprocessing.mean,
-        "std": preprocessing.std,
-        "num_classes": card.network.num_classes,
-        "first_conv": "stem.0",
-        "classifier": "head",
-        "license": card.licence.lower(),
-        "paper_ids": card.paper,
-    }
+class SqueezeExcite(nn.Module):
+    """x · sigmoid(conv(relu(conv(mean of x over the grid))))."""
 
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.conv_reduce = nn.Conv2d(embed_dim, embed_dim // 4, 1)
+        self.conv_expand = nn.Conv2d(embed_dim // 4, embed_dim, 1)
 
-def _register(name: str, size: Size, *, class_tokens: bool = False) -> None:
-    """Make the network of that size known to timm."""
-    settings = {"embed_dim": size.embed_dim, "depth": size.depth, "class_tokens": class_tokens}
-
-    def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
-        return _create(name, pretrained, {"layer_scale": size.layer_scale, **settings, **options})
-
-    create.__name__ = create.__qualname__ = name
-    create.__doc__ = f"PatchConvNet {name}."
-    register_network(create, **settings)
-
-
-# timm looks for this name in the module of an entry point.
-default_cfgs = generate_default_cfgs(
-    {card.full_name: _pretrained_cfg(card) for card in CARDS if isinstance(card.network, PatchConvNetSpec)}
-    | {"patchconvnet": {"first_conv": "stem.0", "classifier": "head"}}
-)
-_register("patchconvnet", SIZES["s60"])
-for _name, _size in SIZES.items():
-    _register(f"patchconvnet_{_name}", _size)
-    _register(f"patchconvnet_{_name}_multi", _size, class_tokens=True)
+    def forward(self, x: Tensor) -> Tensor:
+        """The grid with its channels weighed by what the whole picture holds."""
+        squeezed = x.mean((2, 3), keepdim=True)
+        gate: Tensor = self.conv_expand(F.relu(self.conv_reduce(squeezed)))
+        return x * gate.sigmoid()

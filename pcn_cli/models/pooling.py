@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
-from pcn_cli.models.blocks import LAYER_NORM_EPS
-
+LAYER_NORM_EPS = 1e-6
 MLP_RATIO = 3
 TOKEN_STD = 0.02  # of a class token at its start, or of the part that is a class's own
 
@@ -24,37 +23,15 @@ class Pooled(NamedTuple):
     weights: Tensor
 
 
-class Start(NamedTuple):
-    """How a pooling begins: `gamma_1` and `gamma_2` of its branches, and its linear maps.
-
-    `std` is that with which q, k, v and proj are drawn; `scale` and `mlp_scale` are those of `ScaledLinear`.
-    With `averages` k, v and proj begin by passing on what they get, values are not normed, and a single class token is
-    0: what comes out is the average of the raw tokens times N / (N + 1), because the class token is a key too.
-    """
-
-    gamma_1: float
-    gamma_2: float
-    std: float
-    scale: float = 1.0
-    mlp_scale: float = 1.0
-    averages: bool = False
-
-
-def start_as_published(layer_scale: float = 1e-4) -> Start:
-    """Drawn as the authors did."""
-    return Start(gamma_1=layer_scale, gamma_2=layer_scale, std=0.02)
-
-
-def start_as_average(embed_dim: int) -> Start:
-    """Average pooling at first: no query, no MLP; see `ScaledLinear` for the scales."""
-    return Start(gamma_1=1.0, gamma_2=0.0, std=0.0, scale=1 / embed_dim, mlp_scale=embed_dim**-0.5, averages=True)
-
-
 class AttentionPooling(nn.Module):
     """One attention layer whose only queries are learned class tokens, then a small MLP on those tokens.
 
     With one class token, the token is a key and value beside the patches. With `class_tokens`, one per class, keys and
     values are the patches alone. One head; branches scaled by gamma_1 and gamma_2; never drop-path.
+
+    It begins as the authors' does, with both gammas at `layer_scale`. Where that is None it begins as average pooling:
+    no query, no MLP, k, v and proj pass on what they get, values are not normed, and a single class token is 0. What
+    comes out is the average of the raw tokens times N / (N + 1), because the class token is a key too.
     """
 
     def __init__(
@@ -62,26 +39,27 @@ class AttentionPooling(nn.Module):
         embed_dim: int,
         *,
         class_tokens: int | None = None,
-        start: Start | None = None,
+        layer_scale: float | None = 1e-4,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
         self.token_is_key = class_tokens is None
-        self.start = start = start or start_as_published()
+        self.averages = averages = layer_scale is None
+        scale, mlp_scale = (1 / embed_dim, embed_dim**-0.5) if averages else (1.0, 1.0)  # see `ScaledLinear`
         self.cls_token = nn.Parameter(torch.zeros(1, class_tokens or 1, embed_dim))
-        self.gamma_1 = nn.Parameter(torch.full((embed_dim,), start.gamma_1))
-        self.gamma_2 = nn.Parameter(torch.full((embed_dim,), start.gamma_2))
+        self.gamma_1 = nn.Parameter(torch.full((embed_dim,), 1.0 if layer_scale is None else layer_scale))
+        self.gamma_2 = nn.Parameter(torch.full((embed_dim,), layer_scale or 0.0))
         self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        self.q = ScaledLinear(embed_dim, embed_dim, scale=start.scale)
-        self.k = ScaledLinear(embed_dim, embed_dim, scale=start.scale, residual=start.averages)
-        self.v = ScaledLinear(embed_dim, embed_dim, scale=start.scale, residual=start.averages)
+        self.q = ScaledLinear(embed_dim, embed_dim, scale=scale)
+        self.k = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
+        self.v = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
         self.attn_drop = nn.Dropout(attn_drop_rate)
-        self.proj = ScaledLinear(embed_dim, embed_dim, scale=start.scale, residual=start.averages)
+        self.proj = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
         self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        self.fc1 = ScaledLinear(embed_dim, MLP_RATIO * embed_dim, scale=start.mlp_scale)
-        self.fc2 = ScaledLinear(MLP_RATIO * embed_dim, embed_dim, scale=start.mlp_scale)
+        self.fc1 = ScaledLinear(embed_dim, MLP_RATIO * embed_dim, scale=mlp_scale)
+        self.fc2 = ScaledLinear(MLP_RATIO * embed_dim, embed_dim, scale=mlp_scale)
         self.drop = nn.Dropout(drop_rate)
         self.reset_parameters()
 
@@ -90,8 +68,8 @@ class AttentionPooling(nn.Module):
         for layer in (self.fc1, self.fc2):
             layer.draw(std=0.02)
         for layer in (self.q, self.k, self.v, self.proj):
-            layer.draw(std=self.start.std)
-        if self.start.averages and self.cls_token.shape[1] == 1:
+            layer.draw(std=0.0 if self.averages else 0.02)
+        if self.averages and self.cls_token.shape[1] == 1:
             nn.init.zeros_(self.cls_token)
         else:  # several tokens that are all alike would never look apart
             trunc_normal_(self.cls_token, std=TOKEN_STD)
@@ -107,7 +85,7 @@ class AttentionPooling(nn.Module):
         weights = self._weigh(normed, normed_cls)
         mix = self.attn_drop(weights)
         # Average pooling sees raw tokens: a LayerNorm before the values would change what is averaged.
-        mixed = self._mix(mix, patches, self.cls_token) if self.start.averages else self._mix(mix, normed, normed_cls)
+        mixed = self._mix(mix, patches, self.cls_token) if self.averages else self._mix(mix, normed, normed_cls)
         return Pooled(self.finish(self.v(mixed, bias_share=mix.sum(-1, keepdim=True))), weights)
 
     def value(self, tokens: Tensor) -> Tensor:
@@ -115,7 +93,7 @@ class AttentionPooling(nn.Module):
         keys = self._flatten(tokens)
         if self.token_is_key:
             keys = torch.cat([self.cls_token.expand(len(keys), -1, -1), keys], dim=1)
-        values: Tensor = self.v(keys if self.start.averages else self.norm1(keys))
+        values: Tensor = self.v(keys if self.averages else self.norm1(keys))
         return values
 
     def finish(self, pooled: Tensor, classes: Tensor | None = None) -> Tensor:

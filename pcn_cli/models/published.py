@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pcn_cli.errors import ModelError
+from pcn_cli.models.patchconvnet import PatchConvNet
 
 
 class Size(NamedTuple):
@@ -70,32 +71,10 @@ class PatchConvNetSpec:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Published name → shape of every tensor, in the published order."""
-        d, classes = self.embed_dim, self.num_classes
-        widths = (3, d // 8, d // 4, d // 2, d)
-        shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, classes if self.class_tokens else 1, d)}
-        shapes |= {f"patch_embed.proj.{2 * i}.0.weight": (widths[i + 1], widths[i], 3, 3) for i in range(4)}
-        block = {
-            "gamma_1": (d,),
-            **_affine("norm1", (d,)),
-            **_affine("attn.qkv_pos.0", (d, d, 1, 1)),
-            **_affine("attn.qkv_pos.2", (d, 1, 3, 3)),
-            **_affine("attn.qkv_pos.4.conv_reduce", (d // 4, d, 1, 1)),
-            **_affine("attn.qkv_pos.4.conv_expand", (d, d // 4, 1, 1)),
-            **_affine("attn.qkv_pos.5", (d, d, 1, 1)),
-        }
-        for i in range(self.depth):
-            shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
-        pooling = {"gamma_1": (d,), "gamma_2": (d,), **_affine("norm1", (d,))}
-        for name in ("attn.q", "attn.k", "attn.v", "attn.proj"):
-            pooling |= _affine(name, (d, d))
-        pooling |= _affine("norm2", (d,)) | _affine("mlp.fc1", (3 * d, d)) | _affine("mlp.fc2", (d, 3 * d))
-        shapes |= {f"blocks_token_only.0.{name}": shape for name, shape in pooling.items()}
-        shapes |= _affine("norm", (d,))
-        if not self.class_tokens:
-            return shapes | _affine("head", (classes, d))
-        for k in range(classes):
-            shapes |= _affine(f"head.{k}", (1, d))
-        return shapes
+        with torch.device("meta"):  # no memory is taken
+            network = PatchConvNet(**self.settings | {"depth": 1}, num_classes=self.num_classes)
+        network.blocks.extend([network.blocks[0]] * (self.depth - 1))  # one block under all names: much faster
+        return {name: tuple(tensor.shape) for name, tensor in to_published(network.state_dict()).items()}
 
     @classmethod
     def recognise(cls, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Self]:
@@ -231,7 +210,3 @@ def _rename(name: str, names: Mapping[str, str], layout: str) -> str:
     if renamed is None:
         raise ModelError(f"not {layout} layout: {name} is no name of a PatchConvNet")
     return (renamed.replace("#", number[1]) if number else renamed) + leaf
-
-
-def _affine(layer: str, weight: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    return {f"{layer}.weight": weight, f"{layer}.bias": weight[:1]}

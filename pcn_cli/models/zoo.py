@@ -8,6 +8,7 @@ and 512 is not recorded anywhere; 0.875 is the official repository's default.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -102,7 +103,7 @@ class Card:
         """Pixels of a side of the network's input."""
         return self.preprocessing.height
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Number of parameters."""
         return count_numbers(self.network.shapes().values())

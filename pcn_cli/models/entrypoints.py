@@ -1,0 +1,82 @@
+"""The PatchConvNets that timm can create by name, with the published weights of their cards."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from timm.models import build_model_with_cfg, generate_default_cfgs
+from torch import Tensor
+
+from pcn_cli.models.build import register_network
+from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
+from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
+from pcn_cli.models.unpickle import find_tensors
+from pcn_cli.models.weights import Fetcher
+from pcn_cli.models.zoo import CARDS, Card, find_card
+
+
+def _create(name: str, pretrained: bool, options: dict[str, Any]) -> PatchConvNet:
+    """The network as timm builds it; published weights come through our own verified cache."""
+    source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
+    if pretrained and not isinstance(source, dict) and not overlay.keys() & {"file", "url", "state_dict", "hf_hub_id"}:
+        overlay["file"] = str(Fetcher()(find_card(f"{name}.{source}" if source else name)))
+    network: PatchConvNet = build_model_with_cfg(
+        PatchConvNet,
+        name,
+        pretrained,
+        pretrained_cfg_overlay=overlay,
+        pretrained_filter_fn=_filter_weights,
+        feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
+        **options,
+    )
+    return network
+
+
+def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dict[str, Tensor]:
+    """Our names for any layout that weight files have; class tokens of another number of classes are left out."""
+    tensors = find_tensors(state_dict, "the weight file")
+    tensors = from_published(tensors) if "cls_token" in tensors else tensors
+    token = tensors.get("pooling.cls_token")
+    if network.class_tokens and token is not None and token.shape != network.pooling.cls_token.shape:
+        del tensors["pooling.cls_token"]
+    return tensors
+
+
+def _pretrained_cfg(card: Card) -> dict[str, Any]:
+    side, preprocessing = -(-card.input_size // STRIDE), card.preprocessing
+    return {
+        "url": card.url or "",
+        "input_size": (3, card.input_size, card.input_size),
+        "pool_size": (side, side),
+        "crop_pct": preprocessing.crop_pct,
+        "interpolation": preprocessing.interpolation,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "num_classes": card.network.num_classes,
+        "first_conv": "stem.0",
+        "classifier": "head",
+        "license": card.licence.lower(),
+        "paper_ids": card.paper,
+    }
+
+
+def _register(name: str, size: Size, *, class_tokens: bool = False) -> None:
+    """Make the network of that size known to timm."""
+    settings = {"embed_dim": size.embed_dim, "depth": size.depth, "class_tokens": class_tokens}
+
+    def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
+        return _create(name, pretrained, {"layer_scale": size.layer_scale, **settings, **options})
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = f"PatchConvNet {name}."
+    register_network(create, **settings)
+
+
+# timm looks for this name in the module of an entry point.
+default_cfgs = generate_default_cfgs(
+    {card.full_name: _pretrained_cfg(card) for card in CARDS if isinstance(card.network, PatchConvNetSpec)}
+    | {"patchconvnet": {"first_conv": "stem.0", "classifier": "head"}}
+)
+_register("patchconvnet", SIZES["s60"])
+for _name, _size in SIZES.items():
+    _register(f"patchconvnet_{_name}", _size)
+    _register(f"patchconvnet_{_name}_multi", _size, class_tokens=True)
