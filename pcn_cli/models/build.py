@@ -7,7 +7,7 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from timm.models import register_model
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from pcn_cli.errors import ModelError
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.pooling import spread_class_tokens
-from pcn_cli.models.published import tensor_problems
+from pcn_cli.models.published import count_numbers, tensor_problems
 from pcn_cli.records.model import ModelConfig, Pooling
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
@@ -71,6 +71,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} is damaged: {error}") from error
     check_finite(tensors, str(path))
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def count_stored(path: Path) -> int:
+    """How many numbers a safetensors file holds, by its header.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return count_numbers(file.get_slice(name).get_shape() for name in file.keys())  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
 
 
 def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:

@@ -24,9 +24,9 @@ from pcn_cli import __version__
 from pcn_cli.errors import DownloadError, ResourceError
 from pcn_cli.files.atomic import sync_file, write_json
 
-OnBytes = Callable[[int, int], None]
 _OTHER_PLACE = "try another place with --mirror URL"
 _SIGN_IN = "sign in to the network if it asks for it, "
+_WEB_PAGE = ("a web page came instead of weights", _SIGN_IN + "then run this again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +40,6 @@ class Patience:
     floor: int = 32 * 1024
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is asked for: the address, the bytes it may weigh, the bytes that must stay free on the disk beside it."""
-
-    url: str
-    least: int
-    most: int
-    beside: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,72 +140,70 @@ def is_offline() -> bool:
     return os.environ.get("PCN_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
-def download(
-    wanted: Wanted, part: Part, *, patience: Patience, on_bytes: OnBytes | None = None, known: Origin | None = None
-) -> Origin | None:
-    """What `part` is now the whole of; None where `known` is given and the server says that it has not changed.
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """One file to bring into `part`; `run` does it.
 
-    `on_bytes` hears the bytes so far and in all (the least it may weigh, where the server does not say).
-
-    Raises:
-        DownloadError: refused at once (a web page, a wrong size, 404 …), or still incomplete after all tries.
-        UnreachableError: nobody answered; with `known`, after the first try.
-        ResourceError: too little space, or not writable.
+    It may weigh `least` to `most` bytes; `beside` more must stay free on the disk. `known` is what the server said of
+    it another time. `on_bytes` hears the bytes so far and in all (`least`, where the server does not say).
     """
-    fetching = _Fetching(wanted, part, patience, on_bytes or (lambda _done, _total: None), known)
-    reason, answered = "", False
-    for attempt in range(patience.tries):
-        if attempt:
-            patience.sleep(min(2.0 ** (attempt - 1), 30.0))
-        try:
-            return fetching.try_once()
-        except TryAgainError as error:
-            reason, answered = str(error), True
-        except (OSError, HTTPException) as error:
-            if isinstance(cause := getattr(error, "reason", error), SSLError):
-                raise DownloadError(f"{wanted.url}: the connection is not safe: {cause}") from error
-            reason, answered = str(cause) or type(cause).__name__, answered or not isinstance(error, URLError)
-            if known and not answered:
-                break
-    if not answered:
-        raise UnreachableError(f"{wanted.url}: nobody answers: {reason}", "check the network, or " + _OTHER_PLACE)
-    raise DownloadError(
-        f"{wanted.url}: {reason} (tried {patience.tries} times)",
-        f"run the same command again: it goes on behind the {part.size:,} bytes that are here",
-    )
 
-
-@dataclass(frozen=True)
-class _Fetching:
-    """One download: what is asked for, what is here of it, and what the server's answers mean."""
-
-    wanted: Wanted
+    url: str
     part: Part
+    least: int
+    most: int
+    beside: int = 0
+    known: Origin | None = None
     patience: Patience
-    on_bytes: OnBytes
-    known: Origin | None
+    on_bytes: Callable[[int, int], None] = lambda _done, _total: None
 
-    def try_once(self) -> Origin | None:
+    def run(self) -> Origin | None:
+        """What `part` is now the whole of; None where `known` is given and the server says that it has not changed.
+
+        Raises:
+            DownloadError: refused at once (a web page, a wrong size, 404 …), or still incomplete after all tries.
+            UnreachableError: nobody answered; with `known`, after the first try.
+            ResourceError: too little space, or not writable.
+        """
+        reason, answered = "", False
+        for attempt in range(self.patience.tries):
+            if attempt:
+                self.patience.sleep(min(2.0 ** (attempt - 1), 30.0))
+            try:
+                return self._try_once()
+            except TryAgainError as error:
+                reason, answered = str(error), True
+            except (OSError, HTTPException) as error:
+                if isinstance(cause := getattr(error, "reason", error), SSLError):
+                    raise self._refuse(f"the connection is not safe: {cause}", hint="") from error
+                reason, answered = str(cause) or type(cause).__name__, answered or not isinstance(error, URLError)
+                if self.known and not answered:
+                    break
+        if not answered:
+            raise UnreachableError(f"{self.url}: nobody answers: {reason}", "check the network, or " + _OTHER_PLACE)
+        again = f"run the same command again: it goes on behind the {self.part.size:,} bytes that are here"
+        raise self._refuse(f"{reason} (tried {self.patience.tries} times)", again)
+
+    def _try_once(self) -> Origin | None:
         """Ask for what is missing, and take what comes.
 
         Raises:
             TryAgainError, OSError, HTTPException: the trouble may pass. DownloadError, ResourceError: it will not.
         """
-        part, wanted = self.part, self.wanted
-        origin = part.read_origin()
-        have = part.size if origin and origin.url == wanted.url else 0
+        part, origin = self.part, self.part.read_origin()
+        have = part.size if origin and origin.url == self.url else 0
         if origin and have and have == origin.size:
             return origin
         if not have or (origin and origin.size and have > origin.size):
             have, origin = 0, None
-        request = Request(wanted.url, headers=self._headers(origin, have))  # noqa: S310 - _open checks it
+        request = Request(self.url, headers=self._headers(origin, have))  # noqa: S310 - _open checks it
         try:
             with _open(request, self.patience) as response:
                 self._check_kind(response, have)
                 if origin and response.status == 206:
                     self._check_range(response, origin, have)
                 else:
-                    have, origin = 0, _read_origin(response, wanted.url)
+                    have, origin = 0, _read_origin(response, self.url)
                 self._check_room(origin.size, have)
                 if not have:
                     self._begin(response, origin)
@@ -223,8 +211,8 @@ class _Fetching:
         except HTTPError as error:
             with error:
                 return self._judge(error, origin, have)
-        if size < (origin.size or wanted.least):
-            raise TryAgainError(f"cut after {size:,} of {origin.size or wanted.least:,} bytes")
+        if size < (origin.size or self.least):
+            raise TryAgainError(f"cut after {size:,} of {origin.size or self.least:,} bytes")
         return replace(origin, size=size)
 
     def _headers(self, origin: Origin | None, have: int) -> dict[str, str]:
@@ -247,7 +235,7 @@ class _Fetching:
             raise self._refuse(f"the server answers {response.status} {response.reason}")
         kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
         if kind in ("text/html", "application/xhtml+xml"):
-            raise self._web_page()
+            raise self._refuse(*_WEB_PAGE)
         if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
             raise self._refuse(f"the server sends the file as {coding}, which was not asked for")
 
@@ -260,11 +248,10 @@ class _Fetching:
             raise TryAgainError(f"asked for bytes {have}-, got {found or 'no range'}; starting anew")
 
     def _check_room(self, size: int, have: int) -> None:
-        wanted = self.wanted
-        if size and not wanted.least <= size <= wanted.most:
-            message = f"{wanted.url} weighs {size:,} bytes, expected {wanted.least:,} to {wanted.most:,}"
+        if size and not self.least <= size <= self.most:
+            message = f"{self.url} weighs {size:,} bytes, expected {self.least:,} to {self.most:,}"
             raise DownloadError(message, _OTHER_PLACE)
-        needed = (size or wanted.least) - have + wanted.beside
+        needed = (size or self.least) - have + self.beside
         if (free := self.part.free_bytes()) < needed:
             raise ResourceError(
                 f"the disk is full: {needed:,} bytes are needed in {self.part.path.parent}, {free:,} are free",
@@ -276,7 +263,7 @@ class _Fetching:
         start = response.read(4)
         if b"PK\x03\x04"[: len(start)] != start:
             if start.lstrip()[:1] == b"<":
-                raise self._web_page()
+                raise self._refuse(*_WEB_PAGE)
             raise self._refuse(f"not a PyTorch weight file: it starts with {start!r}")
         self.part.begin(origin)
         with self.part.appending() as write:
@@ -284,13 +271,13 @@ class _Fetching:
 
     def _receive(self, response: HTTPResponse, total: int) -> int:
         """Bytes in the part once the server has no more; what came before an error is kept."""
-        done, most, patience = self.part.size, total or self.wanted.most, self.patience
+        done, most, patience = self.part.size, total or self.most, self.patience
         since, fresh = patience.clock(), 0
         with self.part.appending() as write:
             while done <= most and (chunk := response.read1(1 << 18)):
                 write(chunk)
                 done, fresh = done + len(chunk), fresh + len(chunk)
-                self.on_bytes(done, total or max(self.wanted.least, done))
+                self.on_bytes(done, total or max(self.least, done))
                 if patience.clock() - since >= patience.window:
                     if fresh < patience.floor:
                         raise TryAgainError(f"stalled: {fresh:,} bytes in {patience.window:.0f} s")
@@ -314,12 +301,8 @@ class _Fetching:
             raise TryAgainError(f"the server answers {error.code} {error.reason}")
         raise self._refuse(f"the server answers {error.code} {error.reason}")
 
-    def _refuse(self, found: str) -> DownloadError:
-        return DownloadError(f"{self.wanted.url}: {found}", _OTHER_PLACE)
-
-    def _web_page(self) -> DownloadError:
-        found = f"{self.wanted.url}: a web page came instead of weights"
-        return DownloadError(found, _SIGN_IN + "then run this again")
+    def _refuse(self, found: str, hint: str = _OTHER_PLACE) -> DownloadError:
+        return DownloadError(f"{self.url}: {found}", hint)
 
 
 def _read_origin(response: HTTPResponse, url: str) -> Origin:

@@ -37,7 +37,11 @@ def read_pth(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path.name} is refused: {said[0] if said else type(error).__name__}") from error
     tensors = find_tensors(content, path.name)
     for name, tensor in tensors.items():
-        _check_storage(name, tensor, path)
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or not _is_dense(tensor):
+            raise ModelError(f"{path.name} is refused: {name} is not stored densely")
+        if tensor.dtype != torch.float32:
+            found = str(tensor.dtype).removeprefix("torch.")
+            raise ModelError(f"{path.name} is refused: {name} is {found}, expected float32")
     if (total := sum(tensor.nbytes for tensor in tensors.values())) > stored:
         raise ModelError(f"{path.name} is refused: its tensors add up to {total:,} bytes, the file stores {stored:,}")
     for name, tensor in tensors.items():
@@ -91,31 +95,19 @@ def find_tensors(content: Any, where: str) -> dict[str, Tensor]:  # noqa: ANN401
     Raises:
         ModelError: it holds none; the message says what it holds.
     """
-    found = (
-        f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
-        if isinstance(content, Mapping)
-        else type(content).__name__
-    )
-    candidates = (*(content.get(layout) for layout in LAYOUTS), content) if isinstance(content, Mapping) else ()
+    found, candidates = type(content).__name__, []
+    if isinstance(content, Mapping):
+        found = f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
+        candidates = [*(content.get(layout) for layout in LAYOUTS), content]
     for tensors in candidates:
-        if isinstance(tensors, Mapping) and tensors and _all_tensors(tensors):
+        if (
+            isinstance(tensors, Mapping)
+            and tensors
+            and all(isinstance(name, str) and isinstance(one, Tensor) for name, one in tensors.items())
+        ):
             wrapped = all(name.startswith("module.") for name in tensors)
             return {name.removeprefix("module.") if wrapped else name: one.detach() for name, one in tensors.items()}
     raise ModelError(f"{where} holds {found}; expected tensors by name, or one of {', '.join(LAYOUTS)} with them")
-
-
-def _all_tensors(candidate: Mapping[Any, Any]) -> bool:
-    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in candidate.items())
-
-
-def _check_storage(name: str, tensor: Tensor, path: Path) -> None:
-    problem = ""
-    if tensor.layout != torch.strided or tensor.device.type != "cpu" or not _is_dense(tensor):
-        problem = "is not stored densely"
-    elif tensor.dtype != torch.float32:
-        problem = f"is {str(tensor.dtype).removeprefix('torch.')}, expected float32"
-    if problem:
-        raise ModelError(f"{path.name} is refused: {name} {problem}")
 
 
 def _is_dense(tensor: Tensor) -> bool:

@@ -24,16 +24,7 @@ from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
 from pcn_cli.files.atomic import write_json, write_with
 from pcn_cli.files.hashing import sha256_of
 from pcn_cli.models.build import WEIGHTS
-from pcn_cli.models.download import (
-    Origin,
-    Part,
-    Patience,
-    UnreachableError,
-    Wanted,
-    download,
-    elect_writer,
-    is_offline,
-)
+from pcn_cli.models.download import Download, Origin, Part, Patience, UnreachableError, elect_writer, is_offline
 from pcn_cli.models.published import PatchConvNetSpec
 from pcn_cli.models.unpickle import read_pth
 from pcn_cli.models.zoo import Card
@@ -87,11 +78,7 @@ class Fetcher:
     callback: FetchCallback | None = None
 
     def __call__(self, card: Card) -> Path:
-        """The verified weight file of `card`, or the one inside the package.
-
-        Raises:
-            ModelError, DownloadError, ResourceError: as `get`.
-        """
+        """The verified weight file of `card`, or the one inside the package; refused as `get` refuses."""
         if card.folder:
             return card.folder / WEIGHTS
         fetched = self.get(card)
@@ -122,16 +109,22 @@ class Fetcher:
 
     def _download(self, card: Card, stored: Fetched | None) -> Fetched:
         url, least = self._address(card), card.minimum_bytes
+        part, known = Part(weights_cache() / f"{card.full_name}.pth.part"), None
+        if stored:  # what the server said of it, where it was this server
+            same, record = stored.record.source == url, stored.record
+            known = Origin(url=url, etag=record.etag if same else "", modified=record.modified if same else "")
 
         def on_bytes(done: int, total: int) -> None:
             if self.callback:
                 self.callback.on_progress(f"downloading {card.name}", done, total)
 
-        part = Part(weights_cache() / f"{card.full_name}.pth.part")
         # Files that hold the optimizer's state beside the weights weigh about four times as much.
-        wanted = Wanted(url=url, least=least, most=8 * least + 2**26, beside=least)
+        most = 8 * least + 2**26
+        download = Download(
+            url=url, part=part, least=least, most=most, beside=least, known=known, patience=PATIENCE, on_bytes=on_bytes
+        )
         try:
-            origin = download(wanted, part, patience=PATIENCE, on_bytes=on_bytes, known=_known_origin(stored, url))
+            origin = download.run()
         except UnreachableError as error:
             if stored:
                 return replace(stored, note=f"nobody answered, kept what is here: {error}")
@@ -275,14 +268,6 @@ def _refuse_other(card: Card, digest: str, source: str) -> None:
             f"{'pinned' if card.sha256 else 'recorded'} for {card.name} is {expected}",
             f"if the published file really changed, remove {_record_path(card.full_name)} and try again",
         )
-
-
-def _known_origin(stored: Fetched | None, url: str) -> Origin | None:
-    """What the server said of the stored file, where it was this server."""
-    if stored is None:
-        return None
-    same, record = stored.record.source == url, stored.record
-    return Origin(url=url, etag=record.etag if same else "", modified=record.modified if same else "")
 
 
 def _record_path(key: str) -> Path:

@@ -38,10 +38,6 @@ class NetworkSpec(Protocol):
         """The classes that its weights tell apart."""
 
     @property
-    def class_tokens(self) -> bool:
-        """Whether each class has a token of its own."""
-
-    @property
     def settings(self) -> dict[str, Any]:
         """What tells it from others of its kind, by timm's words."""
 

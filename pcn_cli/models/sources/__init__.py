@@ -5,10 +5,9 @@ from pathlib import Path
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import CONFIG
 from pcn_cli.models.sources.base import Source
-from pcn_cli.models.sources.card import CardSource
-from pcn_cli.models.sources.file import FileSource
 from pcn_cli.models.sources.folder import FolderSource
 from pcn_cli.models.sources.timm import PREFIX, parse_timm
+from pcn_cli.models.sources.weights import CardSource, FileSource
 from pcn_cli.models.zoo import find_card
 
 

@@ -63,7 +63,7 @@ class Source(ABC):
         It knows its own classes, or `classes` where it has none.
 
         Raises:
-            ModelError, DownloadError: the weights are damaged or do not fit, or cannot be fetched.
+            ModelError, DownloadError: there are no weights, they are damaged or do not fit, or cannot be fetched.
         """
 
     def facts(self) -> SourceFacts:
@@ -87,20 +87,12 @@ class Source(ABC):
         return make_model(config.architecture, num_classes, config.model_args | tokens)
 
     def read(self, *, fetch: Fetcher) -> Loaded:
-        """The trained network in evaluation mode, and its facts.
-
-        Raises:
-            ModelError, DownloadError: it has no weights, is damaged, or cannot be fetched.
-        """
+        """The trained network in evaluation mode, and its facts; refused as `load` refuses."""
         model, config = self.load((), {}, fetch=fetch)
         return model.eval(), config
 
     def read_teacher(self, *, fetch: Fetcher, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
-        """The trained network in evaluation mode, and how it wants its photos: whole, at `size` pixels.
-
-        Raises:
-            ModelError, DownloadError: it has no weights, is damaged, or cannot be fetched.
-        """
+        """The trained network in evaluation mode, and how it wants its photos: whole, at `size` pixels."""
         network, preprocessing = self._read_classifier(fetch)
         height, width = size or preprocessing.height, size or preprocessing.width
         return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
@@ -110,9 +102,6 @@ class Source(ABC):
 
         The head is new (drawn from the recipe's seed) unless the source knows exactly these classes; then its rows are
         put into their order. What has no weights, and everything without `pretrained`, starts from random numbers.
-
-        Raises:
-            ModelError, DownloadError: the source is damaged, or cannot be fetched.
         """
         wanted, data = recipe.model, recipe.data
         options = {"drop_rate": wanted.dropout} | ({"drop_path_rate": wanted.drop_path} if wanted.drop_path else {})

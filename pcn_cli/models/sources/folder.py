@@ -15,9 +15,8 @@ from torch import nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.files.atomic import write_json, write_with
-from pcn_cli.models.build import CONFIG, WEIGHTS, check_finite, fill_model, make_model, read_tensors
+from pcn_cli.models.build import CONFIG, WEIGHTS, check_finite, count_stored, fill_model, make_model, read_tensors
 from pcn_cli.models.sources.base import Loaded, Source
-from pcn_cli.models.sources.file import count_stored
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import ModelConfig
@@ -33,15 +32,12 @@ class FolderSource(Source):
         self.name = self._config.card.removeprefix("timm:") or path.resolve().name
 
     def config(self) -> ModelConfig:
-        """What its config.json says."""
         return self._config
 
     def count_parameters(self) -> int:
-        """By the header of its weights."""
         return count_stored(self.path / WEIGHTS)
 
     def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:  # noqa: ARG002
-        """The network with the folder's weights and classes."""
         trained, config = load_model_folder(self.path)
         if not options:
             return trained, config

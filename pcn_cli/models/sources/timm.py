@@ -12,7 +12,7 @@ import huggingface_hub
 import timm
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from timm.models import get_pretrained_cfg
-from torch import Tensor, nn
+from torch import nn
 
 from pcn_cli.errors import DownloadError, ModelError
 from pcn_cli.models.backbone import NOT_FOR_BACKBONES
@@ -23,8 +23,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
 PREFIX = "timm:"
-_LOCAL = "local-dir:"
-LOCAL_PREFIX = PREFIX + _LOCAL
+LOCAL_PREFIX = PREFIX + "local-dir:"
 
 
 @dataclass(kw_only=True)
@@ -117,24 +116,20 @@ class TimmSource(Source):
         classifier = tensors.get(f"{self.pretrained_cfg.get('classifier')}.weight")
         if classifier is None and needs_classifier:
             raise ModelError(f"{path} holds no classifier, so it names nothing", "name a network trained to classify")
-        if self.file is None:
-            return self._fill_by_timm(tensors)
+        network: nn.Module
+        if self.file is None:  # timm knows how to rename the tensors of older layouts
+            overlay = {"state_dict": tensors}
+            try:
+                network = timm.create_model(self.name, pretrained=True, pretrained_cfg_overlay=overlay, **self.settings)
+            except (RuntimeError, KeyError, TypeError, ValueError) as error:
+                raise ModelError(f"the weights on the hub do not fit {self.name}: {error}") from error
+            return network
         try:
             num_classes = 0 if classifier is None else len(classifier)
-            network: nn.Module = timm.create_model(self.name, num_classes=num_classes, **self.settings)
+            network = timm.create_model(self.name, num_classes=num_classes, **self.settings)
         except (TypeError, RuntimeError) as error:
             raise ModelError(f"{self.name} cannot be built with {self.settings}: {error}") from error
         fill_model(network, tensors, str(path))
-        return network
-
-    def _fill_by_timm(self, tensors: dict[str, Tensor]) -> nn.Module:
-        """The network filled by timm, which knows how to rename tensors of older layouts."""
-        try:
-            network: nn.Module = timm.create_model(
-                self.name, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors}, **self.settings
-            )
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the weights on the hub do not fit {self.name}: {error}") from error
         return network
 
     def _hub_place(self) -> tuple[str, str | None]:
@@ -174,10 +169,9 @@ def parse_timm(source: str) -> TimmSource:
     Raises:
         ModelError: there is no such network in timm, or the folder is not in timm's layout.
     """
-    rest = source.removeprefix(PREFIX)
-    if rest.startswith(_LOCAL):
-        return _read_folder(Path(rest.removeprefix(_LOCAL)).expanduser())
-    name, _, file = rest.partition(":")
+    if source.startswith(LOCAL_PREFIX):
+        return _read_folder(Path(source.removeprefix(LOCAL_PREFIX)).expanduser())
+    name, _, file = source.removeprefix(PREFIX).partition(":")
     try:
         known = get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as error:
