@@ -103,7 +103,7 @@ def describe(card: Card) -> dict[str, Any]:
     return {
         **{key: getattr(card, key) for key in ("name", "full_name", "architecture", "tag")},
         **card.network.settings,
-        "class_tokens": card.network.class_tokens,
+        "class_tokens": card.network.settings.get("class_tokens", False),
         "num_classes": card.network.num_classes,
         "input_size": card.input_size,
         **{key: preprocessing[key] for key in ("crop_pct", "interpolation", "mean", "std")},
