@@ -5,6 +5,7 @@ that a value comes back within 2 %. A signed byte is −127 … 127 of the map's
 """
 
 import base64
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,42 +64,44 @@ def curves_as_text(*curves: NDArray[np.floating]) -> str:
     return base64.b64encode(points.astype("<u2").tobytes()).decode("ascii")
 
 
-class LiftScale:
-    """The lift drawn at full strength over a whole report, gathered map by map in constant memory."""
+class ColourScale:
+    """What is drawn at full strength over a whole report, gathered map by map in constant memory.
 
-    def __init__(self) -> None:
-        self._counts = np.zeros(256, dtype=np.int64)
+    That is the value of the bin up to which `FULL_SHARE` of all patches were counted, `least` where none was.
+    """
 
-    def add(self, bytes_: NDArray[np.uint8]) -> None:
-        """Count one more map."""
-        self._counts += np.bincount(bytes_.ravel(), minlength=256)
+    def __init__(self, values: NDArray[np.float64], *, least: float) -> None:
+        self._values, self._least = values, least
+        self._counts = np.zeros(len(values), dtype=np.int64)
 
-    @property
-    def top(self) -> float:
-        """max(8×, the 99.5th percentile of all patches)."""
-        byte = _percentile(self._counts)
-        return FULL_LIFT if byte is None else max(FULL_LIFT, float(decode_lift(np.array([byte], dtype=np.uint8))[0]))
-
-
-class SignedScale:
-    """The signed value drawn at full strength over a whole report, gathered map by map in constant memory."""
-
-    def __init__(self) -> None:
-        low, high = _OCTAVES
-        self._counts = np.zeros((high - low) * _PER_OCTAVE, dtype=np.int64)
-
-    def add(self, values: NDArray[np.floating]) -> None:
-        """Count one more map."""
-        low, high = _OCTAVES
-        octaves = np.clip(np.log2(np.maximum(np.abs(values), 2.0**low)), low, high - 1e-9)
-        bins = ((octaves - low) * _PER_OCTAVE).astype(np.int64)
+    def add(self, bins: NDArray[np.integer]) -> None:
+        """Count the bins of one more map's patches."""
         self._counts += np.bincount(bins.ravel(), minlength=len(self._counts))
 
     @property
     def top(self) -> float:
-        """The 99.5th percentile of all absolute values; 1 where there are none."""
-        place = _percentile(self._counts)
-        return 1.0 if place is None else float(2.0 ** (_OCTAVES[0] + (place + 1) / _PER_OCTAVE))
+        """The value at full strength."""
+        held = np.cumsum(self._counts)
+        return float(self._values[np.searchsorted(held, FULL_SHARE * held[-1])]) if held[-1] else self._least
+
+
+def new_lift_scale() -> ColourScale:
+    """A scale for the bytes of looks, which reaches at least to 8×."""
+    return ColourScale(np.maximum(decode_lift(np.arange(256, dtype=np.uint8)), FULL_LIFT), least=FULL_LIFT)
+
+
+def new_signed_scale() -> ColourScale:
+    """A scale for the `magnitude_bins` of signed maps."""
+    steps = np.arange(1, (_OCTAVES[1] - _OCTAVES[0]) * _PER_OCTAVE + 1)
+    return ColourScale(2.0 ** (_OCTAVES[0] + steps / _PER_OCTAVE), least=1.0)
+
+
+def magnitude_bins(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The bin of every absolute value, 16 to an octave."""
+    low, high = _OCTAVES
+    octaves = np.clip(np.log2(np.maximum(np.abs(values), 2.0**low)), low, high - 1e-9)
+    bins: NDArray[np.int64] = ((octaves - low) * _PER_OCTAVE).astype(np.int64)
+    return bins
 
 
 class MeanMaps:
@@ -106,26 +109,18 @@ class MeanMaps:
 
     def __init__(self) -> None:
         self._sums: dict[str, NDArray[np.float64]] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def add(self, name: str, bytes_: NDArray[np.uint8]) -> None:
-        """Count one more map; one of another shape than the class's first is left out, for it cannot be added."""
-        total = self._sums.setdefault(name, np.zeros(bytes_.shape))
-        if total.shape == bytes_.shape:
-            total += decode_lift(bytes_)
-            self._counts[name] = self._counts.get(name, 0) + 1
+        """Count one more map of a class."""
+        self._sums[name] = self._sums.get(name, 0) + decode_lift(bytes_)
+        self._counts[name] += 1
 
     def plain(self, names: tuple[str, ...]) -> list[object]:
         """For each name its map's bytes, its grid (h, w) and how many maps it is the mean of; None without any."""
         return [
-            {"map": as_text(encode_look(self._sums[name])), "grid": list(self._sums[name].shape), "of": count}
-            if (count := self._counts.get(name, 0))
+            {"map": as_text(encode_look(self._sums[name])), "grid": self._sums[name].shape, "of": self._counts[name]}
+            if name in self._sums
             else None
             for name in names
         ]
-
-
-def _percentile(counts: NDArray[np.int64]) -> int | None:
-    """The bin up to which `FULL_SHARE` of everything was counted; None where nothing was."""
-    held = np.cumsum(counts)
-    return int(np.searchsorted(held, FULL_SHARE * held[-1])) if held[-1] else None

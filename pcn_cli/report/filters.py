@@ -28,11 +28,11 @@ def find_filters(content: ReportContent, rows: Rows) -> tuple[Filter, ...]:
     kinds: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
         ("wrong", "wrong", lambda row: row.correct is False),
         ("right", "right", lambda row: row.correct is True),
-        ("unsure", f"under {100 * least:.0f} % sure", lambda row: row.confidence < least),
-        ("border", "looks at the border", lambda row: row.attention.border_share >= AT_BORDER),
+        ("unsure", f"under {100 * least:.0f} % sure", lambda row: row.prediction.confidence < least),
+        ("border", "looks at the border", lambda row: row.prediction.attention.border_share >= AT_BORDER),
         ("flips", "flips when hidden", _flips),
-        ("copy", "has a copy", lambda row: row.source in copies),
-        ("suspect", "label in doubt", lambda row: row.source in doubted),
+        ("copy", "has a copy", lambda row: row.prediction.file in copies),
+        ("suspect", "label in doubt", lambda row: row.prediction.file in doubted),
     )
     found = (
         Filter(name=name, title=title, rows=tuple(row.number for row in rows.all if has(row)))
@@ -49,4 +49,4 @@ def unsure_below(content: ReportContent) -> float:
 
 def _flips(row: Row) -> bool:
     """Whether another class is predicted once the patches that hold half of the look are hidden."""
-    return row.hiding is not None and clean(row.hiding.hidden_top) != row.predicted
+    return row.prediction.hiding is not None and clean(row.prediction.hiding.hidden_top) != row.predicted

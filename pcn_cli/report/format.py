@@ -1,4 +1,4 @@
-"""Numbers and names as a person reads them; text that is safe to show."""
+"""Numbers and names as a person reads them; text that is safe to show; the templates, which speak with both."""
 
 import os
 import re
@@ -7,8 +7,11 @@ from math import isfinite
 from pathlib import Path
 from urllib.parse import quote
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
 from pcn_cli.records.metrics import Metric
 
+HERE = Path(__file__).parent
 SPACE = "\N{NO-BREAK SPACE}"
 
 
@@ -85,3 +88,20 @@ def hide_paths(text: str) -> str:
 
 def _is_absolute(file: str) -> bool:
     return file.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:[\\/]", file))
+
+
+def new_environment() -> Environment:
+    """The templates with the words of this file, as functions and as filters; what goes into HTML is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    tools = {
+        tool.__name__: tool for tool in (percent, number, measured, interval, plural, heading, hide_paths, gallery_link)
+    }
+    environment.globals |= tools
+    environment.filters |= tools
+    return environment

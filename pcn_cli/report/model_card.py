@@ -1,7 +1,7 @@
-"""The model card: README.md beside the weights, in the format of the Hugging Face Hub.
+"""What the model is, what it was measured to do, for what it is not: as a page, and as README.md beside the weights.
 
-Front matter in YAML for the Hub, the same facts in Markdown for people. Names are hostile text: the YAML is dumped, and
-what could steer the Markdown is escaped.
+The README has front matter in YAML for the Hugging Face Hub, and the same facts for people by templates/model_card.md.
+Names are hostile text: the YAML is dumped, and what could steer the Markdown is escaped.
 """
 
 import re
@@ -9,12 +9,19 @@ import shlex
 
 from huggingface_hub.repocard_data import EvalResult, ModelCardData
 
+from pcn_cli.records.metrics import Metric
+from pcn_cli.records.model import ModelConfig
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.format import clean, heading, hide_paths, interval, measured, percent, plural
-from pcn_cli.report.pages.card import card_metrics, list_limits, model_facts
+from pcn_cli.report.format import clean, heading, hide_paths, new_environment, number, percent, plural
 from pcn_cli.report.pages.overview import compare
+from pcn_cli.report.view_model import ReportView
 
 MOST_CLASSES = 200
+FITS = {
+    "crop": "the middle of the picture is cut out",
+    "pad": "the whole picture, filled up with its mean colour",
+    "squash": "the whole picture, drawn to a square",
+}
 _HUB_LICENCES = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
 
 
@@ -24,16 +31,18 @@ def write_card(content: ReportContent, *, photos: str) -> str:
     Raises:
         ValueError: the content has no model.
     """
-    parts = (
-        _introduce(content, photos),
-        _tell_figures(content),
-        _tell_classes(content),
-        _tell_limits(content),
-        _tell_making(content),
-        _tell_use(content),
+    environment = new_environment()
+    environment.filters |= {tool.__name__: tool for tool in (plain_markdown, one_line, fenced, without_folders)}
+    text = environment.get_template("model_card.md").render(
+        content=content,
+        front_matter=describe_for_hub(content, photos=photos).to_yaml(),
+        photos=photos,
+        figure="mean average precision" if content.multi_label else "accuracy",
+        bars=compare(content),
+        most_classes=MOST_CLASSES,
+        **describe_model(content),
     )
-    body = "\n\n".join("\n".join(lines) for lines in parts if lines)
-    return f"---\n{describe_for_hub(content, photos=photos).to_yaml()}\n---\n\n{body}\n"
+    return text + "\n"
 
 
 def describe_for_hub(content: ReportContent, *, photos: str) -> ModelCardData:
@@ -74,73 +83,17 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in clean(text)).split()) or "–"
 
 
-def escape(text: str) -> str:
+def plain_markdown(text: str) -> str:
     """`text` as Markdown that marks nothing up, in a sentence or in the cell of a table."""
     shown = re.sub(r"([\\`*_\[\]<>#|~$&@])", r"\\\1", one_line(text))
     return shown.replace("://", r":\//").replace("www.", r"www\.")  # else addresses become links
 
 
-def fenced(text: str, language: str) -> list[str]:
+def fenced(text: str, language: str) -> str:
     """`text` as a block of code that no backtick of its own can end."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return [f"{fence}{language}", text, fence]
-
-
-def _introduce(content: ReportContent, photos: str) -> list[str]:
-    model = content.model
-    source = f"`pcn` from {escape(hide_paths(model.card)) if model and model.card else 'random numbers'}"
-    trained = content.scan.count("train") if content.scan else 0
-    learned = f", trained on {plural(trained, 'photo')} of the folder {escape(photos)}" if trained else ""
-    classes = plural(len(content.classes), "class", "classes")
-    return [
-        f"# {escape(content.title)}",
-        "",
-        f"An image classifier for {classes}, made with {source}{learned}. It is meant for pictures of the same kind.",
-        "Every answer can be shown with a map of where in the picture it came from.",
-    ]
-
-
-def _tell_figures(content: ReportContent) -> list[str]:
-    metrics = list(card_metrics(content).values())
-    if not metrics:
-        return []
-    lines = ["## What it was measured to do", "", "| figure | value | 95 % interval |", "|---|---|---|"]
-    lines += [f"| {heading(one.words.title)} | {measured(one)} | {interval(one)} |" for one in metrics]
-    count = plural(metrics[0].n, "picture")
-    lines += ["", f"On {count} of the {content.part} part, none of which was used to train or to choose."]
-    figure = "mean average precision" if content.multi_label else "accuracy"
-    lines += ["", f"Beside what it must beat ({figure} on the same pictures):", ""]
-    lines += [f"| model | {figure} | 95 % interval |", "|---|---|---|"]
-    for bar in compare(content):
-        name = f"**{escape(bar.name)}** (this model)" if bar.kept and content.candidates else escape(bar.name)
-        lines.append(f"| {name} | {percent(bar.accuracy.value)} | {interval(bar.accuracy)} |")
-    return lines
-
-
-def _tell_classes(content: ReportContent) -> list[str]:
-    lines = ["## Classes", "", "| class | precision | recall | F1 | pictures measured |", "|---|---|---|---|---|"]
-    for row in content.per_class[:MOST_CLASSES]:
-        rates = " | ".join(percent(rate) for rate in (row.precision, row.recall, row.f1))
-        lines.append(f"| {escape(row.label)} | {rates} | {row.support:,} |")
-    left = len(content.per_class) - MOST_CLASSES
-    return [*lines, "", f"and {plural(left, 'class', 'classes')} more"] if left > 0 else lines
-
-
-def _tell_limits(content: ReportContent) -> list[str]:
-    warnings = [f"{one.title}: {one.evidence}" for one in content.findings if one.severity == "warning"]
-    limits = [*list_limits(content), *warnings]
-    return ["## What not to expect", "", *(f"- {escape(hide_paths(limit))}" for limit in limits)]
-
-
-def _tell_making(content: ReportContent) -> list[str]:
-    facts = model_facts(content.model) if content.model else []
-    lines = ["## How it was made", ""]
-    if content.reproduce is not None:
-        lines += [*fenced(one_line(without_folders(content.reproduce.command)), "sh"), ""]
-        made = {"pcn", "torch", "timm"} & content.reproduce.versions.keys()
-        facts = [*facts, *((name, content.reproduce.versions[name]) for name in sorted(made))]
-    return [*lines, *(f"- {name}: {escape(hide_paths(fact))}" for name, fact in facts)]
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def without_folders(command: str) -> str:
@@ -153,15 +106,67 @@ def without_folders(command: str) -> str:
     return shlex.join(shown)
 
 
-def _tell_use(content: ReportContent) -> list[str]:
-    answers = "labels" if content.multi_label else "label"
-    python = f'import pcn_cli\n\nprint(pcn_cli.predict("photo.jpg", model="path/to/this/folder")[0]["{answers}"])'
-    return [
-        "## How to use it",
-        "",
-        *fenced("pcn predict photo.jpg --model path/to/this/folder --overlay maps", "sh"),
-        "",
-        *fenced(python, "python"),
-        "",
-        "Written by `pcn` from the run's `metrics.json`; measuring the run again writes it anew.",
+def view_card(report: ReportView) -> dict[str, object] | None:
+    """The values of templates/card.html; None where the run has no model of its own."""
+    model = report.content.model
+    return describe_model(report.content) | {"classes": [clean(name) for name in model.classes]} if model else None
+
+
+def describe_model(content: ReportContent) -> dict[str, object]:
+    """What the page and the README beside the weights both tell."""
+    return {
+        "model": content.model,
+        "facts": model_facts(content.model) if content.model else [],
+        "trained": content.scan.count("train") if content.scan else 0,
+        "measured": list(card_metrics(content).values()),
+        "limits": list_limits(content),
+    }
+
+
+def card_metrics(content: ReportContent) -> dict[str, Metric]:
+    """The figures that stand on a model card, by key, in display order."""
+    return {key: metric for key, metric in content.metrics.items() if "card" in metric.words.shown}
+
+
+def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
+    """What the model folder says, as pairs of a name and words."""
+    how = model.preprocessing
+    facts = [
+        ("Started from", model.card or "random numbers"),
+        ("Network", model.architecture),
+        ("Licence of the weights", model.licence or "unknown"),
+        ("Input", f"{how.width} × {how.height} pixels: {FITS[how.fit]}"),
+        ("Temperature", number(model.temperature)),
     ]
+    selection = model.selection
+    if selection is not None and selection.threshold is not None:
+        facts.append(("Unknown below", percent(selection.threshold)))
+    return [(name, clean(fact)) for name, fact in facts]
+
+
+def list_limits(content: ReportContent) -> list[str]:
+    """What a reader should not expect, each as a sentence that the run's own numbers support."""
+    limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and {_other_pictures(content)}."]
+    few = [clean(row.label) for row in content.per_class if row.few]
+    if few:
+        some = ", ".join(few[:5]) + (" …" if len(few) > 5 else "")
+        limits.append(f"Fewer than 20 pictures measured it on {plural(len(few), 'class', 'classes')}: {some}.")
+    weak = sorted((row for row in content.per_class if row.recall is not None), key=lambda row: row.recall or 0)
+    if weak and (weak[0].recall or 0) < 1:
+        limits.append(f"It finds {clean(weak[0].label)} least often: {percent(weak[0].recall)} of its pictures.")
+    if content.scan and content.scan.leaks:
+        limits.append("Photos of one part stand in another too, so its figures flatter it; see Data health.")
+    limits.append(
+        "It was measured on pictures of the same kind as those it learned from, and on no others; those may go worse."
+    )
+    return limits
+
+
+def _other_pictures(content: ReportContent) -> str:
+    """What becomes of pictures that show none of the classes."""
+    if content.multi_label:
+        return "says nothing of what else a picture shows"
+    selection = content.model.selection if content.model else None
+    if selection is not None and selection.threshold is not None:
+        return "takes every picture for one of them, or where it is less sure than its threshold for unknown"
+    return "takes every picture for one of them"

@@ -3,29 +3,16 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pcn_cli.report import format as words
+from pcn_cli.report.format import HERE, clean, new_environment
 from pcn_cli.report.pages.index import PAGES
 from pcn_cli.report.view_model import ReportView
 
-HERE = Path(__file__).parent
 # What all pages share; their own come after it, and the last of each after those.
 SCRIPTS = ("data", "address", "filters", "decisions", "maps", "signed", "tiles", "tables")
 STYLES = ("base", "tables")
-TOOLS = (  # of all templates, as functions and as filters
-    words.percent,
-    words.number,
-    words.measured,
-    words.interval,
-    words.plural,
-    words.heading,
-    words.hide_paths,
-    words.gallery_link,
-)
 
 
 def render_page(
@@ -42,23 +29,20 @@ def render_page(
     own_styles = [name for page in PAGES for name in page.styles]
     script = "(() => {\n'use strict';\n" + _joined("js", (*SCRIPTS, *own_scripts, "pages")) + "})();\n"
     style = _joined("css", (*STYLES, *own_styles, "print"))
-    views = [(page, page.view(report)) for page in PAGES]
-    html = (
-        _environment(pictures or {})
-        .get_template("index.html")
-        .render(
-            report=report,
-            content=report.content,
-            rows=report.rows,
-            title=words.clean(report.content.title),
-            pages=[(page, view) for page, view in views if view is not None],
-            policy=_policy(script, style, alone=blocks is not None),
-            blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
-            script=Markup(script),  # noqa: S704 - our own file, free of markup
-            style=Markup(style),  # noqa: S704 - our own file, free of markup
-        )
+    environment = new_environment()
+    environment.filters["source"] = lambda path: (pictures or {}).get(path, path)
+    html = environment.get_template("index.html").render(
+        report=report,
+        content=report.content,
+        rows=report.rows,
+        title=clean(report.content.title),
+        pages=[(page, view) for page in PAGES if (view := page.view(report)) is not None],
+        policy=_policy(script, style, alone=blocks is not None),
+        blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
+        script=Markup(script),  # noqa: S704 - our own file, free of markup
+        style=Markup(style),  # noqa: S704 - our own file, free of markup
     )
-    return words.clean(html)
+    return clean(html)
 
 
 def _policy(script: str, style: str, *, alone: bool) -> str:
@@ -80,17 +64,3 @@ def _hash(text: str) -> str:
 
 def _joined(kind: str, names: Iterable[str]) -> str:
     return "".join((HERE / "static" / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
-
-
-def _environment(pictures: Mapping[str, str]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    tools = {tool.__name__: tool for tool in TOOLS}
-    environment.globals |= tools
-    environment.filters |= tools | {"source": lambda path: pictures.get(path, path)}
-    return environment

@@ -7,7 +7,7 @@ JSON.parse. In a page that holds everything, JSON stands in blocks that no brows
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.records.predictions import AttentionNumbers, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.encoded_maps import (
-    LiftScale,
     MeanMaps,
-    SignedScale,
     as_text,
     curves_as_text,
     encode_look,
     encode_signed,
+    magnitude_bins,
+    new_lift_scale,
+    new_signed_scale,
 )
 from pcn_cli.report.filters import find_filters
 from pcn_cli.report.format import clean
@@ -63,9 +64,8 @@ def _literal(text: str) -> str:
 
 def columns(report: ReportView) -> dict[str, object]:
     """The content of data/rows.js: what filters, sorting and tiles need of every prediction."""
-    content, rows, index = report.content, report.rows, {name: k for k, name in enumerate(report.rows.names)}
+    content, rows, predictions = report.content, report.rows, report.content.predictions
     pictures = [report.pictures.get(row.number) for row in rows.all]
-    filters = find_filters(content, rows)
     return {
         "names": rows.names,
         "labelled": rows.labelled,
@@ -75,26 +75,26 @@ def columns(report: ReportView) -> dict[str, object]:
         "classTokens": content.class_tokens,
         "details": DETAILS,
         "file": [row.file for row in rows.all],
-        **_label_columns(report, index),
-        "confidence": [_plain(row.confidence) for row in rows.all],
+        **_label_columns(report),
+        "confidence": [_plain(one.confidence) for one in predictions],
         "loss": [_plain(row.loss) for row in rows.all],
-        "mass50": [_plain(row.attention.mass50) for row in rows.all],
-        "border": [_plain(row.attention.border_share) for row in rows.all],
-        "srg": [_plain(row.hiding.srg) if row.hiding else None for row in rows.all],
-        "mapped": [int(row.source in content.map_places) for row in rows.all],
+        "mass50": [_plain(one.attention.mass50) for one in predictions],
+        "border": [_plain(one.attention.border_share) for one in predictions],
+        "srg": [_plain(one.hiding.srg) if one.hiding else None for one in predictions],
+        "mapped": [int(one.file in content.map_places) for one in predictions],
         "width": [picture.width if picture else 0 for picture in pictures],
         "height": [picture.height if picture else 0 for picture in pictures],
         "large": [int(picture.large) if picture else 0 for picture in pictures],
         "id": _identity(report),
-        "filters": {one.name: one.rows for one in filters if one.name not in ("wrong", "right")},
+        "filters": {one.name: one.rows for one in find_filters(content, rows) if one.name not in ("wrong", "right")},
         "numbers": field_names(AttentionNumbers),
-        "spreads": find_spreads(rows),
+        "spreads": find_spreads(predictions),
     }
 
 
-def _label_columns(report: ReportView, index: Mapping[str, int]) -> dict[str, object]:
+def _label_columns(report: ReportView) -> dict[str, object]:
     """Places among the names: one each and −1 where there is no label; of several labels a list, and null."""
-    rows = report.rows.all
+    rows, index = report.rows.all, report.rows.places
     if report.content.multi_label:
         label = [None if row.labels is None else [index[name] for name in row.labels] for row in rows]
         predicted = [[index[name] for name in row.predicted_labels] for row in rows]
@@ -117,19 +117,18 @@ def _plain(value: float | None) -> float | None:
     return round(value, DIGITS) if value is not None and abs(value) < float("inf") else None
 
 
-def find_spreads(rows: Rows) -> dict[str, object]:
+def find_spreads(predictions: Sequence[Prediction]) -> dict[str, object]:
     """By the number's name: the smallest, the largest, and how many pictures lie in each of `BINS` even steps."""
-    columns: dict[str, Iterable[float]] = {"confidence": [row.confidence for row in rows.all]}
-    for name in SPREADS:
-        columns[name] = [getattr(row.attention, name) for row in rows.all]
-    columns["srg"] = [row.hiding.srg for row in rows.all if row.hiding]
-    spreads = {name: _spread(values) for name, values in columns.items()}
-    return {name: spread for name, spread in sorted(spreads.items()) if spread is not None}
+    numbers: dict[str, list[float]] = {"confidence": [one.confidence for one in predictions]}
+    numbers |= {name: [getattr(one.attention, name) for one in predictions] for name in SPREADS}
+    numbers["srg"] = [one.hiding.srg for one in predictions if one.hiding]
+    spreads = {name: _spread(values) for name, values in sorted(numbers.items())}
+    return {name: spread for name, spread in spreads.items() if spread is not None}
 
 
-def _spread(values: Iterable[float]) -> list[object] | None:
+def _spread(values: list[float]) -> list[object] | None:
     """None where all pictures have one number as far as the page shows it, or none has any."""
-    known = np.fromiter(values, dtype=np.float64)
+    known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)].round(DIGITS)
     if known.size == 0 or known.min() == known.max():
         return None
@@ -142,8 +141,7 @@ class Details:
 
     def __init__(self, content: ReportContent, rows: Rows) -> None:
         self._content, self._rows = content, rows
-        self._index = {name: number for number, name in enumerate(rows.names)}
-        self.look, self.evidence, self.means = LiftScale(), SignedScale(), MeanMaps()
+        self.look, self.evidence, self.means = new_lift_scale(), new_signed_scale(), MeanMaps()
 
     def chunks(self) -> Iterator[tuple[int, list[object]]]:
         """The details by the number of their file, `DETAILS` predictions each."""
@@ -152,9 +150,9 @@ class Details:
 
     def _detail(self, row: Row) -> dict[str, object]:
         return {
-            "top": [[self._index[name], round(p, DIGITS)] for name, p in row.top],
-            "numbers": [_plain(getattr(row.attention, name)) for name in field_names(AttentionNumbers)],
-            "facts": file_facts(row, self._content),
+            "top": [[self._rows.places[name], round(p, DIGITS)] for name, p in row.top],
+            "numbers": [_plain(getattr(row.prediction.attention, name)) for name in field_names(AttentionNumbers)],
+            "facts": file_facts(row.prediction.file, self._content),
             **self._what_if(row),
             **self._maps(row),
         }
@@ -164,12 +162,13 @@ class Details:
 
         Those are with only that half kept, and with as many patches hidden at random.
         """
-        if row.hiding is None:
+        hiding = row.prediction.hiding
+        if hiding is None:
             return {}
-        hidden, p = row.hiding, (row.hiding.hidden_p, row.hiding.kept_p, row.hiding.random_hidden_p)
+        p = (hiding.hidden_p, hiding.kept_p, hiding.random_hidden_p)
         return {
-            "hidden": [self._index[clean(hidden.hidden_top)], *(_plain(value) for value in p)],
-            "flips": _plain(hidden.flip_fraction),
+            "hidden": [self._rows.places[clean(hiding.hidden_top)], *map(_plain, p)],
+            "flips": _plain(hiding.flip_fraction),
         }
 
     def _maps(self, row: Row) -> dict[str, object]:
@@ -177,7 +176,7 @@ class Details:
 
         Where classes have tokens of their own also the looks of these classes, as bytes each.
         """
-        maps, at = self._content.maps, self._content.map_places.get(row.source)
+        maps, at = self._content.maps, self._content.map_places.get(row.prediction.file)
         if maps is None or at is None:
             return {}
         bytes_ = encode_look(maps.looks[at])
@@ -186,14 +185,11 @@ class Details:
         look = placed_look(bytes_, maps.placements[at], maps.patch_grid)
         if maps.evidence is None or maps.evidence_classes is None or maps.deletion is None or maps.insertion is None:
             return look
-        self.evidence.add(maps.evidence[at])
-        encoded = [encode_signed(values) for values in maps.evidence[at]]
+        self.evidence.add(magnitude_bins(maps.evidence[at]))
+        encoded = zip(maps.evidence_classes[at].tolist(), map(encode_signed, maps.evidence[at]), strict=True)
         return {
             **look,
-            "evidence": [
-                [place, top, as_text(signed)]
-                for place, (top, signed) in zip(maps.evidence_classes[at].tolist(), encoded, strict=True)
-            ],
+            "evidence": [[place, top, as_text(signed)] for place, (top, signed) in encoded],
             "curves": curves_as_text(maps.deletion[at], maps.insertion[at]),
             **({} if maps.class_looks is None else {"looks": [as_text(encode_look(x)) for x in maps.class_looks[at]]}),
         }
@@ -221,17 +217,14 @@ def placed_look(bytes_: NDArray[np.uint8], at: Placement, patch_grid: PatchGrid)
     }
 
 
-def file_facts(row: Row, content: ReportContent) -> list[tuple[str, str]]:
+def file_facts(file: str, content: ReportContent) -> list[tuple[str, str]]:
     """What is known of a picture's file: pairs of a fact's name and its words."""
-    facts = []
-    photo = content.scan.files.get(row.source) if content.scan else None
-    place = content.map_places.get(row.source)
+    photo = content.scan.files.get(file) if content.scan else None
     if photo is not None:
-        facts.append(("Pixels", f"{photo.width:,} × {photo.height:,}{f', {photo.mode}' if photo.mode else ''}"))
-        facts.append(("SHA-256", photo.sha256[:12]))
-        if photo.group:
-            facts.append(("Group", clean(photo.group)))
-    elif content.maps is not None and place is not None:
-        seen = content.maps.placements[place]
-        facts.append(("Pixels", f"{seen.width:,} × {seen.height:,}"))
-    return facts
+        mode = f", {photo.mode}" if photo.mode else ""
+        facts = [("Pixels", f"{photo.width:,} × {photo.height:,}{mode}"), ("SHA-256", photo.sha256[:12])]
+        return [*facts, ("Group", clean(photo.group))] if photo.group else facts
+    if content.maps is not None and file in content.map_places:
+        seen = content.maps.placements[content.map_places[file]]
+        return [("Pixels", f"{seen.width:,} × {seen.height:,}")]
+    return []

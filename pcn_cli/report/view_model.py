@@ -7,7 +7,7 @@ from functools import cached_property
 from math import log
 
 from pcn_cli.records.attention import FULL_LIFT
-from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
+from pcn_cli.records.predictions import Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean, display_names
 
@@ -49,26 +49,30 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One prediction; `label` is "" where there is none, `loss` is −ln p of the label where that is a class.
+    """One prediction in words that can be shown; `loss` is −ln p of the label where that is a class.
 
     `labels` (None where there is no label) and `predicted_labels` are the classes of label and prediction: one each, or
-    any number where photos may have several; `label` and `predicted` say them in words. `top` has (class, probability)
-    in falling order, labels and predictions among them even if they come last; `source` is the file as the prediction
-    names it, `file` as it is shown.
+    any number where photos may have several. `top` has (class, probability) in falling order, labels and predictions
+    among them even if they come last.
     """
 
     number: int
-    source: str
+    prediction: Prediction
     file: str
-    label: str
-    predicted: str
-    confidence: float
     loss: float | None
     top: tuple[tuple[str, float], ...]
-    attention: AttentionNumbers
-    hiding: HidingNumbers | None
     labels: tuple[str, ...] | None
     predicted_labels: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The classes of the label in words; "" where there is none."""
+        return "" if self.labels is None else ", ".join(self.labels) or "none"
+
+    @property
+    def predicted(self) -> str:
+        """The predicted classes in words."""
+        return ", ".join(self.predicted_labels) or "none"
 
     @property
     def correct(self) -> bool | None:
@@ -82,6 +86,11 @@ class Rows:
 
     all: tuple[Row, ...]
     names: tuple[str, ...]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each name."""
+        return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
     def labelled(self) -> bool:
@@ -115,7 +124,9 @@ class Rows:
     @cached_property
     def mistakes(self) -> tuple[Row, ...]:
         """The wrong ones by falling confidence in the wrong class."""
-        return tuple(sorted((r for r in self.all if r.correct is False), key=lambda r: (-r.confidence, r.number)))
+        return tuple(
+            sorted((r for r in self.all if r.correct is False), key=lambda r: (-r.prediction.confidence, r.number))
+        )
 
 
 def build_rows(content: ReportContent) -> Rows:
@@ -136,15 +147,10 @@ def build_rows(content: ReportContent) -> Rows:
         rows.append(
             Row(
                 number=number,
-                source=prediction.file,
+                prediction=prediction,
                 file=file,
-                label="" if labels is None else _in_words(labels),
-                predicted=_in_words(predicted),
-                confidence=prediction.confidence,
                 loss=_loss(prediction, by_class),
                 top=tuple(top),
-                attention=prediction.attention,
-                hiding=prediction.hiding,
                 labels=labels,
                 predicted_labels=predicted,
             )
@@ -152,10 +158,6 @@ def build_rows(content: ReportContent) -> Rows:
     known = set(classes)
     named = {name for row in rows for name in (*(row.labels or ()), *row.predicted_labels)}
     return Rows(tuple(rows), (*classes, *sorted(named - known)))
-
-
-def _in_words(names: tuple[str, ...]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None:
@@ -172,4 +174,4 @@ def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None
 def _urgency(row: Row) -> tuple[bool, float, int]:
     wrong = row.correct is False
     loss = row.loss if row.loss is not None else -log(_LEAST_P)
-    return (not wrong, -loss if wrong else row.confidence, row.number)
+    return (not wrong, -loss if wrong else row.prediction.confidence, row.number)

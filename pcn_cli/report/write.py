@@ -1,23 +1,25 @@
-"""The report as one folder that opens from disk: index.html, data/*.js, img/*.webp, figures/*.svg.
+"""The report as one folder that opens from disk: index.html, data/*.js, img/*.webp, figures/*.svg; or as one file.
 
-Files are named by number, never by class or photo. Memory does not grow with the number of pictures, apart from about
-a kilobyte for each.
+Files are named by number, never by class or photo. Memory does not grow with the number of pictures of a folder, apart
+from about a kilobyte for each. One file holds its data and pictures itself: for sending, and for what takes files only.
 """
 
-from collections.abc import Callable, Iterator
+import base64
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
 
-from pcn_cli.errors import PcnError
+from pcn_cli.errors import PcnError, RecipeError
+from pcn_cli.files.atomic import write_bytes
 from pcn_cli.files.folder import replacing_folder
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.page import render_page
-from pcn_cli.report.page_data import Details, as_script, columns
+from pcn_cli.report.page_data import Details, as_block, as_script, columns
 from pcn_cli.report.pages.health import files_of, list_pairs
-from pcn_cli.report.view_model import Picture, ReportView, Row, Rows, build_rows
+from pcn_cli.report.view_model import Picture, ReportView, Row, build_rows
 
 OpenPhoto = Callable[[str], Image.Image]
 OnPicture = Callable[[int, int], None]
@@ -27,6 +29,9 @@ LARGE = 1024  # pixels of the longer side in the view of one prediction, where t
 MOST_LARGE = 400  # predictions that get a large picture, mistakes and the least sure first
 PAIR_SIDE = 384
 SMALL_QUALITY = 72  # nearly a fifth smaller than at 80; there are thousands of them
+MOST_BYTES = 25_000_000  # of one file: what mail programs still take
+MANY_BYTES = 15_000_000
+_KINDS = {".webp": "image/webp", ".svg": "image/svg+xml"}
 
 
 def write_report(
@@ -65,6 +70,42 @@ def write_report(
     return folder / "index.html"
 
 
+def write_single_report(
+    path: Path,
+    content: ReportContent,
+    *,
+    open_photo: OpenPhoto,
+    thumbnail: int = 384,
+    on_picture: OnPicture | None = None,
+) -> Path:
+    """`path`, where the page takes the place of an older one in one step; no picture is larger than a thumbnail.
+
+    The arguments are those of `write_report`.
+
+    Raises:
+        RecipeError: the page would be larger than `MOST_BYTES`; nothing is written.
+        ResourceError: the file cannot be written.
+    """
+    sink = MemorySink(len(content.predictions))
+    report = build_view(
+        content,
+        put=sink.put,
+        put_data=sink.put_data,
+        open_photo=open_photo,
+        thumbnail=thumbnail,
+        most_large=0,
+        on_picture=on_picture,
+    )
+    # Those of the rows are drawn by the script; all others stand in the page.
+    drawn = {name: sink.pictures[name] for name in (f"img/{number}.webp" for number in report.pictures)}
+    blocks = sink.blocks | {"pictures": as_block(drawn)}
+    sources = {name: f"data:{_KINDS[Path(name).suffix]};base64,{text}" for name, text in sink.pictures.items()}
+    page = render_page(report, blocks=blocks, pictures=sources).encode("utf-8")
+    sink.refuse_above(len(page))
+    write_bytes(path, page)
+    return path
+
+
 def build_view(
     content: ReportContent,
     *,
@@ -92,18 +133,60 @@ def build_view(
     for number, chunk in details.chunks():
         put_data(f"detail-{number}", chunk)
     put_data("classes", details.means.plain(rows.names))
+    # For readers without JavaScript.
+    overlays = {row.number: path for row in rows.front if (path := content.overlays.get(row.prediction.file))}
+    figures = {name: f"figures/{number}.svg" for number, name in enumerate(content.figures)}
+    for name, svg in content.figures.items():
+        put(figures[name], svg.encode("utf-8", "replace"))
     report = ReportView(
         content=content,
         rows=rows,
         pictures=pictures,
-        overlays=frozenset(_put_overlays(put, content, rows, thumbnail)),
-        figures=dict(_put_figures(put, content)),
-        pair_pictures=_put_pairs(put, content, {rows.all[n].source: f"img/{n}.webp" for n in pictures}, open_photo),
+        overlays=frozenset(
+            number
+            for number, path in overlays.items()
+            if _put_webp(put, f"img/{number}-map.webp", Image.open, path, longest=thumbnail)
+        ),
+        figures=figures,
+        pair_pictures=_put_pairs(
+            put, content, {rows.all[n].prediction.file: f"img/{n}.webp" for n in pictures}, open_photo
+        ),
         full_lift=details.look.top,
         full_evidence=details.evidence.top,
     )
     put_data("rows", columns(report))
     return report
+
+
+class MemorySink:
+    """The files of a report in memory, up to `MOST_BYTES`: pictures as base64 by path, data as JSON by name."""
+
+    def __init__(self, predictions: int) -> None:
+        self.pictures: dict[str, str] = {}
+        self.blocks: dict[str, str] = {}
+        self._predictions, self._size = predictions, 0
+
+    def put(self, name: str, content: bytes) -> None:
+        """Hold a picture."""
+        self._hold(self.pictures, name, base64.b64encode(content).decode("ascii"))
+
+    def put_data(self, name: str, value: object) -> None:
+        """Hold data."""
+        self._hold(self.blocks, name, as_block(value))
+
+    def refuse_above(self, size: int) -> None:
+        """Raises RecipeError where a page of `size` bytes is too large."""
+        if size > MOST_BYTES:
+            most = f"{MOST_BYTES / 1e6:.0f} MB"
+            raise RecipeError(
+                f"--single-file: this report of {self._predictions:,} pictures is larger than {most}",
+                "leave --single-file out, and send the whole folder report/ instead",
+            )
+
+    def _hold(self, held: dict[str, str], name: str, text: str) -> None:
+        held[name] = text
+        self._size += len(text)
+        self.refuse_above(self._size)
 
 
 def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[bytes, tuple[int, int]]:
@@ -126,7 +209,7 @@ def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[b
 
 def _put_picture(put: Put, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Picture | None:
     try:
-        with open_photo(row.source) as photo:
+        with open_photo(row.prediction.file) as photo:
             small, (width, height) = as_webp(photo, longest=thumbnail, quality=SMALL_QUALITY)
             # A large picture that is hardly larger would only cost space.
             big = as_webp(photo, longest=LARGE)[0] if large and max(photo.size) > 1.25 * thumbnail else None
@@ -138,38 +221,23 @@ def _put_picture(put: Put, row: Row, open_photo: OpenPhoto, *, thumbnail: int, l
     return Picture(width=width, height=height, large=big is not None)
 
 
-def _put_overlays(put: Put, content: ReportContent, rows: Rows, thumbnail: int) -> Iterator[int]:
-    """The numbers of the rows whose overlay was put, for readers without JavaScript."""
-    for row in rows.front:
-        path = content.overlays.get(row.source)
-        if path is not None and (overlay := _open_as_webp(Image.open, path, longest=thumbnail)):
-            put(f"img/{row.number}-map.webp", overlay)
-            yield row.number
-
-
 def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
     """The pictures of the pairs by file: those already `known` by file, new ones of the others."""
-    files = list(files_of(list_pairs(content.scan)))
-    paths = {file: known[file] for file in files if file in known}
-    for number, file in enumerate(file for file in files if file not in known):
-        if picture := _open_as_webp(open_photo, file, longest=PAIR_SIDE):
-            paths[file] = f"img/pair-{number}.webp"
-            put(paths[file], picture)
-    return paths
+    files = files_of(list_pairs(content.scan))
+    new = {file: f"img/pair-{number}.webp" for number, file in enumerate(file for file in files if file not in known)}
+    return {
+        file: known.get(file) or new[file]
+        for file in files
+        if file in known or _put_webp(put, new[file], open_photo, file, longest=PAIR_SIDE)
+    }
 
 
-def _open_as_webp(open_: Callable[[_Name], Image.Image], name: _Name, *, longest: int) -> bytes | None:
-    """The picture as WebP; None where it cannot be opened."""
+def _put_webp(put: Put, path: str, open_: Callable[[_Name], Image.Image], name: _Name, *, longest: int) -> bool:
+    """Whether the picture could be opened, and was put."""
     try:
         with open_(name) as picture:
-            return as_webp(picture, longest=longest)[0]
+            content, _ = as_webp(picture, longest=longest)
     except (PcnError, OSError):
-        return None
-
-
-def _put_figures(put: Put, content: ReportContent) -> Iterator[tuple[str, str]]:
-    """The charts by name, each with its path in the report."""
-    for number, (name, svg) in enumerate(content.figures.items()):
-        path = f"figures/{number}.svg"
-        put(path, svg.encode("utf-8", "replace"))
-        yield name, path
+        return False
+    put(path, content)
+    return True

@@ -18,8 +18,7 @@ from pcn_cli.records.photos import PARTS, Part
 from pcn_cli.records.run import RunRecord
 from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
-from pcn_cli.report.single import MANY_BYTES, write_single_report
-from pcn_cli.report.write import write_report
+from pcn_cli.report.write import MANY_BYTES, write_report, write_single_report
 from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.provenance import shown_command

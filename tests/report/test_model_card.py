@@ -10,7 +10,14 @@ from pcn_cli.metrics.definitions import METRICS, described
 from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.report.content import ReportContent
-from pcn_cli.report.model_card import MOST_CLASSES, describe_for_hub, escape, fenced, without_folders, write_card
+from pcn_cli.report.model_card import (
+    MOST_CLASSES,
+    describe_for_hub,
+    fenced,
+    plain_markdown,
+    without_folders,
+    write_card,
+)
 
 HOSTILE = [
     '"]: #', "---", "- a: b", "a\n---\nb", "![x](http://x.org/a.png)", "<script>alert(1)</script>", "| a |\n|---|",
@@ -91,7 +98,7 @@ def test_no_name_breaks_a_line_a_table_or_a_block_of_the_text(invent, hostile):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_escaped_names_hold_nothing_that_markdown_acts_on(hostile):
-    shown = escape(hostile)
+    shown = plain_markdown(hostile)
     assert shown
     assert shown.isprintable()
     assert "://" not in shown
@@ -101,7 +108,7 @@ def test_escaped_names_hold_nothing_that_markdown_acts_on(hostile):
 
 
 def test_a_block_of_code_ends_where_it_should():
-    assert fenced("a ``` b", "sh") == ["````sh", "a ``` b", "````"]
+    assert fenced("a ``` b", "sh") == "````sh\na ``` b\n````"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pcn_cli.report.page_data import BINS, as_script, find_spreads
-from pcn_cli.report.view_model import build_rows
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -35,19 +34,17 @@ def test_numbers_that_json_has_no_word_for_are_refused():
 
 
 def test_a_spread_counts_every_picture_between_the_smallest_and_the_largest(invent):
-    rows = build_rows(invent(40))
-    spreads = find_spreads(rows)
-    low, high, counts = spreads["confidence"]
-    confidences = [row.confidence for row in rows.all]
+    predictions = invent(40).predictions
+    low, high, counts = find_spreads(predictions)["confidence"]
+    confidences = [one.confidence for one in predictions]
     assert np.allclose([low, high], [min(confidences), max(confidences)], atol=1e-5)
     assert (len(counts), sum(counts)) == (BINS, 40)
 
 
 def test_what_is_the_same_for_all_has_no_spread(invent):
-    assert "mass50" not in find_spreads(build_rows(invent(5)))
+    assert "mass50" not in find_spreads(invent(5).predictions)
 
 
 def test_numbers_that_differ_only_by_the_rounding_of_the_machine_have_no_spread(invent):
-    rows = build_rows(invent(2))
-    near = tuple(replace(row, confidence=np.nextafter(0.5, row.number)) for row in rows.all)
-    assert "confidence" not in find_spreads(replace(rows, all=near))
+    near = [replace(one, confidence=np.nextafter(0.5, n)) for n, one in enumerate(invent(2).predictions)]
+    assert "confidence" not in find_spreads(near)

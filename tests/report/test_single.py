@@ -6,8 +6,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.report import single as single_module
-from pcn_cli.report.single import write_single_report
+from pcn_cli.report import write
+from pcn_cli.report.write import write_single_report
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 
@@ -72,7 +72,7 @@ def test_a_report_too_large_for_one_file_is_refused_and_the_older_one_stays(tmp_
         opened.append(file)
         return Image.effect_noise((384, 384), 90)
 
-    monkeypatch.setattr(single_module, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(write, "MOST_BYTES", 1_000_000)
     with pytest.raises(RecipeError, match="this report of 300 pictures is larger than 1 MB") as refused:
         write_single_report(path, invent(300), open_photo=noisy)
     assert refused.value.hint == "leave --single-file out, and send the whole folder report/ instead"

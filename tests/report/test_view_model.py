@@ -9,7 +9,7 @@ from pcn_cli.report.view_model import FRONT, TOP, build_rows
 def test_rows_keep_the_order_of_the_predictions(invent):
     content = invent(7)
     rows = build_rows(content)
-    assert [row.source for row in rows.all] == [prediction.file for prediction in content.predictions]
+    assert [row.prediction.file for row in rows.all] == [prediction.file for prediction in content.predictions]
     assert [row.number for row in rows.all] == list(range(7))
 
 
@@ -43,7 +43,9 @@ def test_mistakes_come_first_and_the_surest_of_them_on_top(invent):
     wrong = [row for row in rows.all if row.correct is False]
     assert wrong
     assert [row.correct for row in rows.front[: len(wrong)]] == [False] * min(len(wrong), FRONT)
-    assert [row.confidence for row in rows.mistakes] == sorted((row.confidence for row in wrong), reverse=True)
+    assert [row.prediction.confidence for row in rows.mistakes] == sorted(
+        (row.prediction.confidence for row in wrong), reverse=True
+    )
 
 
 def test_without_labels_nothing_is_right_or_wrong(invent):
@@ -51,7 +53,7 @@ def test_without_labels_nothing_is_right_or_wrong(invent):
     assert {row.correct for row in rows.all} == {None}
     assert not rows.labelled
     assert not rows.cells
-    assert [row.confidence for row in rows.front] == sorted(row.confidence for row in rows.all)
+    assert [row.prediction.confidence for row in rows.front] == sorted(row.prediction.confidence for row in rows.all)
 
 
 def test_probabilities_that_do_not_fit_the_classes_are_refused(invent):

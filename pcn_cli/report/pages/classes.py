@@ -1,10 +1,15 @@
-"""Classes: precision, recall and F1 of each."""
+"""Classes: precision, recall and F1 of each; and confusions: the matrix whose every cell opens its pictures."""
+
+from math import ceil
 
 from pcn_cli.records.metrics import ClassRow
 from pcn_cli.report.format import clean
-from pcn_cli.report.view_model import ReportView
+from pcn_cli.report.view_model import ReportView, Rows
 
 MOST_ROWS = 100
+MOST_NAMES = 30  # a larger matrix can be neither read nor held in the page
+MOST_PAIRS = 30
+SHADES = 8
 
 
 def view_classes(report: ReportView) -> dict[str, object] | None:
@@ -21,6 +26,36 @@ def view_classes(report: ReportView) -> dict[str, object] | None:
         "thresholds": bool(thresholds),
         "left_out": len(table) - len(shown),
     }
+
+
+def view_confusions(report: ReportView) -> dict[str, object] | None:
+    """The values of templates/confusions.html; None without labels, and where photos may have several."""
+    rows = report.rows
+    if not rows.labelled or report.content.multi_label:
+        return None
+    pairs = sorted(((c, k) for k, c in rows.cells.items() if k[0] != k[1]), key=lambda pair: (-pair[0], pair[1]))
+    support = {name: sum(c for (label, _), c in rows.cells.items() if label == name) for name in rows.names}
+    return {
+        "names": rows.names,
+        "matrix": build_matrix(rows, support) if len(rows.names) <= MOST_NAMES else None,
+        "support": support,
+        "pairs": [(label, predicted, count) for count, (label, predicted) in pairs[:MOST_PAIRS]],
+        "more_pairs": max(0, len(pairs) - MOST_PAIRS),
+    }
+
+
+def build_matrix(rows: Rows, support: dict[str, int]) -> list[list[dict[str, object]]]:
+    """One row per label, one cell per predicted class, in the order of the names.
+
+    `shade` 0 … SHADES is the share of the label's pictures.
+    """
+
+    def cell(label: str, predicted: str) -> dict[str, object]:
+        count = rows.cells[label, predicted]
+        shade = ceil(SHADES * count / max(1, support[label]))
+        return {"label": label, "predicted": predicted, "count": count, "shade": shade}
+
+    return [[cell(label, predicted) for predicted in rows.names] for label in rows.names]
 
 
 def _worst_first(row: ClassRow) -> tuple[bool, float, int]:

@@ -1,6 +1,6 @@
 """Data health: what the photos are like, which belong together and stand apart, which labels and files to look at."""
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 
 from pcn_cli.records.photos import TIES, Tie
@@ -12,6 +12,14 @@ MOST_FILES = 200
 MOST_CLASSES = 100
 MOST_SUSPECTS = 50
 MOST_PAIRS = 24  # of each kind: more pictures are a list that nobody reads
+PAIRS = {  # the gravest first, by the field of ScanFacts
+    "leaks": (
+        "In two parts",
+        "Pictures that taught or chose the model measure it as well, which flatters every figure.",
+    ),
+    "conflicts": ("One picture, two labels", "At least one of the two labels is wrong."),
+    "copies": ("The same picture twice", "Both stand in one part, so no figure is flattered."),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +41,9 @@ def view_health(report: ReportView) -> dict[str, object] | None:
     unreadable = scan.unreadable if scan else ()
     shown = display_names([entry.file for entry in unreadable])
     parts = {name: {clean(k): n for k, n in counts.items()} for name, counts in (scan.parts if scan else {}).items()}
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for counts in parts.values():
-        for name, count in counts.items():
-            totals[name] = totals.get(name, 0) + count
+        totals.update(counts)
     names = sorted(totals, key=lambda name: (-totals[name], name))
     return {
         "parts": parts,
@@ -65,16 +72,8 @@ def list_pairs(scan: ScanFacts | None) -> tuple[PairList, ...]:
         return ()
     listed: set[frozenset[str]] = set()
     lists = []
-    for name, title, words, ties in (
-        (
-            "leaks",
-            "In two parts",
-            "Pictures that taught or chose the model measure it as well, which flatters every figure.",
-            scan.leaks,
-        ),
-        ("conflicts", "One picture, two labels", "At least one of the two labels is wrong.", scan.conflicts),
-        ("copies", "The same picture twice", "Both stand in one part, so no figure is flattered.", scan.copies),
-    ):
+    for name, (title, words) in PAIRS.items():
+        ties: tuple[Tie, ...] = getattr(scan, name)
         new = tuple(tie for tie in ties if frozenset((tie.file, tie.other)) not in listed)
         listed |= {frozenset((tie.file, tie.other)) for tie in new}
         if new:
@@ -82,9 +81,9 @@ def list_pairs(scan: ScanFacts | None) -> tuple[PairList, ...]:
     return tuple(lists)
 
 
-def files_of(lists: tuple[PairList, ...]) -> Iterator[str]:
+def files_of(lists: tuple[PairList, ...]) -> list[str]:
     """Every file that some pair shows, once."""
-    yield from dict.fromkeys(file for kind in lists for tie in kind.ties for file in (tie.file, tie.other))
+    return list(dict.fromkeys(file for kind in lists for tie in kind.ties for file in (tie.file, tie.other)))
 
 
 def _pair(tie: Tie, report: ReportView) -> dict[str, object]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.filters import find_filters
-from pcn_cli.report.pages.card import view_card
-from pcn_cli.report.pages.classes import view_classes
+from pcn_cli.report.model_card import view_card
+from pcn_cli.report.pages.classes import view_classes, view_confusions
 from pcn_cli.report.pages.confidence import view_confidence
-from pcn_cli.report.pages.confusions import view_confusions
 from pcn_cli.report.pages.health import view_health
 from pcn_cli.report.pages.overview import view_overview
 from pcn_cli.report.view_model import ReportView
@@ -44,7 +43,7 @@ def view_gallery(report: ReportView) -> dict[str, object]:
         "most_choices": MOST_CHOICES,
         "front": rows.front,
         "mapped": report.content.maps is not None,
-        "hidden": any(row.hiding for row in rows.all),
+        "hidden": any(row.prediction.hiding for row in rows.all),
     }
 
 

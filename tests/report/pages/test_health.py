@@ -15,7 +15,7 @@ def test_a_pair_is_told_once_under_the_gravest_heading():
         ("conflicts", (conflict,)),
         ("copies", (copy,)),
     ]
-    assert list(files_of(lists)) == ["1", "2", "3", "4", "5", "6"]
+    assert files_of(lists) == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_of_very_many_pairs_the_first_are_shown_and_all_are_counted():
