@@ -7,6 +7,7 @@ import colorsys
 import hashlib
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,7 @@ def draw_ground(width: int, height: int, rng: np.random.Generator) -> Image.Imag
     """Stones, twigs and stains on a rough ground, none of them in a strong colour."""
     colour = np.array(GROUNDS[rng.integers(len(GROUNDS))]) * rng.uniform(0.75, 1.2)
     rough = noise(width, height, (3, 9, 27, 81), rng)
-    pixels = colour * (0.62 + 0.76 * rough[..., None])
-    ground = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    ground = to_picture(colour * (0.62 + 0.76 * rough[..., None]))
     draw = ImageDraw.Draw(ground)
     for _ in range(rng.integers(25, 60)):
         tone = tuple(int(c) for c in np.clip(colour * rng.uniform(0.4, 1.6) + rng.normal(0, 10, 3), 0, 255))
@@ -109,7 +109,7 @@ def draw_thing(label: str, size: int, rng: np.random.Generator) -> Image.Image:
     hue = rng.uniform(*HUES[label]) / 360 % 1
     colour = np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.62, 0.95), rng.uniform(0.62, 0.95))) * 255
     light = lighting(shape, rng) * (1 - 0.4 * np.asarray(marks)[..., None] / 255)
-    thing = Image.fromarray(np.clip(colour * light, 0, 255).astype(np.uint8)).convert("RGBA")
+    thing = to_picture(colour * light).convert("RGBA")
     thing.putalpha(shape)
     return thing
 
@@ -122,8 +122,7 @@ def lighting(shape: Image.Image, rng: np.random.Generator) -> NDArray[np.float64
     side = 0.18 * (x * math.cos(angle) + y * math.sin(angle))
     edge = np.asarray(shape.filter(ImageFilter.GaussianBlur(max(2, width / 18)))) / 255
     skin = 0.3 * (noise(width, height, (5, 15), rng) - 0.5)
-    light: NDArray[np.float64] = (0.55 + 0.5 * edge + side + skin)[..., None]
-    return light
+    return np.asarray((0.55 + 0.5 * edge + side + skin)[..., None])
 
 
 def cast_shadow(photo: Image.Image, shape: Image.Image, left: int, top: int, rng: np.random.Generator) -> Image.Image:
@@ -141,7 +140,11 @@ def develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     corners = 1 - 0.16 * (x**2 + y**2)
     tint = rng.uniform(0.93, 1.07, 3) * rng.uniform(0.8, 1.2)
     grain = 5 * rng.standard_normal((height, width, 3), dtype=np.float32)
-    pixels = np.asarray(photo) * (corners[..., None] * tint).astype(np.float32) + grain
+    return to_picture(np.asarray(photo) * (corners[..., None] * tint).astype(np.float32) + grain)
+
+
+def to_picture(pixels: NDArray[Any]) -> Image.Image:
+    """The picture of (height, width, 3) grey levels, cut to 0 … 255."""
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
@@ -151,8 +154,7 @@ def noise(width: int, height: int, cells: tuple[int, ...], rng: np.random.Genera
     for count in cells:
         hills = Image.fromarray(rng.random((count, count), dtype=np.float32))
         layers.append(np.asarray(hills.resize((width, height), Image.Resampling.BICUBIC)))
-    mean: NDArray[np.float64] = np.mean(layers, axis=0, dtype=np.float64)
-    return mean
+    return np.asarray(np.mean(layers, axis=0, dtype=np.float64))
 
 
 def outline_cross(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
@@ -192,15 +194,14 @@ def outline_ring(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: floa
 def outline_star(shape: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, r: float, rng: np.random.Generator) -> None:
     """Five arms like a starfish's, with a line along each."""
     waist = rng.uniform(0.36, 0.46)
-    corners, tips = [], []
+    corners = []
     for point in range(10):
         angle = math.tau * point / 10 + rng.normal(0, 0.03)
         radius = r * (0.95 if point % 2 == 0 else waist)
         corners.append((r + radius * math.sin(angle), r - radius * math.cos(angle)))
-        tips += [corners[-1]] if point % 2 == 0 else []
     shape.polygon(corners, fill=255)
-    for tip in tips:
-        marks.line([(r, r), (r + 0.8 * (tip[0] - r), r + 0.8 * (tip[1] - r))], fill=150, width=max(2, int(r * 0.04)))
+    for x, y in corners[::2]:
+        marks.line([(r, r), (r + 0.8 * (x - r), r + 0.8 * (y - r))], fill=150, width=max(2, int(r * 0.04)))
 
 
 OUTLINES = {"cross": outline_cross, "leaf": outline_leaf, "ring": outline_ring, "star": outline_star}

@@ -37,15 +37,17 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     Raises:
         DataError: the user's own parts leave nothing to train on.
     """
-    rows = given_rows(scan)
-    given: dict[str, Part] = {photo.file: photo.split for photo in scan.photos if photo.split}
-    shares: dict[Part, float] = {"val": val, "test": test}
-    groups = [group for group in _find_groups(scan) if not any(given.get(p.file, "train") != "train" for p in group)]
+    groups: defaultdict[int, list[Photo]] = defaultdict(list)
+    for photo, group in zip(scan.photos, number_groups(scan.photos, scan.near_duplicates), strict=True):
+        groups[int(group)].append(photo)
+    free = [group for group in groups.values() if all(photo.split in (None, "train") for photo in group)]
     # Shares are of all photos, also where only some of them are free to move.
-    scale = len(scan.photos) / max(sum(map(len, groups)), 1)
-    open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given.values()}
-    parts = _assign(_sort_by_class(scan, groups), open_parts, seed=seed)
-    rows = tuple(replace(row, split=parts.get(row.file, row.split)) for row in rows)
+    scale = len(scan.photos) / max(sum(map(len, free)), 1)
+    given = {photo.split for photo in scan.photos}
+    shares: dict[Part, float] = {"val": val, "test": test}
+    open_parts = {part: min(share * scale, 0.5) for part, share in shares.items() if part not in given}
+    parts = _assign(_sort_by_class(scan, free), open_parts, seed=seed)
+    rows = tuple(replace(row, split=parts.get(row.file, row.split)) for row in given_rows(scan))
     if rows and not any(row.split == "train" for row in rows):
         raise DataError("no photo is in the training part", "name some in the table, or add a train folder")
     return rows
@@ -84,14 +86,6 @@ def fingerprint(rows: Iterable[SplitRow]) -> str:
     """The SHA-256 of the split: equal for equal photos, labels and parts, whatever the order of the rows."""
     facts = sorted([row.file, row.label, row.split, row.group, row.sha256] for row in rows)
     return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()
-
-
-def _find_groups(scan: Scan) -> list[list[Photo]]:
-    """Photos in sets that must stay together."""
-    groups: defaultdict[int, list[Photo]] = defaultdict(list)
-    for photo, group in zip(scan.photos, number_groups(scan.photos, scan.near_duplicates), strict=True):
-        groups[int(group)].append(photo)
-    return list(groups.values())
 
 
 def number_groups(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[Sequence[str]]) -> NDArray[np.int64]:

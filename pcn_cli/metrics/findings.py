@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.photos import TIES, Health, Tie, Unreadable
+from pcn_cli.records.photos import TIES, Health, SkippedFile, Tie
 from pcn_cli.records.predictions import Suspect
 
 FEW_TEST_PHOTOS = 5
@@ -31,7 +31,7 @@ class Observations:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     per_class: Sequence[ClassRow] = ()
     train_counts: Mapping[str, int] = field(default_factory=dict)
-    unreadable: Sequence[Unreadable] = ()
+    unreadable: Sequence[SkippedFile] = ()
     candidates: Sequence[Candidate] = ()
     calibration: Calibration | None = None
     selection: Selection | None = None

@@ -33,16 +33,8 @@ class Photo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unreadable:
-    """A file that should be a photo and is not."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ignored:
-    """A file or folder that was never taken for a photo."""
+class SkippedFile:
+    """A file that should be a photo and cannot be read, or a file or folder that was never taken for one, and why."""
 
     file: str
     reason: str
@@ -61,8 +53,8 @@ class Scan:
     root: str
     layout: Literal["class folders", "split folders", "table"]
     photos: tuple[Photo, ...]
-    unreadable: tuple[Unreadable, ...] = ()
-    ignored: tuple[Ignored, ...] = ()
+    unreadable: tuple[SkippedFile, ...] = ()
+    ignored: tuple[SkippedFile, ...] = ()
     near_duplicates: tuple[tuple[str, ...], ...] = ()
     alike: int = 0
     multi_label: bool = False

@@ -10,7 +10,7 @@ from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Photo, Tie, Unreadable
+from pcn_cli.records.photos import Photo, SkippedFile, Tie
 from pcn_cli.records.predictions import Prediction, Suspect
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class ScanFacts:
 
     parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     photos: Mapping[str, int] = field(default_factory=dict)
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[SkippedFile, ...] = ()
     ignored: int = 0
     leaks: tuple[Tie, ...] = ()
     conflicts: tuple[Tie, ...] = ()

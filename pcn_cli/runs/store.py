@@ -20,7 +20,7 @@ from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.labels import SEVERAL
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Box, Scan, SplitRow, Tie, Unreadable
+from pcn_cli.records.photos import Box, Scan, SkippedFile, SplitRow, Tie
 from pcn_cli.records.predictions import FoldAnswer, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import Artifact, RunDir
@@ -83,7 +83,7 @@ class Table(Generic[T]):
 
 
 SCAN = Json(RunDir.scan, Scan)
-UNREADABLE = Table(RunDir.unreadable, Unreadable)
+UNREADABLE = Table(RunDir.unreadable, SkippedFile)
 HISTORY = Table(RunDir.history, EpochRow)
 CANDIDATES = Json(RunDir.candidates, tuple[Candidate, ...])
 SUSPECTS = Table(RunDir.suspects, Suspect)

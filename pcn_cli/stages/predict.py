@@ -15,7 +15,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.photos import SkippedFile
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import UNREADABLE, read_recipe
@@ -139,7 +139,7 @@ def predict_into_run(
     if not files:
         raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
     model = open_model(source.root, fetch=Fetcher(offline=True), device=device)
-    config, unreadable, scored = model.config, list[Unreadable](), list[Scored]()
+    config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
     run = RunDir(Path(output)) if output else new_run_dir(root.name, f"{source.root.name}-predicted")
     started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))
     with started, recording_outcome(run):
@@ -153,7 +153,7 @@ def predict_into_run(
                 batch_size=recipe.evaluate.batch_size,
                 workers=loading_workers(recipe, model.device),
                 hiding=choose_hiding(len(files), recipe, config),
-                on_unreadable=lambda index, why: unreadable.append(Unreadable(file=files[index], reason=why)),
+                on_unreadable=lambda index, why: unreadable.append(SkippedFile(file=files[index], reason=why)),
             ):
                 scored.append(one)
                 callback.on_progress("predicting", len(scored) + len(unreadable), len(files))

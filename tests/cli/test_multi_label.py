@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.data.scan.labels import has_several, read_labels
+from pcn_cli.data.scan.labels import has_column, read_labels
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
@@ -47,7 +47,7 @@ def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_fol
         assert f"{guess['label']} {guess['p']:.1%}" in shown
     assert "oak" in shown
     (tmp_path / "answers.csv").write_bytes(pcn("predict", *names, "--model", several_model, "--csv").stdout)
-    assert has_several(tmp_path / "answers.csv")
+    assert has_column(tmp_path / "answers.csv", "labels")
     rows = read_labels(tmp_path / "answers.csv")
     assert [(row.file, row.label) for row in rows] == [(name, "ash;elm, old") for name in names]
 

@@ -3,7 +3,7 @@ from typing import Any
 from pcn_cli.metrics.findings import NUMBER_CHECKS, PHOTO_CHECKS, Observations, findings
 from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
-from pcn_cli.records.photos import Health, Spread, Tie, Unreadable
+from pcn_cli.records.photos import Health, SkippedFile, Spread, Tie
 from pcn_cli.records.predictions import Suspect
 
 
@@ -49,7 +49,7 @@ def test_classes_with_few_test_photos_are_named() -> None:
 
 
 def test_unreadable_files_are_named_with_their_reason() -> None:
-    (found,) = findings(facts(unreadable=[Unreadable(file=f"{i}.jpg", reason="truncated") for i in range(10)]))
+    (found,) = findings(facts(unreadable=[SkippedFile(file=f"{i}.jpg", reason="truncated") for i in range(10)]))
 
     assert found.title == "10 files could not be read"
     assert found.evidence.startswith("Left out: 0.jpg (truncated), ")
@@ -131,7 +131,7 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
             metrics={"accuracy": metric(0.5, 0.3, 0.6), "baseline_majority": metric(0.4)},
             per_class=[row("daisy", 1)],
             train_counts={"daisy": 1, "roses": 9},
-            unreadable=[Unreadable(file="a.jpg", reason="empty")],
+            unreadable=[SkippedFile(file="a.jpg", reason="empty")],
             candidates=[Candidate(name="probe", val_log_loss=0.1), Candidate(name="tuned", val_log_loss=0.2)],
             calibration=Calibration(validation_photos=3, photos=0),
             selection=Selection(target=0.9, photos=3),

@@ -16,7 +16,7 @@ from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig, PatchGrid, Placement, Preprocessing
-from pcn_cli.records.photos import Photo, Tie, Unreadable
+from pcn_cli.records.photos import Photo, SkippedFile, Tie
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
@@ -138,7 +138,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
         figures={name("history"): SVG},
         scan=ScanFacts(
             parts={"train": dict.fromkeys(base.classes, 5), "test": dict.fromkeys(base.classes, n // 3)},
-            unreadable=(Unreadable(file=name("broken.jpg"), reason=name("truncated")),),
+            unreadable=(SkippedFile(file=name("broken.jpg"), reason=name("truncated")),),
             ignored=2,
             leaks=(invent_tie(base.predictions[0], name("twin.jpg")),),
             copies=(invent_tie(base.predictions[0], name("twin.jpg")),),

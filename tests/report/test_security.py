@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import Unreadable
+from pcn_cli.records.photos import SkippedFile
 from pcn_cli.report.content import Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
@@ -90,7 +90,7 @@ def with_files(invent, words):
     """A report whose files are called `words`."""
     base = invent(len(words))
     predictions = tuple(replace(one, file=word) for one, word in zip(base.predictions, words, strict=True))
-    unreadable = tuple(Unreadable(file=word, reason="truncated") for word in words)
+    unreadable = tuple(SkippedFile(file=word, reason="truncated") for word in words)
     return replace(base, predictions=predictions, maps=None, scan=replace(base.scan, unreadable=unreadable))
 
 
@@ -114,7 +114,7 @@ def with_metadata(invent, words):
 def with_errors(invent, words):
     """A report whose unreadable files and findings say `words`."""
     base = invent(9)
-    unreadable = tuple(Unreadable(file="a.jpg", reason=word) for word in words)
+    unreadable = tuple(SkippedFile(file="a.jpg", reason=word) for word in words)
     findings = tuple(Finding(severity="note", title=word, evidence=word, remedy=word) for word in words)
     return replace(base, findings=findings, scan=replace(base.scan, unreadable=unreadable))
 

@@ -66,7 +66,10 @@ class PhotoBatches:
                 loaded = iter(self._open_loader())
             for batch in loaded:
                 for position, reason in batch.unreadable:
-                    self._report(position, reason)
+                    if self._on_unreadable is None:
+                        hint = "pcn inspect finds such files; the photos must not change while they are used"
+                        raise DataError(f"cannot read {self._dataset.files[position]}: {reason}", hint)
+                    self._on_unreadable(position, reason)
                 if len(batch.indices):
                     yield batch
         # What a dead worker looks like depends on what it held: a message of torch, or a connection that ends.
@@ -88,12 +91,6 @@ class PhotoBatches:
         """Never leave the end of killed workers to torch, which may wait for them for ever."""
         if hasattr(self, "_loader"):
             self.close()
-
-    def _report(self, position: int, reason: str) -> None:
-        if self._on_unreadable is None:
-            hint = "pcn inspect finds such files; the photos must not change while they are used"
-            raise DataError(f"cannot read {self._dataset.files[position]}: {reason}", hint)
-        self._on_unreadable(position, reason)
 
     def _open_loader(self) -> "DataLoader[LoadedPhoto]":
         if self._loader is None:

@@ -21,6 +21,7 @@ from pcn_cli.errors import DataError
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 120_000_000
+_TOO_MANY_PIXELS = f"more than the {MAX_PIXELS // 1_000_000} megapixels a photo may have"
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -121,8 +122,7 @@ def _check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise UnreadablePhotoError(f"a picture without pixels ({width}×{height})")
     if width * height > MAX_PIXELS:
-        megapixels = f"{width}×{height} is more than the {MAX_PIXELS // 1_000_000} megapixels a photo may have"
-        raise UnreadablePhotoError(megapixels)
+        raise UnreadablePhotoError(f"{width}×{height} is {_TOO_MANY_PIXELS}")
 
 
 def _read_orientation(image: Image.Image) -> int:
@@ -135,7 +135,7 @@ def _read_orientation(image: Image.Image) -> int:
 def _explain(error: Exception, kind: str) -> str:
     message = str(error)
     if isinstance(error, Image.DecompressionBombError):
-        return f"too many pixels, more than the {MAX_PIXELS // 1_000_000} megapixels a photo may have"
+        return f"too many pixels, {_TOO_MANY_PIXELS}"
     if isinstance(error, MemoryError):
         return f"{kind} that needs more memory than there is"
     if isinstance(error, UnidentifiedImageError):
@@ -153,18 +153,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         return _scale_deep(image)
     if image.mode == "LAB":
-        converted = ImageCms.applyTransform(image, _lab_to_srgb())
-        return converted if converted is not None else image.convert("RGB")
+        return ImageCms.applyTransform(image, _lab_to_srgb()) or image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _lay_over_white(image.convert("RGBA"))
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
-
-
-def _lay_over_white(image: Image.Image) -> Image.Image:
-    if image.getchannel("A").getextrema() == (255, 255):
-        return image.convert("RGB")
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _scale_deep(image: Image.Image) -> Image.Image:

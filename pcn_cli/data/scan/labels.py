@@ -39,16 +39,11 @@ def find_table(root: Path, labels: Path | None) -> Path | None:
     Raises:
         DataError: `labels` does not exist.
     """
-    if labels is not None:
-        if not labels.is_file():
-            raise DataError(f"no such table of labels: {labels}")
-        return labels
-    return next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
-
-
-def has_several(table: Path) -> bool:
-    """Whether the table gives photos several labels."""
-    return has_column(table, SEVERAL)
+    if labels is None:
+        return next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
+    if not labels.is_file():
+        raise DataError(f"no such table of labels: {labels}")
+    return labels
 
 
 def has_column(table: Path, name: str) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pcn_cli.data.scan.content import is_camera_raw
-from pcn_cli.data.scan.labels import PART_NAMES, Candidate, has_several, read_labels
+from pcn_cli.data.scan.labels import PART_NAMES, Candidate, has_column, read_labels
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.records.labels import SEVERAL
-from pcn_cli.records.photos import Ignored, Unreadable
+from pcn_cli.records.photos import SkippedFile
 
 BAD_NAME = "the name is not valid text (UTF-8): rename it"
 
@@ -23,29 +23,31 @@ class SortedFiles:
 
     layout: Literal["class folders", "split folders", "table"]
     candidates: list[Candidate] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    ignored: list[Ignored] = field(default_factory=list)
+    unreadable: list[SkippedFile] = field(default_factory=list)
+    ignored: list[SkippedFile] = field(default_factory=list)
     multi_label: bool = False
 
 
 def sort_by_folders(entries: Mapping[str, str]) -> SortedFiles:
     """Files labelled by the folders they lie in: `class/…`, or `train|val|valid|validation|test/class/…`.
 
-    Args:
-        entries: what a walk found: files, and why they cannot be photos.
+    `entries` are what a walk found: files, and why they cannot be photos.
     """
     in_parts = _are_split_folders(entries)
     result = SortedFiles(layout="split folders" if in_parts else "class folders")
     for file, obstacle in entries.items():
-        if _set_aside(file, obstacle, result):
-            continue
         *folders, _ = file.split("/")
         part = PART_NAMES.get(folders[0].casefold()) if in_parts and folders else None
         names = folders[1:] if part else folders
-        if in_parts and not part:
-            result.ignored.append(Ignored(file=file, reason="not in one of the train, val or test folders"))
+        if obstacle or is_camera_raw(file):
+            reason = obstacle or "a camera raw file (convert it to JPEG to use it)"
+            result.ignored.append(SkippedFile(file=_spell_out(file), reason=reason))
+        elif not _is_text(file):
+            result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
+        elif in_parts and not part:
+            result.ignored.append(SkippedFile(file=file, reason="not in one of the train, val or test folders"))
         elif not names:
-            result.ignored.append(Ignored(file=file, reason="not in a class folder"))
+            result.ignored.append(SkippedFile(file=file, reason="not in a class folder"))
         else:
             label = unicodedata.normalize("NFC", "/".join(names))
             result.candidates.append(Candidate(file=file, label=label, split=part))
@@ -58,7 +60,7 @@ def sort_by_table(root: Path, entries: Mapping[str, str], table: Path, *, group_
     Raises:
         DataError: the table is malformed or lists a file twice.
     """
-    result = SortedFiles(layout="table", multi_label=has_several(table))
+    result = SortedFiles(layout="table", multi_label=has_column(table, SEVERAL))
     composed = {unicodedata.normalize("NFC", file): file for file in entries}
     lines: dict[str, int | None] = {}
     for row in read_labels(table, group_column=group_column):
@@ -68,17 +70,15 @@ def sort_by_table(root: Path, entries: Mapping[str, str], table: Path, *, group_
             raise DataError(f"{table}, line {row.line}: {row.file} stands on line {lines[file]} already", hint)
         lines[file] = row.line
         if file.startswith("../") or PurePosixPath(file).is_absolute():
-            result.unreadable.append(Unreadable(file=file, reason=f"listed, but outside the photos folder {root}"))
+            result.unreadable.append(SkippedFile(file=file, reason=f"listed, but outside the photos folder {root}"))
         elif not _is_text(file):
-            result.unreadable.append(Unreadable(file=_spell_out(file), reason=BAD_NAME))
+            result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
         else:
             result.candidates.append(replace(row, file=file))
     for file, obstacle in entries.items():
-        if root / file == table and file not in lines:
-            result.ignored.append(Ignored(file=file, reason="the table of labels"))
-        elif file not in lines:
-            reason = obstacle or f"not listed in {table.name}"
-            result.ignored.append(Ignored(file=_spell_out(file), reason=reason))
+        if file not in lines:
+            reason = "the table of labels" if root / file == table else obstacle or f"not listed in {table.name}"
+            result.ignored.append(SkippedFile(file=_spell_out(file), reason=reason))
     return result
 
 
@@ -91,18 +91,6 @@ def refuse_case_clashes(labels: Iterable[str]) -> None:
             other = spellings.setdefault(unicodedata.normalize("NFC", name.casefold()), name)
             if other != name:
                 raise DataError(f"the classes {other!r} and {name!r} differ only by case", "rename one, or merge them")
-
-
-def _set_aside(file: str, obstacle: str, result: SortedFiles) -> bool:
-    """Whether the file was put into a list because it cannot be a photo at all."""
-    if obstacle or is_camera_raw(file):
-        reason = obstacle or "a camera raw file (convert it to JPEG to use it)"
-        result.ignored.append(Ignored(file=_spell_out(file), reason=reason))
-    elif not _is_text(file):
-        result.unreadable.append(Unreadable(file=_spell_out(file), reason=BAD_NAME))
-    else:
-        return False
-    return True
 
 
 def _are_split_folders(entries: Mapping[str, str]) -> bool:

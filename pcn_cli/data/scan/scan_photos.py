@@ -24,7 +24,7 @@ from pcn_cli.data.scan.walk import walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError
 from pcn_cli.records.labels import split_labels
-from pcn_cli.records.photos import Ignored, Part, Photo, Scan, Unreadable
+from pcn_cli.records.photos import Part, Photo, Scan, SkippedFile
 
 _LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
 _SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
@@ -56,7 +56,7 @@ def scan_photos(
     tell = on_progress or (lambda *_: None)
     files = _sort_files(root, find_table(root, labels), group_by)
     if only is not None and any(one.split == only for one in files.candidates):
-        rest = [Ignored(file=one.file, reason=other_part(only)) for one in files.candidates if one.split != only]
+        rest = [SkippedFile(file=one.file, reason=other_part(only)) for one in files.candidates if one.split != only]
         candidates = [one for one in files.candidates if one.split == only]
         files = replace(files, candidates=candidates, ignored=[*files.ignored, *rest])
     facts: dict[str, FileFacts] = {}
@@ -101,7 +101,7 @@ def _sort_files(root: Path, table: Path | None, group_by: str | None) -> SortedF
 
 def _tell_photos(
     files: SortedFiles, facts: Mapping[str, FileFacts]
-) -> tuple[list[Photo], list[Unreadable], list[Ignored]]:
+) -> tuple[list[Photo], list[SkippedFile], list[SkippedFile]]:
     """The photos in the order of their files, and what is none; told by what decoding each file gave."""
     photos: list[Photo] = []
     unreadable, ignored = list(files.unreadable), list(files.ignored)
@@ -122,9 +122,9 @@ def _tell_photos(
             )
         # A listed file was meant to be a photo; in a class folder the name or the content must say so.
         elif found.is_image or candidate.line or promises_image(file):
-            unreadable.append(Unreadable(file=file, reason=found.reason))
+            unreadable.append(SkippedFile(file=file, reason=found.reason))
         else:
-            ignored.append(Ignored(file=file, reason=f"not a photo: {found.reason}"))
+            ignored.append(SkippedFile(file=file, reason=f"not a photo: {found.reason}"))
     return sorted(photos, key=lambda photo: photo.file), unreadable, ignored
 
 
@@ -157,7 +157,7 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
         raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", _LAYOUT_HINT)
 
 
-def _count_reasons(files: Iterable[Unreadable | Ignored]) -> str:
+def _count_reasons(files: Iterable[SkippedFile | SkippedFile]) -> str:
     """The three most frequent reasons."""
     reasons = Counter(file.reason for file in files).most_common(3)
     return "; ".join(f"{count} × {reason}" for reason, count in reasons)

@@ -10,7 +10,7 @@ common (a fixture, a backdrop) makes no two alike.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -189,16 +189,12 @@ def _align(first: Floats, second: Floats) -> Floats:
 @cache
 def _windows(side: int) -> tuple[tuple[Floats, Floats], ...]:
     """Matrices (side, side) that stretch a part of the rows and of the columns over the whole side."""
-    return tuple(
-        (_stretch(side, top, kept), _stretch(side, left, kept))
-        for kept in CUTS
-        for top in _starts(kept)
-        for left in _starts(kept)
-    )
-
-
-def _starts(kept: float) -> tuple[float, ...]:
-    return (0.0, (1 - kept) / 2, 1 - kept) if kept < 1 else (0.0,)
+    windows: list[tuple[Floats, Floats]] = []
+    for kept in CUTS:
+        starts = (0.0, (1 - kept) / 2, 1 - kept) if kept < 1 else (0.0,)
+        stretches = [_stretch(side, start, kept) for start in starts]
+        windows += product(stretches, stretches)
+    return tuple(windows)
 
 
 def _stretch(side: int, start: float, share: float) -> Floats:

@@ -1,11 +1,10 @@
 """Photos that belong together and stand apart: in two parts, which flatters every figure, or under two labels."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from pcn_cli.records.photos import PARTS, TIES, Photo, SplitRow, Tie, TieKind
-
-COPIES = ("exact", "near")
+from pcn_cli.records.photos import PARTS, Photo, SplitRow, Tie, TieKind
 
 
 def tied_files(
@@ -31,33 +30,33 @@ def find_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]
 
     A photo is named once, with its surest tie.
     """
-    return _find(rows, near_duplicates, TIES, lambda row, first: row.split != first.split)
+    return _find(rows, near_duplicates, "split")
 
 
 def find_conflicts(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]]) -> tuple[Tie, ...]:
     """Each photo whose picture has another label elsewhere, with that photo; ordered by file, groups left aside."""
-    return _find(rows, near_duplicates, COPIES, lambda row, first: row.label != first.label)
+    return _find(rows, near_duplicates, "label")
 
 
 def find_copies(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]]) -> tuple[Tie, ...]:
     """Each photo whose picture is there a second time, with the first of them; ordered by file, groups left aside."""
-    return _find(rows, near_duplicates, COPIES, lambda row, first: row.file != first.file)
+    return _find(rows, near_duplicates, "file")
 
 
 def _find(
-    rows: Sequence[SplitRow],
-    near_duplicates: Iterable[Sequence[str]],
-    kinds: Collection[str],
-    counts: Callable[[SplitRow, SplitRow], bool],
+    rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], differ: Literal["split", "label", "file"]
 ) -> tuple[Tie, ...]:
-    """Each photo that `counts` beside the first of its set, which stands in the earliest part."""
+    """Each photo that differs from the first of its set, which stands in the earliest part."""
     by_file = {row.file: row for row in rows}
     found: dict[str, Tie] = {}
     for kind, files in tied_files(rows, near_duplicates):
         members = sorted((by_file[file] for file in files if file in by_file), key=lambda row: PARTS.index(row.split))
-        for row in members if kind in kinds else ():
-            first = members[0]
-            if counts(row, first) and row.file not in found:
+        # The photos of a group may well have several labels, and they are several pictures.
+        if not members or (kind == "group" and differ != "split"):
+            continue
+        first, *others = members
+        for row in others:
+            if getattr(row, differ) != getattr(first, differ) and row.file not in found:
                 found[row.file] = Tie(
                     kind=kind,
                     file=row.file,

@@ -1,6 +1,6 @@
 import pytest
 
-from pcn_cli.data.scan.labels import find_table, has_several, read_labels
+from pcn_cli.data.scan.labels import find_table, has_column, read_labels
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv
 
@@ -88,13 +88,13 @@ def test_a_table_is_found_in_the_folder_or_where_it_was_named(tmp_path):
 )
 def test_a_column_labels_holds_several_names_or_none(tmp_path, text, labels):
     table = write(tmp_path, text)
-    assert has_several(table)
+    assert has_column(table, "labels")
     assert [row.label for row in read_labels(table)] == labels
 
 
 def test_a_column_label_is_one_name_whatever_it_holds(tmp_path):
     table = write(tmp_path, "file,label\na.jpg,oak;ash\nb.jpg,a|b\n")
-    assert not has_several(table)
+    assert not has_column(table, "labels")
     assert [row.label for row in read_labels(table)] == ["oak;ash", "a|b"]
 
 

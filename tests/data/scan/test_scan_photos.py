@@ -15,7 +15,7 @@ from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.scan_photos import check_scan, other_part, scan_photos
 from pcn_cli.errors import DataError
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.photos import Ignored, Photo, Scan, Unreadable
+from pcn_cli.records.photos import Photo, Scan, SkippedFile
 
 
 def files_of(scan):
@@ -117,7 +117,7 @@ def test_a_table_wins_over_folders_and_counts_what_it_leaves_out(tmp_path, draw_
         ("folder/0.jpg", "no", "train", "g"),
         ("folder/1.jpg", "1e3", None, None),
     ]
-    assert scan.unreadable == (Unreadable(file="folder/9.jpg", reason="the file does not exist"),)
+    assert scan.unreadable == (SkippedFile(file="folder/9.jpg", reason="the file does not exist"),)
     assert [item.file for item in scan.ignored] == ["folder/2.jpg", "folder/3.jpg", "labels.csv"]
     elsewhere = tmp_path / "other.csv"
     elsewhere.write_text("file,label\nphotos/folder/3.jpg,x\n", encoding="utf-8")
@@ -140,7 +140,7 @@ def make_scan(classes, *, unreadable=0, ignored=()):
         for label, count in classes.items()
         for n in range(count)
     )
-    broken = tuple(Unreadable(file=f"x{n}", reason="broken") for n in range(unreadable))
+    broken = tuple(SkippedFile(file=f"x{n}", reason="broken") for n in range(unreadable))
     return Scan(root="photos", layout="class folders", photos=photos, unreadable=broken, ignored=tuple(ignored))
 
 
@@ -148,7 +148,7 @@ def make_scan(classes, *, unreadable=0, ignored=()):
     ("scan", "message"),
     [
         (make_scan({}), "no photos in photos, it is empty"),
-        (make_scan({}, ignored=[Ignored(file="a", reason="raw")]), "no photos in photos: 1 × raw"),
+        (make_scan({}, ignored=[SkippedFile(file="a", reason="raw")]), "no photos in photos: 1 × raw"),
         (make_scan({"oak": 3}), "one class only: all 3 photos in photos are 'oak'"),
         (
             make_scan({"a": 90, "b": 4}, unreadable=6),
