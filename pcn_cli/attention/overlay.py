@@ -58,11 +58,7 @@ def draw_overlay(
 
 
 def draw_evidence(
-    photo: Image.Image,
-    evidence: NDArray[np.floating],
-    *,
-    patch_grid: PatchGrid,
-    placement: Placement,
+    photo: Image.Image, evidence: NDArray[np.floating], *, patch_grid: PatchGrid, placement: Placement
 ) -> Image.Image:
     """The photo with the evidence (h, w) for one class: orange speaks for it, purple against it, clear at 0.
 

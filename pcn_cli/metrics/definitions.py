@@ -28,28 +28,36 @@ FOLDS = "cross_validated_"
 class Definition:
     """One metric; a name in braces in key and title stands for what differs, such as the k of top-k.
 
-    `single` and `multi` compute it where a photo has one label, or may have several; they give None where it says
-    nothing. What has neither is measured by a function of its own. `weigh`, of what `pcn runs compare` compares, gives
-    from weights (R, n) of the photos the values (R,). `folds` says that cross-validation tells it of the probe.
+    `single` and `multi` compute it where a photo has one label, or may have several, and `both` in either case; they
+    give None where it says nothing. What has none of them is measured by a function of its own. `weigh`, of what
+    `pcn runs compare` compares and cross-validation tells of the probe, gives from weights (R, n) of the photos the
+    values (R,).
     """
 
     key: str
+    title: str
     unit: Literal["share", "number"]
     better: Literal["higher", "lower", ""] = ""
     shown: tuple[str, ...] = ()
-    title: str = ""  # the key with spaces where it is empty
     hub: str = ""
     hub_average: str = ""
     single: Callable[[SingleLabel], Metric | None] | None = None
     multi: Callable[[MultiLabel], Metric | None] | None = None
+    both: Callable[[Inputs], Metric | None] | None = None
     weigh: Weigh | None = None
-    folds: bool = False
 
     @property
     def words(self) -> Words:
         """What is said of it wherever it is shown."""
-        known = {field.name: getattr(self, field.name) for field in fields(Words)}
-        return Words(**known | {"title": self.title or self.key.replace("_", " ")})
+        return Words(**{field.name: getattr(self, field.name) for field in fields(Words)})
+
+    def measure(self, inputs: Inputs) -> Metric | None:
+        """The metric of these inputs; None where it is not of their kind, or says nothing."""
+        if self.both:
+            return self.both(inputs)
+        if isinstance(inputs, SingleLabel):
+            return self.single(inputs) if self.single else None
+        return self.multi(inputs) if self.multi and isinstance(inputs, MultiLabel) else None
 
 
 def describe(key: str) -> Words:
@@ -261,18 +269,18 @@ def _prior_precision(inputs: MultiLabel) -> Metric | None:
 
 def _prior_log_loss(inputs: Inputs) -> Metric | None:
     guessed = inputs.guessed()
-    return (
-        mean(guessed.losses, inputs, "mean −ln of the classes' shares in training, without a look") if guessed else None
-    )
+    method = "mean −ln of the classes' shares in training, without a look"
+    return mean(guessed.losses, inputs, method) if guessed else None
 
 
 _TABLE, _CARD, _BASELINE = ("table",), ("table", "card"), ("baseline",)
 _CONFIDENCE, _FOLDS, _POINTING = ("confidence",), ("folds",), ("pointing",)
 METRICS: tuple[Definition, ...] = (
-    Definition("accuracy", "share", "higher", _CARD, single=_accuracy, weigh=_weigh_accuracy, folds=True),
-    Definition("balanced_accuracy", "share", "higher", _CARD, single=_balanced_accuracy),
+    Definition("accuracy", "accuracy", "share", "higher", _CARD, single=_accuracy, weigh=_weigh_accuracy),
+    Definition("balanced_accuracy", "balanced accuracy", "share", "higher", _CARD, single=_balanced_accuracy),
     Definition(
         "macro_f1",
+        "macro F1",
         "share",
         "higher",
         _CARD,
@@ -281,117 +289,86 @@ METRICS: tuple[Definition, ...] = (
         single=_macro_f1,
         multi=_macro_f1_of_labels,
         weigh=_weigh_macro_f1,
-        folds=True,
-        title="macro F1",
     ),
-    Definition("micro_f1", "share", "higher", _TABLE, multi=_micro_f1, title="micro F1"),
-    Definition("exact_match", "share", "higher", _TABLE, multi=_exact_match),
-    Definition("hamming_loss", "number", "lower", _TABLE, multi=_hamming_loss),
-    Definition("mcc", "number", "higher", _CARD, hub="matthews_correlation", single=_matthews, title="MCC"),
+    Definition("micro_f1", "micro F1", "share", "higher", _TABLE, multi=_micro_f1),
+    Definition("exact_match", "exact match", "share", "higher", _TABLE, multi=_exact_match),
+    Definition("hamming_loss", "hamming loss", "number", "lower", _TABLE, multi=_hamming_loss),
+    Definition("mcc", "MCC", "number", "higher", _CARD, hub="matthews_correlation", single=_matthews),
+    Definition("log_loss", "log-loss", "number", "lower", _CARD, both=_log_loss, weigh=_weigh_log_loss),
+    Definition("log_loss_untempered", "log-loss at T = 1", "number", "lower", _CONFIDENCE, both=_untempered(_log_loss)),
+    Definition("brier", "Brier score", "number", "lower", _TABLE, both=_brier),
+    Definition("ece", "ECE", "share", "lower", _CARD, both=_ece),
+    Definition("ece_untempered", "ECE at T = 1", "share", "lower", _CONFIDENCE, single=_untempered(_ece)),
+    Definition("top_{top_k}_accuracy", "top-{top_k} accuracy", "share", "higher", _TABLE, single=_top_k_accuracy),
     Definition(
-        "log_loss",
-        "number",
-        "lower",
-        _CARD,
-        single=_log_loss,
-        multi=_log_loss,
-        weigh=_weigh_log_loss,
-        folds=True,
-        title="log-loss",
+        "mean_average_precision", "mean average precision", "share", "higher", _CARD, both=_mean_average_precision
     ),
+    Definition("roc_auc", "ROC area", "share", "higher", _TABLE, both=_roc_auc),
+    Definition("aurc", "AURC", "number", "lower", _TABLE, single=_aurc),
     Definition(
-        "log_loss_untempered",
-        "number",
-        "lower",
-        _CONFIDENCE,
-        single=_untempered(_log_loss),
-        multi=_untempered(_log_loss),
-        title="log-loss at T = 1",
-    ),
-    Definition("brier", "number", "lower", _TABLE, single=_brier, multi=_brier, title="Brier score"),
-    Definition("ece", "share", "lower", _CARD, single=_ece, multi=_ece, title="ECE"),
-    Definition("ece_untempered", "share", "lower", _CONFIDENCE, single=_untempered(_ece), title="ECE at T = 1"),
-    Definition("top_{top_k}_accuracy", "share", "higher", _TABLE, single=_top_k_accuracy, title="top-{top_k} accuracy"),
-    Definition(
-        "mean_average_precision",
-        "share",
-        "higher",
-        _CARD,
-        single=_mean_average_precision,
-        multi=_mean_average_precision,
-    ),
-    Definition("roc_auc", "share", "higher", _TABLE, single=_roc_auc, multi=_roc_auc, title="ROC area"),
-    Definition("aurc", "number", "lower", _TABLE, single=_aurc, title="AURC"),
-    Definition(
-        "baseline_majority",
-        "share",
-        "higher",
-        _BASELINE,
-        single=_majority,
-        title="always guessing the most frequent class",
+        "baseline_majority", "always guessing the most frequent class", "share", "higher", _BASELINE, single=_majority
     ),
     Definition(
         "baseline_majority_set",
+        "exact match of always guessing the most frequent set of labels",
         "share",
         "higher",
         _BASELINE,
         multi=_majority,
-        title="exact match of always guessing the most frequent set of labels",
     ),
     Definition(
         "baseline_prior_average_precision",
+        "mean average precision of the classes' shares in training",
         "share",
         "higher",
         _BASELINE,
         multi=_prior_precision,
-        title="mean average precision of the classes' shares in training",
     ),
     Definition(
         "baseline_prior_log_loss",
+        "log-loss of the classes' shares in training",
         "number",
         "lower",
         _BASELINE,
-        single=_prior_log_loss,
-        multi=_prior_log_loss,
-        title="log-loss of the classes' shares in training",
+        both=_prior_log_loss,
     ),
 )
 
 # What functions of their own measure: calibration, folds, pointing, candidates, and the checks of the maps.
 OTHERS: tuple[Definition, ...] = (
-    Definition("temperature", "number", "", _CONFIDENCE),
-    Definition("threshold", "share", "", _CONFIDENCE),
-    Definition("threshold_validation_coverage", "share", "higher", _CONFIDENCE),
-    Definition("threshold_validation_accuracy", "share", "higher", _CONFIDENCE),
-    Definition("threshold_coverage", "share", "higher", _CONFIDENCE),
-    Definition("threshold_accuracy", "share", "higher", _CONFIDENCE),
-    Definition("conformal_{level}_coverage", "share", "higher", _CONFIDENCE, title="{level} % sets: coverage"),
-    Definition("conformal_{level}_set_size", "number", "lower", _CONFIDENCE, title="{level} % sets: set size"),
-    Definition("conformal_{level}_empty", "share", "lower", _CONFIDENCE, title="{level} % sets: empty"),
+    Definition("temperature", "temperature", "number", "", _CONFIDENCE),
+    Definition("threshold", "threshold", "share", "", _CONFIDENCE),
+    Definition("threshold_validation_coverage", "threshold validation coverage", "share", "higher", _CONFIDENCE),
+    Definition("threshold_validation_accuracy", "threshold validation accuracy", "share", "higher", _CONFIDENCE),
+    Definition("threshold_coverage", "threshold coverage", "share", "higher", _CONFIDENCE),
+    Definition("threshold_accuracy", "threshold accuracy", "share", "higher", _CONFIDENCE),
+    Definition("conformal_{level}_coverage", "{level} % sets: coverage", "share", "higher", _CONFIDENCE),
+    Definition("conformal_{level}_set_size", "{level} % sets: set size", "number", "lower", _CONFIDENCE),
+    Definition("conformal_{level}_empty", "{level} % sets: empty", "share", "lower", _CONFIDENCE),
     *(
-        Definition(FOLDS + row.key, row.unit, row.better, _FOLDS, title=f"cross-validated {row.words.title}")
+        Definition(FOLDS + row.key, f"cross-validated {row.title}", row.unit, row.better, _FOLDS)
         for row in METRICS
-        if row.folds
+        if row.weigh
     ),
-    Definition(f"{FOLDS}accuracy_spread", "share", "lower", _FOLDS, title="cross-validated accuracy: spread"),
-    Definition("pointing_game", "share", "higher", _POINTING, title="strongest patch inside the object's box"),
-    Definition("pointing_game_right", "share", "higher", _POINTING, title="strongest patch inside the box where right"),
-    Definition("pointing_game_center", "share", "higher", _POINTING, title="middle of the photo inside the box"),
-    Definition("pointing_game_random", "share", "higher", _POINTING, title="random place inside the box"),
-    Definition("baseline_logistic", "share", "higher", ("candidates",), title="logistic regression"),
-    Definition("accuracy_even", "share", "higher", title="accuracy with even attention"),
-    Definition("accuracy_permuted", "share", "higher", title="accuracy with permuted attention"),
-    Definition("accuracy_lost", "share", "higher"),
-    Definition("srg", "number", "higher", title="SRG"),
-    Definition("srg_gain", "number", "higher", title="SRG gain"),
-    Definition("correlation_{of}", "number"),
-    Definition("label_agreement", "share", "higher"),
-    Definition("drop_looked_at", "share"),
-    Definition("drop_random", "share"),
-    Definition("drop_difference", "share", "higher"),
-    *(Definition(name, "share") for name in ("look", "evidence", "center", "random")),
-    Definition("{candidate}_mean_average_precision", "share", "higher"),
-    Definition("{candidate}_accuracy", "share", "higher"),
+    Definition(f"{FOLDS}accuracy_spread", "cross-validated accuracy: spread", "share", "lower", _FOLDS),
+    Definition("pointing_game", "strongest patch inside the object's box", "share", "higher", _POINTING),
+    Definition("pointing_game_right", "strongest patch inside the box where right", "share", "higher", _POINTING),
+    Definition("pointing_game_center", "middle of the photo inside the box", "share", "higher", _POINTING),
+    Definition("pointing_game_random", "random place inside the box", "share", "higher", _POINTING),
+    Definition("baseline_logistic", "logistic regression", "share", "higher", ("candidates",)),
+    Definition("accuracy_even", "accuracy with even attention", "share", "higher"),
+    Definition("accuracy_permuted", "accuracy with permuted attention", "share", "higher"),
+    Definition("accuracy_lost", "accuracy lost", "share", "higher"),
+    Definition("srg", "SRG", "number", "higher"),
+    Definition("srg_gain", "SRG gain", "number", "higher"),
+    Definition("correlation_{of}", "correlation {of}", "number"),
+    Definition("label_agreement", "label agreement", "share", "higher"),
+    Definition("drop_looked_at", "drop looked at", "share"),
+    Definition("drop_random", "drop random", "share"),
+    Definition("drop_difference", "drop difference", "share", "higher"),
+    *(Definition(name, name, "share") for name in ("look", "evidence", "center", "random")),
+    Definition("{candidate}_mean_average_precision", "{candidate} mean average precision", "share", "higher"),
+    Definition("{candidate}_accuracy", "{candidate} accuracy", "share", "higher"),
 )
 
 _PATTERNS = tuple(

@@ -6,8 +6,8 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property, partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -23,22 +23,47 @@ Indices = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Inputs(ABC):
-    """What the metrics are computed from: n photos and K classes."""
+    """What the metrics are computed from: n photos and K classes.
+
+    Raises:
+        ValueError: no photos, a label that is no class, or probabilities that are none or do not fit.
+    """
 
     labels: Sequence[str]  # (n,) as written: several labels of a photo are joined
-    probabilities: Floats  # (n, K)
+    probabilities: Floats  # (n, K), in the order of the classes
     classes: Sequence[str]
-    temperature: float  # that made the probabilities what they are
-    seed: int  # of resamples
-    train_labels: Sequence[str] | None  # for the baselines
-    strata: Indices  # (n,) that each photo is drawn from where photos are drawn again
-    counts: tuple[Indices, Indices, Indices]  # (K,) photos that have the class and are given it, have it, are given it
+    _: KW_ONLY
+    temperature: float = 1.0  # that the probabilities were made with
+    seed: int = 0  # of resamples
+    train_labels: Sequence[str] | None = None  # of the training part, for the baselines
     multi_label: ClassVar = False
     draw: ClassVar = "stratified"  # how photos are drawn again, in a word
     truth: ClassVar = "the label"  # what the probabilities are held against, in words
     headline: ClassVar = "accuracy"  # the metric that models are compared by
+
+    def __post_init__(self) -> None:
+        _check_labels([split_labels(label, multi_label=self.multi_label) for label in self.labels], self.classes)
+        expected = (len(self.labels), len(self.classes))
+        if self.probabilities.shape != expected:
+            raise ValueError(f"expected probabilities of shape {expected}, found {self.probabilities.shape}")
+        exact = np.asarray(self.probabilities, dtype=np.float64)
+        object.__setattr__(self, "probabilities", self.checked(exact))
+
+    @abstractmethod
+    def checked(self, exact: Floats) -> Floats:
+        """The probabilities (n, K) as they are used; a ValueError where they are none."""
+
+    @property
+    @abstractmethod
+    def strata(self) -> Indices:
+        """(n,) what each photo is drawn from where photos are drawn again."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> tuple[Indices, Indices, Indices]:
+        """(K,) photos that have the class and are given it, that have it, and that are given it."""
 
     @property
     @abstractmethod
@@ -95,14 +120,43 @@ class Inputs(ABC):
         return replace(self, probabilities=np.broadcast_to(shares, self.probabilities.shape))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SingleLabel(Inputs):
     """Photos with one label each; they are drawn again class by class."""
 
-    targets: Indices  # (n,) the labels as indices into the classes
-    predicted: Indices  # (n,)
-    matrix: Indices  # (K, K) photos, rows are the true classes
-    top_k: int
+    _: KW_ONLY
+    top_k: int = 5  # k of the top-k accuracy
+
+    def checked(self, exact: Floats) -> Floats:
+        if not np.isfinite(exact).all() or (exact < 0).any() or (exact.sum(axis=1) <= 0).any():
+            raise ValueError("probabilities must be finite and ≥ 0, with a sum above 0")
+        return np.asarray(
+            exact / exact.sum(axis=1, keepdims=True)
+        )  # float32 rows miss 1 by more than scikit-learn likes
+
+    @cached_property
+    def targets(self) -> Indices:
+        """(n,) the labels as indices into the classes."""
+        index = {name: place for place, name in enumerate(self.classes)}
+        return np.array([index[label] for label in self.labels], dtype=np.int64)
+
+    @cached_property
+    def predicted(self) -> Indices:
+        """(n,) the most probable class."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @cached_property
+    def matrix(self) -> Indices:
+        """(K, K) photos, rows are the true classes."""
+        return np.asarray(confusion_matrix(self.targets, self.predicted, labels=np.arange(len(self.classes))))
+
+    @property
+    def strata(self) -> Indices:
+        return self.targets
+
+    @cached_property
+    def counts(self) -> tuple[Indices, Indices, Indices]:
+        return np.diag(self.matrix), self.matrix.sum(axis=1), self.matrix.sum(axis=0)
 
     @property
     def own(self) -> Floats:
@@ -130,16 +184,39 @@ class SingleLabel(Inputs):
         return np.asarray(self.targets == label)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class MultiLabel(Inputs):
     """Photos with any number of labels each; being of as many classes, they are drawn again without strata."""
 
-    truths: Truths  # (n, K)
-    decided: Truths  # (n, K), which classes reach their thresholds
+    _: KW_ONLY
+    cuts: Sequence[float] | None = None  # (K,) from which on a photo gets each class; 0.5 when None
     multi_label: ClassVar = True
     draw: ClassVar = "unstratified"
     truth: ClassVar = "what is true, over photos and classes"
     headline: ClassVar = "mean_average_precision"
+
+    def checked(self, exact: Floats) -> Floats:
+        if not ((exact >= 0) & (exact <= 1)).all():
+            raise ValueError("probabilities must be finite and from 0 to 1")
+        return exact
+
+    @cached_property
+    def truths(self) -> Truths:
+        """(n, K) which photo has which class."""
+        return as_truths(self.labels, self.classes)
+
+    @cached_property
+    def decided(self) -> Truths:
+        """(n, K) which classes reach their thresholds."""
+        return np.asarray(self.probabilities >= np.asarray(0.5 if self.cuts is None else self.cuts))
+
+    @property
+    def strata(self) -> Indices:
+        return np.zeros(len(self.labels), dtype=np.int64)
+
+    @cached_property
+    def counts(self) -> tuple[Indices, Indices, Indices]:
+        return (self.truths & self.decided).sum(axis=0), self.truths.sum(axis=0), self.decided.sum(axis=0)
 
     @property
     def own(self) -> Floats:
@@ -166,105 +243,10 @@ def model_inputs(
     seed: int = 0,
     train_labels: Sequence[str] | None = None,
 ) -> SingleLabel | MultiLabel:
-    """The checked inputs of a model's answers, of the kind that its config says; errors as below."""
-    kind = (
-        partial(multi_label_inputs, cuts=config.cuts)
-        if config.multi_label
-        else partial(single_label_inputs, top_k=top_k)
-    )
-    return kind(
-        labels, probabilities, config.classes, temperature=config.temperature, seed=seed, train_labels=train_labels
-    )
-
-
-def single_label_inputs(
-    labels: Sequence[str],
-    probabilities: NDArray[np.floating],
-    classes: Sequence[str],
-    *,
-    temperature: float = 1.0,
-    top_k: int = 5,
-    seed: int = 0,
-    train_labels: Sequence[str] | None = None,
-) -> SingleLabel:
-    """The checked inputs where a photo has one label.
-
-    Args:
-        labels: the true class names of n photos.
-        probabilities: (n, K), in the order of `classes`.
-        classes: the names of the model's K classes.
-        temperature: that the probabilities were made with.
-        top_k: k of the top-k accuracy.
-        seed: of resamples.
-        train_labels: of the training part, for the baselines.
-
-    Raises:
-        ValueError: no photos, a label that is no class, or probabilities that are not finite or do not fit.
-    """
-    _check_labels(labels, set(labels), classes)
-    exact = _check_shape(probabilities, len(labels), classes)
-    if not np.isfinite(exact).all() or (exact < 0).any() or (exact.sum(axis=1) <= 0).any():
-        raise ValueError("probabilities must be finite and ≥ 0, with a sum above 0")
-    index = {name: place for place, name in enumerate(classes)}
-    targets, predicted = np.array([index[label] for label in labels], dtype=np.int64), exact.argmax(axis=1)
-    matrix = confusion_matrix(targets, predicted, labels=np.arange(len(classes)))
-    return SingleLabel(
-        labels=labels,
-        probabilities=exact / exact.sum(axis=1, keepdims=True),  # float32 rows miss 1 by more than scikit-learn likes
-        classes=classes,
-        temperature=temperature,
-        seed=seed,
-        train_labels=train_labels,
-        strata=targets,
-        counts=(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)),
-        targets=targets,
-        predicted=predicted,
-        matrix=matrix,
-        top_k=top_k,
-    )
-
-
-def multi_label_inputs(
-    labels: Sequence[str],
-    probabilities: NDArray[np.floating],
-    classes: Sequence[str],
-    *,
-    cuts: Sequence[float] | None = None,
-    temperature: float = 1.0,
-    seed: int = 0,
-    train_labels: Sequence[str] | None = None,
-) -> MultiLabel:
-    """The checked inputs where a photo may have several labels.
-
-    Args:
-        labels: all labels of each of n photos, joined.
-        probabilities: (n, K), each for itself, in the order of `classes`.
-        classes: the names of the model's K classes.
-        cuts: (K,) from which on a photo gets each class; 0.5 when None.
-        temperature: that the probabilities were made with.
-        seed: of resamples.
-        train_labels: of the training part, for the baselines.
-
-    Raises:
-        ValueError: no photos, a label that is no class, or probabilities that are none or do not fit.
-    """
-    truths = as_truths(labels, classes)
-    exact = _check_shape(probabilities, len(labels), classes)
-    if not ((exact >= 0) & (exact <= 1)).all():
-        raise ValueError("probabilities must be finite and from 0 to 1")
-    decided = exact >= np.asarray(cuts if cuts is not None else [0.5] * len(classes))
-    return MultiLabel(
-        labels=labels,
-        probabilities=exact,
-        classes=classes,
-        temperature=temperature,
-        seed=seed,
-        train_labels=train_labels,
-        strata=np.zeros(len(labels), dtype=np.int64),
-        counts=((truths & decided).sum(axis=0), truths.sum(axis=0), decided.sum(axis=0)),
-        truths=truths,
-        decided=decided,
-    )
+    """The inputs of a model's answers, of the kind that its config says."""
+    kind = partial(MultiLabel, cuts=config.cuts) if config.multi_label else partial(SingleLabel, top_k=top_k)
+    exact = np.asarray(probabilities, dtype=np.float64)
+    return kind(labels, exact, config.classes, temperature=config.temperature, seed=seed, train_labels=train_labels)
 
 
 def as_truths(labels: Sequence[str], classes: Sequence[str]) -> Truths:
@@ -274,7 +256,7 @@ def as_truths(labels: Sequence[str], classes: Sequence[str]) -> Truths:
         ValueError: there are no photos, or a label is no class.
     """
     own = [split_labels(label, multi_label=True) for label in labels]
-    _check_labels(labels, {name for names in own for name in names}, classes)
+    _check_labels(own, classes)
     index = {name: place for place, name in enumerate(classes)}
     truths = np.zeros((len(labels), len(classes)), dtype=bool)
     for row, names in enumerate(own):
@@ -282,16 +264,9 @@ def as_truths(labels: Sequence[str], classes: Sequence[str]) -> Truths:
     return truths
 
 
-def _check_labels(labels: Sequence[str], names: set[str], classes: Sequence[str]) -> None:
+def _check_labels(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> None:
     if not labels:
         raise ValueError("there are no photos to measure")
-    unknown = sorted(names - set(classes))
+    unknown = sorted({name for names in labels for name in names} - set(classes))
     if unknown:
         raise ValueError(f"the model has no class {unknown[0]!r}; its classes are {', '.join(classes)}")
-
-
-def _check_shape(probabilities: NDArray[np.floating], photos: int, classes: Sequence[str]) -> Floats:
-    expected = (photos, len(classes))
-    if probabilities.shape != expected:
-        raise ValueError(f"expected probabilities of shape {expected}, found {probabilities.shape}")
-    return np.asarray(probabilities, dtype=np.float64)

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from pcn_cli.metrics.conformal import measure_sets
-from pcn_cli.metrics.definitions import FOLDS, METRICS, Definition
-from pcn_cli.metrics.inputs import Inputs, MultiLabel, SingleLabel, single_label_inputs
+from pcn_cli.metrics.definitions import FOLDS, METRICS
+from pcn_cli.metrics.inputs import Inputs, SingleLabel
 from pcn_cli.metrics.selective import measure_threshold
 from pcn_cli.records.calibration import Calibration
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
@@ -18,13 +18,13 @@ from pcn_cli.records.predictions import FoldAnswer
 
 def measure(inputs: Inputs) -> dict[str, Metric]:
     """Every metric that can be measured, by key: the headline first, the others in display order."""
-    found = {row.key.format(**vars(inputs)): metric for row in METRICS if (metric := _compute(row, inputs)) is not None}
+    found = {row.key.format(**vars(inputs)): metric for row in METRICS if (metric := row.measure(inputs)) is not None}
     return {key: found[key] for key in sorted(found, key=lambda key: key != inputs.headline)}
 
 
 def measure_headline(inputs: Inputs) -> Metric | None:
     """The figure that models are compared by: accuracy, or of several labels mean average precision."""
-    return next(_compute(row, inputs) for row in METRICS if row.key == inputs.headline)
+    return next(row.measure(inputs) for row in METRICS if row.key == inputs.headline)
 
 
 def measure_calibration(inputs: Inputs, config: ModelConfig) -> dict[str, Metric]:
@@ -47,9 +47,9 @@ def measure_folds(answers: Sequence[FoldAnswer], classes: Sequence[str]) -> dict
     if not answers:
         return {}
     folds = np.array([answer.fold for answer in answers])
-    inputs = single_label_inputs([a.label for a in answers], np.array([a.probabilities for a in answers]), classes)
+    inputs = SingleLabel([a.label for a in answers], np.array([a.probabilities for a in answers]), classes)
     shares = [float(inputs.right[folds == fold].mean()) for fold in np.unique(folds)]
-    metrics = {FOLDS + row.key: _compute(row, inputs) for row in METRICS if row.folds}
+    metrics = {FOLDS + row.key: row.measure(inputs) for row in METRICS if row.weigh}
     metrics[f"{FOLDS}accuracy_spread"] = Metric(
         value=float(np.std(shares, ddof=1)),
         n=len(answers),
@@ -86,12 +86,6 @@ def per_class(inputs: Inputs) -> tuple[ClassRow, ...]:
         )
         for k, name in enumerate(inputs.classes)
     )
-
-
-def _compute(row: Definition, inputs: Inputs) -> Metric | None:
-    if isinstance(inputs, SingleLabel):
-        return row.single(inputs) if row.single else None
-    return row.multi(inputs) if row.multi and isinstance(inputs, MultiLabel) else None
 
 
 def _temperature(value: float, how: Calibration) -> Metric:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
-from pcn_cli.metrics.inputs import SingleLabel, single_label_inputs
+from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
@@ -109,7 +109,7 @@ def _inputs(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequ
     """The predictions of a model whose classes are in the order `own`, brought into the order of `classes`."""
     order = [own.index(name) for name in classes]
     probabilities = np.array([prediction.probabilities for prediction in predictions])[:, order]
-    return single_label_inputs([prediction.label for prediction in predictions], probabilities, classes, seed=seed)
+    return SingleLabel([prediction.label for prediction in predictions], probabilities, classes, seed=seed)
 
 
 def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> Iterator[Flip]:

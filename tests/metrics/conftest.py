@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from pcn_cli.metrics.inputs import MultiLabel, multi_label_inputs
+from pcn_cli.metrics.inputs import MultiLabel
 from pcn_cli.records.labels import join_labels
 
 CLASSES = ("a", "b", "c", "d")
@@ -18,7 +18,7 @@ def draw_several(rng: np.random.Generator, n: int) -> MultiLabel:
     truths = rng.random((n, 4)) < expit(np.array([0.0, -0.7, -1.2, -2.2]) + kind)
     probabilities = expit(3.2 * (2.4 * truths - 1.4 + rng.normal(0, 1, (n, 4))))
     labels = [join_labels(name for name, own in zip(CLASSES, row, strict=True) if own) for row in truths]
-    return multi_label_inputs(
+    return MultiLabel(
         labels, probabilities, CLASSES, cuts=(0.4, 0.5, 0.5, 0.6), seed=int(rng.integers(2**31)), train_labels=labels
     )
 

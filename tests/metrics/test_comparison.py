@@ -4,7 +4,7 @@ from scipy.special import softmax
 from scipy.stats import binom
 
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
-from pcn_cli.metrics.inputs import SingleLabel, single_label_inputs
+from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.metrics.measure import measure
 
 CLASSES = ("a", "b", "c")
@@ -16,14 +16,14 @@ def draw_pair(rng: np.random.Generator, n: int, *, better: float) -> tuple[Singl
     common, answers = rng.normal(0, 0.8, (targets.size, 3)), []
     for skill in (1.8, 1.8 + better):
         own = softmax(common + rng.normal(0, 0.5, (targets.size, 3)) + skill * np.eye(3)[targets], axis=1)
-        answers.append(single_label_inputs([CLASSES[k] for k in targets], own, CLASSES, seed=int(rng.integers(2**31))))
+        answers.append(SingleLabel([CLASSES[k] for k in targets], own, CLASSES, seed=int(rng.integers(2**31))))
     return answers[0], answers[1]
 
 
 def of_right(right: list[bool]) -> SingleLabel:
     """A model of two classes that is right where `right` says so."""
     probabilities = np.array([[0.8, 0.2] if one else [0.2, 0.8] for one in right])
-    return single_label_inputs(["a"] * len(right), probabilities, ("a", "b"))
+    return SingleLabel(["a"] * len(right), probabilities, ("a", "b"))
 
 
 def test_the_values_are_those_of_the_two_models():

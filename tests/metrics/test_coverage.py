@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 from pcn_cli.metrics.definitions import METRICS
-from pcn_cli.metrics.inputs import SingleLabel, single_label_inputs
+from pcn_cli.metrics.inputs import SingleLabel
 
 POPULATION = 200_000  # photos
 HEADLINES = ("accuracy", "macro_f1", "log_loss")
@@ -55,7 +55,7 @@ def draw_answers(targets: np.ndarray, skills: np.ndarray, rng: np.random.Generat
     logits, names = rng.normal(0, 1, (targets.size, skills.size)), [f"{k:03}" for k in range(skills.size)]
     logits[np.arange(targets.size), targets] += skills[targets]
     seed = int(rng.integers(2**31))
-    return single_label_inputs([names[k] for k in targets], softmax(1.4 * logits, axis=1), names, seed=seed)
+    return SingleLabel([names[k] for k in targets], softmax(1.4 * logits, axis=1), names, seed=seed)
 
 
 def shares_held(names: Sequence[str], situation: Situation, *, draws: int) -> dict[str, float]:
@@ -67,12 +67,12 @@ def shares_held(names: Sequence[str], situation: Situation, *, draws: int) -> di
     targets = situation.targets()
     skills = situation.skills(targets, rng)
     everyone = draw_answers(np.tile(targets, POPULATION // targets.size), skills, rng)
-    truth = {name: ROWS[name].single(everyone).value for name in names}
+    truth = {name: ROWS[name].measure(everyone).value for name in names}
     held, given = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for _ in range(draws):
         answers = draw_answers(targets, skills, rng)
         for name in names:
-            metric = ROWS[name].single(answers)
+            metric = ROWS[name].measure(answers)
             if metric.ci_low is not None:
                 given[name] += 1
                 held[name] += metric.ci_low <= truth[name] <= metric.ci_high

@@ -7,18 +7,18 @@ from sklearn import metrics as reference
 
 from pcn_cli.metrics import measure as rows
 from pcn_cli.metrics.definitions import METRICS, OTHERS, describe
-from pcn_cli.metrics.inputs import single_label_inputs
+from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.records.metrics import ClassRow, Metric
 
 CLASSES = ("daisy", "roses", "tulips")
 
 
 def measure(labels: list[str], probabilities: np.ndarray, classes: tuple[str, ...], **given: Any) -> dict[str, Metric]:
-    return rows.measure(single_label_inputs(labels, probabilities, classes, **given))
+    return rows.measure(SingleLabel(labels, probabilities, classes, **given))
 
 
 def per_class(labels: list[str], probabilities: np.ndarray, classes: tuple[str, ...]) -> tuple[ClassRow, ...]:
-    return rows.per_class(single_label_inputs(labels, probabilities, classes))
+    return rows.per_class(SingleLabel(labels, probabilities, classes))
 
 
 def random_answers(n: int = 200, count: int = 6, seed: int = 0) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
@@ -36,7 +36,7 @@ def test_every_row_is_measured_in_display_order() -> None:
 
     measured = measure(labels, probabilities, classes, temperature=1.3, top_k=5, train_labels=labels)
 
-    assert list(measured) == [row.key.format(top_k=5) for row in METRICS if row.single]
+    assert list(measured) == [row.key.format(top_k=5) for row in METRICS if row.single or row.both]
     assert list(measured) == [
         "accuracy",
         "balanced_accuracy",
@@ -184,7 +184,7 @@ def test_few_photos_are_marked() -> None:
 def test_confusion_has_true_classes_in_rows_in_the_given_order() -> None:
     probabilities = np.array([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.9, 0.1, 0]])
 
-    matrix = single_label_inputs(["daisy", "roses", "daisy"], probabilities, CLASSES).matrix
+    matrix = SingleLabel(["daisy", "roses", "daisy"], probabilities, CLASSES).matrix
 
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 

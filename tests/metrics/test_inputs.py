@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.inputs import as_truths, multi_label_inputs
+from pcn_cli.metrics.inputs import MultiLabel, as_truths
 
 
 def test_labels_become_a_table_of_photos_and_classes():
@@ -13,7 +13,7 @@ def test_labels_become_a_table_of_photos_and_classes():
 
 
 def test_a_class_is_given_from_its_threshold_on():
-    answers = multi_label_inputs(["a"], np.array([[0.5, 0.5]]), ("a", "b"), cuts=(0.5, 0.51))
+    answers = MultiLabel(["a"], np.array([[0.5, 0.5]]), ("a", "b"), cuts=(0.5, 0.51))
     assert answers.decided.tolist() == [[True, False]]
 
 
@@ -29,10 +29,10 @@ def test_a_class_is_given_from_its_threshold_on():
 )
 def test_what_does_not_fit_is_refused(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
-        multi_label_inputs(labels, np.array(probabilities), ("a", "b"))
+        MultiLabel(labels, np.array(probabilities), ("a", "b"))
 
 
 def test_a_class_that_all_or_none_have_is_not_ranked():
-    answers = multi_label_inputs(["a;b", "a", "a"], np.full((3, 3), 0.5), ("a", "b", "c"))
+    answers = MultiLabel(["a;b", "a", "a"], np.full((3, 3), 0.5), ("a", "b", "c"))
     assert answers.measured.tolist() == [0, 1]
     assert answers.rankable.tolist() == [1]
