@@ -45,6 +45,11 @@ class Facts:
         """Whether the device is more than the processor."""
         return _is_accelerator(self.device)
 
+    @property
+    def photos(self) -> str:
+        """The number of photos to train on, as a reason."""
+        return f"{self.train_photos:,} photos to train on"
+
 
 class _Schedule(NamedTuple):
     """Starting values for up to `photos` to train on; `lr` is the head's at batch 64."""
@@ -76,16 +81,15 @@ def choose_split(
 ) -> tuple[Recipe, dict[str, str]]:
     """The recipe with the shares of validation and test, which must be known before the training photos are counted.
 
-    Args:
-        loaded: the recipe asked for.
-        photos: all readable photos.
-        own_parts: the parts (train, val, test) that the photos come with; they are never changed.
+    `photos` are all that can be read; the `own_parts` (train, val, test) that they come with are never changed.
 
     Raises:
         RecipeError: a share is given for a part that the photos come with.
     """
-    refused = [f"split.{part}" for part in ("val", "test") if part in own_parts and f"split.{part}" in loaded.given]
-    refuse([f"{loaded.origins[key]}: has no effect: the photos come with a {key[6:]} part" for key in refused])
+    refused = [part for part in ("val", "test") if part in own_parts and f"split.{part}" in loaded.given]
+    refuse(
+        [f"{loaded.origins[f'split.{part}']}: has no effect: the photos come with a {part} part" for part in refused]
+    )
     share, size = (0.15, "under") if photos < 5_000 else (0.10, "from")
     choices = _Choices(loaded)
     for part in ("val", "test"):
@@ -101,22 +105,21 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
         RecipeError: values of the user that would have no effect or contradict each other; all in one message.
     """
     choices = _Choices(loaded)
-    _choose_input(choices, facts)
-    _choose_machine(choices, facts)
-    _choose_tune(choices, facts)
-    choices.add("train.balance", *_balance(facts))
+    for key, value in (("model.pooling", facts.pooling), ("data.size", facts.input_size), ("data.fit", facts.fit)):
+        choices.add(key, value, "the model's own")
+    if choices.recipe.data.fit == "crop":
+        choices.add("data.crop_pct", facts.crop_pct, "the model's own")
+    choices.add("train.device", facts.device, "the best device here" if facts.accelerated else "no accelerator")
+    choices.add("train.workers", *choose_workers(facts.device, facts.cores))
+    choices.add("train.tune", *_tune(choices.recipe, facts))
+    _choose_balance(choices, facts)
+    recipe = choices.recipe
     refuse(
-        without_effect(
-            loaded, choices.recipe, classes=facts.classes, own_pooling=facts.pooling, multi_label=facts.multi_label
-        )
+        without_effect(loaded, recipe, classes=facts.classes, own_pooling=facts.pooling, multi_label=facts.multi_label)
     )
-    if facts.multi_label:
-        for key in ("train.mixup", "train.cutmix"):
-            choices.add(key, 0.0, "photos with several labels are not mixed")
-    if choices.recipe.model.pooling == "per-class":
+    if recipe.model.pooling == "per-class":
         choices.add("train.cutmix", 1.0, "two photos in one teach each class token to look at its own class")
-    choices.add("train.monitor", *_monitor(facts))
-    if choices.recipe.train.tune == "probe":
+    if recipe.train.tune == "probe":
         _choose_probe(choices, facts)
     else:
         _choose_tuning(choices, facts)
@@ -150,85 +153,54 @@ def _is_accelerator(device: str) -> bool:
     return device.partition(":")[0] != "cpu"
 
 
-def _choose_input(choices: _Choices, facts: Facts) -> None:
-    choices.add("model.pooling", facts.pooling, "the model's own")
-    choices.add("data.size", facts.input_size, "the model's own")
-    choices.add("data.fit", facts.fit, "the model's own")
-    if choices.recipe.data.fit == "crop":
-        choices.add("data.crop_pct", facts.crop_pct, "the model's own")
+def _tune(recipe: Recipe, facts: Facts) -> tuple[str, str]:
+    if not facts.accelerated and recipe.train.time is None:
+        return "probe", "no accelerator: the probe is about 75 times sooner; --tune all tunes everything"
+    if facts.train_photos <= SCHEDULES[0].photos:
+        return "pooling", f"{facts.photos} are too few to tune everything; --tune all does it all the same"
+    return "all", f"{facts.photos} are enough; the tuned model is kept only if it beats the probe"
 
 
-def _choose_machine(choices: _Choices, facts: Facts) -> None:
-    choices.add("train.device", facts.device, "the best device here" if facts.accelerated else "no accelerator")
-    choices.add("train.workers", *choose_workers(facts.device, facts.cores))
-
-
-def _choose_tune(choices: _Choices, facts: Facts) -> None:
-    few = facts.train_photos <= SCHEDULES[0].photos
-    photos = f"{facts.train_photos:,} photos to train on"
-    if not facts.accelerated and choices.recipe.train.time is None:
-        reason = "no accelerator: the probe is about 75 times sooner; --tune all tunes everything"
-        choices.add("train.tune", "probe", reason)
-    elif few:
-        choices.add(
-            "train.tune", "pooling", f"{photos} are too few to tune everything; --tune all does it all the same"
-        )
-    else:
-        choices.add("train.tune", "all", f"{photos} are enough; the tuned model is kept only if it beats the probe")
-
-
-def _balance(facts: Facts) -> tuple[str, str]:
+def _choose_balance(choices: _Choices, facts: Facts) -> None:
+    """What uneven classes ask for, which have no meaning where photos have several labels."""
     if facts.multi_label:
-        return "none", "photos may have several labels"
-    ratio = _ratio(facts)
-    return ("loss", ratio) if facts.imbalance >= IMBALANCE else ("none", f"{ratio}, less than {IMBALANCE}")
-
-
-def _monitor(facts: Facts) -> tuple[str, str]:
-    if facts.multi_label:
-        return "log_loss", "photos may have several labels, and their thresholds are chosen afterwards"
-    ratio = _ratio(facts)
-    return ("macro_f1", ratio) if facts.imbalance >= IMBALANCE else ("log_loss", f"{ratio}, less than {IMBALANCE}")
-
-
-def _ratio(facts: Facts) -> str:
-    return f"the largest class has {facts.imbalance:.1f} times the photos of the smallest"
+        several = "photos may have several labels"
+        choices.add("train.balance", "none", several)
+        choices.add("train.monitor", "log_loss", f"{several}, and their thresholds are chosen afterwards")
+        for key in ("train.mixup", "train.cutmix"):
+            choices.add(key, 0.0, "photos with several labels are not mixed")
+        return
+    reason = f"the largest class has {facts.imbalance:.1f} times the photos of the smallest"
+    uneven = facts.imbalance >= IMBALANCE
+    balance, monitor, less = ("loss", "macro_f1", "") if uneven else ("none", "log_loss", f", less than {IMBALANCE}")
+    choices.add("train.balance", balance, reason + less)
+    choices.add("train.monitor", monitor, reason + less)
 
 
 def _choose_probe(choices: _Choices, facts: Facts) -> None:
-    batch_size = _batch_size(facts.train_photos, most=64)
-    choices.add("train.batch_size", batch_size, f"{facts.train_photos:,} photos to train on")
-    choices.add("train.mixup", 0.0, _NOT_IN_PROBE)
-    choices.add("train.cutmix", 0.0, _NOT_IN_PROBE)
-    choices.add("augment.level", "none", _NOT_IN_PROBE)
+    choices.add("train.batch_size", _batch_size(facts.train_photos, most=64), facts.photos)
     for key, option in OPTIONS.items():
-        if "tuning" in option.needs and option.neutral is None and option.chosen != "never":
-            choices.add(key, None, _NOT_IN_PROBE)
-
-
-_NOT_IN_PROBE = "not used: the probe computes every photo's tokens once"
+        if "tuning" in option.needs and option.chosen != "never":
+            choices.add(key, option.neutral, "not used: the probe computes every photo's tokens once")
 
 
 def _choose_tuning(choices: _Choices, facts: Facts) -> None:
     schedule = next(one for one in SCHEDULES if facts.train_photos <= one.photos)
-    photos = f"{facts.train_photos:,} photos to train on"
     choices.add("train.epochs", *_epochs(choices.recipe, facts, schedule))
-    choices.add("train.lr", schedule.lr, photos)
-    taught = choices.recipe.train.teacher is not None
-    choices.add(
-        "train.mixup", 0.0 if taught else schedule.mixup, "the teacher answers no mixed photos" if taught else photos
-    )
+    choices.add("train.lr", schedule.lr, facts.photos)
+    if choices.recipe.train.teacher is not None:
+        choices.add("train.mixup", 0.0, "the teacher answers no mixed photos")
+    choices.add("train.mixup", schedule.mixup, facts.photos)
     choices.add("train.cutmix", 0.0, "photos stay whole; 1 mixes two of them")
-    choices.add("augment.level", schedule.level, photos)
-    choices.add(
-        "train.patience", max(5, round((choices.recipe.train.epochs or 1) / 4)), "a quarter of the epochs, at least 5"
-    )
+    choices.add("augment.level", schedule.level, facts.photos)
+    patience = max(5, round((choices.recipe.train.epochs or 1) / 4))
+    choices.add("train.patience", patience, "a quarter of the epochs, at least 5")
     precision = ("bfloat16", "native on this device") if facts.native_bf16 else ("float32", "no native bfloat16 here")
     choices.add("train.precision", *precision)
+    most, where = (64, "") if facts.accelerated else (32, ", without an accelerator")
     micro_batch = choices.recipe.train.micro_batch or 1
-    wanted = _batch_size(facts.train_photos, most=64 if facts.accelerated else 32)
-    whole = -(-wanted // micro_batch) * micro_batch
-    choices.add("train.batch_size", whole, photos if facts.accelerated else f"{photos}, without an accelerator")
+    whole = -(-_batch_size(facts.train_photos, most=most) // micro_batch) * micro_batch
+    choices.add("train.batch_size", whole, facts.photos + where)
     choices.add("train.micro_batch", *_micro_batch(choices.recipe, facts))
 
 
@@ -239,12 +211,11 @@ def _batch_size(photos: int, *, most: int) -> int:
 
 def _epochs(recipe: Recipe, facts: Facts, schedule: _Schedule) -> tuple[int, str]:
     """The epochs of the schedule, or as many as end within the time limit."""
-    photos = f"{facts.train_photos:,} photos to train on"
     if recipe.train.time is None or not facts.seconds_per_photo:
-        return schedule.epochs, photos
+        return schedule.epochs, facts.photos
     fitting = int(0.85 * parse_duration(recipe.train.time) / (facts.train_photos * facts.seconds_per_photo))
     if fitting >= schedule.epochs:
-        return schedule.epochs, photos
+        return schedule.epochs, facts.photos
     return max(1, fitting), f"what fits in {recipe.train.time} at {facts.seconds_per_photo:.2g} s per photo"
 
 
