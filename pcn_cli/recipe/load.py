@@ -14,7 +14,7 @@ import pcn_cli
 from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.arguments import fit_value
 from pcn_cli.recipe.recipe_yaml import PlainYamlError, read_plain_yaml
-from pcn_cli.recipe.schema import FLAGS, OPTIONS, SECTIONS, Option, Recipe
+from pcn_cli.recipe.schema import FLAGS, OPTIONS, SECTIONS, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,26 +60,20 @@ def load_recipe(
         if key not in OPTIONS:
             problems.append(f"{origin}: {_unknown_key(key)}")
             continue
+        option = OPTIONS[key]
         try:
-            values[key] = _fit(OPTIONS[key], written)
+            values[key] = None if option.auto and written == "auto" else fit_value(option.type, written)
+            if option.check is not None and values[key] is not None:
+                option.check(values[key])
         except ValueError as error:
             problems.append(f"{origin}: {error}")
             continue
-        if in_file and values[key] == OPTIONS[key].default:
-            continue  # a run's full recipe repeats every default; that is no wish
-        origins[key] = origin
+        # A run's full recipe repeats every default; that is no wish.
+        if not in_file or values[key] != option.default:
+            origins[key] = origin
     if problems:
         raise RecipeError("\n".join(problems), "see every key with `pcn recipes show default`")
     return LoadedRecipe(recipe=Recipe().replace(values), origins=origins)
-
-
-def _fit(option: Option, written: Any) -> Any:  # noqa: ANN401 - fields have many types
-    if option.auto and written == "auto":
-        return None
-    value = fit_value(option.type, written)
-    if option.check is not None and value is not None:
-        option.check(value)
-    return value
 
 
 def read_flags(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,19 +82,15 @@ def read_flags(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RecipeError: one is not the name of an option that has a flag.
     """
-    unknown = [
-        f"{name}: unknown argument{_name_nearest(get_close_matches(name, FLAGS, n=1))}"
-        for name in options
-        if name not in FLAGS
-    ]
+    unknown = [name for name in options if name not in FLAGS]
     if unknown:
-        raise RecipeError("\n".join(unknown), "fields of the recipe without an argument go into `settings`")
+        lines = [f"{name}: unknown argument{_name_nearest(get_close_matches(name, FLAGS, n=1))}" for name in unknown]
+        raise RecipeError("\n".join(lines), "fields of the recipe without an argument go into `settings`")
     return {FLAGS[name].key: value for name, value in options.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShippedRecipe:
-    """A recipe that comes with the package: one YAML file, its first comment line saying for whom it is."""
+class ShippedRecipe(NamedTuple):
+    """A recipe that comes with the package: one YAML file, its first line a comment saying for whom it is."""
 
     name: str
     description: str
@@ -113,7 +103,10 @@ def list_recipes() -> tuple[ShippedRecipe, ...]:
     inside = package / "recipes"  # of the installed package; beside it in a source checkout
     folder = inside if inside.is_dir() else package.parent / "recipes"
     paths = sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "default", path.stem))
-    return tuple(ShippedRecipe(name=path.stem, description=_first_comment(path), path=path) for path in paths)
+    return tuple(
+        ShippedRecipe(path.stem, path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# "), path)
+        for path in paths
+    )
 
 
 def find_recipe(name: str) -> ShippedRecipe:
@@ -130,13 +123,11 @@ def find_recipe(name: str) -> ShippedRecipe:
     raise RecipeError(f"no recipe is called {name}: {rest}", "list them with `pcn recipes list`, or name a .yaml file")
 
 
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
-
-
 def _from_file(name_or_path: str, problems: list[str]) -> list[_Setting]:
-    path, shown = _recipe_path(name_or_path)
+    path, shown = Path(name_or_path), name_or_path
+    if path.suffix.lower() not in (".yaml", ".yml") and path.name == name_or_path:
+        path = find_recipe(name_or_path).path
+        shown = f"recipes/{path.name}"
     try:
         content = read_plain_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -156,15 +147,6 @@ def _from_file(name_or_path: str, problems: list[str]) -> list[_Setting]:
         elif value is not None:
             problems.append(f"{shown}: {name}: is a section and should hold `key: value` lines, found {value!r}")
     return found
-
-
-def _recipe_path(name_or_path: str) -> tuple[Path, str]:
-    """Where the recipe lies, and what messages call it."""
-    path = Path(name_or_path)
-    if path.suffix.lower() in (".yaml", ".yml") or path.name != name_or_path:
-        return path, name_or_path
-    entry = find_recipe(name_or_path)
-    return entry.path, f"recipes/{entry.path.name}"
 
 
 def _from_settings(settings: Sequence[str], problems: list[str]) -> list[_Setting]:

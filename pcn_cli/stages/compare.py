@@ -1,7 +1,7 @@
 """Compare: two runs on the test photos that both have measured, told by their content."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,9 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         for side, own in enumerate((one, other))
     )
     first_right, second_right, p_value = mcnemar(left, right)
+    names = Path(first).name, Path(second).name
+    if names[0] == names[1]:
+        names = str(first), str(second)
     return Comparison(
         first=str(first),
         second=str(second),
@@ -63,7 +66,7 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         second_right=second_right,
         p_value=p_value,
         verdict=tell_verdict(
-            *_short_names(Path(first), Path(second)),
+            *names,
             photos=len(pairs),
             only_first=first_right,
             only_second=second_right,
@@ -112,7 +115,7 @@ def _inputs(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequ
     return SingleLabel([prediction.label for prediction in predictions], probabilities, classes, seed=seed)
 
 
-def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> Iterator[Flip]:
+def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> list[Flip]:
     """The photos that get two answers: those that the second alone has right, then the first alone, then neither."""
     flips = [
         Flip(
@@ -125,13 +128,7 @@ def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> Iterator[Flip]:
         for one, other in pairs
         if one.predicted != other.predicted
     ]
-    for right in ("second", "first", ""):
-        yield from (flip for flip in flips if flip.right == right)
-
-
-def _short_names(first: Path, second: Path) -> tuple[str, str]:
-    """The folders' names, or the whole paths where these are equal."""
-    return (str(first), str(second)) if first.name == second.name else (first.name, second.name)
+    return sorted(flips, key=lambda flip: ("second", "first", "").index(flip.right))
 
 
 def _differing_classes(one: Evaluated, other: Evaluated) -> str:

@@ -3,7 +3,7 @@
 import shlex
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,8 @@ class Outcome:
         """The outcome as JSON."""
         if self.plan is not None:
             return {"run": str(self.run), **self.plan.plain()}
-        figures = ("kept", "metrics", "per_class", "candidates", "findings")
-        return {
-            "run": str(self.run),
-            "report": str(self.report),
-            **{name: flatten(getattr(self, name)) for name in figures},
-        }
+        figures = {name: getattr(self, name) for name in ("kept", "metrics", "per_class", "candidates", "findings")}
+        return {"run": str(self.run), "report": str(self.report), **flatten(figures)}
 
 
 @with_recipe_options
@@ -84,7 +80,7 @@ def finetune(
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
-    asked = load_recipe(recipe, settings=settings, flags=_lasting_flags(options))
+    asked = _load_lasting(recipe, settings, read_flags(options))
     with StopRequest() as stop:
         callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
         fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
@@ -104,15 +100,13 @@ def finetune(
         return _start(run, plan, fetch, callback, stop)
 
 
-def _lasting_flags(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options by their dotted keys, paths in them absolute, so that a resumed run finds them from any folder."""
-    flags = read_flags(options)
+def _load_lasting(recipe: str | Path | None, settings: Sequence[str], flags: dict[str, Any]) -> LoadedRecipe:
+    """The recipe asked for; paths of flags and of the model are absolute, so that a resumed run finds them anywhere."""
     for key, value in flags.items():
         if isinstance(value, (str, Path)) and OPTIONS[key].flag == "FILE":
             flags[key] = str(Path(value).resolve())
-        elif isinstance(value, (str, Path)) and key == "model.name":
-            flags[key] = _lasting_source(str(value))
-    return flags
+    asked = load_recipe(recipe, settings=settings, flags=flags)
+    return replace(asked, recipe=asked.recipe.replace({"model.name": _lasting_source(asked.recipe.model.name)}))
 
 
 def _lasting_source(name: str) -> str:
@@ -132,9 +126,7 @@ def _settle(
     if asked.recipe.evaluate.boxes:
         read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
     callback.on_stage("scan and split")
-    lasting = asked.recipe.replace({"model.name": _lasting_source(asked.recipe.model.name)})
-    loaded = replace(asked, recipe=lasting)
-    plan = make_plan(photos, loaded, measure=measure, offline=offline, callback=callback)
+    plan = make_plan(photos, asked, measure=measure, offline=offline, callback=callback)
     _tell_leaks(plan.leaks, callback, fail_on=fail_on)
     for key, reason in plan.reasons.items():
         if plan.recipe.value(key) is not None:

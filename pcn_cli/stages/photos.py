@@ -31,16 +31,11 @@ def scan_folder(
     table = None if labels is None else Path(labels)
     scan = scan_photos(photos, labels=table, group_by=group_by, only=only, on_progress=callback.on_progress)
     if scan.multi_label:
-        callback.on_note(_count_labels(scan))
+        counts = [len(scan.labels_of(photo)) for photo in scan.photos]
+        several, none = sum(count > 1 for count in counts), counts.count(0)
+        unlabelled = f", {none:,} have none" if none else ""
+        callback.on_note(f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}")
     return scan
-
-
-def _count_labels(scan: Scan) -> str:
-    """How many photos have several labels, and how many none."""
-    counts = [len(scan.labels_of(photo)) for photo in scan.photos]
-    several, none = sum(count > 1 for count in counts), counts.count(0)
-    unlabelled = f", {none:,} have none" if none else ""
-    return f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}"
 
 
 def split_photos(scan: Scan, recipe: Recipe) -> tuple[SplitRow, ...]:

@@ -153,7 +153,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
 def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.device) -> Facts:
     """What the automatic choices are made from."""
     train = [row for row in rows if row.split == "train"]
-    counts = Counter(name for row in train for name in row.labels)
+    counts, on_cuda = Counter(name for row in train for name in row.labels), device.type == "cuda"
     return Facts(
         train_photos=len(train),
         classes=len(counts),
@@ -162,15 +162,9 @@ def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.
         device=str(device),
         native_bf16=has_native_bf16(device),
         cores=available_cores(),
-        memory_gb=_free_memory(device) / 1e9,
+        memory_gb=(torch.cuda.mem_get_info(device)[0] if on_cuda else psutil.virtual_memory().available) / 1e9,
         input_size=source.input_size,
         fit=source.fit,
         crop_pct=source.crop_pct,
         pooling=source.pooling,
     )
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)

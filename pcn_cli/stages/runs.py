@@ -10,7 +10,6 @@ from pcn_cli.files.atomic import explain_os_error
 from pcn_cli.files.folder import folder_bytes
 from pcn_cli.files.locks import hold_folder
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.records.metrics import Metric
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
 from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
@@ -25,11 +24,11 @@ class RunRow:
     """
 
     name: str
-    status: str
-    card: str
-    created: str
-    accuracy: float | None
-    photos: int | None
+    status: str = "damaged"
+    card: str = ""
+    created: str = ""
+    accuracy: float | None = None
+    photos: int | None = None
     bytes: int
     latest: bool
     mean_average_precision: float | None = None
@@ -80,7 +79,10 @@ def _clean(run: RunDir, *, really: bool) -> Cleaned | None:
             with hold_folder(run.root):
                 if read_record(run).status != "finished":  # it was taken up again while we waited
                     return None
-                _delete(run.checkpoints)
+                try:
+                    shutil.rmtree(run.checkpoints)
+                except OSError as error:
+                    raise explain_os_error(error, run.checkpoints) from error
     except RunError as error:
         return replace(found, left=error.message)
     except OSError as error:
@@ -88,44 +90,14 @@ def _clean(run: RunDir, *, really: bool) -> Cleaned | None:
     return found
 
 
-def _delete(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise explain_os_error(error, folder) from error
-
-
 def _row(run: RunDir, *, latest: bool) -> RunRow:
-    row = RunRow(
-        name=run.root.name,
-        status="damaged",
-        card="",
-        created="",
-        accuracy=None,
-        photos=None,
-        bytes=folder_bytes(run.root),
-        latest=latest,
-    )
+    row = RunRow(name=run.root.name, bytes=folder_bytes(run.root), latest=latest)
     try:
         record = read_record(run)
+        row = replace(row, card=record.card, created=record.created)
+        metrics = METRICS.find(run) or {}
     except (RunError, OSError):
         return row
-    row = replace(row, card=record.card, created=record.created)
-    try:
-        figures = _read_figures(run)
-    except (RunError, OSError):
-        return row
-    return replace(
-        row,
-        status=record.status,
-        accuracy=figures["accuracy"].value if "accuracy" in figures else None,
-        mean_average_precision=figures["mean_average_precision"].value if "mean_average_precision" in figures else None,
-        photos=next((metric.n for metric in figures.values()), None),
-    )
-
-
-def _read_figures(run: RunDir) -> dict[str, Metric]:
-    """The figure that stands for the run: its accuracy, or else its mean average precision; none where not measured."""
-    found = METRICS.find(run) or {}
-    name = next((name for name in ("accuracy", "mean_average_precision") if name in found), None)
-    return {name: found[name]} if name else {}
+    name = next((name for name in ("accuracy", "mean_average_precision") if name in metrics), None)
+    figure: dict[str, Any] = {name: metrics[name].value, "photos": metrics[name].n} if name else {}
+    return replace(row, status=record.status, **figure)
