@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,15 +96,6 @@ def number_groups(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[
     return join_groups(np.arange(len(numbers)), pairs[:, 0], pairs[:, 1])
 
 
-@dataclass
-class _Quota:
-    """How many photos one part still wants, summed over classes so that rounding does not add up."""
-
-    share: float
-    wanted: float = 0.0
-    taken: int = 0
-
-
 def _sort_by_class(scan: Scan, groups: Iterable[list[Photo]]) -> dict[str, list[list[Photo]]]:
     """The groups by the class that each is dealt out with: its most frequent one, of several labels the rarest of all.
 
@@ -123,40 +114,38 @@ def _sort_by_class(scan: Scan, groups: Iterable[list[Photo]]) -> dict[str, list[
 
 
 def _assign(by_class: Mapping[str, list[list[Photo]]], shares: dict[Part, float], *, seed: int) -> dict[str, Part]:
-    """The part of each photo that leaves the training part, by file."""
-    quotas = {part: _Quota(share) for part, share in shares.items()}
+    """The part of each photo that leaves the training part, by file; one group of every class stays."""
     chosen: dict[str, Part] = {}
+    # How many photos each part wants and has, summed over classes so that rounding does not add up.
+    wanted, taken = dict.fromkeys(shares, 0.0), dict.fromkeys(shares, 0)
     for label in sorted(by_class):
-        members = sorted(by_class[label], key=lambda group: _draw(group, seed))
-        for part, group in _share_out(members, quotas):
-            chosen.update({photo.file: part for photo in group})
-            quotas[part].taken += len(group)
+        waiting = sorted(by_class[label], key=lambda group: _draw(group, seed))
+        photos = sum(map(len, waiting))
+        for part, share in shares.items():
+            wanted[part] += share * photos
+        # The part that is furthest behind chooses first: a class with two groups gives its second to that one.
+        order = sorted(shares, key=lambda part: taken[part] - wanted[part])
+        for turn, part in enumerate(order):
+            # Rounding may reach over to other classes, by one photo at most; an own share is never skipped.
+            exact = shares[part] * photos
+            target = min(max(round(wanted[part]) - taken[part], int(exact)), int(exact) + 1)
+            leaving = _take(waiting, target, kept=len(order) - turn)  # one for each later part and for training
+            if not leaving and len(waiting) > 1 and shares[part] > 0:
+                leaving = [min(waiting, key=len)]
+            waiting = [group for group in waiting if group not in leaving]
+            taken[part] += sum(map(len, leaving))
+            chosen |= {photo.file: part for group in leaving for photo in group}
     return chosen
 
 
-def _share_out(groups: list[list[Photo]], quotas: dict[Part, _Quota]) -> list[tuple[Part, list[Photo]]]:
-    """The groups of one class that leave the training part; one always stays."""
-    photos = sum(map(len, groups))
-    for quota in quotas.values():
-        quota.wanted += quota.share * photos
-    waiting, leaving = list(groups), []
-    # The part that is furthest behind chooses first: a class with two groups gives its second to that one.
-    for turn, (part, quota) in enumerate(sorted(quotas.items(), key=lambda item: item[1].taken - item[1].wanted)):
-        size = 0
-        kept = len(quotas) - turn  # one group for each later part and for training
-        # Rounding may reach over to other classes, by one photo at most; an own share is never skipped.
-        exact = quota.share * photos
-        target = min(max(round(quota.wanted) - quota.taken, int(exact)), int(exact) + 1)
-        for group in list(waiting):
-            if len(waiting) > kept and size < target and size + len(group) / 2 <= target:
-                waiting.remove(group)
-                leaving.append((part, group))
-                size += len(group)
-        if not size and len(waiting) > 1 and quota.share > 0:
-            smallest = min(waiting, key=len)
-            waiting.remove(smallest)
-            leaving.append((part, smallest))
-    return leaving
+def _take(waiting: Sequence[list[Photo]], target: int, *, kept: int) -> list[list[Photo]]:
+    """The first groups that together come to about `target` photos; at least `kept` are left."""
+    taken, photos = list[list[Photo]](), 0
+    for group in waiting:
+        if len(waiting) - len(taken) > kept and photos < target and photos + len(group) / 2 <= target:
+            taken.append(group)
+            photos += len(group)
+    return taken
 
 
 def _draw(group: Iterable[Photo], seed: int) -> str:

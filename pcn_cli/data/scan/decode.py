@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.pool import ThreadPool
@@ -100,7 +100,7 @@ def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Gener
         return
     decoders = _Decoders(min(workers, len(paths)))
     try:
-        yield from decoders.inspect(paths)
+        yield from decoders.threads.imap_unordered(decoders.inspect, enumerate(paths))
     except OSError as error:
         raise ResourceError(f"cannot decode photos in another process: {error}") from error
     finally:  # also when the caller stops early, by Ctrl-C for example
@@ -111,23 +111,21 @@ class _Decoders:
     """Threads that ask a process each; a process that dies is replaced, and its file is reported."""
 
     def __init__(self, count: int) -> None:
-        self._threads, self._local = ThreadPool(count), threading.local()
+        self.threads, self._local = ThreadPool(count), threading.local()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._closed = False
-
-    def inspect(self, paths: Sequence[Path]) -> Iterator[tuple[int, FileFacts]]:
-        return self._threads.imap_unordered(self._inspect, enumerate(paths))
 
     def close(self) -> None:
         self._closed = True
         for process in self._processes:
             process.kill()  # whoever waits for its answer sees the end of the file
-        self._threads.terminate()
-        self._threads.join()
+        self.threads.terminate()
+        self.threads.join()
         for process in self._processes:
             _end(process)
 
-    def _inspect(self, item: tuple[int, Path]) -> tuple[int, FileFacts]:
+    def inspect(self, item: tuple[int, Path]) -> tuple[int, FileFacts]:
+        """A position and the facts of the file there."""
         position, path = item
         if not self._closed:
             process = getattr(self._local, "process", None) or self._start()

@@ -141,9 +141,8 @@ def group_candidates(candidates: Sequence[Candidate], pattern: str) -> list[Cand
     names = [one.file if "/" in pattern else PurePosixPath(one.file).name for one in candidates]
     grouped = [replace(one, group=_read_group(search(name))) for one, name in zip(candidates, names, strict=True)]
     if grouped and not any(one.group for one in grouped):
-        raise RecipeError(
-            f"--group-by {pattern}: matches no column of a table and no file name, such as {names[0]}", hint
-        )
+        problem = f"--group-by {pattern}: matches no column of a table and no file name, such as {names[0]}"
+        raise RecipeError(problem, hint)
     return grouped
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
@@ -74,9 +75,9 @@ def scan_photos(
     return Scan(
         root=str(root),
         layout=files.layout,
-        photos=tuple(photos),
-        unreadable=tuple(sorted(unreadable, key=lambda item: item.file)),
-        ignored=tuple(sorted(ignored, key=lambda item: item.file)),
+        photos=photos,
+        unreadable=unreadable,
+        ignored=ignored,
         near_duplicates=near_duplicates,
         alike=alike,
         multi_label=files.multi_label,
@@ -101,31 +102,35 @@ def _sort_files(root: Path, table: Path | None, group_by: str | None) -> SortedF
 
 def _tell_photos(
     files: SortedFiles, facts: Mapping[str, FileFacts]
-) -> tuple[list[Photo], list[SkippedFile], list[SkippedFile]]:
-    """The photos in the order of their files, and what is none; told by what decoding each file gave."""
+) -> tuple[tuple[Photo, ...], tuple[SkippedFile, ...], tuple[SkippedFile, ...]]:
+    """The photos, the unreadable and the ignored files, told by what decoding gave; each in the order of the files."""
     photos: list[Photo] = []
     unreadable, ignored = list(files.unreadable), list(files.ignored)
     for candidate in files.candidates:
         file, found = candidate.file, facts[candidate.file]
         if not found.reason:
-            photos.append(
-                Photo(
-                    file=file,
-                    label=candidate.label,
-                    width=found.width,
-                    height=found.height,
-                    sha256=found.sha256,
-                    mode=found.mode,
-                    split=candidate.split,
-                    group=candidate.group,
-                )
+            photo = Photo(
+                file=file,
+                label=candidate.label,
+                width=found.width,
+                height=found.height,
+                sha256=found.sha256,
+                mode=found.mode,
+                split=candidate.split,
+                group=candidate.group,
             )
+            photos.append(photo)
         # A listed file was meant to be a photo; in a class folder the name or the content must say so.
         elif found.is_image or candidate.line or promises_image(file):
             unreadable.append(SkippedFile(file=file, reason=found.reason))
         else:
             ignored.append(SkippedFile(file=file, reason=f"not a photo: {found.reason}"))
-    return sorted(photos, key=lambda photo: photo.file), unreadable, ignored
+    _by_file = attrgetter("file")
+    return (
+        tuple(sorted(photos, key=_by_file)),
+        tuple(sorted(unreadable, key=_by_file)),
+        tuple(sorted(ignored, key=_by_file)),
+    )
 
 
 def other_part(part: Part) -> str:
