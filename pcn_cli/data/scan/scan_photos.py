@@ -27,6 +27,7 @@ from pcn_cli.errors import DataError
 from pcn_cli.records.labels import split_labels
 from pcn_cli.records.photos import Part, Photo, Scan, SkippedFile
 
+_by_file = attrgetter("file")
 _LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
 _SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
 
@@ -66,7 +67,7 @@ def scan_photos(
         for position, found in results:
             facts[files.candidates[position].file] = found
             tell("looking at photos", len(facts), len(files.candidates))
-    photos, unreadable, ignored = _tell_photos(files, facts)
+    photos = _tell_photos(files, facts)
     near_duplicates, alike = find_near_duplicates(
         photos,
         {file: found.sketch for file, found in facts.items()},
@@ -75,9 +76,9 @@ def scan_photos(
     return Scan(
         root=str(root),
         layout=files.layout,
-        photos=photos,
-        unreadable=unreadable,
-        ignored=ignored,
+        photos=tuple(photos),
+        unreadable=tuple(sorted(files.unreadable, key=_by_file)),
+        ignored=tuple(sorted(files.ignored, key=_by_file)),
         near_duplicates=near_duplicates,
         alike=alike,
         multi_label=files.multi_label,
@@ -100,12 +101,9 @@ def _sort_files(root: Path, table: Path | None, group_by: str | None) -> SortedF
     return files
 
 
-def _tell_photos(
-    files: SortedFiles, facts: Mapping[str, FileFacts]
-) -> tuple[tuple[Photo, ...], tuple[SkippedFile, ...], tuple[SkippedFile, ...]]:
-    """The photos, the unreadable and the ignored files, told by what decoding gave; each in the order of the files."""
+def _tell_photos(files: SortedFiles, facts: Mapping[str, FileFacts]) -> list[Photo]:
+    """The photos in the order of their files; what decoding showed to be none joins the files set aside."""
     photos: list[Photo] = []
-    unreadable, ignored = list(files.unreadable), list(files.ignored)
     for candidate in files.candidates:
         file, found = candidate.file, facts[candidate.file]
         if not found.reason:
@@ -122,15 +120,10 @@ def _tell_photos(
             photos.append(photo)
         # A listed file was meant to be a photo; in a class folder the name or the content must say so.
         elif found.is_image or candidate.line or promises_image(file):
-            unreadable.append(SkippedFile(file=file, reason=found.reason))
+            files.unreadable.append(SkippedFile(file=file, reason=found.reason))
         else:
-            ignored.append(SkippedFile(file=file, reason=f"not a photo: {found.reason}"))
-    _by_file = attrgetter("file")
-    return (
-        tuple(sorted(photos, key=_by_file)),
-        tuple(sorted(unreadable, key=_by_file)),
-        tuple(sorted(ignored, key=_by_file)),
-    )
+            files.ignored.append(SkippedFile(file=file, reason=f"not a photo: {found.reason}"))
+    return sorted(photos, key=_by_file)
 
 
 def other_part(part: Part) -> str:
