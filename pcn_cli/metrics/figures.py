@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay
 
 from pcn_cli.files.atomic import write_with
 from pcn_cli.records.metrics import ClassRow
@@ -54,19 +53,13 @@ _STYLE = {
 def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: Path) -> tuple[Path, Path]:
     """The confusion matrix as `<stem>.png` and `<stem>.svg`: shade = share of the true class, number = photos.
 
-    Args:
-        matrix: (K, K) counts, rows are the true classes.
-        classes: the K names.
-        stem: where to, without suffix.
-
-    Returns:
-        The two paths.
+    `matrix` (K, K) has counts, its rows are the true classes.
     """
     count = len(classes)
     named = count <= MOST_NAMED
-    names = [show_name(name, longest=28) for name in classes] if named else [""] * count
+    names = [show_name(name, longest=28) for name in classes] if named else []
     cell = float(np.clip(9 / count, 0.17, 0.85)) if named else 14 / count  # inches
-    letters = max(map(len, names))
+    letters = max(map(len, names), default=0)
     turned = 0.08 * letters > cell
     width, height = (count * cell + 0.8 + 0.085 * letters * beside for beside in (True, turned))
     with _style():
@@ -74,13 +67,10 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: P
         axes = figure.subplots()
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         # The square root shows one mistake in fifty, which an even scale leaves white.
-        colors = {"norm": PowerNorm(0.5, vmin=0, vmax=1)}
-        ConfusionMatrixDisplay(shares, display_labels=names).plot(
-            ax=axes, include_values=False, colorbar=False, cmap=SHADES, im_kw=colors
-        )
+        axes.imshow(shares, cmap=SHADES, norm=PowerNorm(0.5, vmin=0, vmax=1), interpolation="nearest")
         axes.tick_params(length=0, labelsize=float(np.clip(26 * cell, 5.5, 10)), labelcolor=INK)
-        axes.set_xticks(range(count) if named else [], names if named else [], rotation=90 if turned else 0)
-        axes.set_yticks(range(count) if named else [], names if named else [])
+        axes.set_xticks(range(len(names)), names, rotation=90 if turned else 0)
+        axes.set_yticks(range(len(names)), names)
         axes.spines[:].set_visible(False)
         if named:
             _draw_cells(axes, matrix, shares, size=min(10.0, 34 * cell))
@@ -135,10 +125,8 @@ def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]
 def show_name(name: str, *, longest: int) -> str:
     """`name` in at most `longest` characters, cut in the middle, on one line."""
     shown = "".join(_show_character(c) for c in unicodedata.normalize("NFC", name))
-    if len(shown) <= longest:
-        return shown
     tail = (longest - 1) // 3
-    return f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
+    return shown if len(shown) <= longest else f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
 
 
 def _show_character(character: str) -> str:
@@ -161,21 +149,14 @@ def _draw_cells(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float6
     axes.set_yticks(borders, minor=True)
     axes.grid(which="minor", color=FAINT, linewidth=0.6)
     axes.tick_params(which="minor", length=0)
-    longest = len(str(matrix.max()))
+    size = min(size, size * 4 / len(str(matrix.max())))
     for row, column in np.argwhere(matrix):
-        axes.text(
-            column,
-            row,
-            str(matrix[row, column]),
-            ha="center",
-            va="center",
-            fontsize=min(size, size * 4 / longest),
-            color="white" if shares[row, column] > 0.3 else INK,
-        )
+        color = "white" if shares[row, column] > 0.3 else INK
+        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=size, color=color)
 
 
 def _draw_curves(axes: Axes, rows: Sequence[EpochRow], curves: dict[str, list[float]]) -> None:
-    """The curves over the epochs, the last one in the accent colour, each named at its end."""
+    """The curves over the epochs, the last one in the accent colour, each named at its end, and the phases above."""
     epochs = np.arange(1, len(rows) + 1)
     ends = []
     for number, (name, values) in enumerate(curves.items(), start=1):
@@ -186,38 +167,25 @@ def _draw_curves(axes: Axes, rows: Sequence[EpochRow], curves: dict[str, list[fl
         known = [value for value in values if np.isfinite(value)]
         if known:
             ends.append((known[-1], name, color))
-    _name_ends(axes, ends, last=len(rows))
-    for position in range(1, len(rows)):
-        if rows[position].phase != rows[position - 1].phase:
-            axes.axvline(position + 0.5, color=QUIET, linewidth=0.8, linestyle=(0, (2, 3)))
-    _name_phases(axes, rows)
+    # Names to the right of the curves' ends, moved apart where they would touch.
+    low, high = axes.get_ylim()
+    lowest = -np.inf
+    for value, name, color in sorted(ends):
+        lowest = max(value, lowest + (high - low) * 0.075)
+        end = (len(rows), lowest)
+        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", va="center", color=color, fontsize=9)
+    starts = [place for place, row in enumerate(rows) if place == 0 or row.phase != rows[place - 1].phase]
+    for start in starts if len(starts) > 1 else ():
+        if start:
+            axes.axvline(start + 0.5, color=QUIET, linewidth=0.8, linestyle=(0, (2, 3)))
+        name, corner = rows[start].phase, (start + 0.62, 1)
+        axes.annotate(name, corner, xycoords=("data", "axes fraction"), va="top", fontsize=8.5, color=QUIET)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(0.5, len(rows) + 0.5)
     axes.set_xlabel("epoch")
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)
-
-
-def _name_ends(axes: Axes, ends: list[tuple[float, str, str]], *, last: int) -> None:
-    """Names to the right of the curves' ends, moved apart where they would touch."""
-    low, high = axes.get_ylim()
-    room, lowest = (high - low) * 0.075, -np.inf
-    for value, name, color in sorted(ends):
-        lowest = max(value, lowest + room)
-        axes.annotate(
-            name, (last, lowest), xytext=(8, 0), textcoords="offset points", va="center", color=color, fontsize=9
-        )
-
-
-def _name_phases(axes: Axes, rows: Sequence[EpochRow]) -> None:
-    """The name of each phase above its part of the epochs, where there is more than one."""
-    phases = list(dict.fromkeys(row.phase for row in rows))
-    if len(phases) < 2:
-        return
-    for phase in phases:
-        first = next(i for i, row in enumerate(rows) if row.phase == phase)
-        axes.annotate(phase, (first + 0.62, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8.5, color=QUIET)
 
 
 def _style() -> AbstractContextManager[None]:

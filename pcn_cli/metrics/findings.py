@@ -1,7 +1,7 @@
 """What a person should know of the photos and before trusting the numbers: a check per finding, the gravest first."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pcn_cli.recipe.choose import IMBALANCE
@@ -41,7 +41,7 @@ class Observations:
 
 def findings(facts: Observations) -> tuple[Finding, ...]:
     """Every finding that the facts support, warnings before notes."""
-    return warnings_first(found for check in (*PHOTO_CHECKS, *NUMBER_CHECKS) if (found := check(facts)) is not None)
+    return warnings_first(found for check in (*PHOTO_CHECKS, *NUMBER_CHECKS) for found in check(facts))
 
 
 def warnings_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -72,77 +72,71 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _leaks(facts: Observations) -> Finding | None:
-    if not facts.leaks:
-        return None
-    kinds = Counter(tie.kind for tie in facts.leaks)
-    counted = ", ".join(f"{count} {TIES[kind]}" for kind, count in kinds.items())
-    pairs = [f"{tie.part} {tie.file} = {tie.other_part} {tie.other}" for tie in facts.leaks]
-    return _warn(
-        f"{count_words(len(facts.leaks), 'photo leaks', 'photos leak')} from one part into another",
-        f"{counted}: {join_words(pairs)}.",
-        "The figures flatter the model. Take them out of one part, or let pcn divide the photos.",
-    )
+def _leaks(facts: Observations) -> Iterator[Finding]:
+    if facts.leaks:
+        kinds = Counter(tie.kind for tie in facts.leaks)
+        counted = ", ".join(f"{count} {TIES[kind]}" for kind, count in kinds.items())
+        pairs = [f"{tie.part} {tie.file} = {tie.other_part} {tie.other}" for tie in facts.leaks]
+        yield _warn(
+            f"{count_words(len(facts.leaks), 'photo leaks', 'photos leak')} from one part into another",
+            f"{counted}: {join_words(pairs)}.",
+            "The figures flatter the model. Take them out of one part, or let pcn divide the photos.",
+        )
 
 
-def _conflicts(facts: Observations) -> Finding | None:
-    if not facts.conflicts:
-        return None
-    pairs = [
-        f"{tie.file} ({tie.label or 'none'}) = {tie.other} ({tie.other_label or 'none'})" for tie in facts.conflicts
-    ]
-    what = "sets of labels" if facts.multi_label else "labels"
-    return _warn(
-        f"{count_words(len(pairs), 'picture has', 'pictures have')} two {what}",
-        f"{join_words(pairs)}.",
-        "Decide which label is right and remove the other copy; one of the two answers always counts as wrong.",
-    )
+def _conflicts(facts: Observations) -> Iterator[Finding]:
+    if facts.conflicts:
+        pairs = [
+            f"{tie.file} ({tie.label or 'none'}) = {tie.other} ({tie.other_label or 'none'})" for tie in facts.conflicts
+        ]
+        what = "sets of labels" if facts.multi_label else "labels"
+        yield _warn(
+            f"{count_words(len(pairs), 'picture has', 'pictures have')} two {what}",
+            f"{join_words(pairs)}.",
+            "Decide which label is right and remove the other copy; one of the two answers always counts as wrong.",
+        )
 
 
-def _alike(facts: Observations) -> Finding | None:
-    if not facts.alike:
-        return None
-    return _warn(
-        f"{facts.alike} photos are too alike to tell copies among them",
-        "More than a quarter of all look like copies of each other, so they were divided like any other.",
-        "If photos of one object or one series are among them, name the series with --group-by.",
-    )
+def _alike(facts: Observations) -> Iterator[Finding]:
+    if facts.alike:
+        yield _warn(
+            f"{facts.alike} photos are too alike to tell copies among them",
+            "More than a quarter of all look like copies of each other, so they were divided like any other.",
+            "If photos of one object or one series are among them, name the series with --group-by.",
+        )
 
 
-def _neighbours(facts: Observations) -> Finding | None:
-    if not facts.neighbours:
-        return None
-    pairs = [f"{tie.part} {tie.file} ≈ {tie.other_part} {tie.other}" for tie in facts.neighbours]
-    return _warn(
-        f"{count_words(len(pairs), 'pair', 'pairs')} of photos in two parts look like one scene to the network",
-        f"{join_words(pairs)}.",
-        "Look at them (neighbours.csv). If they are of one series, name the series with --group-by; the parts"
-        " were left as they are.",
-    )
+def _neighbours(facts: Observations) -> Iterator[Finding]:
+    if facts.neighbours:
+        pairs = [f"{tie.part} {tie.file} ≈ {tie.other_part} {tie.other}" for tie in facts.neighbours]
+        yield _warn(
+            f"{count_words(len(pairs), 'pair', 'pairs')} of photos in two parts look like one scene to the network",
+            f"{join_words(pairs)}.",
+            "Look at them (neighbours.csv). If they are of one series, name the series with --group-by; the parts"
+            " were left as they are.",
+        )
 
 
-def _small_classes(facts: Observations) -> Finding | None:
-    if facts.health is None or not facts.health.small_classes:
-        return None
-    small = facts.health.small_classes
-    return _warn(
-        f"{count_words(len(small), 'class', 'classes')} with very few photos",
-        f"{join_words(small)}: too few to learn from and to measure.",
-        "Add photos until each class has at least 10, better 50.",
-    )
+def _small_classes(facts: Observations) -> Iterator[Finding]:
+    if facts.health and facts.health.small_classes:
+        small = facts.health.small_classes
+        yield _warn(
+            f"{count_words(len(small), 'class', 'classes')} with very few photos",
+            f"{join_words(small)}: too few to learn from and to measure.",
+            "Add photos until each class has at least 10, better 50.",
+        )
 
 
-def _flipping(facts: Observations) -> Finding | None:
-    if facts.health is None or not facts.health.against_flipping:
-        return None
-    return _note(
-        "Names speak against mirrored photos",
-        f"{join_words(facts.health.against_flipping)}: mirrored, such a photo may belong to another class.",
-        "If sides or characters matter, add --set augment.flip=false.",
-    )
+def _flipping(facts: Observations) -> Iterator[Finding]:
+    if facts.health and facts.health.against_flipping:
+        yield _note(
+            "Names speak against mirrored photos",
+            f"{join_words(facts.health.against_flipping)}: mirrored, such a photo may belong to another class.",
+            "If sides or characters matter, add --set augment.flip=false.",
+        )
 
 
-def _not_above_baseline(facts: Observations) -> Finding | None:
+def _not_above_baseline(facts: Observations) -> Iterator[Finding]:
     if "accuracy" in facts.metrics:
         key, guess, words = "accuracy", "baseline_majority", "always guessing the most frequent class"
     else:
@@ -150,9 +144,9 @@ def _not_above_baseline(facts: Observations) -> Finding | None:
         words = "answering every photo by how frequent the classes are"
     figure, guessed = facts.metrics.get(key), facts.metrics.get(guess)
     if figure is None or guessed is None or figure.ci_low is None or figure.ci_low > guessed.value:
-        return None
+        return
     interval = f"{_percent(figure.ci_low)} to {_percent(figure.ci_high or figure.value)}"
-    return _warn(
+    yield _warn(
         f"Not shown to be better than {words}",
         f"The 95 % interval of the {key.replace('_', ' ')}, {interval} on {figure.n} photos, reaches down to the"
         f" baseline of {_percent(guessed.value)}.",
@@ -160,117 +154,111 @@ def _not_above_baseline(facts: Observations) -> Finding | None:
     )
 
 
-def _few_test_photos(facts: Observations) -> Finding | None:
+def _few_test_photos(facts: Observations) -> Iterator[Finding]:
     few = [row for row in facts.per_class if row.support < FEW_TEST_PHOTOS]
-    if not few:
-        return None
-    return _warn(
-        f"{count_words(len(few), 'class', 'classes')} with fewer than {FEW_TEST_PHOTOS} test photos",
-        f"{join_words([f'{row.label} ({row.support})' for row in few])}: their numbers say little.",
-        "Add photos of these classes, or measure on more of them with --set split.test=0.3.",
-    )
+    if few:
+        yield _warn(
+            f"{count_words(len(few), 'class', 'classes')} with fewer than {FEW_TEST_PHOTOS} test photos",
+            f"{join_words([f'{row.label} ({row.support})' for row in few])}: their numbers say little.",
+            "Add photos of these classes, or measure on more of them with --set split.test=0.3.",
+        )
 
 
-def _unreadable(facts: Observations) -> Finding | None:
-    if not facts.unreadable:
-        return None
-    return _warn(
-        f"{count_words(len(facts.unreadable), 'file', 'files')} could not be read",
-        f"Left out: {join_words([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
-        "All are listed in unreadable.csv; replace or remove them.",
-    )
+def _unreadable(facts: Observations) -> Iterator[Finding]:
+    if facts.unreadable:
+        yield _warn(
+            f"{count_words(len(facts.unreadable), 'file', 'files')} could not be read",
+            f"Left out: {join_words([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
+            "All are listed in unreadable.csv; replace or remove them.",
+        )
 
 
-def _imbalance(facts: Observations) -> Finding | None:
+def _imbalance(facts: Observations) -> Iterator[Finding]:
     counts = {name: count for name, count in facts.train_counts.items() if count}
     if len(counts) < 2:
-        return None
+        return
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     ratio = counts[most] / counts[least]
     if ratio < IMBALANCE:
-        return None
+        return
     several = ("mean average precision and macro-F1", "exact match")
     better, worse = several if facts.thresholds else ("balanced accuracy and macro-F1", "accuracy")
-    return _note(
+    yield _note(
         f"The largest class has {ratio:.1f} times the photos of the smallest",
         f"Photos to learn from: {most} {counts[most]}, {least} {counts[least]}.",
         f"Judge by {better} rather than {worse}, and add photos of the small classes.",
     )
 
 
-def _tuning_did_not_help(facts: Observations) -> Finding | None:
+def _tuning_did_not_help(facts: Observations) -> Iterator[Finding]:
     losses = {candidate.name: candidate.val_log_loss for candidate in facts.candidates}
     if not {"probe", "tuned"} <= losses.keys() or losses["tuned"] < losses["probe"]:
-        return None
-    return _note(
+        return
+    yield _note(
         "Tuning did not beat the probe, so the probe was kept",
         f"Validation log-loss: probe {losses['probe']:.4f}, tuned {losses['tuned']:.4f}.",
         "Try more --epochs or a lower --lr; with few photos the probe is often the better model.",
     )
 
 
-def _target_missed(facts: Observations) -> Finding | None:
+def _target_missed(facts: Observations) -> Iterator[Finding]:
     wanted = facts.selection
     if wanted is None:
-        return None
-    share = _percent(wanted.target)
+        return
+    share, accuracy = _percent(wanted.target), facts.metrics.get("threshold_accuracy")
     if wanted.threshold is None:
-        return _warn(
+        yield _warn(
             f"No threshold reaches the wished accuracy of {share}",
             f"On {wanted.photos} validation photos even the surest answers are wrong more often, or too few "
             "to tell; every photo is answered.",
             "Wish for a lower --target-accuracy, or add photos.",
         )
-    accuracy = facts.metrics.get("threshold_accuracy")
-    if accuracy is None or accuracy.ci_high is None or accuracy.ci_high >= wanted.target:
-        return None
-    return _warn(
-        f"Answers above the threshold are right less often than the wished {share}",
-        f"{_percent(accuracy.value)} of {accuracy.n} answers are right here; on the validation photos it was "
-        f"{_percent(wanted.right / wanted.answered)} of {wanted.answered}.",
-        "Wish for a higher --target-accuracy than you need, or add photos.",
-    )
+    elif accuracy and accuracy.ci_high is not None and accuracy.ci_high < wanted.target:
+        yield _warn(
+            f"Answers above the threshold are right less often than the wished {share}",
+            f"{_percent(accuracy.value)} of {accuracy.n} answers are right here; on the validation photos it was "
+            f"{_percent(wanted.right / wanted.answered)} of {wanted.answered}.",
+            "Wish for a higher --target-accuracy than you need, or add photos.",
+        )
 
 
-def _suspects(facts: Observations) -> Finding | None:
-    if not facts.suspects:
-        return None
-    found, accuracy = count_words(len(facts.suspects), "photo", "photos"), facts.metrics.get("accuracy")
-    title, doubt = f"{found} may have a wrong label", ""
-    if accuracy is not None and accuracy.value < WEAK_JUDGE:
-        title = f"{found} with a label that the model contradicts"
-        share = f"{_percent(accuracy.value)} of {accuracy.n} photos"
-        doubt = f"The model is right on only {share}, so many of these are its own mistakes. "
-    named = [f"{one.file} ({one.label}, looks like {one.suggested})" for one in facts.suspects]
-    return _note(
-        title,
-        f"{doubt}The most suspect first: {join_words(named)}.",
-        "Look at them in this order (suspects.csv); pictures that are only hard are among them. Nothing was changed.",
-    )
+def _suspects(facts: Observations) -> Iterator[Finding]:
+    if facts.suspects:
+        found, accuracy = count_words(len(facts.suspects), "photo", "photos"), facts.metrics.get("accuracy")
+        title, doubt = f"{found} may have a wrong label", ""
+        if accuracy is not None and accuracy.value < WEAK_JUDGE:
+            title = f"{found} with a label that the model contradicts"
+            share = f"{_percent(accuracy.value)} of {accuracy.n} photos"
+            doubt = f"The model is right on only {share}, so many of these are its own mistakes. "
+        named = [f"{one.file} ({one.label}, looks like {one.suggested})" for one in facts.suspects]
+        yield _note(
+            title,
+            f"{doubt}The most suspect first: {join_words(named)}.",
+            "Look at them in this order (suspects.csv); pictures that are only hard are among them."
+            " Nothing was changed.",
+        )
 
 
-def _temperature_not_fitted(facts: Observations) -> Finding | None:
-    if facts.calibration is None or facts.calibration.photos:
-        return None
-    return _note(
-        "The confidences are as the network gives them",
-        f"{facts.calibration.validation_photos} validation photos are too few to fit a temperature.",
-        "Add photos, or give more of them to validation with --set split.val=0.3.",
-    )
+def _temperature_not_fitted(facts: Observations) -> Iterator[Finding]:
+    if facts.calibration and not facts.calibration.photos:
+        yield _note(
+            "The confidences are as the network gives them",
+            f"{facts.calibration.validation_photos} validation photos are too few to fit a temperature.",
+            "Add photos, or give more of them to validation with --set split.val=0.3.",
+        )
 
 
-def _threshold_not_chosen(facts: Observations) -> Finding | None:
+def _threshold_not_chosen(facts: Observations) -> Iterator[Finding]:
     unseen = [one.label for one in facts.thresholds if not one.photos]
-    if not unseen:
-        return None
-    return _warn(
-        f"{count_words(len(unseen), 'class', 'classes')} without a validation photo",
-        f"{join_words(unseen)}: with none to choose a threshold on it is 0.5.",
-        "Add photos of these classes, or give more of them to validation with --set split.val=0.3.",
-    )
+    if unseen:
+        yield _warn(
+            f"{count_words(len(unseen), 'class', 'classes')} without a validation photo",
+            f"{join_words(unseen)}: with none to choose a threshold on it is 0.5.",
+            "Add photos of these classes, or give more of them to validation with --set split.val=0.3.",
+        )
 
 
-Check = Callable[[Observations], Finding | None]
+Check = Callable[[Observations], Iterator[Finding]]
 PHOTO_CHECKS: tuple[Check, ...] = (_leaks, _conflicts, _alike, _neighbours, _small_classes, _flipping)
 NUMBER_CHECKS: tuple[Check, ...] = (
     _not_above_baseline,

@@ -46,22 +46,20 @@ def find_doubts(targets: Numbers, probabilities: NDArray[np.float64], *, judged:
     return Doubts(places=places, suggested=suggested[places])
 
 
-def doubt_predictions(predictions: Sequence[Prediction], classes: Sequence[str]) -> tuple[Suspect, ...]:
-    """The suspects among measured photos, by the predictions of a model that did not learn from them."""
-    probabilities = np.array([prediction.probabilities for prediction in predictions])
-    return name_suspects(predictions, probabilities, classes, judged=np.ones(len(predictions), dtype=bool))
-
-
 def name_suspects(
     photos: Sequence[SplitRow | Prediction],
     probabilities: NDArray[np.float64],
     classes: Sequence[str],
     *,
-    judged: NDArray[np.bool_],
+    judged: NDArray[np.bool_] | None = None,
 ) -> tuple[Suspect, ...]:
-    """The photos whose label the out-of-sample `probabilities` (N, K) contradict, the most suspect first."""
+    """The photos whose label the out-of-sample `probabilities` (N, K) contradict, the most suspect first.
+
+    `judged` (N,) are the photos to look at; all when None.
+    """
     targets = np.array([classes.index(photo.label) for photo in photos])
-    doubts = find_doubts(targets, probabilities, judged=judged)
+    everyone = np.ones(len(photos), dtype=bool)
+    doubts = find_doubts(targets, probabilities, judged=everyone if judged is None else judged)
     return tuple(
         Suspect(
             rank=rank,

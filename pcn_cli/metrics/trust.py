@@ -106,16 +106,30 @@ def mean_with_interval(values: Sequence[float] | Floats, method: str) -> Metric:
     return replace(metric, method=f"{method}; Student's interval", ci_low=float(low), ci_high=float(high))
 
 
-def check_even_attention(right: Sequence[bool], right_even: Sequence[bool]) -> TrustCheck:
-    """Whether the answers get worse once every patch counts the same."""
-    method = "every patch given the same weight in the pooling"
-    return _check_cost("uniform_attention", right, right_even, name="even", method=method)
+def check_attention(how: Literal["even", "permuted"], right: Sequence[bool], right_so: Sequence[bool]) -> TrustCheck:
+    """Whether the answers get worse once every patch counts the same, or once the weights stand at random places.
 
+    That no accuracy is lost counts as shown where the interval leaves room for no more than 2 %, or no photo fares
+    otherwise.
 
-def check_permuted_attention(right: Sequence[bool], right_permuted: Sequence[bool]) -> TrustCheck:
-    """Whether the answers get worse once the weights stand at random places."""
-    method = "the patches' weights at random places"
-    return _check_cost("permuted_attention", right, right_permuted, name="permuted", method=method)
+    Args:
+        right: whether each photo's answer is right as the network is.
+        right_so: whether it is right with the other attention.
+    """
+    key, method = {
+        "even": ("uniform_attention", "every patch given the same weight in the pooling"),
+        "permuted": ("permuted_attention", "the patches' weights at random places"),
+    }[how]
+    each = np.asarray(right, dtype=float) - np.asarray(right_so, dtype=float)
+    lost = mean_with_interval(each, "the second less the first, photo by photo")
+    values = {
+        f"accuracy_{how}": proportion(sum(right_so), len(right_so), f"share of photos right, {method}"),
+        "accuracy": proportion(sum(right), len(right), "share of photos right, as the network is"),
+        "accuracy_lost": lost,
+    }
+    if lost.ci_low is not None and lost.ci_low > 0:
+        return _answer(key, values, "good")
+    return _answer(key, values, "bad" if lost.ci_high is None or lost.ci_high <= _NEGLIGIBLE else "open")
 
 
 def check_order(srg: Sequence[float], gain: Sequence[float]) -> TrustCheck:
@@ -134,15 +148,16 @@ def check_randomised(pooling: Sequence[float], network: Sequence[float]) -> Trus
         "correlation_pooling": mean_with_interval(pooling, words.format("pooling")),
         "correlation_network": mean_with_interval(network, words.format("every layer")),
     }
-    return _answer("parameter_randomisation", values, _turned(_compare(values["correlation_network"], ALIKE)))
+    return _answer(
+        "parameter_randomisation", values, _compare(values["correlation_network"], ALIKE, above="bad", below="good")
+    )
 
 
 def check_flip(correlations: Sequence[float], same_label: Sequence[bool]) -> TrustCheck:
     """Whether a mirrored photo gives the mirrored map and the same answer."""
+    words = "mean rank correlation of the look with that of the mirrored photo, mirrored back"
     values = {
-        "correlation_flip": mean_with_interval(
-            correlations, "mean rank correlation of the look with that of the mirrored photo, mirrored back"
-        ),
+        "correlation_flip": mean_with_interval(correlations, words),
         "label_agreement": proportion(sum(same_label), len(same_label), "mirrored photos with the same answer"),
     }
     return _answer("flip", values, _compare(values["correlation_flip"], STEADY))
@@ -151,12 +166,11 @@ def check_flip(correlations: Sequence[float], same_label: Sequence[bool]) -> Tru
 def check_pixels(attended: Sequence[float], random: Sequence[float]) -> TrustCheck:
     """Whether blurring the half of the patches that it looked at most costs more than blurring a random half."""
     words = "mean drop of the predicted class's probability with {} blurred in the photo"
+    more = np.asarray(attended) - np.asarray(random)
     values = {
         "drop_looked_at": mean_with_interval(attended, words.format("the half of the patches it looked at most")),
         "drop_random": mean_with_interval(random, words.format("a random half of the patches")),
-        "drop_difference": mean_with_interval(
-            np.asarray(attended) - np.asarray(random), "the first less the second, photo by photo"
-        ),
+        "drop_difference": mean_with_interval(more, "the first less the second, photo by photo"),
     }
     return _answer("pixels", values, _compare(values["drop_difference"]))
 
@@ -187,16 +201,12 @@ def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]
         even: the boxes' share of what was seen.
     """
     words = {
-        "look": "the look",
-        "evidence": "the positive evidence for the predicted class",
-        "center": "a round blob in the photo's middle",
+        "look": "mean share of the look in the boxes",
+        "evidence": "mean share of the positive evidence for the predicted class in the boxes",
+        "center": "mean share of a round blob in the photo's middle in the boxes",
+        "random": "mean share of the seen photo in the boxes: a map that is the same everywhere",
     }
-    values = {
-        name: mean_with_interval(one, f"mean share of {words[name]} in the boxes") for name, one in energy.items()
-    }
-    values["random"] = mean_with_interval(
-        even, "mean share of the seen photo in the boxes: a map that is the same everywhere"
-    )
+    values = {name: mean_with_interval(one, words[name]) for name, one in {**energy, "random": even}.items()}
     ahead = np.asarray(energy["look"]) - np.asarray(even)
     return _answer("energy", values, _compare(mean_with_interval(ahead, "")))
 
@@ -208,36 +218,14 @@ def describe_trust(trust: Trust) -> Trust:
 
 def trust_findings(trust: Trust) -> tuple[Finding, ...]:
     """A finding for each check that the maps did not pass."""
-    return tuple(
-        Finding(
-            severity="note",
-            title=_QUESTIONS[check.key].finding,
-            evidence=f"{check.question} {check.verdict} {_spell(check.values)}",
-            remedy=_QUESTIONS[check.key].remedy,
-        )
-        for check in trust.checks
-        if check.outcome == "bad"
-    )
-
-
-def _check_cost(key: str, right: Sequence[bool], other_right: Sequence[bool], *, name: str, method: str) -> TrustCheck:
-    """Whether accuracy is lost.
-
-    That none is lost counts as shown where the interval leaves room for no more than 2 %, or no photo fares otherwise.
-    """
-    each = np.asarray(right, dtype=float) - np.asarray(other_right, dtype=float)
-    lost = mean_with_interval(each, "the second less the first, photo by photo")
-    values = {
-        f"accuracy_{name}": proportion(sum(other_right), len(other_right), f"share of photos right, {method}"),
-        "accuracy": proportion(sum(right), len(right), "share of photos right, as the network is"),
-        "accuracy_lost": lost,
-    }
-    outcome: Outcome = "open"
-    if lost.ci_low is not None and lost.ci_low > 0:
-        outcome = "good"
-    elif lost.ci_high is None or lost.ci_high <= _NEGLIGIBLE:
-        outcome = "bad"
-    return _answer(key, values, outcome)
+    found = []
+    for check in (one for one in trust.checks if one.outcome == "bad"):
+        shown = ", ".join(f"{name.replace('_', ' ')} {metric.value:.3f}" for name, metric in check.values.items())
+        numbers = f"({shown}; {next(iter(check.values.values())).n} photos.)"
+        asked = _QUESTIONS[check.key]
+        evidence = f"{check.question} {check.verdict} {numbers}"
+        found.append(Finding(severity="note", title=asked.finding, evidence=evidence, remedy=asked.remedy))
+    return tuple(found)
 
 
 def _answer(key: str, values: dict[str, Metric], outcome: Outcome) -> TrustCheck:
@@ -246,19 +234,8 @@ def _answer(key: str, values: dict[str, Metric], outcome: Outcome) -> TrustCheck
     return TrustCheck(key=key, question=asked.question, outcome=outcome, verdict=getattr(asked, outcome), values=values)
 
 
-def _compare(metric: Metric, bound: float = 0.0) -> Outcome:
-    """Good where the interval lies above the bound, bad where it lies below."""
+def _compare(metric: Metric, bound: float = 0.0, *, above: Outcome = "good", below: Outcome = "bad") -> Outcome:
+    """The outcome where the interval lies above the bound, or where it lies below; open otherwise."""
     if metric.ci_low is None or metric.ci_high is None:
         return "open"
-    return "good" if metric.ci_low > bound else "bad" if metric.ci_high < bound else "open"
-
-
-def _turned(outcome: Outcome) -> Outcome:
-    turned: dict[Outcome, Outcome] = {"good": "bad", "bad": "good", "open": "open"}
-    return turned[outcome]
-
-
-def _spell(values: dict[str, Metric]) -> str:
-    """The numbers in words: (accuracy even 0.801, accuracy 0.800; 60 photos.)"""
-    shown = [f"{name.replace('_', ' ')} {metric.value:.3f}" for name, metric in values.items()]
-    return f"({', '.join(shown)}; {next(iter(values.values())).n} photos.)"
+    return above if metric.ci_low > bound else below if metric.ci_high < bound else "open"

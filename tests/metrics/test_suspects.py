@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.suspects import doubt_predictions, find_doubts
+from pcn_cli.metrics.suspects import find_doubts, name_suspects
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.predictions import AttentionNumbers, Prediction
 
@@ -59,5 +59,5 @@ def test_predictions_of_other_photos_give_suspects_too():
         )
         for n, p in enumerate((0.9, 0.8, 0.02, 0.1, 0.2))
     ]  # fmt: skip
-    (suspect,) = doubt_predictions(predictions, ("a", "b"))
+    (suspect,) = name_suspects(predictions, np.array([one.probabilities for one in predictions]), ("a", "b"))
     assert (suspect.file, suspect.label, suspect.suggested, suspect.p_label) == ("2.jpg", "a", "b", 0.02)

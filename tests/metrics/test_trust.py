@@ -23,7 +23,7 @@ def test_students_interval_holds_the_truth() -> None:
 
 
 def test_even_attention_that_costs_accuracy_is_good_news() -> None:
-    check = trust.check_even_attention([True] * 60, [False] * 20 + [True] * 40)
+    check = trust.check_attention("even", [True] * 60, [False] * 20 + [True] * 40)
     assert (check.outcome, check.values["accuracy_lost"].value) == ("good", pytest.approx(1 / 3))
     assert check.values["accuracy_even"].n == 60
     assert trust.trust_findings(Trust(sample=0, seed=0, checks=(check,))) == ()
@@ -31,7 +31,7 @@ def test_even_attention_that_costs_accuracy_is_good_news() -> None:
 
 def test_even_attention_that_costs_nothing_becomes_a_finding() -> None:
     right = [True, False] * 200
-    check = trust.check_even_attention(right, right)
+    check = trust.check_attention("even", right, right)
     assert check.outcome == "bad"
     (finding,) = trust.trust_findings(Trust(sample=0, seed=0, checks=(check,)))
     assert finding.title.startswith("Even attention costs no accuracy")
@@ -40,7 +40,7 @@ def test_even_attention_that_costs_nothing_becomes_a_finding() -> None:
 
 
 def test_few_photos_leave_the_question_open() -> None:
-    check = trust.check_permuted_attention([True] * 12, [True] * 11 + [False])
+    check = trust.check_attention("permuted", [True] * 12, [True] * 11 + [False])
     assert check.outcome == "open"
     assert "too few" in check.verdict
 
@@ -69,8 +69,8 @@ def test_pointing_is_judged_beside_the_middle_on_the_same_photos() -> None:
 def test_every_bad_check_has_a_title_of_its_own() -> None:
     numbers = RNG.normal(-0.5, 0.1, 50)
     bad = (
-        trust.check_even_attention([True] * 300, [True] * 300),
-        trust.check_permuted_attention([True] * 300, [True] * 300),
+        trust.check_attention("even", [True] * 300, [True] * 300),
+        trust.check_attention("permuted", [True] * 300, [True] * 300),
         trust.check_order(numbers, numbers),
         trust.check_randomised(-numbers, 1 + numbers * 0.1),
         trust.check_flip(numbers, [True] * 50),

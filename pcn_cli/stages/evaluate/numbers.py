@@ -10,7 +10,7 @@ from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.inputs import SingleLabel, model_inputs
 from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibration, measure_folds, per_class
 from pcn_cli.metrics.pointing import play_pointing_game
-from pcn_cli.metrics.suspects import doubt_predictions
+from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.model import ModelConfig
@@ -36,9 +36,10 @@ def measure_predictions(
     `rows` are all photos of the run with their parts; `boxes` around the objects are by file, where they are known.
     """
     candidates = CANDIDATES.find(run) or ()
+    probabilities = np.array([prediction.probabilities for prediction in predictions])
     inputs = model_inputs(
         [prediction.label for prediction in predictions],
-        np.array([prediction.probabilities for prediction in predictions]),
+        probabilities,
         config,
         top_k=recipe.evaluate.top_k,
         seed=recipe.seed,
@@ -50,7 +51,7 @@ def measure_predictions(
     classes, curves = per_class(inputs), gather_curves(inputs, config)
     matrix = inputs.matrix if isinstance(inputs, SingleLabel) else None
     if not config.multi_label and not run.suspects.is_file():  # nobody looked at all photos while training
-        SUSPECTS.write(run, doubt_predictions(predictions, config.classes))
+        SUSPECTS.write(run, name_suspects(predictions, probabilities, config.classes))
     if trust is not None:
         TRUST.write(run, trust)
     METRICS.write(run, metrics)

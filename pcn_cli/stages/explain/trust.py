@@ -78,8 +78,8 @@ def _check_weights(scored: Sequence[Scored]) -> list[TrustCheck]:
     known = [(one.prediction, one.hidden) for one in scored if one.hidden]
     right = [bool(prediction.correct) for prediction, _ in known]
     return [
-        trust.check_even_attention(right, [hidden.even == one.label for one, hidden in known]),
-        trust.check_permuted_attention(right, [hidden.permuted == one.label for one, hidden in known]),
+        trust.check_attention("even", right, [hidden.even == one.label for one, hidden in known]),
+        trust.check_attention("permuted", right, [hidden.permuted == one.label for one, hidden in known]),
     ]
 
 
