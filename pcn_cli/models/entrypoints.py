@@ -14,23 +14,6 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import CARDS, Card, find_card
 
 
-def _create(name: str, pretrained: bool, options: dict[str, Any]) -> PatchConvNet:
-    """The network as timm builds it; published weights come through our own verified cache."""
-    source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
-    if pretrained and not isinstance(source, dict) and not overlay.keys() & {"file", "url", "state_dict", "hf_hub_id"}:
-        overlay["file"] = str(Fetcher()(find_card(f"{name}.{source}" if source else name)))
-    network: PatchConvNet = build_model_with_cfg(
-        PatchConvNet,
-        name,
-        pretrained,
-        pretrained_cfg_overlay=overlay,
-        pretrained_filter_fn=_filter_weights,
-        feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
-        **options,
-    )
-    return network
-
-
 def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dict[str, Tensor]:
     """Our names for any layout that weight files have; class tokens of another number of classes are left out."""
     tensors = find_tensors(state_dict, "the weight file")
@@ -64,7 +47,20 @@ def _register(name: str, size: Size, *, class_tokens: bool = False) -> None:
     settings = {"embed_dim": size.embed_dim, "depth": size.depth, "class_tokens": class_tokens}
 
     def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
-        return _create(name, pretrained, {"layer_scale": size.layer_scale, **settings, **options})
+        source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
+        own_weights = isinstance(source, dict) or overlay.keys() & {"file", "url", "state_dict", "hf_hub_id"}
+        if pretrained and not own_weights:  # published weights come through our own verified cache
+            overlay["file"] = str(Fetcher()(find_card(f"{name}.{source}" if source else name)))
+        network: PatchConvNet = build_model_with_cfg(
+            PatchConvNet,
+            name,
+            pretrained,
+            pretrained_cfg_overlay=overlay,
+            pretrained_filter_fn=_filter_weights,
+            feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
+            **{"layer_scale": size.layer_scale, **settings, **options},
+        )
+        return network
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"PatchConvNet {name}."

@@ -95,13 +95,6 @@ class PatchConvNetSpec:
         Raises:
             ModelError: they make up none; the message names what is missing, unexpected or of another shape.
         """
-        spec = cls._guess(shapes)
-        if problems := tensor_problems(shapes, spec.shapes()):
-            raise ModelError(f"not a PatchConvNet, though close to {spec.name}: {problems}")
-        return spec
-
-    @classmethod
-    def _guess(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
         token, head = shapes.get("cls_token", ()), shapes.get("head.weight", ())
         if len(token) != 3 or token[2] < 8 or token[2] % 8:
             found = f"cls_token of shape {token}" if token else "no cls_token"
@@ -113,12 +106,15 @@ class PatchConvNetSpec:
         class_tokens = "head.0.weight" in shapes
         if not class_tokens and not head:
             raise ModelError(f"no classifier (head.weight) among {len(shapes)} tensors")
-        return cls(
+        spec = cls(
             embed_dim=token[2],
             depth=len({block[1] for name in shapes if (block := re.match(r"blocks\.(\d+)\.", name))}),
             num_classes=token[1] if class_tokens else head[0],
             class_tokens=class_tokens,
         )
+        if problems := tensor_problems(shapes, spec.shapes()):
+            raise ModelError(f"not a PatchConvNet, though close to {spec.name}: {problems}")
+        return spec
 
 
 def count_numbers(shapes: Iterable[tuple[int, ...]]) -> int:

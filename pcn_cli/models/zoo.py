@@ -116,20 +116,16 @@ def find_card(name: str) -> Card:
     Raises:
         ModelError: there is none; the message offers the nearest names.
     """
-    wanted = name.strip().lower()
-    if found := _look_up(wanted):
+    if found := look_up_card(name):
         return found
     names = [known for card in CARDS for known in (card.name, *card.aliases, card.full_name)]
-    near = get_close_matches(wanted, names, n=3, cutoff=0.5) or [card.name for card in CARDS[:3]]
+    near = get_close_matches(name.strip().lower(), names, n=3, cutoff=0.5) or [card.name for card in CARDS[:3]]
     raise ModelError(f"there is no model called {name!r}; near: {', '.join(near)}", "pcn models list")
 
 
-def is_card(name: str) -> bool:
-    """Whether `find_card` knows that name."""
-    return _look_up(name.strip().lower()) is not None
-
-
-def _look_up(wanted: str) -> Card | None:
+def look_up_card(name: str) -> Card | None:
+    """The card that `find_card` would find; None where there is none."""
+    wanted = name.strip().lower()
     exact = (card for card in CARDS if wanted in (card.name, card.full_name, *card.aliases))
     return next(exact, None) or next((card for card in CARDS if wanted == card.architecture), None)
 
@@ -158,7 +154,8 @@ def _patchconvnet(
 
 def _published(name: str, file: str, top1: float, **facts: Any) -> Card:  # noqa: ANN401 - a card's
     """The card of a file that the authors published."""
-    return _patchconvnet(name.partition("-")[0], name=name, url=BASE_URL + file, top1=top1, **facts)
+    size, class_tokens = name.partition("-")[0], "-multi" in name
+    return _patchconvnet(size, name=name, url=BASE_URL + file, top1=top1, class_tokens=class_tokens, **facts)
 
 
 CARDS: tuple[Card, ...] = (
@@ -174,19 +171,13 @@ CARDS: tuple[Card, ...] = (
     _published("b120-384", "b120_384_21k.pth", 86.9, tag="fb_in22k_ft_in1k_384", side=384),
     _published("b120-1k", "b120_224_1k.pth", 84.1, tag="fb_in1k"),
     _published(
-        "s60-multi",
-        "s60_multi_finetune_1k.pth",
-        82.0,
-        tag="fb_ft_in1k",
-        class_tokens=True,
-        note="one class token per class, fine-tuned",
+        "s60-multi", "s60_multi_finetune_1k.pth", 82.0, tag="fb_ft_in1k", note="one class token per class, fine-tuned"
     ),
     _published(
         "s60-multi-scratch",
         "s60_multi_scratch_1k.pth",
         81.1,
         tag="fb_in1k",
-        class_tokens=True,
         note="one class token per class, from scratch",
     ),
     _patchconvnet("l60", note="weights were never released"),

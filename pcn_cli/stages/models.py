@@ -1,14 +1,13 @@
 """What `pcn models` does: cards and the weights in the cache, as plain values."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.errors import ModelError, RecipeError
 from pcn_cli.models.build import CONFIG
-from pcn_cli.models.weights import Fetched, Fetcher, verify_weights
+from pcn_cli.models.weights import Fetched, Fetcher, Verified, verify_weights
 from pcn_cli.models.weights import import_weights as convert
-from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, is_card
+from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, look_up_card
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.codec import to_plain
 from pcn_cli.runs.rundir import RunDir
@@ -30,7 +29,7 @@ def describe_model(name: str) -> dict[str, Any]:
         ModelError: there is no such card.
     """
     card = find_card(name)
-    return {**describe(card), "cache": _check(card)}
+    return {**describe(card), "cache": _plain(verify_weights(card))}
 
 
 @checked
@@ -115,14 +114,14 @@ def describe(card: Card) -> dict[str, Any]:
 def _is_folder(name: str) -> bool:
     """Whether `name` is a run or a model folder; the name of a card comes before a folder's."""
     path = Path(name)
-    return not is_card(name) and ((path / "run.json").is_file() or (path / CONFIG).is_file())
+    return look_up_card(name) is None and ((path / "run.json").is_file() or (path / CONFIG).is_file())
 
 
 def _verify(name: str, images: Path | None) -> dict[str, Any]:
     if _is_folder(name):
         return _verify_folder(Path(name), images)
     card = find_card(name)
-    return {"name": card.name, **_check(card)}
+    return {"name": card.name, **_plain(verify_weights(card))}
 
 
 def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
@@ -131,29 +130,18 @@ def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
     if run and images is None and Path(own := read_record(run).photos).is_dir():
         images = Path(own)
     replayed = replay_model(folder, images=images)
-    problem = replayed.problem or (_changed(run) if run else "")
+    problem = replayed.problem
+    if run and not problem:
+        try:
+            check_model(run)
+        except ModelError as error:
+            problem = error.message
     state = "damaged" if problem else "verified"
     return {"name": str(path), "state": state, "path": str(folder), **to_plain(replayed), "problem": problem}
 
 
-def _changed(run: RunDir) -> str:
-    """Which file of the model is not the one that the run recorded; empty where all are."""
-    try:
-        check_model(run)
-    except ModelError as error:
-        return error.message
-    return ""
-
-
-def _check(card: Card) -> dict[str, Any]:
-    return {key: str(value) for key, value in asdict(verify_weights(card)).items()}
-
-
-def _plain(fetched: Fetched) -> dict[str, Any]:
-    return {
-        "path": str(fetched.path),
-        "first_use": fetched.first_use,
-        "downloaded": fetched.downloaded,
-        "note": fetched.note,
-        **to_plain(fetched.record),
-    }
+def _plain(found: Fetched | Verified) -> dict[str, Any]:
+    """What was found, with the facts of its record beside the others."""
+    plain = to_plain(found) | {"path": str(found.path)}
+    record = plain.pop("record", {})
+    return plain | record
