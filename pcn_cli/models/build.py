@@ -16,7 +16,7 @@ from pcn_cli.errors import ModelError
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.pooling import spread_class_tokens
 from pcn_cli.models.published import count_numbers, tensor_problems
-from pcn_cli.records.model import ModelConfig, Pooling
+from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
 
@@ -40,6 +40,21 @@ def read_settings(architecture: str) -> Mapping[str, Any]:
     if settings is None:
         raise ModelError(f"there is no network called {architecture!r} here", "pcn models list")
     return settings
+
+
+def timm_cfg(preprocessing: Preprocessing, num_classes: int, licence: str) -> dict[str, Any]:
+    """How a network wants its photos, and what its head tells apart, in the words of timm's `pretrained_cfg`."""
+    return {
+        "input_size": (3, preprocessing.height, preprocessing.width),
+        "interpolation": preprocessing.interpolation,
+        "crop_pct": preprocessing.crop_pct if preprocessing.fit == "crop" else 1.0,
+        "crop_mode": {"crop": "center", "pad": "border", "squash": "squash"}[preprocessing.fit],
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "num_classes": num_classes,
+        "classifier": "head",
+        "license": licence.lower(),
+    }
 
 
 def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any], **options: Any) -> AttentionNetwork:  # noqa: ANN401

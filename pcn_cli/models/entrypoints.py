@@ -6,7 +6,7 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor
 
-from pcn_cli.models.build import register_network
+from pcn_cli.models.build import register_network, timm_cfg
 from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
 from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
 from pcn_cli.models.unpickle import find_tensors
@@ -25,20 +25,13 @@ def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dic
 
 
 def _pretrained_cfg(card: Card) -> dict[str, Any]:
-    side, preprocessing = -(-card.input_size // STRIDE), card.preprocessing
+    side = -(-card.input_size // STRIDE)
     return {
         "url": card.url or "",
-        "input_size": (3, card.input_size, card.input_size),
         "pool_size": (side, side),
-        "crop_pct": preprocessing.crop_pct,
-        "interpolation": preprocessing.interpolation,
-        "mean": preprocessing.mean,
-        "std": preprocessing.std,
-        "num_classes": card.network.num_classes,
         "first_conv": "stem.0",
-        "classifier": "head",
-        "license": card.licence.lower(),
         "paper_ids": card.paper,
+        **timm_cfg(card.preprocessing, card.network.num_classes, card.licence),
     }
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from timm.data import ImageNetInfo
 from torch import nn
 
 from pcn_cli.models.build import change_classes, change_pooling, make_model, pooling_of
@@ -140,15 +139,3 @@ class Source(ABC):
     def _read_classifier(self, fetch: Fetcher) -> tuple[nn.Module, Preprocessing]:
         network, config = self.read(fetch=fetch)
         return network, config.preprocessing
-
-
-def class_names(count: int) -> tuple[str, ...]:
-    """The classes of weights that carry no names: those of ImageNet where there are 1000, else numbers."""
-    if count != 1000:
-        return tuple(f"class {i}" for i in range(count))
-    info = ImageNetInfo()
-    words = [info.index_to_description(i).split(", ")[0] for i in range(count)]
-    # Two cranes, two maillots …: where the first word is not enough, the synset tells them apart.
-    return tuple(
-        f"{word} ({info.index_to_label_name(i)})" if words.count(word) > 1 else word for i, word in enumerate(words)
-    )

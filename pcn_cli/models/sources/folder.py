@@ -15,13 +15,20 @@ from torch import nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.files.atomic import write_json, write_with
-from pcn_cli.models.build import CONFIG, WEIGHTS, check_finite, count_stored, fill_model, make_model, read_tensors
+from pcn_cli.models.build import (
+    CONFIG,
+    WEIGHTS,
+    check_finite,
+    count_stored,
+    fill_model,
+    make_model,
+    read_tensors,
+    timm_cfg,
+)
 from pcn_cli.models.sources.base import Loaded, Source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import ModelConfig
-
-_CROP_MODES = {"crop": "center", "pad": "border", "squash": "squash"}
 
 
 class FolderSource(Source):
@@ -55,7 +62,19 @@ def save_model_folder(folder: Path, model: nn.Module, config: ModelConfig) -> No
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     check_finite(tensors, "the network")
     write_with(folder / WEIGHTS, lambda part: save_file(tensors, part, metadata={"format": "pt"}))
-    write_json(folder / CONFIG, _timm_config(model, config) | to_plain(config))
+    timms = {
+        "num_classes": len(config.classes),
+        "num_features": model.num_features,
+        "label_names": config.classes,
+        "pretrained_cfg": {
+            "tag": "pcn",
+            "custom_load": False,
+            "fixed_input_size": False,
+            "first_conv": getattr(model, "pretrained_cfg", {}).get("first_conv"),
+            **timm_cfg(config.preprocessing, len(config.classes), config.licence),
+        },
+    }
+    write_json(folder / CONFIG, timms | to_plain(config))
 
 
 def load_model_folder(folder: Path) -> Loaded:
@@ -94,27 +113,3 @@ def read_config(folder: Path) -> ModelConfig:
         found = f"a temperature of {config.temperature}" if config.classes else "no classes"
         raise ModelError(f"{path} is not a config of ours: it names {found}", hint)
     return config
-
-
-def _timm_config(model: nn.Module, config: ModelConfig) -> dict[str, Any]:
-    preprocessing = config.preprocessing
-    return {
-        "num_classes": len(config.classes),
-        "num_features": model.num_features,
-        "label_names": list(config.classes),
-        "pretrained_cfg": {
-            "tag": "pcn",
-            "custom_load": False,
-            "input_size": [3, preprocessing.height, preprocessing.width],
-            "fixed_input_size": False,
-            "interpolation": preprocessing.interpolation,
-            "crop_pct": preprocessing.crop_pct if preprocessing.fit == "crop" else 1.0,
-            "crop_mode": _CROP_MODES[preprocessing.fit],
-            "mean": list(preprocessing.mean),
-            "std": list(preprocessing.std),
-            "num_classes": len(config.classes),
-            "first_conv": getattr(model, "pretrained_cfg", {}).get("first_conv"),
-            "classifier": "head",
-            "license": config.licence.lower(),
-        },
-    }

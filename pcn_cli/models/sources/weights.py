@@ -6,13 +6,14 @@ The tensors of a local file tell which PatchConvNet it is.
 from pathlib import Path
 from typing import Any
 
+from timm.data import ImageNetInfo
 from torch import Tensor
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import count_stored, fill_model, make_model, read_tensors
 from pcn_cli.models.download import is_offline
 from pcn_cli.models.published import PatchConvNetSpec
-from pcn_cli.models.sources.base import Loaded, Source, class_names
+from pcn_cli.models.sources.base import Loaded, Source
 from pcn_cli.models.unpickle import read_pth
 from pcn_cli.models.weights import Fetcher, check_cached, import_weights, weights_path
 from pcn_cli.models.zoo import Card
@@ -28,7 +29,7 @@ class CardSource(Source):
     def config(self) -> ModelConfig:
         return ModelConfig(
             architecture=self.card.architecture,
-            classes=class_names(self.card.network.num_classes),
+            classes=_class_names(self.card.network.num_classes),
             preprocessing=self.card.preprocessing,
             card=self.card.name,
             licence=self.card.licence,
@@ -92,7 +93,7 @@ def _config(spec: PatchConvNetSpec) -> ModelConfig:
     return ModelConfig(
         architecture=spec.architecture,
         model_args={} if spec.size else spec.settings,
-        classes=class_names(spec.num_classes),
+        classes=_class_names(spec.num_classes),
         preprocessing=Preprocessing(height=224, width=224),
     )
 
@@ -101,3 +102,15 @@ def _fill(config: ModelConfig, tensors: dict[str, Tensor], path: Path, options: 
     model = make_model(config.architecture, len(config.classes), config.model_args, **options)
     fill_model(model, tensors, str(path))
     return model, config
+
+
+def _class_names(count: int) -> tuple[str, ...]:
+    """The classes of weights that carry no names: those of ImageNet where there are 1000, else numbers."""
+    if count != 1000:
+        return tuple(f"class {i}" for i in range(count))
+    info = ImageNetInfo()
+    words = [info.index_to_description(i).split(", ")[0] for i in range(count)]
+    # Two cranes, two maillots …: where the first word is not enough, the synset tells them apart.
+    return tuple(
+        f"{word} ({info.index_to_label_name(i)})" if words.count(word) > 1 else word for i, word in enumerate(words)
+    )
