@@ -99,7 +99,7 @@ class AttentionPooled(AttentionNetwork):
         return projected
 
     def finish(self, cls: Tensor) -> Tensor:
-        """What the backbone makes of a pooled map, for pooled tokens (…, T, d) that each take its place."""
+        """The features (…, T, F) that the backbone's layers behind its pooling make of pooled tokens (…, T, d)."""
         normed: Tensor = self.norm(cls)
         if self.embed_dim != self.num_features:
             return normed

@@ -44,7 +44,7 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a part is a part of: the address asked, the whole size in bytes (0: unknown), the server's validators."""
+    """The file that a part belongs to: its address, its whole size in bytes (0: unknown), the server's validators."""
 
     url: str
     size: int = 0
@@ -76,14 +76,14 @@ class Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def read_origin(self) -> Origin | None:
-        """What it is a part of; None where that is not known."""
+        """The file that it belongs to; None where that is not known."""
         try:
             return Origin(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def begin(self, origin: Origin) -> None:
-        """Start anew with nothing of `origin`."""
+        """Start anew, as a part of `origin` that holds nothing yet."""
         self.discard()
         write_json(self._note, asdict(origin))
 
@@ -158,7 +158,7 @@ class Download:
     on_bytes: Callable[[int, int], None] = lambda _done, _total: None
 
     def run(self) -> Origin | None:
-        """What `part` is now the whole of; None where `known` is given and the server says that it has not changed.
+        """The file that `part` now holds whole; None where `known` is given and the server says that it has not changed.
 
         Raises:
             DownloadError: refused at once (a web page, a wrong size, 404 …), or still incomplete after all tries.
@@ -288,7 +288,7 @@ class Download:
         return done
 
     def _judge(self, error: HTTPError, origin: Origin | None, have: int) -> Origin | None:
-        """What the part is the whole of, where the status says so; None where it says that nothing has changed."""
+        """The file that the part holds whole, where the status says so; None where it says that nothing has changed."""
         if error.code == 304 and self.known:
             return None
         if error.code == 416 and have:

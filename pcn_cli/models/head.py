@@ -35,7 +35,7 @@ class AttentionNetwork(nn.Module):
         return tokens
 
     def finish(self, cls: Tensor) -> Tensor:
-        """What the head sees of pooled tokens (…, T, d)."""
+        """The features (…, T, F) that the head sees of pooled tokens (…, T, d)."""
         features: Tensor = self.norm(cls)
         return features
 

@@ -61,10 +61,6 @@ class AttentionPooling(nn.Module):
         self.fc1 = ScaledLinear(embed_dim, MLP_RATIO * embed_dim, scale=mlp_scale)
         self.fc2 = ScaledLinear(MLP_RATIO * embed_dim, embed_dim, scale=mlp_scale)
         self.drop = nn.Dropout(drop_rate)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw the weights anew."""
         for layer in (self.fc1, self.fc2):
             layer.draw(std=0.02)
         for layer in (self.q, self.k, self.v, self.proj):

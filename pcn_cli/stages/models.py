@@ -143,5 +143,5 @@ def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
 def _plain(found: Fetched | Verified) -> dict[str, Any]:
     """What was found, with the facts of its record beside the others."""
     plain = to_plain(found) | {"path": str(found.path)}
-    record = plain.pop("record", {})
+    record: dict[str, Any] = plain.pop("record", {})
     return plain | record

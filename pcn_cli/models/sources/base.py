@@ -51,7 +51,7 @@ class Source(ABC):
         """Refuse weights that are not here and may not be fetched; nothing is downloaded or hashed.
 
         Raises:
-            ModelError: there are nowhere weights that are read.
+            ModelError: it has no weights in a form that is read.
             DownloadError: they would have to be fetched, and `offline` or PCN_OFFLINE forbids it.
         """
 
