@@ -158,7 +158,7 @@ class Download:
     on_bytes: Callable[[int, int], None] = lambda _done, _total: None
 
     def run(self) -> Origin | None:
-        """The file that `part` now holds whole; None where `known` is given and the server says that it has not changed.
+        """The file that `part` now holds whole; None where the server says that the `known` one has not changed.
 
         Raises:
             DownloadError: refused at once (a web page, a wrong size, 404 …), or still incomplete after all tries.
