@@ -12,8 +12,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit
 from sklearn.metrics import log_loss, precision_recall_curve
 
-from pcn_cli.records.calibration import Calibration, ClassThreshold
 from pcn_cli.records.evaluation import Bin
+from pcn_cli.records.model import Calibration, ClassThreshold
 
 FEWEST = 30  # validation photos below which the temperature stays 1
 FEWEST_TO_DIVIDE = 40  # 20 are enough for sets of 90 %, and as good as 30 for the temperature; 10 are worse than none

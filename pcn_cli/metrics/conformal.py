@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.metrics.intervals import mean, proportion
-from pcn_cli.records.calibration import ConformalLevel
 from pcn_cli.records.metrics import Metric
+from pcn_cli.records.model import ConformalLevel
 
 LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pcn_cli.recipe.choose import IMBALANCE
-from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.model import Calibration, ClassThreshold, Selection
 from pcn_cli.records.photos import TIES, Health, SkippedFile, Tie
 from pcn_cli.records.predictions import Suspect
 

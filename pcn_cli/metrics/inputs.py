@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from pcn_cli.metrics.calibration import temper
-from pcn_cli.records.labels import split_labels
 from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import split_labels
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

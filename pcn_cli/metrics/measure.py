@@ -10,9 +10,8 @@ from pcn_cli.metrics.conformal import measure_sets
 from pcn_cli.metrics.definitions import FOLDS, METRICS
 from pcn_cli.metrics.inputs import Inputs, SingleLabel
 from pcn_cli.metrics.selective import measure_threshold
-from pcn_cli.records.calibration import Calibration
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
-from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.model import Calibration, ModelConfig
 from pcn_cli.records.predictions import FoldAnswer
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.metrics.intervals import proportion
-from pcn_cli.records.calibration import Selection
 from pcn_cli.records.metrics import Metric
+from pcn_cli.records.model import Selection
 
 _HAIR = 1e-6  # of itself below the last answered confidence, which another machine may compute a last digit lower
 FEWEST = 10  # answered validation photos below which an accuracy is not to be promised

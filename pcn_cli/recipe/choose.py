@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import OPTIONS, Level, Recipe, parse_duration
 from pcn_cli.recipe.validate import refuse, without_effect
-from pcn_cli.records.model import Fit, Pooling
+from pcn_cli.records.model import Pooling
+from pcn_cli.records.photos import Fit
 
 
 @dataclass(frozen=True, kw_only=True)

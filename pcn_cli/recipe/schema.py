@@ -13,7 +13,8 @@ from functools import reduce
 from inspect import Parameter, signature
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
 
-from pcn_cli.records.model import Fit, Pooling
+from pcn_cli.records.model import Pooling
+from pcn_cli.records.photos import Fit
 
 
 @dataclass(frozen=True, kw_only=True)

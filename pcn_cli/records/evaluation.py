@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pcn_cli.records.calibration import Calibration, ClassThreshold, ConformalLevel, Selection
 from pcn_cli.records.metrics import Metric
+from pcn_cli.records.model import Calibration, ClassThreshold, ConformalLevel, Selection
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,47 @@
-"""What a scan found: photos with their labels, parts and boxes, other files, and what the photos are like."""
+"""What a scan found: photos with their labels, parts and boxes, other files, and what the photos are like.
+
+Several labels of a photo are one text: the names with the separator between them, in one order; "" for none.
+"""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pcn_cli.records.codec import to_plain
-from pcn_cli.records.labels import split_labels
-from pcn_cli.records.model import Fit
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
+Fit = Literal["crop", "pad", "squash"]
+SEPARATOR = ";"
+SEVERAL = "labels"  # the column of a table that gives a photo several labels
+
+
+def join_labels(names: Iterable[str]) -> str:
+    """The names as one text, each once, sorted: equal sets give equal texts.
+
+    Raises:
+        ValueError: a name holds the separator or is empty.
+    """
+    own = sorted(set(names))
+    wrong = next((name for name in own if not name or SEPARATOR in name), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r} cannot be one of several labels: it is empty or holds {SEPARATOR!r}")
+    return SEPARATOR.join(own)
+
+
+def split_labels(text: str, *, multi_label: bool) -> tuple[str, ...]:
+    """The names in `text`: one, or as many as `join_labels` was given where photos have several labels."""
+    if not multi_label:
+        return (text,)
+    return tuple(text.split(SEPARATOR)) if text else ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
     """One readable photo.
 
-    `file` is the POSIX path below the photos folder, `label` one class, or several joined (records/labels.py), `width`
+    `file` is the POSIX path below the photos folder, `label` one class, or several joined by `join_labels`, `width`
     and `height` are of the upright picture in pixels, `sha256` is of the file's bytes, `mode` is Pillow's word for the
     file's own pixels (such as RGB, L or CMYK), `split` and `group` are the user's own where a folder, a table or a
     pattern names them.
@@ -45,9 +70,9 @@ class Scan:
     """Everything a scan found; each file stands in exactly one of the three lists, in the order of its path.
 
     `root` is the absolute photos folder, `layout` how labels were found; with `multi_label` a photo's label may join
-    several classes, or none. `near_duplicates` are sets of files that show
-    one picture in different bytes (resized, encoded again, cut a little, brightened), with their exact copies. `alike`
-    counts photos that could not be told from more than a quarter of all: they are left out of `near_duplicates`.
+    several classes, or none. `near_duplicates` are sets of files that show one picture in different bytes (resized,
+    encoded again, cut a little, brightened), with their exact copies. `alike` counts photos that could not be told from
+    more than a quarter of all: they are left out of `near_duplicates`.
     """
 
     root: str
@@ -126,7 +151,7 @@ class Box:
     height: int
 
     def check(self) -> None:
-        """Raises ValueError where the box does not lie in the photo."""
+        """Raise a ValueError where the box does not lie in the photo."""
         if not (0 <= self.xmin <= self.xmax < self.width and 0 <= self.ymin <= self.ymax < self.height):
             place = f"{self.xmin},{self.ymin} – {self.xmax},{self.ymax}"
             raise ValueError(f"{self.file}: the box {place} is not in the photo")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pcn_cli.records.labels import split_labels
+from pcn_cli.records.photos import split_labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,9 @@ from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import field_names, flatten, from_cells, revive, to_cells
 from pcn_cli.records.evaluation import Curves, Trust
-from pcn_cli.records.labels import SEVERAL
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Box, Scan, SkippedFile, SplitRow, Tie
+from pcn_cli.records.photos import SEVERAL, Box, Scan, SkippedFile, SplitRow, Tie
 from pcn_cli.records.predictions import FoldAnswer, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import Artifact, RunDir

@@ -16,7 +16,8 @@ from pcn_cli.attention.geometry import (
 from pcn_cli.attention.maps import attention_numbers
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import place_input, preprocess
-from pcn_cli.records.model import Fit, PatchGrid, Placement, Preprocessing
+from pcn_cli.records.model import PatchGrid, Placement, Preprocessing
+from pcn_cli.records.photos import Fit
 
 SIZE = 224
 SHAPES = {"portrait": (600, 800), "landscape": (800, 600), "square": (700, 700)}

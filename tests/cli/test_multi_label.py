@@ -11,7 +11,7 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
-from pcn_cli.records.calibration import ClassThreshold
+from pcn_cli.records.model import ClassThreshold
 
 CLASSES = ("ash", "elm, old", "oak")
 

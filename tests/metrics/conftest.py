@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from pcn_cli.metrics.inputs import MultiLabel
-from pcn_cli.records.labels import join_labels
+from pcn_cli.records.photos import join_labels
 
 CLASSES = ("a", "b", "c", "d")
 

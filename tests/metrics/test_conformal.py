@@ -4,7 +4,7 @@ from scipy.special import softmax
 from scipy.stats import betabinom
 
 from pcn_cli.metrics.conformal import calibrate_sets, in_set
-from pcn_cli.records.calibration import ConformalLevel
+from pcn_cli.records.model import ConformalLevel
 
 
 def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,10 +10,9 @@ from pcn_cli.metrics import curves as ranking
 from pcn_cli.metrics.calibration import choose_thresholds, temper
 from pcn_cli.metrics.curves import gather_curves
 from pcn_cli.metrics.inputs import model_inputs
-from pcn_cli.records.calibration import ConformalLevel, Selection
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.evaluation import Curves
-from pcn_cli.records.model import ModelConfig, Preprocessing
+from pcn_cli.records.model import ConformalLevel, ModelConfig, Preprocessing, Selection
 
 
 def draw_scores(n: int, *, ties: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 from typing import Any
 
 from pcn_cli.metrics.findings import NUMBER_CHECKS, PHOTO_CHECKS, Observations, findings
-from pcn_cli.records.calibration import Calibration, ClassThreshold, Selection
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
+from pcn_cli.records.model import Calibration, ClassThreshold, Selection
 from pcn_cli.records.photos import Health, SkippedFile, Spread, Tie
 from pcn_cli.records.predictions import Suspect
 

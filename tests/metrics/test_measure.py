@@ -11,9 +11,8 @@ from pcn_cli.metrics import measure as rows
 from pcn_cli.metrics.definitions import METRICS, macro_f1_of
 from pcn_cli.metrics.inputs import model_inputs
 from pcn_cli.metrics.measure import measure_calibration, measure_folds
-from pcn_cli.records.calibration import Calibration, ClassThreshold, ConformalLevel, Selection
 from pcn_cli.records.metrics import ClassRow, Metric
-from pcn_cli.records.model import ModelConfig, Preprocessing
+from pcn_cli.records.model import Calibration, ClassThreshold, ConformalLevel, ModelConfig, Preprocessing, Selection
 from pcn_cli.records.predictions import FoldAnswer
 
 KNOWN = (

@@ -12,10 +12,17 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.metrics.definitions import described
 from pcn_cli.records.attention import AttentionMaps
-from pcn_cli.records.calibration import Calibration, ConformalLevel, Selection
 from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.model import ModelConfig, PatchGrid, Placement, Preprocessing
+from pcn_cli.records.model import (
+    Calibration,
+    ConformalLevel,
+    ModelConfig,
+    PatchGrid,
+    Placement,
+    Preprocessing,
+    Selection,
+)
 from pcn_cli.records.photos import Photo, SkippedFile, Tie
 from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction, Suspect
 from pcn_cli.records.run import EpochRow

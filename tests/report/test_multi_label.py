@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from pcn_cli.metrics.definitions import described
-from pcn_cli.records.calibration import ClassThreshold
 from pcn_cli.records.metrics import Candidate, Metric
+from pcn_cli.records.model import ClassThreshold
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.view_model import build_rows

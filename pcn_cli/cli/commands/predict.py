@@ -14,7 +14,7 @@ from pcn_cli.cli.options import WEIGHTS_OPTIONS, Device, Json, bounded_option, e
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers, show_options
-from pcn_cli.records.labels import join_labels
+from pcn_cli.records.photos import join_labels
 
 _SORT = "Copy each photo into a sub-folder of DIR named by its label."
 _LOAD = "Processes that load photos; 0 loads them in this one."

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.data.similar.leaks import tied_files
-from pcn_cli.records.model import Fit
-from pcn_cli.records.photos import Health, Photo, Scan, Spread
+from pcn_cli.records.photos import Fit, Health, Photo, Scan, Spread
 
 FEW_PHOTOS = 10  # of a class: less is hardly enough to start
 MOST_CUT = 1.55  # long side over short side: what cameras make (4:3, 3:2) may be cut to a square

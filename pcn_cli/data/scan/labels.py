@@ -14,8 +14,7 @@ from pathlib import Path
 
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import rearm_cell
-from pcn_cli.records.labels import SEVERAL, join_labels
-from pcn_cli.records.photos import Part
+from pcn_cli.records.photos import SEVERAL, Part, join_labels
 
 TABLE_NAMES = ("labels.csv", "split.csv")
 SEPARATORS = ";|"

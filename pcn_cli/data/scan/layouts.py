@@ -11,8 +11,7 @@ from typing import Literal
 from pcn_cli.data.scan.content import is_camera_raw
 from pcn_cli.data.scan.labels import PART_NAMES, Candidate, has_column, read_labels
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.records.labels import SEVERAL
-from pcn_cli.records.photos import SkippedFile
+from pcn_cli.records.photos import SEVERAL, SkippedFile
 
 BAD_NAME = "the name is not valid text (UTF-8): rename it"
 

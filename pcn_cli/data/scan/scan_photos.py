@@ -24,8 +24,7 @@ from pcn_cli.data.scan.layouts import (
 from pcn_cli.data.scan.walk import walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError
-from pcn_cli.records.labels import split_labels
-from pcn_cli.records.photos import Part, Photo, Scan, SkippedFile
+from pcn_cli.records.photos import Part, Photo, Scan, SkippedFile, split_labels
 
 _by_file = attrgetter("file")
 _LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"

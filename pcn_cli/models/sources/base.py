@@ -11,7 +11,8 @@ from pcn_cli.models.build import change_classes, change_pooling, make_model, poo
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.model import Fit, ModelConfig, Pooling, Preprocessing
+from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
+from pcn_cli.records.photos import Fit
 
 Loaded = tuple[AttentionNetwork, ModelConfig]
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from math import floor
 
-from pcn_cli.records.calibration import ConformalLevel
 from pcn_cli.records.evaluation import Bin, Curve
 from pcn_cli.records.metrics import Metric
+from pcn_cli.records.model import ConformalLevel
 from pcn_cli.report.view_model import ReportView
 
 SIDE = 300  # of a chart, in its own units

@@ -18,9 +18,8 @@ from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.choose import choose_workers
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.attention import AttentionMaps
-from pcn_cli.records.labels import join_labels
 from pcn_cli.records.model import ModelConfig, Placement
-from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.photos import SplitRow, join_labels
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.runs.attention import write_attention
 from pcn_cli.runs.predictions import write_jsonl, write_predictions

@@ -1,6 +1,6 @@
 import pytest
 
-from pcn_cli.records.labels import join_labels, split_labels
+from pcn_cli.records.photos import join_labels, split_labels
 
 
 @pytest.mark.parametrize("names", [(), ("oak",), ("ash", 'b "c", d', "Öl|x")])
