@@ -1,5 +1,6 @@
 """Our networks, built by what a file may say of them, filled with its tensors, and given other classes."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 from pcn_cli.errors import ModelError
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.pooling import spread_class_tokens
-from pcn_cli.models.published import count_numbers, tensor_problems
+from pcn_cli.models.published import tensor_problems
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
@@ -96,7 +97,7 @@ def count_stored(path: Path) -> int:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return count_numbers(file.get_slice(name).get_shape() for name in file.keys())  # noqa: SIM118 - not a dict
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is damaged: {error}") from error
 

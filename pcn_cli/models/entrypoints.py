@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pcn_cli.models.build import register_network, timm_cfg
 from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
-from pcn_cli.models.published import SIZES, PatchConvNetSpec, Size, from_published
+from pcn_cli.models.published import SIZES, PatchConvNetSpec, from_published
 from pcn_cli.models.unpickle import find_tensors
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import CARDS, Card, find_card
@@ -35,9 +35,10 @@ def _pretrained_cfg(card: Card) -> dict[str, Any]:
     }
 
 
-def _register(name: str, size: Size, *, class_tokens: bool = False) -> None:
+def _register(name: str, size: str, *, class_tokens: bool = False) -> None:
     """Make the network of that size known to timm."""
-    settings = {"embed_dim": size.embed_dim, "depth": size.depth, "class_tokens": class_tokens}
+    embed_dim, depth, layer_scale = SIZES[size]
+    settings = {"embed_dim": embed_dim, "depth": depth, "class_tokens": class_tokens}
 
     def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
         source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
@@ -51,7 +52,7 @@ def _register(name: str, size: Size, *, class_tokens: bool = False) -> None:
             pretrained_cfg_overlay=overlay,
             pretrained_filter_fn=_filter_weights,
             feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
-            **{"layer_scale": size.layer_scale, **settings, **options},
+            **{"layer_scale": layer_scale, **settings, **options},
         )
         return network
 
@@ -65,7 +66,7 @@ default_cfgs = generate_default_cfgs(
     {card.full_name: _pretrained_cfg(card) for card in CARDS if isinstance(card.network, PatchConvNetSpec)}
     | {"patchconvnet": {"first_conv": "stem.0", "classifier": "head"}}
 )
-_register("patchconvnet", SIZES["s60"])
-for _name, _size in SIZES.items():
-    _register(f"patchconvnet_{_name}", _size)
-    _register(f"patchconvnet_{_name}_multi", _size, class_tokens=True)
+_register("patchconvnet", "s60")
+for _size in SIZES:
+    _register(f"patchconvnet_{_size}", _size)
+    _register(f"patchconvnet_{_size}_multi", _size, class_tokens=True)

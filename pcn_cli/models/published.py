@@ -4,11 +4,10 @@ The layout is that of facebookresearch/deit, `patchconvnet_models.py`. Only name
 opened elsewhere.
 """
 
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,25 +15,16 @@ from torch import Tensor
 from pcn_cli.errors import ModelError
 from pcn_cli.models.patchconvnet import PatchConvNet
 
-
-class Size(NamedTuple):
-    """Width, depth, and LayerScale at the start."""
-
-    embed_dim: int
-    depth: int
-    layer_scale: float
-
-
-# The authors' own, but nano: 16 blocks are stable without LayerScale, and from random numbers it learns sooner with 1
-# than with 0.1.
+# Width, depth, LayerScale at the start: the authors' own, but nano's. Its 16 blocks are stable without LayerScale, and
+# from random numbers it learns sooner with 1 than with 0.1.
 SIZES = {
-    "nano": Size(192, 16, 1.0),
-    "s60": Size(384, 60, 1e-4),
-    "s120": Size(384, 120, 1e-6),
-    "b60": Size(768, 60, 1e-6),
-    "b120": Size(768, 120, 1e-6),
-    "l60": Size(1024, 60, 1e-6),
-    "l120": Size(1024, 120, 1e-6),
+    "nano": (192, 16, 1.0),
+    "s60": (384, 60, 1e-4),
+    "s120": (384, 120, 1e-6),
+    "b60": (768, 60, 1e-6),
+    "b120": (768, 120, 1e-6),
+    "l60": (1024, 60, 1e-6),
+    "l120": (1024, 120, 1e-6),
 }
 
 
@@ -115,11 +105,6 @@ class PatchConvNetSpec:
         if problems := tensor_problems(shapes, spec.shapes()):
             raise ModelError(f"not a PatchConvNet, though close to {spec.name}: {problems}")
         return spec
-
-
-def count_numbers(shapes: Iterable[tuple[int, ...]]) -> int:
-    """How many numbers tensors of these shapes hold."""
-    return sum(math.prod(shape) for shape in shapes)
 
 
 def tensor_problems(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> str:

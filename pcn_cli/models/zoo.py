@@ -5,6 +5,7 @@ and the hash met at first use is recorded in the cache instead. The ratio `crop_
 and 512 is not recorded anywhere; 0.875 is the official repository's default.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from typing import Any, Protocol, Self
 from torch import Tensor
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.published import SIZES, PatchConvNetSpec, count_numbers
+from pcn_cli.models.published import SIZES, PatchConvNetSpec
 from pcn_cli.records.model import Preprocessing
 
 BASE_URL = "https://dl.fbaipublicfiles.com/deit/"
@@ -102,7 +103,7 @@ class Card:
     @cached_property
     def parameters(self) -> int:
         """Number of parameters."""
-        return count_numbers(self.network.shapes().values())
+        return sum(map(math.prod, self.network.shapes().values()))
 
     @property
     def minimum_bytes(self) -> int:
