@@ -8,7 +8,7 @@ from pathlib import Path
 from pcn_cli.data.scan.content import HEAD_BYTES, is_camera_raw, promises_image, tell_format
 from pcn_cli.data.scan.walk import walk_folder
 from pcn_cli.errors import DataError
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import sha256_of
 from pcn_cli.records.model import ReplayPhoto
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pcn_cli.data.similar.duplicates import join_groups
 from pcn_cli.data.similar.leaks import tied_files
 from pcn_cli.errors import DataError
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import sha256_of
 from pcn_cli.records.photos import Part, Photo, Scan, SplitRow
 
 

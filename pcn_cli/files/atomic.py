@@ -1,7 +1,11 @@
-"""Writes that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
+"""Files that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder.
+
+Their content hashes, too.
+"""
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -82,6 +86,12 @@ def rearm_cell(cell: str) -> str:
 
 # The apostrophe itself is among them, so that every cell comes back as it was.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:

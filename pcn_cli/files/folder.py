@@ -1,7 +1,8 @@
-"""A folder that is there whole or not at all: filled beside its place, then swapped in."""
+"""Folders: filled beside their place and swapped in whole, held by one writer at a time, measured."""
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -10,7 +11,10 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
-from pcn_cli.files.atomic import explain_os_error, sync_file, sync_folder
+from filelock import FileLock, Timeout
+
+from pcn_cli.errors import RunError
+from pcn_cli.files.atomic import explain_os_error, sync_file, sync_folder, write_text
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,41 @@ def _sync_tree(folder: Path) -> None:
             list(pool.map(sync_file, batch))
     for here, _ in tree:
         sync_folder(here)
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one writer until the block ends; the system frees the lock of a process that dies.
+
+    Raises:
+        RunError: another process holds it; the message names its pid and host.
+        ResourceError: nothing may be written there.
+    """
+    lock, owner = FileLock(folder / ".lock"), folder / ".lock-owner"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(
+            f"{folder} is in use by {_holder(owner)}", "wait for it to end, or choose another --output"
+        ) from error
+    except OSError as error:
+        raise explain_os_error(error, folder) from error
+    try:
+        write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(owner: Path) -> str:
+    """Who says to hold the lock; the holder may be gone by the time we look."""
+    try:
+        return owner.read_text(encoding="utf-8") or "another process"
+    except FileNotFoundError:
+        return "another process"
 
 
 def folder_bytes(folder: Path) -> int:

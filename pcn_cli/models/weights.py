@@ -21,8 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
-from pcn_cli.files.atomic import write_json, write_with
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import sha256_of, write_json, write_with
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.download import Download, Origin, Part, Patience, UnreachableError, elect_writer, is_offline
 from pcn_cli.models.published import PatchConvNetSpec

@@ -58,14 +58,9 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
 
 
 def _row(prediction: Prediction) -> list[Cell]:
-    correct = "" if prediction.correct is None else int(prediction.correct)
     return [
-        prediction.file,
-        prediction.split,
-        prediction.label,
-        prediction.predicted,
-        prediction.confidence,
-        correct,
+        *(getattr(prediction, name) for name in _FIXED[:-1]),
+        "" if prediction.correct is None else int(prediction.correct),
         *_wrong_labels(prediction),
         *([] if prediction.unknown is None else [int(prediction.unknown)]),
         *prediction.probabilities,

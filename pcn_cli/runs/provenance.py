@@ -2,7 +2,6 @@
 
 import platform
 import re
-import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -34,11 +33,6 @@ def command_line() -> tuple[str, ...]:
 def mask_userinfo(text: str) -> str:
     """`text` with `***` for whatever stands before the @ of an address, as in https://user:password@host."""
     return _USERINFO.sub(r"\1***@", text)
-
-
-def shown_command(words: tuple[str, ...]) -> str:
-    """The words as a line to type."""
-    return shlex.join(words)
 
 
 def now() -> str:

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pcn_cli.errors import ModelError, RunError, StoppedError
-from pcn_cli.files.atomic import write_json
-from pcn_cli.files.hashing import sha256_of
-from pcn_cli.files.locks import hold_folder
-from pcn_cli.files.log import logging_to
+from pcn_cli.files.atomic import sha256_of, write_json
+from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import RunRecord, StageRecord
@@ -122,7 +120,7 @@ def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iter
 @contextmanager
 def recording_outcome(run: RunDir, *, done: Literal["running", "finished"] = "finished") -> Iterator[None]:
     """Write into run.json how the block ended (`done`, stopped or failed) and into run.log why."""
-    with logging_to(run.log):
+    with _logging_to(run.log):
         try:
             yield
         except (StoppedError, KeyboardInterrupt):
@@ -134,6 +132,23 @@ def recording_outcome(run: RunDir, *, done: Literal["running", "finished"] = "fi
             update_record(run, status="failed")
             raise
         update_record(run, status=done)
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Append everything that pcn logs to `path` until the block ends."""
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    pcn = logging.getLogger("pcn_cli")
+    before = pcn.level
+    pcn.addHandler(handler)
+    pcn.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        pcn.removeHandler(handler)
+        pcn.setLevel(before)
+        handler.close()
 
 
 def require(run: RunDir, path: Path, command: str) -> Path:

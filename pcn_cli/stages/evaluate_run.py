@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pcn_cli.data.scan.scan_photos import other_part
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.folder import hold_folder
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked

@@ -10,7 +10,7 @@ from typing import Any
 
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
-from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.findings import Observations, findings

@@ -1,5 +1,6 @@
 """Report: the files of a run as pages to look at, and the model card; no torch, unless images are predicted first."""
 
+import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_text
-from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.folder import hold_folder
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
@@ -21,7 +22,6 @@ from pcn_cli.report.model_card import write_card
 from pcn_cli.report.write import MANY_BYTES, write_report, write_single_report
 from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
-from pcn_cli.runs.provenance import shown_command
 from pcn_cli.runs.rundir import Artifact, RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, require
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
@@ -123,7 +123,7 @@ def describe_evaluation(evaluation: Evaluation) -> ReportContent:
         scan=_scan_facts(evaluation),
         model=evaluation.model,
         reproduce=Reproduce(
-            command=shown_command(record.argv),
+            command=shlex.join(record.argv),
             recipe=run.recipe.read_text(encoding="utf-8"),
             versions=record.versions,
             facts=(

@@ -7,8 +7,7 @@ from typing import Any
 
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import explain_os_error
-from pcn_cli.files.folder import folder_bytes
-from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.folder import folder_bytes, hold_folder
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
 from pcn_cli.runs.rundir import list_runs as run_folders

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from pcn_cli.errors import DivergedError, ResourceError, RunError
-from pcn_cli.files.atomic import explain_os_error, sync_folder, write_bytes, write_json, write_text
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import explain_os_error, sha256_of, sync_folder, write_bytes, write_json, write_text
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import EpochRow
 from pcn_cli.training.fit_config import FitConfig, Validation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.files.locks import hold_folder
+from pcn_cli.files.folder import hold_folder
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.run import RunRecord
 from pcn_cli.runs.rundir import RunDir, set_latest

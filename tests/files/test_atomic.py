@@ -16,6 +16,7 @@ from pcn_cli.files.atomic import (
     disarm_cell,
     read_csv,
     rearm_cell,
+    sha256_of,
     write_bytes,
     write_csv,
     write_json,
@@ -228,3 +229,14 @@ def test_a_ragged_table_is_refused_with_the_line(tmp_path: Path) -> None:
 def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     assert read_csv(tmp_path / "a.csv") == []
+
+
+def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_one_flipped_bit_changes_the_hash(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(5000))
+    (tmp_path / "b").write_bytes(bytes(4999) + b"\x01")
+    assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")

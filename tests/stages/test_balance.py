@@ -6,8 +6,7 @@ import pytest
 
 import pcn_cli
 from pcn_cli.errors import RecipeError
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pcn_cli
-from pcn_cli.files import hashing
+from pcn_cli.files import atomic
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages import evaluate_run as stage
@@ -18,7 +18,7 @@ def test_each_photo_is_hashed_once_in_a_run_and_again_by_a_later_command(photo_f
 
     def count(path: Path) -> str:
         hashed[path] += 1
-        return hashing.sha256_of(path)
+        return atomic.sha256_of(path)
 
     monkeypatch.setattr("pcn_cli.data.split.sha256_of", count)
     run = RunDir(pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS).run)

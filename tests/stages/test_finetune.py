@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 
 import pcn_cli
 from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.rundir import RunDir
 

@@ -8,8 +8,7 @@ import pytest
 
 import pcn_cli
 from pcn_cli.errors import DataError, RecipeError, StoppedError
-from pcn_cli.files.atomic import read_csv, write_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of, write_csv
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback

@@ -12,8 +12,7 @@ import pytest
 
 import pcn_cli
 from pcn_cli.errors import RecipeError, ResourceError, RunError
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.stages.evaluate_run import evaluate
 
 WORDS = ("--tune", "all", "--epochs", "4", "--batch-size", "8", "--size", "32", "--keep-checkpoints")

@@ -12,8 +12,7 @@ import torch
 from pcn_cli.data.drawing import make_synthetic_picture
 from pcn_cli.data.image_paths import find_by_hash
 from pcn_cli.errors import ModelError
-from pcn_cli.files.atomic import write_json
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import sha256_of, write_json
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.sources.folder import load_model_folder
 from pcn_cli.records.codec import from_plain, to_plain

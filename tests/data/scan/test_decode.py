@@ -7,7 +7,7 @@ import pytest
 from pcn_cli.data.scan import decode
 from pcn_cli.data.scan.decode import CRASHED, inspect_file, inspect_files
 from pcn_cli.errors import ResourceError
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import sha256_of
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from PIL import Image
 
 import pcn_cli
 from pcn_cli.errors import RecipeError, RunError
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate

@@ -9,8 +9,7 @@ import pytest
 
 import pcn_cli
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import read_folds

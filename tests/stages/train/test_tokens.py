@@ -11,8 +11,7 @@ import torch
 import pcn_cli
 from pcn_cli.data.load.dataset import PhotoDataset
 from pcn_cli.data.load.loaders import PhotoBatches
-from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.hashing import sha256_of
+from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
