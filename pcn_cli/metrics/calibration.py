@@ -30,11 +30,7 @@ def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]
     """The validation photos for the temperature and those for the conformal sets, drawn by `seed` class by class.
 
     Half for each. Below 40 photos there are not enough for both, so the temperature gets all; below 30 it is not
-    fitted, so all are left for the sets.
-
-    Args:
-        targets: (n,) true classes of the validation part.
-        seed: of the draw.
+    fitted, so all are left for the sets. `targets` (n,) are the photos' true classes.
     """
     count = targets.size
     if count < FEWEST:
@@ -61,10 +57,8 @@ def fit_temperature(probabilities: Floats, targets: Targets) -> float:
     right = (probabilities >= 0.5) == targets if several else probabilities.argmax(axis=1) == targets
     if bool(right.all()):
         return 1.0
-    logits = _logits(probabilities, multi_label=several)
-    found = minimize_scalar(
-        lambda x: _log_loss(logits / np.exp(x), targets), bounds=np.log(TEMPERATURES), method="bounded"
-    )
+    logits, bounds = _logits(probabilities, multi_label=several), np.log(TEMPERATURES)
+    found = minimize_scalar(lambda x: _log_loss(logits / np.exp(x), targets), bounds=bounds, method="bounded")
     return float(np.exp(found.x)) if found.fun < _log_loss(logits, targets) else 1.0
 
 
@@ -112,20 +106,28 @@ def choose_thresholds(probabilities: Floats, truths: Truths, classes: Sequence[s
         truths: (n, K) which photo has which class.
         classes: the K names.
     """
-    return tuple(
-        _choose_threshold(name, probabilities[:, place], truths[:, place]) for place, name in enumerate(classes)
-    )
+    chosen = []
+    for label, scores, own in zip(classes, probabilities.T, truths.T, strict=True):
+        threshold = ClassThreshold(label=label)
+        if own.any():
+            precision, recall, candidates = precision_recall_curve(own, scores, drop_intermediate=True)
+            together = precision + recall
+            f1 = np.divide(2 * precision * recall, together, out=np.zeros_like(together), where=together > 0)[:-1]
+            best = int(np.argmax(f1))
+            below = scores[scores < candidates[best]].max(initial=0.0)
+            place = float((candidates[best] + below) / 2)
+            threshold = ClassThreshold(label=label, threshold=place, photos=int(own.sum()), f1=float(f1[best]))
+        chosen.append(threshold)
+    return tuple(chosen)
 
 
 def reliability(confidences: Floats, right: Truths) -> tuple[Bin, ...]:
     """At most 15 bins of equally many decisions, the least sure first.
 
-    Args:
-        confidences: (n,) how probable each was, such as the most probable class of a photo.
-        right: (n,) whether it was right.
+    `confidences` (n,) are how probable each was, such as the most probable class of a photo; `right` (n,) whether it
+    was right.
     """
-    order = np.argsort(confidences, kind="stable")
-    parts = np.array_split(order, min(BINS, order.size))
+    parts = np.array_split(np.argsort(confidences, kind="stable"), min(BINS, confidences.size))
     return tuple(
         Bin(confidence=float(confidences[part].mean()), accuracy=float(right[part].mean()), photos=part.size)
         for part in parts
@@ -150,19 +152,3 @@ def _log_loss(logits: Floats, targets: Targets) -> float:
     if targets.ndim == 2:
         return binary_log_loss(targets.astype(bool), expit(logits))
     return float(-log_softmax(logits, axis=1)[np.arange(targets.size), targets].mean())
-
-
-def _choose_threshold(label: str, scores: Floats, own: Truths) -> ClassThreshold:
-    if not own.any():
-        return ClassThreshold(label=label)
-    precision, recall, candidates = precision_recall_curve(own, scores, drop_intermediate=True)
-    together = precision + recall
-    f1 = np.divide(2 * precision * recall, together, out=np.zeros_like(together), where=together > 0)[:-1]
-    best = int(np.argmax(f1))
-    below = scores[scores < candidates[best]]
-    return ClassThreshold(
-        label=label,
-        threshold=float((candidates[best] + (below.max() if below.size else 0.0)) / 2),
-        photos=int(own.sum()),
-        f1=float(f1[best]),
-    )

@@ -20,49 +20,31 @@ Floats = NDArray[np.float64]
 
 
 def calibrate_sets(probabilities: Floats, targets: NDArray[np.int64]) -> tuple[ConformalLevel, ...]:
-    """What a class needs to be in the sets of each level, from photos that the temperature never saw.
+    """What a class needs to be in the sets of each level: the probability that ⌈(n + 1) · level⌉ of n labels reach.
 
     Args:
-        probabilities: (n, K), with the temperature.
+        probabilities: (n, K), with the temperature, of photos that it never saw.
         targets: (n,) true classes.
     """
     falling = np.sort(probabilities[np.arange(targets.size), targets])[::-1]
-    return tuple(_calibrate_level(level, falling) for level in LEVELS)
-
-
-def in_set(probabilities: Floats, level: ConformalLevel) -> NDArray[np.bool_]:
-    """Which classes the set of each photo holds, (n, K).
-
-    Raises:
-        ValueError: the level was not calibrated.
-    """
-    if level.least_probability is None:
-        raise ValueError(f"not enough photos for sets of {level.level:.0%}")
-    return np.asarray(probabilities >= level.least_probability)
+    count, levels = targets.size, []
+    for level, fewest in LEVELS.items():
+        rank = math.ceil((count + 1) * level - 1e-9)  # 0.9 · 20 is a little more than 18
+        least = float(falling[rank - 1]) if count >= fewest else None
+        levels.append(ConformalLevel(level=level, photos=count, least_probability=least))
+    return tuple(levels)
 
 
 def measure_sets(inputs: SingleLabel, level: ConformalLevel) -> dict[str, Metric]:
     """How often the sets of a level hold the label, how large they are and how often empty; {} if not calibrated."""
     if level.least_probability is None:
         return {}
-    held = in_set(inputs.probabilities, level)
-    sizes, n = held.sum(axis=1).astype(float), inputs.targets.size
+    sizes, n = (inputs.probabilities >= level.least_probability).sum(axis=1).astype(float), inputs.targets.size
+    held, empty = int((inputs.own >= level.least_probability).sum()), int((sizes == 0).sum())
+    covered = f"share of photos whose {level.level:.0%} set holds the label; calibrated on {level.photos} photos"
     name = f"conformal_{100 * level.level:.0f}"
     return {
-        f"{name}_coverage": proportion(
-            int(held[np.arange(n), inputs.targets].sum()),
-            n,
-            f"share of photos whose {level.level:.0%} set holds the label; calibrated on {level.photos} photos",
-        ),
+        f"{name}_coverage": proportion(held, n, covered),
         f"{name}_set_size": mean(sizes, inputs, "mean number of classes in the set"),
-        f"{name}_empty": proportion(int((sizes == 0).sum()), n, "share of photos whose set holds no class"),
+        f"{name}_empty": proportion(empty, n, "share of photos whose set holds no class"),
     }
-
-
-def _calibrate_level(level: float, falling: Floats) -> ConformalLevel:
-    """The level with the probability that ⌈(n + 1) · level⌉ of the n labels reach."""
-    count = falling.size
-    if count < LEVELS[level]:
-        return ConformalLevel(level=level, photos=count)
-    rank = math.ceil((count + 1) * level - 1e-9)  # 0.9 · 20 is a little more than 18
-    return ConformalLevel(level=level, photos=count, least_probability=float(falling[rank - 1]))

@@ -23,15 +23,13 @@ Truths = NDArray[np.bool_]
 
 def gather_curves(inputs: Inputs, config: ModelConfig) -> Curves:
     """The curves and bins of a model's answers; a class has curves where some photos are of it and some are not."""
-    names = [inputs.classes[label] for label in inputs.rankable]
+    rankings = inputs.rankings()
     return Curves(
         coverage=thin(*coverage_curve(inputs.confidences, inputs.right)) if isinstance(inputs, SingleLabel) else None,
         before=reliability(*inputs.untempered().decisions),
         after=reliability(*inputs.decisions),
-        roc={name: roc_points(*ranking) for name, ranking in zip(names, inputs.rankings(), strict=True)},
-        precision_recall={
-            name: precision_recall_points(*ranking) for name, ranking in zip(names, inputs.rankings(), strict=True)
-        },
+        roc={name: roc_points(*ranking) for name, ranking in rankings.items()},
+        precision_recall={name: precision_recall_points(*ranking) for name, ranking in rankings.items()},
         temperature=config.temperature,
         calibration=config.calibration,
         selection=config.selection,
@@ -41,12 +39,7 @@ def gather_curves(inputs: Inputs, config: ModelConfig) -> Curves:
 
 
 def average_precision_influence(scores: Floats, own: Truths) -> Floats:
-    """The derivative (n,) of average precision by the weight of each photo.
-
-    Args:
-        scores: (n,) probabilities of the class.
-        own: (n,) which photos are of the class.
-    """
+    """The derivative (n,) of average precision by the weight of each photo; `own` (n,) are those of the class."""
     group, positives, photos = _grouped(scores, own)
     found, taken = np.cumsum(positives), np.cumsum(photos)
     precision = found / taken
@@ -58,17 +51,13 @@ def average_precision_influence(scores: Floats, own: Truths) -> Floats:
 
 
 def roc_area_influence(scores: Floats, own: Truths) -> Floats:
-    """The derivative (n,) of the area under the ROC curve by the weight of each photo (DeLong et al. 1988).
-
-    The arguments are those of `average_precision_influence`.
-    """
+    """The derivative (n,) of the area under the ROC curve by the weight of each photo (DeLong et al. 1988)."""
     group, positives, photos = _grouped(scores, own)
     others = photos - positives
     above, below = np.cumsum(positives) - positives / 2, others.sum() - np.cumsum(others) + others / 2
     area = (positives * below).sum() / (positives.sum() * others.sum())
     ahead, behind = below / others.sum(), above / positives.sum()
-    influence: Floats = np.where(own, (ahead[group] - area) / positives.sum(), (behind[group] - area) / others.sum())
-    return influence
+    return np.asarray(np.where(own, (ahead[group] - area) / positives.sum(), (behind[group] - area) / others.sum()))
 
 
 def roc_points(scores: Floats, own: Truths) -> Curve:

@@ -233,7 +233,7 @@ def _mean_area(
     method: str,
 ) -> Metric | None:
     areas, influences = [], np.zeros(len(inputs.labels))
-    for scores, own in inputs.rankings():
+    for scores, own in inputs.rankings().values():
         areas.append(float(measure(own, scores)))
         influences += influence(scores, own)
     if not areas:

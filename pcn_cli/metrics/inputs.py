@@ -5,7 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property, partial
 from typing import ClassVar, Self
@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from pcn_cli.metrics.calibration import temper
 from pcn_cli.records.model import ModelConfig
@@ -90,20 +91,15 @@ class Inputs(ABC):
         return np.flatnonzero(self.counts[1])
 
     @property
-    def rankable(self) -> Indices:
-        """The classes that some photos have and some have not."""
-        return np.flatnonzero((self.counts[1] > 0) & (self.counts[1] < len(self.labels)))
-
-    @property
     def losses(self) -> Floats:
         """(n,) −ln of the probability given to what is true, clipped as scikit-learn does."""
         losses = -np.log(np.clip(self.own, np.finfo(np.float64).eps, 1))
         return np.asarray(losses.reshape(len(self.labels), -1).mean(axis=1))
 
-    def rankings(self) -> Iterator[tuple[Floats, Truths]]:
-        """For each class that can be ranked the photos' probabilities (n,), and which photos are of it."""
-        for label in self.rankable:
-            yield self.probabilities[:, label], self.is_class(label)
+    def rankings(self) -> dict[str, tuple[Floats, Truths]]:
+        """For each class that some photos have and some have not their probabilities (n,), and which have it."""
+        ranked = np.flatnonzero((self.counts[1] > 0) & (self.counts[1] < len(self.labels)))
+        return {self.classes[label]: (self.probabilities[:, label], self.is_class(label)) for label in ranked.tolist()}
 
     def untempered(self) -> Self:
         """The inputs with the probabilities of temperature 1."""
@@ -257,11 +253,7 @@ def as_truths(labels: Sequence[str], classes: Sequence[str]) -> Truths:
     """
     own = [split_labels(label, multi_label=True) for label in labels]
     _check_labels(own, classes)
-    index = {name: place for place, name in enumerate(classes)}
-    truths = np.zeros((len(labels), len(classes)), dtype=bool)
-    for row, names in enumerate(own):
-        truths[row, [index[name] for name in names]] = True
-    return truths
+    return np.asarray(MultiLabelBinarizer(classes=list(classes)).fit_transform(own), dtype=bool)
 
 
 def _check_labels(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> None:

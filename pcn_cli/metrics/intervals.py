@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], Floats]  # from right answers and predictions (R, K) per class to values (R,)
 RESAMPLES = 2_000
 BORROWED = 2.0  # photos' worth of the error rate of all classes that each class is given
-_TAILS = (0.025, 0.975)
-_BOTH_WAYS = norm.ppf(_TAILS)
+_BOTH_WAYS = norm.ppf((0.025, 0.975))
+_SAME = 1e-12  # sums of the same numbers in another order differ by less
 _NUMBERS_AT_A_TIME = 500_000  # small enough for the processor's cache: memory stays flat for 100,000 photos
 
 
@@ -138,7 +138,15 @@ def bootstrap_weights(
         seed: of the resamples.
     """
     values = np.concatenate([statistic(weights) for weights in _resampled_weights(targets, seed)])
-    return _bias_corrected(values, float(statistic(np.ones((1, targets.size)))[0]))
+    # When every resample gives the same (no mistake, or one photo per class) the bootstrap knows nothing.
+    if values.max() - values.min() < _SAME:
+        return None
+    own = float(statistic(np.ones((1, targets.size)))[0])
+    # The percentiles move by how far the resamples' median lies from the statistic's own value.
+    below = ((values < own - _SAME).mean() + (values <= own + _SAME).mean()) / 2
+    shift = norm.ppf(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
+    low, high = np.quantile(values, norm.cdf(2 * shift + _BOTH_WAYS))
+    return float(low), float(high)
 
 
 def _score(share: float, photos: float) -> Interval:
@@ -198,17 +206,3 @@ def _resampled_weights(targets: NDArray[np.int64], seed: int) -> Iterator[Floats
             drawn = np.bincount(cells.ravel(), minlength=count * own.size).reshape(count, own.size)
             weights[:, own] = drawn * (own.size / draws)
         yield weights
-
-
-def _bias_corrected(values: Floats, own: float) -> Interval | None:
-    """Percentiles of resampled values, moved by how far their median lies from the statistic's own value."""
-    # When every resample gives the same (no mistake, or one photo per class) the bootstrap knows nothing.
-    if values.max() - values.min() < _SAME:
-        return None
-    below = ((values < own - _SAME).mean() + (values <= own + _SAME).mean()) / 2
-    shift = norm.ppf(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
-    low, high = np.quantile(values, norm.cdf(2 * shift + norm.ppf(_TAILS)))
-    return float(low), float(high)
-
-
-_SAME = 1e-12  # sums of the same numbers in another order differ by less

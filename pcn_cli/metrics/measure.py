@@ -71,16 +71,14 @@ def candidate_metrics(candidates: Sequence[Candidate], kept: Metric | None) -> d
 def per_class(inputs: Inputs) -> tuple[ClassRow, ...]:
     """One row per class, in the order of the model's; recall and F1 are None where no photo here has the class."""
     right, own, given = (counts.tolist() for counts in inputs.counts)
-    rankable = set(inputs.rankable.tolist())
+    areas = {name: float(average_precision_score(has, scores)) for name, (scores, has) in inputs.rankings().items()}
     return tuple(
         ClassRow(
             label=name,
             precision=right[k] / given[k] if given[k] else None,
             recall=right[k] / own[k] if own[k] else None,
             f1=2 * right[k] / (own[k] + given[k]) if own[k] else None,
-            average_precision=float(average_precision_score(inputs.is_class(k), inputs.probabilities[:, k]))
-            if k in rankable
-            else None,
+            average_precision=areas.get(name),
             support=own[k],
         )
         for k, name in enumerate(inputs.classes)

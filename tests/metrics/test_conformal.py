@@ -3,7 +3,8 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import betabinom
 
-from pcn_cli.metrics.conformal import calibrate_sets, in_set
+from pcn_cli.metrics.conformal import calibrate_sets, measure_sets
+from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.records.model import ConformalLevel
 
 
@@ -20,7 +21,7 @@ def test_the_sets_of_new_photos_cover_within_the_beta_binomial_band(photos: int)
         levels = calibrate_sets(*draw(rng, photos))
         probabilities, targets = draw(rng, tests)
         for level in levels:
-            held = int(in_set(probabilities, level)[np.arange(tests), targets].sum())
+            held = int((probabilities[np.arange(tests), targets] >= level.least_probability).sum())
             rank = int(np.ceil((photos + 1) * level.level - 1e-9))
             low, high = betabinom(tests, rank, photos + 1 - rank).ppf([0.005, 0.995])
             outside[level.level] += not low <= held <= high
@@ -50,9 +51,13 @@ def test_the_quantile_is_the_one_that_the_rank_asks_for() -> None:
     level = calibrate_sets(probabilities, np.zeros(20, dtype=int))[0]
 
     assert level.least_probability == pytest.approx(2 / 21)
-    assert in_set(np.array([[0.95, 0.05], [0.5, 0.5]]), level).tolist() == [[True, False], [True, True]]
+    new = SingleLabel(["a", "b"], np.array([[0.95, 0.05], [0.5, 0.5]]), ("a", "b"))
+    found = measure_sets(new, level)
+    assert found["conformal_90_coverage"].value == 1
+    assert found["conformal_90_set_size"].value == 1.5
 
 
 def test_a_level_without_photos_has_no_sets() -> None:
-    with pytest.raises(ValueError, match="not enough photos for sets of 95%"):
-        in_set(np.eye(2), ConformalLevel(level=0.95, photos=3))
+    assert (
+        measure_sets(SingleLabel(["a"], np.array([[1.0, 0.0]]), ("a", "b")), ConformalLevel(level=0.95, photos=3)) == {}
+    )

@@ -35,4 +35,4 @@ def test_what_does_not_fit_is_refused(labels, probabilities, message):
 def test_a_class_that_all_or_none_have_is_not_ranked():
     answers = MultiLabel(["a;b", "a", "a"], np.full((3, 3), 0.5), ("a", "b", "c"))
     assert answers.measured.tolist() == [0, 1]
-    assert answers.rankable.tolist() == [1]
+    assert list(answers.rankings()) == ["b"]
