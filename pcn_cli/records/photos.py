@@ -136,6 +136,19 @@ class Tie:
     other_label: str
     other_part: Part
 
+    @classmethod
+    def between(cls, kind: TieKind, row: SplitRow, other: SplitRow) -> "Tie":
+        """The tie of two photos by their rows in the split."""
+        return cls(
+            kind=kind,
+            file=row.file,
+            label=row.label,
+            part=row.split,
+            other=other.file,
+            other_label=other.label,
+            other_part=other.split,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Box:

@@ -105,20 +105,21 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._")[:40] or "photos"
 
 
-def open_run(path: Path | None, *, runs: Path = RUNS) -> RunDir:
+def open_run(path: str | Path | None, *, runs: Path = RUNS) -> RunDir:
     """The run at `path`, or the newest finished one.
 
     Raises:
         RunError: there is no such run.
     """
-    if path is not None:
-        if not RunDir(path).record.is_file():
-            raise RunError(f"{path} is not a run folder: it has no run.json", "list the runs with `pcn runs`")
-        return RunDir(path)
-    latest = runs / "latest"
-    if not latest.is_file():
-        raise RunError("there is no finished run yet", "make one with `pcn finetune PHOTOS`")
-    return open_run(runs / latest.read_text(encoding="utf-8").strip(), runs=runs)
+    if path is None:
+        latest = runs / "latest"
+        if not latest.is_file():
+            raise RunError("there is no finished run yet", "make one with `pcn finetune PHOTOS`")
+        path = runs / latest.read_text(encoding="utf-8").strip()
+    run = RunDir(Path(path))
+    if not run.record.is_file():
+        raise RunError(f"{run.root} is not a run folder: it has no run.json", "list the runs with `pcn runs`")
+    return run
 
 
 def set_latest(run: RunDir, *, runs: Path = RUNS) -> None:

@@ -76,7 +76,7 @@ def evaluate(
         return _evaluate_target(source, target, boxes=boxes, output=output, device=device, callback=callback)
     if output is not None:
         raise RecipeError("--output has no effect without --images or --target-accuracy", "add --images PHOTOS")
-    here = open_run(None if run is None else Path(run))
+    here = open_run(run)
     with hold_folder(here.root):
         return evaluate_run(here, read_unchanged(here), boxes=boxes, device=device, callback=callback)
 
@@ -109,7 +109,7 @@ def _evaluate_images(
     model = open_model(name, fetch=Fetcher(callback=callback), device=device)
     _refuse_other_labels(scan, model.config, photos)
     rows = _rows_to_measure(scan, callback)
-    trained = open_run(None if source is None else Path(source)) if name != str(source) else None
+    trained = open_run(source) if name != str(source) else None
     stem = trained.root.name if trained else Path(name).name
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{stem}-evaluated")
     started = start_run(run, kind="evaluate", photos=photos, card=model.config.card, device=str(model.device))

@@ -49,7 +49,7 @@ def report(
         RecipeError: a single file would be too large, or an argument has no effect.
     """
     callback = callback or Callback()
-    here = open_run(None if run is None else Path(run))
+    here = open_run(run)
     if images is not None:
         from pcn_cli.stages.predict import predict_into_run
 

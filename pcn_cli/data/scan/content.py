@@ -17,9 +17,6 @@ IMAGE_SUFFIXES = _words(
 # Camera originals usually lie beside the JPEG of the same shot: they are passed over, not counted as broken photos.
 RAW_SUFFIXES = _words(".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .orf .rw2 .raf .pef .srw .x3f .3fr .iiq")
 
-_SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "ntuser.dat"})
-_SYSTEM_FOLDERS = frozenset({"__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"})
-
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _OTHER_STARTS = (
@@ -82,16 +79,6 @@ def promises_image(name: str) -> bool:
 def is_camera_raw(name: str) -> bool:
     """Whether the file's name ends like a camera original's."""
     return PurePosixPath(name).suffix.lower() in RAW_SUFFIXES
-
-
-def is_hidden_file(name: str) -> bool:
-    """Whether an operating system put the file there, or hides it."""
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
-
-
-def is_hidden_folder(name: str) -> bool:
-    """Whether an operating system put the folder there, or hides it."""
-    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def _file_brands(head: bytes) -> set[bytes]:

@@ -5,8 +5,11 @@ import stat
 from collections import deque
 from pathlib import Path
 
-from pcn_cli.data.scan.content import is_hidden_file, is_hidden_folder
 from pcn_cli.errors import DataError
+
+# What operating systems put beside photos.
+_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "ntuser.dat"})
+_SYSTEM_FOLDERS = frozenset({"__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"})
 
 
 def walk_folder(root: Path) -> dict[str, str]:
@@ -44,7 +47,8 @@ def walk_folder(root: Path) -> dict[str, str]:
         for member in members:
             path = f"{folder}/{member.name}" if folder else member.name
             if _is_folder(member):
-                inner = obstacle or ("in a hidden or system folder" if is_hidden_folder(member.name) else "")
+                hidden = member.name.startswith(".") or member.name.lower() in _SYSTEM_FOLDERS
+                inner = obstacle or ("in a hidden or system folder" if hidden else "")
                 (links if member.is_symlink() else waiting).append((path, inner))
             else:
                 found[path] = obstacle or _find_obstacle(member)
@@ -59,7 +63,7 @@ def _is_folder(member: os.DirEntry[str]) -> bool:
 
 
 def _find_obstacle(member: os.DirEntry[str]) -> str:
-    if is_hidden_file(member.name):
+    if member.name.startswith(".") or member.name.lower() in _SYSTEM_FILES:
         return "a hidden or system file"
     try:
         # A link that leads nowhere is left to the opener, which says so.

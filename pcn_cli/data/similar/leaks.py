@@ -57,13 +57,5 @@ def _find(
         first, *others = members
         for row in others:
             if getattr(row, differ) != getattr(first, differ) and row.file not in found:
-                found[row.file] = Tie(
-                    kind=kind,
-                    file=row.file,
-                    label=row.label,
-                    part=row.split,
-                    other=first.file,
-                    other_label=first.label,
-                    other_part=first.split,
-                )
+                found[row.file] = Tie.between(kind, row, first)
     return tuple(found[file] for file in sorted(found))

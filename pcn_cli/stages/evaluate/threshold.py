@@ -35,7 +35,7 @@ def open_source(source: str | Path | None) -> RunDir:
             f"{source} is not a run, and only a run has validation photos to choose a threshold on",
             "name the run that made the model; list the runs with `pcn runs`",
         )
-    return open_run(None if source is None else Path(source))
+    return open_run(source)
 
 
 def read_target(target: float) -> float:

@@ -54,7 +54,7 @@ def model_source(source: str | Path | None) -> str:
     """`source` with a run replaced by its model folder; the latest run when None."""
     if source is not None and not RunDir(Path(source)).record.is_file():
         return str(source)
-    run = open_run(None if source is None else Path(source))
+    run = open_run(source)
     require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`")
     check_model(run)
     return str(run.model)

@@ -84,19 +84,8 @@ def check_photos(
 def tie_neighbours(rows: Sequence[SplitRow], features: NDArray[np.float32], groups: Numbers) -> tuple[Tie, ...]:
     """The pairs of `rows` in two parts that look like one scene; `groups` (N,) are equal where that is known."""
     _, targets = np.unique([row.label for row in rows], return_inverse=True)
-    return tuple(
-        Tie(
-            kind="alike",
-            file=rows[first].file,
-            label=rows[first].label,
-            part=rows[first].split,
-            other=rows[second].file,
-            other_label=rows[second].label,
-            other_part=rows[second].split,
-        )
-        for first, second in find_neighbours(features, targets, groups)
-        if rows[first].split != rows[second].split
-    )
+    pairs = ((rows[first], rows[second]) for first, second in find_neighbours(features, targets, groups))
+    return tuple(Tie.between("alike", first, second) for first, second in pairs if first.split != second.split)
 
 
 def doubt_labels(
