@@ -58,7 +58,6 @@ class AttentionPooled(AttentionNetwork):
         self.class_tokens = class_tokens
         self.num_features = channels
         self.embed_dim = width
-        self.drop_rate = drop_rate
         self.projection: nn.Module = nn.Identity()
         self.norm: nn.Module = nn.Identity()
         if width != channels:

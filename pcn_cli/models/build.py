@@ -28,12 +28,8 @@ def register_network(create: Callable[..., AttentionNetwork], **settings: object
     register_model(create)
 
 
-def read_settings(architecture: str) -> Mapping[str, Any]:
-    """What a config.json may set of a network of ours, with the defaults.
-
-    Raises:
-        ModelError: there is no such network.
-    """
+def _read_settings(architecture: str) -> Mapping[str, Any]:
+    """What a config.json may set of a network of ours, with the defaults."""
     known = timm.is_model(architecture) and "." not in architecture
     settings: Mapping[str, Any] | None = (
         getattr(timm.model_entrypoint(architecture), "settings", None) if known else None
@@ -64,7 +60,7 @@ def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any
     Raises:
         ModelError: there is no such network, or these are no settings of it.
     """
-    if unknown := model_args.keys() - read_settings(architecture).keys():
+    if unknown := model_args.keys() - _read_settings(architecture).keys():
         raise ModelError(f"{architecture} has no setting {', '.join(sorted(unknown))}")
     try:
         model: AttentionNetwork = timm.create_model(architecture, num_classes=num_classes, **model_args, **options)
@@ -103,11 +99,7 @@ def count_stored(path: Path) -> int:
 
 
 def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
-    """Refuse numbers that are not finite.
-
-    Raises:
-        ModelError: names the first tensor that holds one.
-    """
+    """Raise a ModelError that names the first tensor with a number that is not finite, if there is one."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(f"{where} holds numbers that are not finite: {name}")
@@ -129,7 +121,7 @@ def fill_model(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: str
 
 def pooling_of(config: ModelConfig) -> Pooling:
     """Whether the network of `config` has a single class token or one per class."""
-    settings = {**read_settings(config.architecture), **config.model_args}
+    settings = {**_read_settings(config.architecture), **config.model_args}
     return "per-class" if settings["class_tokens"] else "single"
 
 

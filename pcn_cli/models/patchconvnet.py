@@ -53,9 +53,7 @@ class PatchConvNet(AttentionNetwork):
             raise ValueError(f"embed_dim must be a multiple of 8, found {embed_dim}")
         self.embed_dim = self.num_features = self.head_hidden_size = embed_dim
         self.num_classes = num_classes
-        self.in_chans = in_chans
         self.class_tokens = class_tokens
-        self.drop_rate = drop_rate
         self.grad_checkpointing = False
         self.stem = Stem(embed_dim, in_chans)
         self.blocks = nn.ModuleList(

@@ -71,7 +71,7 @@ class PatchConvNetSpec:
         """The tensors by our names, and the network that they make up; they may come by published names or ours.
 
         Raises:
-            ModelError: they make up none.
+            ModelError: they make up none; the message names what is missing, unexpected or of another shape.
         """
         ours = "pooling.cls_token" in tensors
         published = to_published(tensors) if ours else tensors
@@ -80,11 +80,7 @@ class PatchConvNetSpec:
 
     @classmethod
     def tell(cls, shapes: Mapping[str, tuple[int, ...]]) -> Self:
-        """The network that tensors of these published names and shapes make up.
-
-        Raises:
-            ModelError: they make up none; the message names what is missing, unexpected or of another shape.
-        """
+        """The network that tensors of these published names and shapes make up; refused as `recognise` refuses."""
         token, head = shapes.get("cls_token", ()), shapes.get("head.weight", ())
         if len(token) != 3 or token[2] < 8 or token[2] % 8:
             found = f"cls_token of shape {token}" if token else "no cls_token"

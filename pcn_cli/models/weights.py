@@ -96,13 +96,13 @@ class Fetcher:
         """
         if card.url is None:
             raise ModelError(f"there are no weights of {card.name}: {card.note}", "pcn models list")
-        stored, offline = open_stored(card.full_name), self.offline or is_offline()
+        stored, offline = _open_stored(card.full_name), self.offline or is_offline()
         if stored and (offline or not compare):
             return stored
         if offline:
             check_cached(card)
         with elect_writer(weights_path(card.full_name)):
-            if not compare and (stored := open_stored(card.full_name)):
+            if not compare and (stored := _open_stored(card.full_name)):
                 return stored  # another process was faster
             return self._download(card, stored)
 
@@ -160,12 +160,8 @@ def weights_path(key: str) -> Path:
     return weights_cache() / f"{key}.safetensors"
 
 
-def open_stored(key: str) -> Fetched | None:
-    """The stored weights of `key`, their hash checked; None where they are not in the cache.
-
-    Raises:
-        ModelError: they are not what was recorded; the message names both hashes.
-    """
+def _open_stored(key: str) -> Fetched | None:
+    """The stored weights of `key`, their hash checked; None where they are not in the cache."""
     record, path = _read_record(key), weights_path(key)
     if record is None or not path.is_file():
         return None
@@ -178,11 +174,7 @@ def open_stored(key: str) -> Fetched | None:
 
 
 def check_cached(card: Card) -> None:
-    """Refuse a card whose weights are not in the cache; their hash is not checked.
-
-    Raises:
-        DownloadError: the message says how to bring them there.
-    """
+    """Raise a DownloadError that says how to bring weights into the cache that are not there; no hash is checked."""
     path = weights_path(card.full_name)
     if not (path.is_file() and _record_path(card.full_name).is_file()):
         raise DownloadError(
@@ -204,7 +196,7 @@ def import_weights(path: Path, card: Card | None = None) -> Fetched:
     with elect_writer(weights_path(key)):
         if card:
             _refuse_other(card, digest, str(path))
-        return open_stored(key) or _convert(path, card, key, digest, Origin(url=str(path.resolve())))
+        return _open_stored(key) or _convert(path, card, key, digest, Origin(url=str(path.resolve())))
 
 
 def verify_weights(card: Card) -> Verified:
