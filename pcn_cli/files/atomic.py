@@ -146,6 +146,17 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def check_free_space(folder: Path, needed: int, *, what: str, hint: str) -> None:
+    """Check that the disk of `folder` can take `needed` bytes; `what` says of whom, as in "the tokens need".
+
+    Raises:
+        ResourceError: it has less free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ResourceError(f"{what} {needed / 1e6:.0f} MB and the disk of {folder} has {free / 1e6:.0f} MB free", hint)
+
+
 def explain_os_error(error: OSError, path: Path) -> ResourceError:
     """The words for an operating system error met while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
+_DOMAIN = 2  # tells this order's stream from the others that are drawn from the same seed
 
 
 def class_weights(targets: Numbers, classes: int) -> tuple[float, ...]:
@@ -26,16 +27,9 @@ def even_order(targets: Numbers, seed: int, epoch: int) -> Numbers:
     rng = np.random.default_rng((_DOMAIN, seed, epoch))
     present = rng.permutation(np.unique(targets))
     shares = np.array_split(np.arange(targets.size), present.size)
-    drawn = [
-        _draw(np.flatnonzero(targets == label), len(share), rng) for label, share in zip(present, shares, strict=True)
-    ]
+    drawn = []
+    for label, share in zip(present, shares, strict=True):
+        own = np.flatnonzero(targets == label)
+        rounds = [rng.permutation(own) for _ in range(-(-share.size // own.size))]
+        drawn.append(np.concatenate(rounds)[: share.size])
     return rng.permutation(np.concatenate(drawn))
-
-
-_DOMAIN = 2  # tells this order's stream from the others that are drawn from the same seed
-
-
-def _draw(places: Numbers, count: int, rng: np.random.Generator) -> Numbers:
-    """`count` of the places, none more than once more than another."""
-    rounds = [rng.permutation(places) for _ in range(-(-count // places.size))]
-    return np.concatenate(rounds)[:count]

@@ -19,8 +19,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pcn_cli.errors import DivergedError, ResourceError, RunError
-from pcn_cli.files.atomic import explain_os_error, sha256_of, sync_folder, write_bytes, write_json, write_text
+from pcn_cli.errors import DivergedError, RunError
+from pcn_cli.files.atomic import (
+    check_free_space,
+    explain_os_error,
+    sha256_of,
+    sync_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import EpochRow
 from pcn_cli.training.fit_config import FitConfig, Validation
@@ -152,9 +160,10 @@ def load_checkpoint(folder: Path, *, on_warning: Callable[[str], None] = logger.
     Raises:
         RunError: there are checkpoints, and all are damaged.
     """
-    candidates = _find_candidates(folder)
-    damages = []
-    for path in candidates:
+    last, damages = folder / "LAST", []
+    name = last.read_text(encoding="utf-8", errors="replace").strip() if last.is_file() else ""
+    # The one that LAST names comes first: newer ones may belong to a future that was given up.
+    for path in sorted(_find_complete(folder), key=lambda p: p.name != name):
         try:
             state = _read(path)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
@@ -214,13 +223,6 @@ def _find_complete(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
 
 
-def _find_candidates(folder: Path) -> list[Path]:
-    """Complete checkpoints, the one that LAST names first: newer ones may belong to a future that was given up."""
-    last = folder / "LAST"
-    name = last.read_text(encoding="utf-8", errors="replace").strip() if last.is_file() else ""
-    return sorted(_find_complete(folder), key=lambda p: p.name != name)
-
-
 def _drop_others(folder: Path, current: str) -> None:
     complete = _find_complete(folder)
     older = [p for p in complete if int(p.name[5:]) < int(current[5:])]
@@ -246,9 +248,5 @@ def _check_finite(state: TrainState) -> None:
 
 def _check_space(folder: Path, state: TrainState) -> None:
     needed = sum(t.nbytes for name in _TENSOR_FILES for t in getattr(state, name).values()) + 1_000_000
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ResourceError(
-            f"a checkpoint needs {needed / 1e6:.0f} MB and the disk of {folder} has {free / 1e6:.0f} MB free",
-            "free some space, then go on from the checkpoint before",
-        )
+    hint = "free some space, then go on from the checkpoint before"
+    check_free_space(folder, needed, what="a checkpoint needs", hint=hint)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,8 @@ def time_in_turns(
         for name, work in works.items():
             started = clock()
             work()
-            _wait(device)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
             if done:
                 taken[name].append(clock() - started)
         if on_round is not None:
@@ -81,18 +82,7 @@ def _kept_bytes(model: nn.Module, pictures: Tensor) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    def unpack(tensor: Any) -> Any:  # noqa: ANN401 - whatever was packed
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        result = model(pictures)
-    total = sum(kept.values())
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = model(pictures)  # is held, so that no storage is freed and its address given to another
     del result
-    return total
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+    return sum(kept.values())

@@ -16,15 +16,18 @@ def choose_device(name: str | None = None) -> torch.device:
     Raises:
         ResourceError: the named device is unknown or not here.
     """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    here = [kind for kind, found in (("cuda", cuda), ("mps", mps), ("cpu", True)) if found]
     if name is None:
-        return torch.device("cuda" if _has("cuda") else "mps" if _has("mps") else "cpu")
+        return torch.device(here[0])
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ResourceError(f"there is no kind of device called {name!r}", "use cuda, cuda:1, mps or cpu") from error
-    if not _has(device.type) or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        found = ", ".join(kind for kind in ("cuda", "mps", "cpu") if _has(kind))
-        raise ResourceError(f"the device {name} is not here; found: {found}", "leave --device out to use what is here")
+    if device.type not in here or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise ResourceError(
+            f"the device {name} is not here; found: {', '.join(here)}", "leave --device out to use what is here"
+        )
     return device
 
 
@@ -70,9 +73,3 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
-
-
-def _has(kind: str) -> bool:
-    if kind == "cuda":
-        return torch.cuda.is_available()
-    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())

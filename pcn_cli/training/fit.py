@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.tensors.batch import Batches
 from pcn_cli.training.checkpoint import Checkpoints, Progress
 from pcn_cli.training.device import memory_mb
-from pcn_cli.training.fit_config import FitResult, Validation, check_same_config, is_better
+from pcn_cli.training.fit_config import Validation, check_same_config, is_better
 from pcn_cli.training.learner import Learner, copy_state
 from pcn_cli.training.schedule import SessionClock
 from pcn_cli.training.stop import StopRequest
@@ -30,6 +30,19 @@ from pcn_cli.training.teacher import without_second_head
 logger = logging.getLogger(__name__)
 
 BAD_STEPS = 3  # in a row, before the fit goes back
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What a fit gave; `progress` has its history and numbers, over all sessions of a resumed fit.
+
+    `best_state` are the weights of the best epoch (the averaged ones with `config.ema`), float32 on the CPU, for
+    `model.load_state_dict`.
+    """
+
+    best_state: dict[str, Tensor]
+    best: Validation
+    progress: Progress
 
 
 class FitCallback:
@@ -198,16 +211,7 @@ def fit(
     if progress.best is None:
         raise DivergedError("training ended without a validation")
     learner.release()
-    return FitResult(
-        best_state=without_second_head(best),
-        best=progress.best,
-        best_epoch=progress.best_epoch,
-        history=progress.history,
-        stopped_early=progress.stopped_early,
-        steps=progress.step,
-        micro_batch=progress.micro_batch,
-        seconds=progress.seconds,
-    )
+    return FitResult(best_state=without_second_head(best), best=progress.best, progress=progress)
 
 
 def _stopped(progress: Progress, checkpoints: Path | None, signal_number: int) -> StoppedError:

@@ -1,4 +1,4 @@
-"""What a fit is asked to do, and what it gave; the config of the probe stands in `probe.py`."""
+"""What a fit is asked to do, and how its epochs compare; the config of the probe stands in `probe.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -6,11 +6,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pcn_cli.errors import RunError
 from pcn_cli.recipe.schema import Monitor, Precision, Recipe, Tune, parse_duration
-from pcn_cli.records.run import EpochRow
 from pcn_cli.training.balance import class_weights
 
 
@@ -95,24 +93,6 @@ class Validation:
     macro_f1: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitResult:
-    """What a fit gave.
-
-    `best_state` are the weights of the best epoch (the averaged ones with `config.ema`), float32 on the CPU, for
-    `model.load_state_dict`. `seconds` counts everything, over all sessions of a resumed fit.
-    """
-
-    best_state: dict[str, Tensor]
-    best: Validation
-    best_epoch: int
-    history: tuple[EpochRow, ...]
-    stopped_early: bool
-    steps: int
-    micro_batch: int
-    seconds: float
-
-
 def is_better(new: Validation, old: Validation | None, *, monitor: str) -> bool:
     """Whether `new` beats `old`; equal macro-F1 is decided by log-loss."""
     if old is None:
@@ -135,12 +115,10 @@ def check_same_config(saved: FitConfig, config: FitConfig) -> None:
     if saved.fingerprint != config.fingerprint:
         changes.append(f"data fingerprint {saved.fingerprint[:12]} → {config.fingerprint[:12]}")
     apart = {"classes", "fingerprint", "checkpoint_minutes", "micro_batch"}
-    names = (field.name for field in fields(FitConfig) if field.name not in apart)
-    changes += [
-        f"{name} {getattr(saved, name)} → {getattr(config, name)}"
-        for name in names
-        if getattr(saved, name) != getattr(config, name)
-    ]
+    for name in (field.name for field in fields(FitConfig) if field.name not in apart):
+        before, now = getattr(saved, name), getattr(config, name)
+        if before != now:
+            changes.append(f"{name} {before} → {now}")
     if changes:
         raise RunError(
             "the checkpoint belongs to other data or settings: " + "; ".join(changes),

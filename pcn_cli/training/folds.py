@@ -31,8 +31,7 @@ def divide_folds(targets: Numbers, groups: Numbers, *, folds: int, seed: int) ->
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # small classes miss in some folds
-        parts = list(splitter.split(np.zeros(targets.size), targets, groups))
-    return [Fold(learn, held_out) for learn, held_out in parts]
+        return [Fold(*places) for places in splitter.split(np.zeros(targets.size), targets, groups)]
 
 
 def set_aside(places: Numbers, targets: Numbers, groups: Numbers, *, share: int, seed: int) -> Fold:

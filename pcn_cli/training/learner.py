@@ -57,9 +57,8 @@ class Learner:
             self._distillation = Distillation(model, teacher_logits, weight=config.teacher_weight, seed=config.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.device = config, device
-        chosen = set(choose_trainable(model, config.tune))
-        self._names = {id(p): name for name, p in model.named_parameters() if name in chosen}
-        self._parameters = [p for p in model.parameters() if id(p) in self._names]
+        chosen = choose_trainable(model, config.tune)
+        self._names: dict[Tensor, str] = {model.get_parameter(name): name for name in chosen}
         cast("Network", model).set_grad_checkpointing(config.grad_checkpointing)
         self.optimizer = make_optimizer(
             model,
@@ -128,7 +127,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         with self._stream.running():
             loss, outputs = self._accumulate(batch, micro_batch)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_grad)
+        norm = nn.utils.clip_grad_norm_(self._names.keys(), self.config.clip_grad)
         if not bool(torch.isfinite(loss + norm)):
             self.optimizer.zero_grad(set_to_none=True)
             rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,); all photos share the blame where no output tells
@@ -147,7 +146,11 @@ class Learner:
         pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
         for some, wanted, indices in zip(*pieces, strict=True):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-                logits, teacher_loss = self._forward(some.contiguous(memory_format=torch.channels_last), indices)
+                some = some.contiguous(memory_format=torch.channels_last)
+                if self._distillation is None:
+                    logits, teacher_loss = self.model(some), torch.zeros(())
+                else:
+                    logits, teacher_loss = self._distillation.forward(some, indices)
             # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
             loss = (self._objective(logits, wanted) + teacher_loss) * (len(some) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
@@ -155,18 +158,10 @@ class Learner:
             outputs.append(logits.detach())
         return total, torch.cat(outputs)
 
-    def _forward(self, images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor | float]:
-        """The logits (B, K) of images (B, …), and the loss against the teacher's logits of the photos `indices`."""
-        if self._distillation is None:
-            return self.model(images), 0.0
-        logits, second = self._distillation.forward(images)
-        return logits, self._distillation.loss(second, indices)
-
     def capture(self, progress: Progress, best: dict[str, Tensor]) -> TrainState:
         """Copies of everything that must survive."""
-        names = self._names
         optimizer = {
-            f"{key}.{names[id(parameter)]}": _copy(value)
+            f"{key}.{self._names[parameter]}": _copy(value)
             for parameter, values in self.optimizer.state.items()
             for key, value in values.items()
         }

@@ -48,7 +48,8 @@ def logistic_baseline(
         if several:
             loss = float(log_loss(val_targets.ravel(), predicted.ravel(), labels=[0, 1]))
         else:
-            loss = float(log_loss(val_targets, _off_zero(predicted), labels=np.arange(classes)))
+            safe = np.clip(predicted, 1e-7, None)  # classes without a training photo have probability 0
+            loss = float(log_loss(val_targets, safe / safe.sum(axis=1, keepdims=True), labels=np.arange(classes)))
         if best is None or loss < best[0]:
             best = loss, Baseline(probabilities=predict(features), C=C)
     assert best is not None  # noqa: S101 - CS is not empty
@@ -67,21 +68,29 @@ def regress(features: np.ndarray, targets: np.ndarray, *, C: float, classes: int
     if len(targets) == 0:
         raise DataError("there is no photo to train on")
     if targets.ndim == 2:
-        shares = targets.mean(axis=0)
-        models = {k: _fit(features, targets[:, k], C) for k in np.flatnonzero((shares > 0) & (shares < 1)).tolist()}
-        return lambda other: _predict_each(models, shares, other)
+        return _regress_each(features, targets, C)
     present = np.unique(targets)
-    if len(present) == 1:
-        return lambda other: _spread(np.ones((len(other), 1)), present, classes)
-    model = _fit(features, targets, C)
-    return lambda other: _spread(model.predict_proba(other), present, classes)
+    model = _fit(features, targets, C) if len(present) > 1 else None
+
+    def predict(other: np.ndarray) -> np.ndarray:
+        probabilities = np.zeros((len(other), classes))
+        probabilities[:, present] = 1.0 if model is None else model.predict_proba(other)
+        return probabilities
+
+    return predict
 
 
-def _predict_each(models: dict[int, Pipeline], shares: np.ndarray, features: np.ndarray) -> np.ndarray:
-    probabilities = np.tile(shares, (len(features), 1))
-    for k, model in models.items():
-        probabilities[:, k] = model.predict_proba(features)[:, 1]
-    return probabilities
+def _regress_each(features: np.ndarray, targets: np.ndarray, C: float) -> Callable[[np.ndarray], np.ndarray]:
+    shares = targets.mean(axis=0)
+    models = {k: _fit(features, targets[:, k], C) for k in np.flatnonzero((shares > 0) & (shares < 1)).tolist()}
+
+    def predict(other: np.ndarray) -> np.ndarray:
+        probabilities = np.tile(shares, (len(other), 1))
+        for k, model in models.items():
+            probabilities[:, k] = model.predict_proba(other)[:, 1]
+        return probabilities
+
+    return predict
 
 
 def _fit(features: np.ndarray, targets: np.ndarray, C: float) -> Pipeline:
@@ -89,15 +98,3 @@ def _fit(features: np.ndarray, targets: np.ndarray, C: float) -> Pipeline:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that is nearly converged is one
         return model.fit(features, targets)
-
-
-def _spread(probabilities: np.ndarray, present: np.ndarray, classes: int) -> np.ndarray:
-    """Probabilities (N, present) in the columns of all classes (N, K)."""
-    wide = np.zeros((len(probabilities), classes))
-    wide[:, present] = probabilities
-    return wide
-
-
-def _off_zero(probabilities: np.ndarray) -> np.ndarray:
-    safe = np.clip(probabilities, 1e-7, None)
-    return np.asarray(safe / safe.sum(axis=1, keepdims=True))

@@ -16,16 +16,14 @@ from torch import Tensor, nn
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
-from pcn_cli.training.fit import FitCallback, fit
-from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
-from pcn_cli.training.learner import Learner
+from pcn_cli.training.fit import FitCallback, FitResult, fit
+from pcn_cli.training.fit_config import FitConfig, Validation
+from pcn_cli.training.learner import Learner, copy_state
 from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 
 PATIENCE = 10  # epochs without a better validation
-MOST_PHOTOS = 20_000  # with more the probe learns from a sample
-SAMPLE = 10_000
 _SCORED_AT_ONCE = 128
 
 
@@ -49,13 +47,6 @@ def probe_config(recipe: Recipe, targets: np.ndarray, *, classes: Sequence[str],
     )
 
 
-def sample_photos(photos: int, *, seed: int) -> np.ndarray:
-    """The places, rising, of the training photos that the probe learns from: all, or a drawn sample of many."""
-    if photos <= MOST_PHOTOS:
-        return np.arange(photos)
-    return np.sort(np.random.default_rng(seed).permutation(photos)[:SAMPLE])
-
-
 def fit_probe(
     model: nn.Module,
     train_tokens: Tokens,
@@ -71,12 +62,11 @@ def fit_probe(
 
     Args:
         validate: from targets, as the caches hold them, and probabilities (N, K).
-        config: its `tune` and `phase` are taken as "probe".
+        config: of `probe_config`.
 
     Raises:
         StoppedError, DivergedError, ResourceError: as `fit`.
     """
-    config = replace(config, tune="probe", phase="probe")
     result = fit(
         Learner(TokenHead(model), config, device=device),
         TokenBatches(train_tokens, batch_size=config.batch_size, seed=config.seed, even_classes=config.even_classes),
@@ -84,8 +74,7 @@ def fit_probe(
         callback=callback,
         stop=stop,
     )
-    trunk = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    return replace(result, best_state=trunk | result.best_state)
+    return replace(result, best_state=copy_state(model) | result.best_state)
 
 
 @torch.inference_mode()
@@ -95,17 +84,11 @@ def token_probabilities(model: nn.Module, tokens: Tokens, *, device: torch.devic
     Raises:
         ResourceError: a batch does not fit into memory.
     """
-    network = cast("Network", model.eval())
-    multi_label = tokens.targets.ndim == 2
-    rows = np.arange(len(tokens))
+    network, rows, pieces = cast("Network", model.eval()), np.arange(len(tokens)), []
     with explain_memory("the probe was measured", "free some memory, or use --device cpu"):
-        pieces = [
-            to_probabilities(
-                network.forward_head(tokens.read(rows[first : first + _SCORED_AT_ONCE]).to(device)),
-                multi_label=multi_label,
-            )
-            for first in range(0, len(rows), _SCORED_AT_ONCE)
-        ]
+        for first in range(0, len(rows), _SCORED_AT_ONCE):
+            logits = network.forward_head(tokens.read(rows[first : first + _SCORED_AT_ONCE]).to(device))
+            pieces.append(to_probabilities(logits, multi_label=tokens.targets.ndim == 2))
     return torch.cat(pieces).numpy()
 
 
@@ -127,11 +110,9 @@ class TokenHead(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (B, K) of tokens (B, C, h, w)."""
-        return self.forward_head(tokens)
-
-    def forward_head(self, tokens: Tensor) -> Tensor:
-        """Logits (B, K) of tokens (B, C, h, w)."""
         return cast("Network", self.network).forward_head(tokens)
+
+    forward_head = forward
 
     def no_weight_decay(self) -> Collection[str]:
         """The names in the network as they are called here."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,29 +54,22 @@ class RandomStream:
     def to_text(self) -> RandomState:
         """The stream's place, for a checkpoint."""
         torch_state, device_state, numpy_state, python_state = self.states
-        key = numpy_state["state"]["key"].astype("<u4").tobytes()
-        rest = {"pos": numpy_state["state"]["pos"], "gauss": [numpy_state["has_gauss"], numpy_state["gauss"]]}
+        _, key, place, *gauss = numpy_state
         return RandomState(
-            torch=_encode(torch_state.numpy().tobytes()),
-            device="" if device_state is None else _encode(device_state.numpy().tobytes()),
-            numpy=json.dumps({"key": _encode(key), **rest}),
+            torch=_encode(torch_state.numpy()),
+            device="" if device_state is None else _encode(device_state.numpy()),
+            numpy=json.dumps({"key": _encode(key.astype("<u4")), "pos": place, "gauss": gauss}),
             python=json.dumps(python_state),
         )
 
     def from_text(self, text: RandomState) -> None:
         """Go on where a stream stood when `to_text` was called."""
         numpy_state, (version, numbers, gauss) = json.loads(text.numpy), json.loads(text.python)
-        has_gauss, numpy_gauss = numpy_state["gauss"]
         key = np.frombuffer(base64.b64decode(numpy_state["key"]), dtype="<u4").astype(np.uint32)
         self.states = (
             _tensor(text.torch),
             _tensor(text.device) if text.device and self._device.type != "cpu" else self.states[1],
-            {
-                "bit_generator": "MT19937",
-                "state": {"key": key, "pos": numpy_state["pos"]},
-                "has_gauss": has_gauss,
-                "gauss": numpy_gauss,
-            },
+            ("MT19937", key, numpy_state["pos"], *numpy_state["gauss"]),
             (version, tuple(numbers), gauss),
         )
 
@@ -83,7 +77,7 @@ class RandomStream:
         on_device = None
         if self._device.type != "cpu":
             on_device = torch.get_device_module(self._device).get_rng_state()
-        return torch.get_rng_state(), on_device, np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+        return torch.get_rng_state(), on_device, np.random.get_state(), random.getstate()  # noqa: NPY002
 
     def _write(self, states: tuple[torch.Tensor, torch.Tensor | None, Any, Any]) -> None:
         torch.set_rng_state(states[0])
@@ -93,8 +87,8 @@ class RandomStream:
         random.setstate(states[3])
 
 
-def _encode(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
+def _encode(numbers: NDArray[Any]) -> str:
+    return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
 def _tensor(text: str) -> torch.Tensor:

@@ -44,11 +44,12 @@ class Distillation:
         model.add_module(SECOND_HEAD, second)
         self._model, self._teacher_logits, self._weight = model, teacher_logits, weight
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits (B, K), and those of the second head (B, K')."""
+    def forward(self, images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (B, K) of images (B, …), and the teacher's loss for them, photos `indices` (B,)."""
         network = cast("Network", self._model)
         features = network.forward_head(network.forward_features(images), pre_logits=True)
-        return network.get_classifier()(features), self._model.get_submodule(SECOND_HEAD)(features)
+        second_logits = self._model.get_submodule(SECOND_HEAD)(features)
+        return network.get_classifier()(features), self.loss(second_logits, indices)
 
     def loss(self, logits: Tensor, indices: Tensor) -> Tensor:
         """The weighted divergence of the second head's logits (B, K') from the teacher's of photos `indices` (B,)."""

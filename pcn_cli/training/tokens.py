@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pcn_cli.errors import DataError, ResourceError
-from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import check_free_space, explain_os_error
 from pcn_cli.tensors.batch import Batch, Batches
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.balance import even_order
@@ -204,12 +204,8 @@ def _compute(model: nn.Module, images: Tensor, *, flip: bool) -> np.ndarray:
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A memory-mapped float16 array with its disk space reserved: a disk that is full later would kill the process."""
     size = int(np.prod(shape)) * 2
-    free = shutil.disk_usage(path.parent).free
-    if free < size:
-        raise ResourceError(
-            f"the tokens need {size / 1e6:.0f} MB and the disk of {path.parent} has {free / 1e6:.0f} MB free",
-            "free some space, or set TMPDIR to another disk",
-        )
+    hint = "free some space, or set TMPDIR to another disk"
+    check_free_space(path.parent, size, what="the tokens need", hint=hint)
     try:
         store: np.ndarray = np.memmap(path, dtype=np.float16, mode="w+", shape=shape)
         if hasattr(os, "posix_fallocate"):

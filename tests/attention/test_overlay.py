@@ -122,11 +122,19 @@ def test_evidence_is_orange_for_purple_against_and_clear_at_nothing() -> None:
 
 def test_evidence_for_and_against_is_equally_strong() -> None:
     evidence = np.linspace(-1, 1, 196).reshape(14, 14) * FULL_EVIDENCE / 196
-    marks = [np.abs(draw_signed(sign * evidence) - draw_signed(0 * evidence)) for sign in (1, -1)]
+    laid = map_to_photo(evidence, patch_grid=CELLS, placement=WHOLE).values * 196 / FULL_EVIDENCE
+    ground = draw_signed(0 * evidence)
+    marks, opacities = [], []
+    for sign in (1, -1):
+        mark, full = draw_signed(sign * evidence) - ground, evidence_color(sign * laid) - ground
+        marks.append(mark.any(axis=2))
+        opacities.append((mark * full).sum(axis=2) / (full**2).sum(axis=2))  # of the colour laid on the photo
     weak, strong = (draw_signed(np.full((14, 14), part * FULL_EVIDENCE / 196)) for part in (0.3, 0.9))
 
-    laid = map_to_photo(evidence, patch_grid=CELLS, placement=WHOLE).values * 196 / FULL_EVIDENCE
-    assert all(mark.any(axis=2)[np.abs(laid) > 0.02].all() for mark in marks)
+    assert np.abs(opacities[0] - opacities[1]).max() < 0.02  # half a step of 0 … 255 in pale colours
+    assert np.ptp(opacities[0]) > 0.85
+    assert all(mark[np.abs(laid) > 0.003].all() for mark in marks)
+    assert not any(mark[np.abs(laid) < 0.001].any() for mark in marks)
     assert np.ptp(weak, axis=2).max() < np.ptp(strong, axis=2).min()
 
 

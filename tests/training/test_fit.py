@@ -3,7 +3,6 @@
 import itertools
 import json
 import random
-import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -18,7 +17,8 @@ from torch import nn
 from pcn_cli.errors import DivergedError, ResourceError, RunError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
-from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
+from pcn_cli.training.fit import FitResult
+from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.stop import StopRequest
 
 WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and randomness
@@ -33,7 +33,7 @@ def run(model: nn.Module, config: FitConfig, batches: ColourBatches | None = Non
 
 
 def timeless(result: FitResult) -> list[dict[str, object]]:
-    rows = [asdict(row) for row in result.history]
+    rows = [asdict(row) for row in result.progress.history]
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second", "memory_mb")} for row in rows]
 
 
@@ -69,12 +69,12 @@ class StopAt(StopRequest):
 def test_a_fit_learns_and_gives_back_the_best_epoch() -> None:
     rows, model = [], Standin()
     result = run(model, make_config(epochs=12, lr=3e-2, trunk_ratio=0.3), on_epoch=rows.append)
-    assert result.history == tuple(rows)
+    assert result.progress.history == tuple(rows)
     assert [row.epoch for row in rows] == list(range(1, 13))
     assert [row.step for row in rows] == list(range(3, 37, 3))
     losses = [row.val_loss for row in rows]
     assert result.best.log_loss == min(losses) < losses[0]
-    assert result.best_epoch == losses.index(min(losses)) + 1
+    assert result.progress.best_epoch == losses.index(min(losses)) + 1
     model.load_state_dict(result.best_state)
     assert validate(model.eval(), ColourBatches()).log_loss == pytest.approx(result.best.log_loss)
 
@@ -165,7 +165,7 @@ def test_a_finished_fit_resumes_without_a_step(tmp_path: Path) -> None:
 
 
 def test_resume_without_a_checkpoint_starts(tmp_path: Path) -> None:
-    assert len(run(Standin(), make_config(), checkpoints=tmp_path, resume=True).history) == 3
+    assert len(run(Standin(), make_config(), checkpoints=tmp_path, resume=True).progress.history) == 3
 
 
 def test_a_new_fit_forgets_the_checkpoints_of_before(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_training_stops_early_when_nothing_gets_better() -> None:
         return Validation(log_loss=next(losses), accuracy=0.0, macro_f1=0.0)
 
     result = run_fit(model, batches, losing, config=config, stop=StopRequest())
-    assert (result.stopped_early, result.best_epoch, len(result.history)) == (True, 2, 4)
+    assert (result.progress.stopped_early, result.progress.best_epoch, len(result.progress.history)) == (True, 2, 4)
 
 
 def test_macro_f1_selects_where_the_plan_says_so() -> None:
@@ -218,7 +218,7 @@ def test_macro_f1_selects_where_the_plan_says_so() -> None:
         loss, f1 = next(scores)
         return Validation(log_loss=loss, accuracy=0.0, macro_f1=f1)
 
-    assert run_fit(Standin(), ColourBatches(), scored, config=config, stop=StopRequest()).best_epoch == 3
+    assert run_fit(Standin(), ColourBatches(), scored, config=config, stop=StopRequest()).progress.best_epoch == 3
 
 
 class Poisoned(ColourBatches):
@@ -230,7 +230,7 @@ class Poisoned(ColourBatches):
 
 
 def test_a_bad_step_is_skipped_and_names_its_photo() -> None:
-    notes: list[str] = []
+    notes, made = [], []
     batches, clean = Poisoned((4,)), ColourBatches()
     run_fit(
         Standin(),
@@ -239,9 +239,13 @@ def test_a_bad_step_is_skipped_and_names_its_photo() -> None:
         config=make_config(epochs=2),
         stop=StopRequest(),
         on_note=notes.append,
+        on_step=lambda step, *_: made.append(step),
     )
-    assert len(notes) == 2
-    assert all(re.fullmatch(r"step \d is skipped: its numbers are not finite, photos 4", note) for note in notes)
+    photos = [batch.indices.tolist() for epoch in range(2) for batch in clean.batches(epoch)]
+    bad = [step for step, chosen in enumerate(photos, start=1) if 4 in chosen]
+    assert len(bad) == 2
+    assert notes == [f"step {step} is skipped: its numbers are not finite, photos 4" for step in bad]
+    assert made == [step for step in range(1, 7) if step not in bad]
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
@@ -285,7 +289,7 @@ def test_after_going_back_training_ends_at_half_the_rate(tmp_path: Path) -> None
     assert [step for step, _ in rates] == list(range(1, 10))
     expected = [0.5 * (1 + np.cos(np.pi * n / 10)) * (1 if n <= 3 else 0.5) for n in range(1, 10)]
     assert [lr for _, lr in rates] == pytest.approx([5e-3 * (8 / 64) ** 0.5 * share for share in expected])
-    assert [row.epoch for row in result.history] == [1, 2, 3]
+    assert [row.epoch for row in result.progress.history] == [1, 2, 3]
 
 
 def test_when_memory_runs_out_the_same_step_is_made_in_halves(tmp_path: Path) -> None:
@@ -302,7 +306,7 @@ def test_when_memory_runs_out_the_same_step_is_made_in_halves(tmp_path: Path) ->
 
     result = train(small, make_config(), notes.append)
     assert notes == [f"out of memory: going on with {n} photos at once, 8 per step" for n in (4, 2)]
-    assert result.micro_batch == 2
+    assert result.progress.micro_batch == 2
     whole = Standin(drop=0.0)
     train(whole, make_config(), pytest.fail)
     for name, tensor in whole.state_dict().items():
@@ -327,8 +331,8 @@ def test_a_time_limit_ends_the_schedule_at_an_epoch_within_it() -> None:
         on_step=lambda step, total, loss, lr, speed: rates.append(lr),
     )
     assert notes[0].startswith("time limit: training ends after")
-    assert 0 < result.seconds <= 400
-    assert result.steps < 1500
+    assert 0 < result.progress.seconds <= 400
+    assert result.progress.step < 1500
     assert rates[-1] < 0.01 * max(rates)
 
 

@@ -10,7 +10,8 @@ from standin import Callbacks, ColourBatches, Standin, make_config, run_fit
 from pcn_cli.errors import DataError, ResourceError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
-from pcn_cli.training.fit_config import FitConfig, FitResult, Validation
+from pcn_cli.training.fit import FitResult
+from pcn_cli.training.fit_config import Validation
 from pcn_cli.training.probe import TokenHead, fit_probe, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, cache_tokens
@@ -35,8 +36,8 @@ def score(targets: np.ndarray, probabilities: np.ndarray) -> Validation:
     return Validation(log_loss=loss, accuracy=hits, macro_f1=hits)
 
 
-def probe(model: Standin, cache: TokenCache, config: FitConfig | None = None) -> FitResult:
-    config = config or make_config(epochs=10, lr=2e-2)
+def probe(model: Standin, cache: TokenCache) -> FitResult:
+    config = make_config(epochs=10, lr=2e-2, tune="probe", phase="probe")
     told = Callbacks(on_note=pytest.fail)
     return fit_probe(model, cache, cache, score, config=config, device=CPU, callback=told, stop=StopRequest())
 
@@ -127,8 +128,8 @@ def test_the_probe_learns_with_the_trunk_untouched(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with make_cache(model, tmp_path) as cache:
         result = probe(model, cache)
-        assert [row.phase for row in result.history] == ["probe"] * 10
-        assert result.best.log_loss < result.history[0].val_loss
+        assert [row.phase for row in result.progress.history] == ["probe"] * 10
+        assert result.best.log_loss < result.progress.history[0].val_loss
         fresh = Standin(seed=0)
         fresh.load_state_dict(result.best_state)
         for name, tensor in fresh.state_dict().items():
@@ -173,7 +174,7 @@ def test_the_probe_of_a_patchconvnet_changes_what_stands_behind_the_tokens(tmp_p
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with cache_tokens(model, ColourBatches(count=30, size=64), device=CPU, folder=tmp_path) as cache:
         result = probe(model, cache)
-    assert result.best.log_loss < result.history[0].val_loss
+    assert result.best.log_loss < result.progress.history[0].val_loss
     changed = {name for name, tensor in result.best_state.items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if name.startswith(("pooling.", "norm.", "head."))}
     model.load_state_dict(result.best_state)

@@ -18,8 +18,8 @@ from pcn_cli.stages.train.context import HistoryCallback, Probabilities, TrainCo
 from pcn_cli.stages.train.folds import cross_validate
 from pcn_cli.stages.train.tokens import cache_parts, check_photos, probe_rows
 from pcn_cli.stages.train.validation import score_batches, validate
-from pcn_cli.training.fit import fit
-from pcn_cli.training.fit_config import FitConfig, FitResult
+from pcn_cli.training.fit import FitResult, fit
+from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner
 from pcn_cli.training.logistic import logistic_baseline
 from pcn_cli.training.probe import fit_probe, probe_config, token_probabilities
@@ -66,9 +66,7 @@ def train_probe(model: nn.Module, context: TrainContext) -> State:
         )
         model.load_state_dict(result.best_state)
         test_probabilities = token_probabilities(model, test_tokens, device=context.device)
-    # safetensors wants plain memory; loading puts the numbers back into channels-last.
-    tensors = {name: tensor.contiguous() for name, tensor in result.best_state.items()}
-    write_with(done, lambda part: save_file(tensors, part))
+    write_with(done, lambda part: save_file(result.best_state, part))
     baseline_val, baseline_test = np.split(baseline.probabilities, [len(val_tokens)])
     baseline_loss = validate(val_tokens.targets, baseline_val).log_loss
     candidates = (
@@ -97,7 +95,7 @@ def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
         callback=history,
         stop=context.stop,
     )
-    history.complete(result.history)
+    history.complete(result.progress.history)
     return result
 
 

@@ -17,12 +17,14 @@ from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.training.folds import Fold, count_learned, divide_folds, most_folds, predict_held_out
 from pcn_cli.training.logistic import regress
-from pcn_cli.training.probe import sample_photos
 from pcn_cli.training.tokens import TokenCache, cache_tokens
 
 CELLS = 4  # a side: with the place of things told apart even a weak network finds what is alike
 FOLDS = 5  # of the regressions that doubt labels
 FEWEST_LEARNED = 5  # photos of a class; a model that saw fewer doubts every one of them
+
+MOST_LEARNED = 20_000  # training photos; of more the probe learns from a sample
+SAMPLE = 10_000
 
 Numbers = NDArray[np.int64]
 
@@ -30,8 +32,10 @@ Numbers = NDArray[np.int64]
 def probe_rows(context: TrainContext) -> list[SplitRow]:
     """The photos that the probe works with: training photos, of many a sample, then validation, then test."""
     rows = context.part("train")
-    sample = [rows[place] for place in sample_photos(len(rows), seed=context.recipe.seed)]
-    return [*sample, *context.part("val"), *context.part("test")]
+    if len(rows) > MOST_LEARNED:
+        drawn = np.random.default_rng(context.recipe.seed).permutation(len(rows))[:SAMPLE]
+        rows = [rows[place] for place in sorted(drawn)]
+    return [*rows, *context.part("val"), *context.part("test")]
 
 
 @contextmanager
