@@ -56,34 +56,33 @@ class TrainContext:
 
     def train_batches(self, *, batch_size: int) -> PhotoBatches:
         """The training photos as tuning sees them: shuffled, or drawn so that classes come equally often; augmented."""
-        rows, recipe = self.part("train"), self.recipe
-        even = recipe.train.balance == "sampler"
-        photos = PhotoDataset(
-            self.root,
-            [row.file for row in rows],
-            self.targets(rows),
-            preprocessing=self.model_config.preprocessing,
-            augmentation=Augmentation(
-                level=recipe.augment.level or "light",
-                flip=recipe.augment.flip,
-                preprocessing=self.model_config.preprocessing,
-                seed=recipe.seed,
-            ),
+        rows, recipe, preprocessing = self.part("train"), self.recipe, self.model_config.preprocessing
+        augmentation = Augmentation(
+            level=recipe.augment.level or "light",
+            flip=recipe.augment.flip,
+            preprocessing=preprocessing,
+            seed=recipe.seed,
         )
+        even = recipe.train.balance == "sampler"
         order = partial(even_order, self.targets(rows)) if even else partial(shuffled, len(rows))
-        workers = loading_workers(recipe, self.device)
-        return PhotoBatches(photos, batch_size=batch_size, workers=workers, order=partial(order, recipe.seed))
+        return PhotoBatches(
+            self._photos(rows, preprocessing, augmentation),
+            batch_size=batch_size,
+            workers=loading_workers(recipe, self.device),
+            order=partial(order, recipe.seed),
+        )
 
     def batches(self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None) -> PhotoBatches:
         """The photos of `rows` in their order, prepared as the model asks for, or another with its `preprocessing`."""
-        photos = PhotoDataset(
-            self.root,
-            [row.file for row in rows],
-            self.targets(rows),
-            preprocessing=preprocessing or self.model_config.preprocessing,
-        )
+        photos = self._photos(rows, preprocessing or self.model_config.preprocessing)
         workers = loading_workers(self.recipe, self.device)
         return PhotoBatches(photos, batch_size=self.recipe.evaluate.batch_size, workers=workers)
+
+    def _photos(
+        self, rows: Sequence[SplitRow], preprocessing: Preprocessing, augmentation: Augmentation | None = None
+    ) -> PhotoDataset:
+        files, targets = [row.file for row in rows], self.targets(rows)
+        return PhotoDataset(self.root, files, targets, preprocessing=preprocessing, augmentation=augmentation)
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:
         """The class index of each photo, (N,); of 0 and 1, (N, K), where photos may have several labels."""
