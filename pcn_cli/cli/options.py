@@ -9,27 +9,28 @@ import typer
 from typer.models import OptionInfo
 
 from pcn_cli.recipe import schema
-from pcn_cli.recipe.schema import FLAGS, OPTIONS, Option
+from pcn_cli.recipe.schema import FLAGS, OPTIONS, PREDICT, Bounds, Option
 
 
-def recipe_option(key: str, *flags: str) -> OptionInfo:
-    """The option of a command that stands for a field of the recipe."""
-    option: OptionInfo = typer.Option(*flags, help=OPTIONS[key].sentence, metavar=OPTIONS[key].flag or None)
-    return option
-
-
-def bounded_option(kind: Any, *, help: str, metavar: str) -> OptionInfo:  # noqa: A002, ANN401 - Typer's word; a type
-    """An option for a number within the bounds of `kind`, such as the schema's Count."""
-    _, bounds = get_args(kind)
-    option: OptionInfo = typer.Option(help=help, metavar=metavar, min=bounds.ge, max=bounds.le)
-    return option
+def option_of(option: Option, *, bounded: bool = False) -> OptionInfo:
+    """The option of a command that the schema defines; Typer minds its bounds where it is `bounded`."""
+    bounds = next((one for one in get_args(option.type) if bounded and isinstance(one, Bounds)), Bounds())
+    found: OptionInfo = typer.Option(
+        option.flag_name,
+        help=option.sentence,
+        metavar=option.flag or None,
+        envvar=option.envvar,
+        min=bounds.ge,
+        max=bounds.le,
+    )
+    return found
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Device = Annotated[str | None, recipe_option("train.device")]
-Labels = Annotated[Path | None, recipe_option("data.labels")]
-Boxes = Annotated[Path | None, recipe_option("evaluate.boxes")]
-GroupBy = Annotated[str | None, recipe_option("split.group_by")]
+Device = Annotated[str | None, option_of(OPTIONS["train.device"])]
+Labels = Annotated[Path | None, option_of(OPTIONS["data.labels"])]
+Boxes = Annotated[Path | None, option_of(OPTIONS["evaluate.boxes"])]
+GroupBy = Annotated[str | None, option_of(OPTIONS["split.group_by"])]
 FailOn = Annotated[
     schema.FailOn | None,
     typer.Option(help="End with code 3 where photos of two parts are the same, before anything is trained."),
@@ -37,13 +38,8 @@ FailOn = Annotated[
 Run = Annotated[
     Path | None, typer.Argument(help="A run folder; the latest finished run when not given.", metavar="RUN")
 ]
-Offline = Annotated[
-    bool, typer.Option("--offline", envvar="PCN_OFFLINE", help="Never use the network; weights come from the cache.")
-]
-Mirror = Annotated[
-    str | None,
-    typer.Option(envvar="PCN_MIRROR", help="Get published weights from this address instead.", metavar="URL"),
-]
+Offline = Annotated[bool, option_of(PREDICT["offline"])]
+Mirror = Annotated[str | None, option_of(PREDICT["mirror"])]
 
 
 def keyword(name: str, kind: Any, default: object = None) -> Parameter:  # noqa: ANN401 - a type
@@ -55,15 +51,23 @@ WEIGHTS_OPTIONS = (keyword("offline", Offline, default=False), keyword("mirror",
 
 
 def recipe_options() -> list[Parameter]:
-    """An option for each field of the recipe that has a flag."""
+    """An option for each field of the recipe that has a flag.
+
+    They have no bounds: the recipe's reader minds them, and tells all problems at once.
+    """
+    return [keyword(name, Annotated[_typer_type(one) | None, option_of(one)]) for name, one in FLAGS.items()]
+
+
+def predict_options() -> list[Parameter]:
+    """An option for each field of PredictOptions."""
     return [
-        keyword(name, Annotated[_typer_type(one) | None, recipe_option(one.key, one.flag_name)])
-        for name, one in FLAGS.items()
+        keyword(name, Annotated[_typer_type(one) | None, option_of(one, bounded=True)], one.default)
+        for name, one in PREDICT.items()
     ]
 
 
 def _typer_type(option: Option) -> Any:  # noqa: ANN401 - there are many types
-    """The type of a field without its bounds: the recipe's reader minds them, and tells all problems at once."""
+    """The type of an option as Typer knows it: without bounds, and the first of several."""
     kind = option.type
     if NoneType in get_args(kind):
         kind = next(one for one in get_args(kind) if one is not NoneType)

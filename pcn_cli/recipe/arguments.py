@@ -1,6 +1,6 @@
 """Values checked against their types: fields of a recipe, arguments of the Python functions behind the commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.schema import FLAGS, show_options
+from pcn_cli.recipe.schema import FLAGS, PREDICT, show_options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,7 +20,9 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         bound = signature(function).bind(*args, **kwargs)
-        kinds, problems = get_type_hints(function, include_extras=True), []
+        kinds = {one.name: one.annotation for one in signature(function).parameters.values()}
+        kinds |= get_type_hints(function, include_extras=True)
+        problems = []
         for name, value in bound.arguments.items():
             try:
                 bound.arguments[name] = fit_value(kinds[name], value)
@@ -34,13 +36,22 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def with_recipe_options(function: Callable[P, T]) -> Callable[P, T]:
-    """`function`, whose `**options` are the fields of the recipe that have a flag."""
+    """`function`, whose `**options` are the fields of the recipe that have a flag; None where one is not given."""
+    return _with_options(function, {name: (option.type | None, None) for name, option in FLAGS.items()})
+
+
+def with_predict_options(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, whose `**options` are the fields of PredictOptions."""
+    return _with_options(function, {name: (option.type, option.default) for name, option in PREDICT.items()})
+
+
+def _with_options(function: Callable[P, T], options: Mapping[str, tuple[Any, Any]]) -> Callable[P, T]:
     own = [one for one in signature(function).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
-    options = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option.type | None)
-        for name, option in FLAGS.items()
+    shown = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in options.items()
     ]
-    return show_options(function, [*options, *own])
+    return show_options(function, [*shown, *own])
 
 
 def fit_value(kind: Any, value: Any) -> Any:  # noqa: ANN401 - there are many types

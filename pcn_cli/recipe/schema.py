@@ -1,9 +1,9 @@
 """The one definition of every option: its type, choices, default, sentence, where it counts, and the flag it has.
 
-The recipe's fields, the flags of `pcn finetune`, the arguments of `pcn_cli.finetune`, `pcn recipes show` and the
-refusals are made from here. A field that is None is chosen automatically (`recipe/choose.py`), and the run keeps the
-choice with its reason. The command line imports this file at its start, so it
-names no pydantic; `recipe/arguments.py` asks it for the checks.
+The recipe's fields, the flags of `pcn finetune` and `pcn predict`, the arguments of their Python functions,
+`pcn recipes show` and the refusals are made from here. A field that is None is chosen automatically
+(`recipe/choose.py`), and the run keeps the choice with its reason. The command line imports this file at its start, so
+it names no pydantic; `recipe/arguments.py` asks it for the checks.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
 
 from pcn_cli.records.model import Pooling
@@ -87,9 +88,9 @@ class Option:
     """One field of the recipe, such as train.lr.
 
     `sentence` explains it. `flag` is its metavar on the command line, empty where the type says enough, None without
-    a flag. Without what it `needs`, only the value `neutral` is welcome. Where it is open, it is chosen "once", "anew"
-    on each machine, or "never". `auto` offers that word for an open choice; `check` raises a ValueError for what the
-    type cannot refuse.
+    a flag; `word` is its name where the argument has another, `envvar` what may stand for it. Without what it `needs`,
+    only the value `neutral` is welcome. Where it is open, it is chosen "once", "anew" on each machine, or "never".
+    `auto` offers that word for an open choice; `check` raises a ValueError for what the type cannot refuse.
     """
 
     key: str
@@ -97,6 +98,8 @@ class Option:
     default: Any
     sentence: str
     flag: str | None = None
+    word: str = ""
+    envvar: str | None = None
     needs: tuple[Need, ...] = ()
     neutral: Any = None
     chosen: Literal["once", "anew", "never"] = "once"
@@ -116,7 +119,7 @@ class Option:
     @property
     def flag_name(self) -> str:
         """The flag on the command line, for an option that has one."""
-        return f"--{self.argument.replace('_', '-')}"
+        return f"--{self.word or self.argument.replace('_', '-')}"
 
 
 def option(default: T, sentence: str, **facts: Any) -> T:  # noqa: ANN401 - the fields of `Option`
@@ -351,6 +354,38 @@ def _gather_options(kind: type, prefix: str = "") -> Iterator[Option]:
 OPTIONS = {option.key: option for option in _gather_options(Recipe)}
 SECTIONS = tuple(dict.fromkeys(key.partition(".")[0] for key in OPTIONS if "." in key))
 FLAGS = {option.argument: option for option in OPTIONS.values() if option.flag is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """How photos are answered, and what is drawn and copied: of a command, not of a recipe."""
+
+    model: str | Path | None = option(
+        None, "A run, a model folder, a weight file or a card; otherwise the latest run.", flag=""
+    )
+    top: Count = option(5, "How many labels to name.", flag="K")
+    overlay: Path | str | None = option(None, "Draw where the network looked into this folder.", flag="DIR")
+    overlay_map: OverlayMap | None = option(
+        None,
+        "What overlays show: the look, as when not given, or the evidence, orange for the predicted class and"
+        " purple against it; needs --overlay.",
+        flag="",
+        word="map",
+    )
+    look: Look = option("spotlight", "How the look is drawn; needs --overlay.", flag="")
+    sort_into: Path | str | None = option(
+        None, "Copy each photo into a sub-folder of DIR named by its label.", flag="DIR"
+    )
+    batch_size: Count = option(32, "Photos per forward pass.", flag="N")
+    workers: Workers = option(0, "Processes that load photos; 0 loads them in this one.", flag="N")
+    device: str | None = option(None, OPTIONS["train.device"].sentence, flag="DEVICE")
+    offline: bool = option(False, "Never use the network; weights come from the cache.", flag="", envvar="PCN_OFFLINE")
+    mirror: str | None = option(
+        None, "Get published weights from this address instead.", flag="URL", envvar="PCN_MIRROR"
+    )
+
+
+PREDICT = {option.argument: option for option in _gather_options(PredictOptions)}
 
 
 def show_options(function: Callable[P, T], parameters: Iterable[Parameter]) -> Callable[P, T]:

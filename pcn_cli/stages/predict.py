@@ -12,8 +12,8 @@ from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import write_text, write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers
+from pcn_cli.recipe.arguments import checked, with_predict_options
+from pcn_cli.recipe.schema import PredictOptions
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SkippedFile
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
@@ -29,21 +29,12 @@ UNKNOWN = "unknown"
 
 
 @checked
+@with_predict_options
 def predict(
     images: str | Path | Sequence[str | Path],
     *,
-    model: str | Path | None = None,
-    top: Count = 5,
-    overlay: str | Path | None = None,
-    overlay_map: OverlayMap = "look",
-    look: Look = "spotlight",
-    sort_into: str | Path | None = None,
-    batch_size: Count = 32,
-    workers: Workers = 0,
-    device: str | None = None,
-    offline: bool = False,
-    mirror: str | None = None,
     callback: Callback | None = None,
+    **options: Any,  # noqa: ANN401 - many types
 ) -> list[dict[str, Any]]:
     """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
 
@@ -52,52 +43,44 @@ def predict(
     `{"file", "labels", "confidence", "top", "error"}`, where `labels` holds `{"label", "p"}` for each that reaches its
     threshold, and may be empty. What is named twice is answered twice.
 
-    Args:
-        images: files, folders (searched for images) and globs; where several are named, a missing one is an answer
-            with `error`.
-        model: a run, a model folder, a weight file or a card; the latest run when None.
-        top: how many labels to name.
-        overlay: a folder for pictures that show where the network looked, one per photo, as `<name>.png`;
-            those of an earlier call are replaced.
-        overlay_map: what they show instead: "evidence", by how much hiding each patch lowers the predicted class.
-        look: how a look is drawn.
-        sort_into: a folder that gets a copy of each photo, in a sub-folder named by its label; nothing that
-            is there already is replaced.
-        batch_size: photos per forward pass.
-        workers: processes that load photos.
-        device: cuda, mps or cpu; chosen when None.
-        mirror: where published weights come from instead.
+    `images` are files, folders (searched for images) and globs; where several are named, a missing one is an answer
+    with `error`. The arguments are the options of `pcn predict`, whose `--help` tells what each means. Overlays, one
+    per photo as `<name>.png`, replace those of an earlier call; copies replace nothing.
 
     Raises:
         DataError: no image was named.
-        RecipeError: photos would be sorted, or evidence drawn, by a model that gives several labels.
+        RecipeError: an argument has no effect beside the others, or no meaning with a model that gives several labels.
         ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
+    asked = PredictOptions(**options)
+    _refuse_idle_drawing(asked)
     callback = callback or Callback()
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
     named, holders = _named_folders(sources), _holding_folders(paths)
-    for target in (overlay, sort_into):
+    for target in (asked.overlay, asked.sort_into):
         if target is not None:
             refuse_among(Path(target), named, holders)
+    model = asked.model
     if model is None:
         model = open_run(None).root
         callback.on_note(f"using {model}, the latest finished run")
-    fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
-    opened = open_model(model, fetch=fetch, device=device)
+    fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
+    opened = open_model(model, fetch=fetch, device=asked.device)
     config = opened.config
-    if sort_into is not None and config.multi_label:
+    if asked.sort_into is not None and config.multi_label:
         raise RecipeError(
             "--sort-into has no meaning with a model that may give a photo several labels",
             "pcn predict … --csv > labels.csv lists them",
         )
-    if overlay_map == "evidence" and config.multi_label:
+    evidence = asked.overlay_map == "evidence"
+    if evidence and config.multi_label:
         raise RecipeError(
             "--map evidence has no meaning with a model that may give a photo several labels", "leave --map out"
         )
-    if sort_into is not None:
+    if asked.sort_into is not None:
         for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
-            refuse_among(Path(sort_into) / safe_name(label), named, holders)
+            refuse_among(Path(asked.sort_into) / safe_name(label), named, holders)
     answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
 
@@ -108,22 +91,22 @@ def predict(
         opened,
         Path(),
         [str(path) for path in paths],
-        batch_size=batch_size,
-        workers=workers,
-        hiding=Hiding(seed=0) if overlay is not None and overlay_map == "evidence" else None,
+        batch_size=asked.batch_size,
+        workers=asked.workers,
+        hiding=Hiding(seed=0) if evidence else None,
         on_unreadable=keep_reason,
     )
     for one in scored:
         path = paths[one.index]
-        answers[one.index] = answer = _answer(one, config, top=top)
-        if overlay is not None:
-            target = free_path(Path(overlay), f"{path.stem}.png", taken, replace=True)
-            if overlay_map == "evidence":
+        answers[one.index] = answer = _answer(one, config, top=asked.top)
+        if asked.overlay is not None:
+            target = free_path(Path(asked.overlay), f"{path.stem}.png", taken, replace=True)
+            if evidence:
                 save_evidence(target, path, one, patch_grid=config.patch_grid)
             else:
-                save_overlay(target, path, one, patch_grid=config.patch_grid, look=look)
-        if sort_into is not None:
-            copy = free_path(Path(sort_into) / safe_name(answer["label"]), path.name, taken)
+                save_overlay(target, path, one, patch_grid=config.patch_grid, look=asked.look)
+        if asked.sort_into is not None:
+            copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))
         callback.on_progress("predicting", one.index + 1, len(paths))
     return answers
@@ -163,6 +146,15 @@ def predict_into_run(
             UNREADABLE.write(run, unreadable)
             draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
     return run
+
+
+def _refuse_idle_drawing(asked: PredictOptions) -> None:
+    if asked.overlay_map is not None and asked.overlay is None:
+        raise RecipeError(f"--map {asked.overlay_map} has no effect without --overlay", "add --overlay DIR")
+    if asked.look != "spotlight" and asked.overlay is None:
+        raise RecipeError(f"--look {asked.look} has no effect without --overlay", "add --overlay DIR")
+    if asked.look != "spotlight" and asked.overlay_map == "evidence":
+        raise RecipeError(f"--look {asked.look} has no effect with --map evidence", "leave one of the two out")
 
 
 def _named_folders(sources: Sequence[str]) -> set[Path]:

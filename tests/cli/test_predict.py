@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from pcn_cli.cli.app import app
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.recipe.schema import PREDICT
 
 
 @pytest.fixture
@@ -227,3 +229,11 @@ def test_a_map_is_drawn_only_where_there_is_a_folder_for_it(pcn, photos, tiny_mo
     assert pcn("predict", "p", "--model", tiny_model, "--overlay", "plain").returncode == 0
     assert hashes(tmp_path / "plain") == hashes(tmp_path / "look")
     assert not set(hashes(tmp_path / "look").values()) & set(hashes(tmp_path / "evidence").values())
+
+
+def test_every_option_has_the_sentence_of_its_definition():
+    options = {option.name: option for option in get_command(app).commands["predict"].params}
+    assert list(options) == ["images", *PREDICT, "as_csv", "json"]
+    for name, field in PREDICT.items():
+        assert (options[name].help, options[name].opts) == (field.sentence, [field.flag_name])
+        assert options[name].default == field.default

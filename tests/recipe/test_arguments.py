@@ -1,6 +1,7 @@
 """What the Python functions behind the commands say of arguments that they cannot use."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from PIL import Image
 import pcn_cli
 from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.schema import FLAGS, Count, Look
+from pcn_cli.recipe.schema import FLAGS, PREDICT, Count, Look, PredictOptions
 from pcn_cli.stages.bench import bench
 from pcn_cli.stages.compare import compare_runs
 from pcn_cli.stages.demo import demo
@@ -101,3 +102,11 @@ def test_the_options_of_the_recipe_are_arguments_of_finetune() -> None:
     assert len(FLAGS) > 15
     assert all(shown[name].default is None for name in FLAGS)
     assert "options" not in shown
+
+
+def test_the_options_of_predict_are_its_arguments_with_their_defaults() -> None:
+    shown = signature(pcn_cli.predict).parameters
+    assert list(shown) == ["images", *PREDICT, "callback"]
+    assert {name: shown[name].default for name in PREDICT} == asdict(PredictOptions())
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tops'"):
+        pcn_cli.predict("a.jpg", tops=3)

@@ -263,3 +263,22 @@ def test_workers_load_the_photos_and_change_nothing(run, new_photos):
 def test_the_mirror_reaches_the_download(new_photos):
     with pytest.raises(RecipeError, match=r"^--mirror ftp://127\.0\.0\.1:9: expected an address"):
         pcn_cli.predict(new_photos, model="s60", mirror="ftp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overlay_map": "evidence"}, "--map evidence has no effect without --overlay"),
+        ({"overlay_map": "look"}, "--map look has no effect without --overlay"),
+        ({"look": "heat"}, "--look heat has no effect without --overlay"),
+        (
+            {"overlay": "maps", "overlay_map": "evidence", "look": "heat"},
+            "--look heat has no effect with --map evidence",
+        ),
+    ],
+)
+def test_drawing_without_effect_is_refused_before_anything_is_read(options, message, tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        pcn_cli.predict(tmp_path / "gone.jpg", **options)
+    assert caught.value.message == message
+    assert not list(tmp_path.glob("maps"))

@@ -6,8 +6,7 @@ import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import Device, Json, bounded_option, examples
-from pcn_cli.recipe.schema import Count
+from pcn_cli.cli.options import Device, Json, examples
 from pcn_cli.records.codec import to_plain
 
 
@@ -23,8 +22,8 @@ def bench(
         list[str] | None,
         typer.Option(help="A card, timm:NAME, run, model folder or weight file, as often as you like; otherwise nano."),
     ] = None,
-    batch_size: Annotated[int, bounded_option(Count, help="Photos at once.", metavar="N")] = 32,
-    rounds: Annotated[int, bounded_option(Count, help="How often each piece of work is timed.", metavar="N")] = 5,
+    batch_size: Annotated[int, typer.Option(help="Photos at once.", metavar="N", min=1)] = 32,
+    rounds: Annotated[int, typer.Option(help="How often each piece of work is timed.", metavar="N", min=1)] = 5,
     device: Device = None,
     json: Json = False,
 ) -> None:

@@ -10,27 +10,16 @@ import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import WEIGHTS_OPTIONS, Device, Json, bounded_option, examples, keyword
+from pcn_cli.cli.options import Json, examples, predict_options
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import csv_line
-from pcn_cli.recipe.schema import Count, Look, OverlayMap, Workers, show_options
+from pcn_cli.recipe.schema import show_options
 from pcn_cli.records.photos import join_labels
-
-_SORT = "Copy each photo into a sub-folder of DIR named by its label."
-_LOAD = "Processes that load photos; 0 loads them in this one."
-_OPTIONS = (
-    keyword("look", Annotated[Look, typer.Option(help="How the look is drawn; needs --overlay.")], "spotlight"),
-    keyword("sort_into", Annotated[Path | None, typer.Option(help=_SORT, metavar="DIR")]),
-    keyword("batch_size", Annotated[int, bounded_option(Count, help="Photos per forward pass.", metavar="N")], 32),
-    keyword("workers", Annotated[int, bounded_option(Workers, help=_LOAD, metavar="N")], 0),
-    keyword("device", Device),
-    *WEIGHTS_OPTIONS,
-)
 
 
 def add_to(app: typer.Typer) -> None:
     """Give `app` the command."""
-    *own, as_csv, json, _ = signature(predict).parameters.values()
+    images, as_csv, json, _ = signature(predict).parameters.values()
     app.command(
         "predict",
         epilog=examples(
@@ -39,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
             "pcn predict img.jpg --overlay ./maps --map evidence",
             "find . -name '*.jpg' | pcn predict - --json",
         ),
-    )(show_options(predict, (*own, *_OPTIONS, as_csv, json)))
+    )(show_options(predict, (images, *predict_options(), as_csv, json)))
 
 
 def predict(
@@ -47,21 +36,6 @@ def predict(
         list[str], typer.Argument(help="Photos, folders, globs; - reads a list from standard input.", metavar="IMAGE…")
     ],
     *,
-    model: Annotated[
-        str | None, typer.Option(help="A run, a model folder, a weight file or a card; otherwise the latest run.")
-    ] = None,
-    top: Annotated[int, bounded_option(Count, help="How many labels to name.", metavar="K")] = 5,
-    overlay: Annotated[
-        Path | None, typer.Option(help="Draw where the network looked into this folder.", metavar="DIR")
-    ] = None,
-    overlay_map: Annotated[
-        OverlayMap | None,
-        typer.Option(
-            "--map",
-            help="What overlays show: the look, as when not given, or the evidence, orange for the predicted class and"
-            " purple against it; needs --overlay.",
-        ),
-    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV on standard output.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
@@ -71,26 +45,17 @@ def predict(
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
-    _refuse_idle_drawing(overlay, overlay_map, options["look"])
-    _refuse_idle_mirror(options["mirror"], model)
+    _refuse_idle_mirror(options["mirror"], options["model"])
     with LiveProgress() as callback:
-        answers = predict_images(
-            _named_images(images),
-            model=model,
-            top=top,
-            overlay=overlay,
-            overlay_map=overlay_map or "look",
-            callback=callback,
-            **options,
-        )
+        answers = predict_images(_named_images(images), callback=callback, **options)
     if json:
         print_json(answers)
     elif as_csv:
-        write_out("".join(csv_line(row) for row in _csv_rows(answers, top=top)))
+        write_out("".join(csv_line(row) for row in _csv_rows(answers, top=options["top"])))
     else:
         _show(answers)
-    if overlay is not None:
-        say(f"overlays: {safe(overlay)}")
+    if options["overlay"] is not None:
+        say(f"overlays: {safe(options['overlay'])}")
     if all(answer["error"] for answer in answers):
         raise DataError("none of the images could be read", "see the reasons above")
 
@@ -105,15 +70,6 @@ def _named_images(images: list[str]) -> list[str]:
         else:
             named.append(image)
     return named
-
-
-def _refuse_idle_drawing(overlay: Path | None, overlay_map: OverlayMap | None, look: Look) -> None:
-    if overlay_map is not None and overlay is None:
-        raise RecipeError(f"--map {overlay_map} has no effect without --overlay", "add --overlay DIR")
-    if look != "spotlight" and overlay is None:
-        raise RecipeError(f"--look {look} has no effect without --overlay", "add --overlay DIR")
-    if look != "spotlight" and overlay_map == "evidence":
-        raise RecipeError(f"--look {look} has no effect with --map evidence", "leave one of the two out")
 
 
 def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
