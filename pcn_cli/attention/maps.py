@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from pcn_cli.attention.geometry import patch_centers
 from pcn_cli.attention.localisation import find_peak
-from pcn_cli.records.attention import FULL_LIFT
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.predictions import AttentionNumbers
+from pcn_cli.records.predictions import FULL_LIFT, AttentionNumbers
 
 Array = NDArray[np.float64]
 

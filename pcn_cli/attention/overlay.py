@@ -15,8 +15,8 @@ from PIL import Image
 from pcn_cli.attention.geometry import PhotoMap, display_size, map_to_photo, mass_threshold
 from pcn_cli.attention.maps import lift_strength
 from pcn_cli.recipe.schema import Look
-from pcn_cli.records.attention import FULL_LIFT
 from pcn_cli.records.model import PatchGrid, Placement
+from pcn_cli.records.predictions import FULL_LIFT
 
 LOOKS: tuple[Look, ...] = get_args(Look)
 FULL_EVIDENCE = 8.0  # logits if every patch were alike, so that grids of any size can be compared

@@ -1,1 +1,1 @@
-"""Facts that cross a stage or reach the disk: frozen dataclasses; only attention.py holds arrays."""
+"""Facts that cross a stage or reach the disk: frozen dataclasses; only AttentionMaps holds arrays."""

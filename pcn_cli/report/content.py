@@ -6,12 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Photo, SkippedFile, Tie
-from pcn_cli.records.predictions import Prediction, Suspect
+from pcn_cli.records.predictions import AttentionMaps, Prediction, Suspect
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.records.attention import FULL_LIFT
+from pcn_cli.records.predictions import FULL_LIFT
 
 LOWEST, HIGHEST = -4.0, 10.0  # log2 lift; 2¹⁰ is a whole look in one patch of a 32 × 32 grid
 FULL_SHARE = 0.995  # of all patches of a report: where its colour scales end

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import log
 
-from pcn_cli.records.attention import FULL_LIFT
-from pcn_cli.records.predictions import Prediction
+from pcn_cli.records.predictions import FULL_LIFT, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean, display_names
 

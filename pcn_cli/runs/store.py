@@ -1,6 +1,6 @@
 """One typed reader and writer for each artifact of a run; how the files are called stands in rundir.py.
 
-predictions.csv and attention.npz, which take more than a line, have a file of their own beside this one.
+predictions.csv and attention.npz, which take more than a line, stand in predictions.py.
 """
 
 import json

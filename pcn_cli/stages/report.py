@@ -20,8 +20,8 @@ from pcn_cli.records.run import RunRecord
 from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
 from pcn_cli.report.write import MANY_BYTES, write_report, write_single_report
-from pcn_cli.runs.attention import read_attention
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
+from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import Artifact, RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, require
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe

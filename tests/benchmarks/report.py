@@ -25,10 +25,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction
+from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.write import write_report
 

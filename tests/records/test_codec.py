@@ -8,11 +8,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pytest
 
 import pcn_cli.records
-from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Photo, Scan
-from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, Prediction
 
 
 def all_records() -> list[type]:

@@ -11,7 +11,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.metrics.definitions import described
-from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import (
@@ -24,7 +23,7 @@ from pcn_cli.records.model import (
     Selection,
 )
 from pcn_cli.records.photos import Photo, SkippedFile, Tie
-from pcn_cli.records.predictions import AttentionNumbers, HidingNumbers, Prediction, Suspect
+from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, Prediction, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report

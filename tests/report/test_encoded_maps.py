@@ -3,7 +3,7 @@ import base64
 import numpy as np
 import pytest
 
-from pcn_cli.records.attention import FULL_LIFT
+from pcn_cli.records.predictions import FULL_LIFT
 from pcn_cli.report.encoded_maps import (
     MeanMaps,
     as_text,

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import pcn_cli
 from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv, sha256_of
-from pcn_cli.runs.attention import read_attention
+from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}

@@ -19,7 +19,7 @@ from pcn_cli.data.load.preprocessing import place_input, preprocess
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.runs.attention import read_attention
+from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate

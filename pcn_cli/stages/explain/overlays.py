@@ -8,8 +8,8 @@ from pcn_cli.attention.overlay import draw_evidence, draw_overlay
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.files.atomic import write_with
 from pcn_cli.recipe.schema import ExplainSection, Look
-from pcn_cli.records.attention import FULL_LIFT
 from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.records.predictions import FULL_LIFT
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.score import Scored

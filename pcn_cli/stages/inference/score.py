@@ -17,12 +17,10 @@ from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.choose import choose_workers
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.attention import AttentionMaps
 from pcn_cli.records.model import ModelConfig, Placement
 from pcn_cli.records.photos import SplitRow, join_labels
-from pcn_cli.records.predictions import Prediction
-from pcn_cli.runs.attention import write_attention
-from pcn_cli.runs.predictions import write_jsonl, write_predictions
+from pcn_cli.records.predictions import AttentionMaps, Prediction
+from pcn_cli.runs.predictions import write_attention, write_jsonl, write_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch, stack_hidden

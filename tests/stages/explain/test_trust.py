@@ -8,8 +8,7 @@ import pytest
 import pcn_cli
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.recipe.load import load_recipe
-from pcn_cli.runs.attention import read_attention
-from pcn_cli.runs.predictions import read_predictions
+from pcn_cli.runs.predictions import read_attention, read_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import TRUST
 from pcn_cli.stages.evaluate_run import evaluate
