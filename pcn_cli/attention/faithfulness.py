@@ -76,9 +76,8 @@ def run_hiding_tests(
     half = np.array([half_count(look) for look in flat])[:, None]
     drawn = np.stack([draw_orders(seed, flat.shape[1], count=1)[0] for seed in seeds])
     facts = np.stack([ranks < half, ranks >= half, drawn < half], axis=1)
-    probabilities = _probabilities(
-        network, weights, values, np.concatenate([curve_sets(ranks[:, None]), facts], axis=1), temperature
-    )
+    sets = np.concatenate([curve_sets(ranks[:, None]), facts], axis=1)
+    probabilities = _probabilities(network, weights, values, sets, temperature)
     return [_read_test(own, int(best)) for own, best in zip(probabilities, predicted, strict=True)]
 
 
@@ -96,8 +95,7 @@ def run_random_orders(
     orders = np.stack([draw_orders(seed, patches, count=RANDOM_ORDERS) for seed in seeds])
     probabilities = _probabilities(network, weights, values, curve_sets(orders), temperature)
     own = probabilities[np.arange(len(predicted)), :, predicted].reshape(len(predicted), RANDOM_ORDERS, 2, STEPS)
-    srg: Floats = area_under(own[:, :, 1]) - area_under(own[:, :, 0])
-    return srg
+    return np.asarray(area_under(own[:, :, 1]) - area_under(own[:, :, 0]))
 
 
 def hiding_numbers(
@@ -125,22 +123,18 @@ def hiding_numbers(
 
 def area_under(curves: Floats) -> Floats:
     """(Σ − ½ first − ½ last) / (n − 1) of curves (…, n)."""
-    area: Floats = (curves.sum(axis=-1) - (curves[..., 0] + curves[..., -1]) / 2) / (curves.shape[-1] - 1)
-    return area
+    return np.asarray((curves.sum(axis=-1) - (curves[..., 0] + curves[..., -1]) / 2) / (curves.shape[-1] - 1))
 
 
 def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
     """Spearman's correlation of two maps; None where one of them is level."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return None
-    return float(spearmanr(one, other, axis=None).statistic)
+    level = np.ptp(one) == 0 or np.ptp(other) == 0
+    return None if level else float(spearmanr(one, other, axis=None).statistic)
 
 
 def rank_patches(values: Floats) -> Integers:
     """The place of each patch (…, N) in falling order, 0 for the highest; equal ones in reading order."""
-    order = np.argsort(-values, axis=-1, kind="stable")
-    ranks: Integers = np.argsort(order, axis=-1, kind="stable")
-    return ranks
+    return np.asarray(np.argsort(np.argsort(-values, axis=-1, kind="stable"), axis=-1, kind="stable"))
 
 
 def half_count(look: Floats) -> int:
@@ -186,17 +180,12 @@ def blur_patches(images: Tensor, hidden: NDArray[np.bool_], *, patch_grid: Patch
     A pixel belongs to the patch whose centre is nearest.
     """
     height, width = images.shape[2:]
-    placement = whole_input(width, height)
-    masks = [
-        map_to_photo(
-            one.astype(np.float32), patch_grid=patch_grid, placement=placement, size=(width, height), smooth=False
-        ).values
-        > 0.5
-        for one in hidden
-    ]
+    whole, size = whole_input(width, height), (width, height)
+    laid = [map_to_photo(one, patch_grid=patch_grid, placement=whole, size=size, smooth=False).values for one in hidden]
+    masks = torch.from_numpy(np.stack(laid) > 0.5).to(images.device)[:, None]
     coarse = F.adaptive_avg_pool2d(images, hidden.shape[1:])
     blurred = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
-    return torch.where(torch.from_numpy(np.stack(masks)).to(images.device)[:, None], blurred, images)
+    return torch.where(masks, blurred, images)
 
 
 def randomised(network: nn.Module, *, prefix: str = "", seed: int) -> nn.Module:
@@ -220,10 +209,8 @@ def randomised(network: nn.Module, *, prefix: str = "", seed: int) -> nn.Module:
 
 
 def _probabilities(network: Network, weights: Tensor, values: Tensor, hidden: Sets, temperature: float) -> Floats:
-    sets = torch.from_numpy(hidden).to(weights.device)
-    logits = logits_without(network, weights, values, hidden=sets)
-    probabilities: Floats = torch.softmax(logits.cpu().double() / temperature, dim=2).numpy()  # (B, S, K)
-    return probabilities
+    logits = logits_without(network, weights, values, hidden=torch.from_numpy(hidden).to(weights.device))
+    return np.asarray(torch.softmax(logits.cpu().double() / temperature, dim=2))  # (B, S, K)
 
 
 def _read_test(probabilities: Floats, predicted: int) -> HidingTest:

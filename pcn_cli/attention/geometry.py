@@ -60,18 +60,23 @@ def map_to_photo(
     """
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"expected a grid of values (h, w), found shape {values.shape}")
-    x, y = _grid_positions(patch_grid, placement, size or display_size(placement))
-    across = _axis_weights(x, values.shape[1], smooth=smooth)  # (W, w)
-    down = _axis_weights(y, values.shape[0], smooth=smooth)  # (H, h)
+    left, top, right, bottom = placement.box
+    if right <= left or bottom <= top:
+        raise ValueError(f"the network's input covers nothing of the picture: box {placement.box}")
+    x, y = _pixel_centers(placement, size)
+    input_x = (x - left) * placement.input_width / (right - left)
+    input_y = (y - top) * placement.input_height / (bottom - top)
+    # In units of patches, 0 being the first patch's centre.
+    columns, rows = ((place - patch_grid.offset) / patch_grid.stride for place in (input_x, input_y))
+    across = _axis_weights(columns, values.shape[1], smooth=smooth)  # (W, w)
+    down = _axis_weights(rows, values.shape[0], smooth=smooth)  # (H, h)
     return PhotoMap(down @ np.asarray(values, dtype=np.float32) @ across.T, seen_mask(placement, size=size))
 
 
 def seen_mask(placement: Placement, *, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
     """Which pixels of the picture (H, W) reached the network: their centre lies inside the box."""
-    width, height = size or display_size(placement)
     left, top, right, bottom = placement.box
-    x = (np.arange(width) + 0.5) * placement.width / width
-    y = (np.arange(height) + 0.5) * placement.height / height
+    x, y = _pixel_centers(placement, size)
     return ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))[None, :]
 
 
@@ -87,8 +92,7 @@ def mirror_map(values: NDArray[np.floating], *, patch_grid: PatchGrid, width: in
     """
     centers = patch_grid.offset + patch_grid.stride * np.arange(values.shape[1], dtype=np.float64)
     across = _axis_weights((width - centers - patch_grid.offset) / patch_grid.stride, values.shape[1], smooth=True)
-    mirrored: NDArray[np.float32] = np.matmul(values, across.T, dtype=np.float32)
-    return mirrored
+    return np.asarray(np.matmul(values, across.T, dtype=np.float32))
 
 
 def mass_threshold(values: NDArray[np.floating], mass: float, *, patch_grid: PatchGrid, placement: Placement) -> float:
@@ -102,16 +106,10 @@ def mass_threshold(values: NDArray[np.floating], mass: float, *, patch_grid: Pat
     return float(falling[np.searchsorted(held, mass * held[-1])])
 
 
-def _grid_positions(patch_grid: PatchGrid, placement: Placement, size: tuple[int, int]) -> tuple[Array, Array]:
-    """Where the centres of the display's columns and rows lie in units of patches (0 is the first patch's centre)."""
-    left, top, right, bottom = placement.box
-    if right <= left or bottom <= top:
-        raise ValueError(f"the network's input covers nothing of the picture: box {placement.box}")
-    x = (np.arange(size[0]) + 0.5) * placement.width / size[0]
-    y = (np.arange(size[1]) + 0.5) * placement.height / size[1]
-    input_x = (x - left) * placement.input_width / (right - left)
-    input_y = (y - top) * placement.input_height / (bottom - top)
-    return (input_x - patch_grid.offset) / patch_grid.stride, (input_y - patch_grid.offset) / patch_grid.stride
+def _pixel_centers(placement: Placement, size: tuple[int, int] | None) -> tuple[Array, Array]:
+    """Where the centres of the columns and rows of a picture of this size lie in pixels of the original."""
+    width, height = size or display_size(placement)
+    return (np.arange(width) + 0.5) * placement.width / width, (np.arange(height) + 0.5) * placement.height / height
 
 
 def _axis_weights(positions: Array, count: int, *, smooth: bool) -> NDArray[np.float32]:
@@ -120,5 +118,4 @@ def _axis_weights(positions: Array, count: int, *, smooth: bool) -> NDArray[np.f
     if not smooth:
         inside = np.floor(inside + 0.5)
     distance = np.abs(inside[:, None] - np.arange(count)[None, :])
-    weights: NDArray[np.float32] = np.maximum(0, 1 - distance).astype(np.float32)
-    return weights
+    return np.asarray(np.maximum(0, 1 - distance), dtype=np.float32)

@@ -46,16 +46,12 @@ def middle_energy(boxes: Sequence[Box], placement: Placement) -> float:
 
 
 def _share(laid: NDArray[np.floating], seen: NDArray[np.bool_], boxes: Sequence[Box]) -> float:
+    """The share of what was seen that pixels hold whose centre lies in a box."""
+    inside = np.zeros(seen.shape, dtype=bool)
+    for box in boxes:
+        y = (np.arange(seen.shape[0]) + 0.5) * box.height / seen.shape[0]
+        x = (np.arange(seen.shape[1]) + 0.5) * box.width / seen.shape[1]
+        inside |= ((y >= box.ymin) & (y <= box.ymax + 1))[:, None] & ((x >= box.xmin) & (x <= box.xmax + 1))[None, :]
     values = np.asarray(laid, dtype=np.float64) * seen
     total = values.sum()
-    return float((values * _inside(boxes, seen.shape)).sum() / total) if total > 0 else 0.0
-
-
-def _inside(boxes: Sequence[Box], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which pixels of a smaller picture (H, W) have their centre in a box."""
-    inside = np.zeros(shape, dtype=bool)
-    for box in boxes:
-        y = (np.arange(shape[0]) + 0.5) * box.height / shape[0]
-        x = (np.arange(shape[1]) + 0.5) * box.width / shape[1]
-        inside |= ((y >= box.ymin) & (y <= box.ymax + 1))[:, None] & ((x >= box.xmin) & (x <= box.xmax + 1))[None, :]
-    return inside
+    return float((values * inside).sum() / total) if total > 0 else 0.0

@@ -34,20 +34,17 @@ def look_maps(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:
     # The sum of the a_j rather than 1 − a_0: the same number without the cancellation.
     total = patches.sum(axis=-1, keepdims=True)
     even = np.full_like(patches, 1 / patches.shape[-1])
-    look: Array = np.divide(patches, total, out=even, where=total > 0)
-    return look.reshape(*patches.shape[:-1], *grid)
+    return np.asarray(np.divide(patches, total, out=even, where=total > 0).reshape(*patches.shape[:-1], *grid))
 
 
 def image_shares(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:
     """Image share 1 − a_0: how much of the decision came from the picture rather than the class token, (…)."""
-    shares: Array = np.clip(_patch_weights(weights, grid).sum(axis=-1), 0, 1)
-    return shares
+    return np.asarray(np.clip(_patch_weights(weights, grid).sum(axis=-1), 0, 1))
 
 
 def lift_maps(look: Array) -> Array:
     """Lift N · a_j / (1 − a_0): n times an even spread; comparable across pictures and sizes, (…, h, w)."""
-    lift: Array = look * (look.shape[-2] * look.shape[-1])
-    return lift
+    return np.asarray(look * (look.shape[-2] * look.shape[-1]))
 
 
 def choose_weights(weights: NDArray[np.floating], classes: Sequence[int]) -> NDArray[np.floating]:
@@ -63,17 +60,14 @@ def choose_weights(weights: NDArray[np.floating], classes: Sequence[int]) -> NDA
 def full_lift(lifts: Iterable[NDArray[np.floating]]) -> float:
     """The lift that is drawn in full colour over a whole report: max(8×, the 99.5th percentile of all patches)."""
     values = [np.ravel(lift) for lift in lifts]
-    if not values:
-        return FULL_LIFT
-    return max(FULL_LIFT, float(np.percentile(np.concatenate(values), 99.5)))
+    return max(FULL_LIFT, float(np.percentile(np.concatenate(values), 99.5))) if values else FULL_LIFT
 
 
 def lift_strength(lift: NDArray[np.floating], *, full: float = FULL_LIFT) -> Array:
     """How strongly a lift is drawn: log2 scale, 0 at ≤ 1×, 1 at ≥ `full`."""
     if full <= CLEAR_LIFT:
         raise ValueError(f"full colour must lie above an even spread (1×), found {full}×")
-    strength: Array = np.clip(np.log2(np.maximum(lift, CLEAR_LIFT)) / np.log2(full), 0, 1)
-    return strength
+    return np.asarray(np.clip(np.log2(np.maximum(lift, CLEAR_LIFT)) / np.log2(full), 0, 1))
 
 
 def attention_numbers(
@@ -90,24 +84,19 @@ def attention_numbers(
     exact: Array = np.asarray(look, dtype=np.float64)
     x, y = patch_centers((exact.shape[0], exact.shape[1]), patch_grid=patch_grid, placement=placement)
     peak_x, peak_y = find_peak(exact, patch_grid=patch_grid, placement=placement)
+    held, inside = exact[exact > 0], exact[1:-1, 1:-1]
     return AttentionNumbers(
         image_share=float(image_share),
-        effective_patches=effective_patches(exact),
+        effective_patches=float(np.exp(-(held * np.log(held)).sum())),
         gini=gini(exact),
         mass50=mass_fraction(exact, 0.5),
         mass80=mass_fraction(exact, 0.8),
-        border_share=border_share(exact),
+        border_share=float((exact.sum() - inside.sum()) / (1 - inside.size / exact.size)),
         peak_x=peak_x,
         peak_y=peak_y,
-        center_x=_within(exact.sum(axis=0) @ x, placement.width),
-        center_y=_within(exact.sum(axis=1) @ y, placement.height),
+        center_x=float(np.clip(exact.sum(axis=0) @ x, 0, placement.width)),
+        center_y=float(np.clip(exact.sum(axis=1) @ y, 0, placement.height)),
     )
-
-
-def effective_patches(look: Array) -> float:
-    """e^H: how many patches an even map of the same entropy would use, 1 … N."""
-    held = look[look > 0]
-    return float(np.exp(-(held * np.log(held)).sum()))
 
 
 def gini(look: Array) -> float:
@@ -124,13 +113,6 @@ def mass_fraction(look: Array, mass: float) -> float:
     return float((np.searchsorted(held, mass - 1e-9) + 1) / look.size)
 
 
-def border_share(look: Array) -> float:
-    """What the outer ring of patches holds, over its even share (1: as much as its area)."""
-    inside = look[1:-1, 1:-1]
-    even = 1 - inside.size / look.size
-    return float((look.sum() - inside.sum()) / even)
-
-
 def _patch_weights(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:
     """The a_j without the class token's own weight, (…, N)."""
     count = grid[0] * grid[1]
@@ -140,7 +122,3 @@ def _patch_weights(weights: NDArray[np.floating], grid: tuple[int, int]) -> Arra
     if not np.isfinite(patches).all() or (patches < 0).any():
         raise ValueError("pooling weights must be finite and ≥ 0")
     return patches
-
-
-def _within(place: float, size: int) -> float:
-    return float(min(max(place, 0.0), size))

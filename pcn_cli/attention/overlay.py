@@ -45,10 +45,12 @@ def draw_overlay(
     pixels = _shrink(photo, placement)
     size = (pixels.shape[1], pixels.shape[0])
     laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement, size=size)
-    if look == "spotlight":
-        painted = _paint_spotlight(pixels, lift_strength(laid.values, full=full))
-    elif look == "heat":
-        painted = _paint_heat(pixels, lift_strength(laid.values, full=full))
+    strength = lift_strength(laid.values, full=full)
+    if look == "spotlight":  # attended parts as they are, the rest darker and nearly without colour
+        painted = _mix(_dim(pixels, brightness=0.4, color=0.3), pixels, _ease(strength))
+    elif look == "heat":  # the colour scale over a muted picture, the more opaque the higher the lift
+        muted = _dim(pixels, brightness=0.8, color=0.35)
+        painted = _mix(muted, heat_color(0.25 + 0.75 * strength), 0.82 * _ease(strength))
     elif look == "contour":
         levels = [mass_threshold(lift, mass, patch_grid=patch_grid, placement=placement) for mass in (0.8, 0.5)]
         painted = _paint_contours(pixels, laid, levels)
@@ -94,20 +96,15 @@ def _shrink(photo: Image.Image, placement: Placement) -> Pixels:
 
 
 def _finish(painted: Pixels, pixels: Pixels, laid: PhotoMap) -> Image.Image:
-    """The painted picture, hatched where the network never looked."""
-    hatched = _hatch(painted, pixels, laid.seen)
-    return Image.fromarray(np.clip(hatched + 0.5, 0, 255).astype(np.uint8))
-
-
-def _paint_spotlight(pixels: Pixels, strength: NDArray[np.floating]) -> Pixels:
-    """Attended parts as they are, the rest darker and nearly without colour."""
-    return _mix(_dim(pixels, brightness=0.4, color=0.3), pixels, _ease(strength))
-
-
-def _paint_heat(pixels: Pixels, strength: NDArray[np.floating]) -> Pixels:
-    """The colour scale over a muted picture, the more opaque the higher the lift."""
-    muted = _dim(pixels, brightness=0.8, color=0.35)
-    return _mix(muted, heat_color(0.25 + 0.75 * strength), 0.82 * _ease(strength))
+    """The painted picture; what the network never saw is darker, grey, with fine diagonal lines."""
+    if not laid.seen.all():
+        height, width = laid.seen.shape
+        step = max(6.0, max(height, width) / 80)
+        phase = (np.arange(height)[:, None] + np.arange(width)[None, :]) % step
+        line = np.clip(step / 8 + 0.5 - np.abs(phase - step / 2), 0, 1)
+        unseen = _mix(_dim(pixels, brightness=0.34, color=0.0), np.full_like(pixels, 190.0), 0.35 * line)
+        painted = np.where(laid.seen[..., None], painted, unseen)
+    return Image.fromarray(np.clip(painted + 0.5, 0, 255).astype(np.uint8))
 
 
 def _paint_contours(pixels: Pixels, laid: PhotoMap, levels: list[float]) -> Pixels:
@@ -133,18 +130,6 @@ def _line(values: NDArray[np.floating], level: float, width: float) -> NDArray[n
     return np.asarray(np.where(flat, 0.0, np.clip(width / 2 + 0.5 - distance, 0, 1)))
 
 
-def _hatch(painted: Pixels, pixels: Pixels, seen: NDArray[np.bool_]) -> Pixels:
-    """What the network never saw: darker, grey, with fine diagonal lines."""
-    if seen.all():
-        return painted
-    height, width = seen.shape
-    step = max(6.0, max(height, width) / 80)
-    phase = (np.arange(height)[:, None] + np.arange(width)[None, :]) % step
-    line = np.clip(step / 8 + 0.5 - np.abs(phase - step / 2), 0, 1)
-    unseen = _mix(_dim(pixels, brightness=0.34, color=0.0), np.full_like(pixels, 190.0), 0.35 * line)
-    return np.where(seen[..., None], painted, unseen)
-
-
 def _dim(pixels: Pixels, *, brightness: float, color: float) -> Pixels:
     """The picture with `brightness` times its light and `color` times its colour."""
     grey = (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]
@@ -153,8 +138,7 @@ def _dim(pixels: Pixels, *, brightness: float, color: float) -> Pixels:
 
 def _mix(under: Pixels, over: Pixels, alpha: NDArray[np.floating]) -> Pixels:
     """`over` laid on `under`, as opaque as `alpha` (H, W) says."""
-    mixed: Pixels = under + (over - under) * np.asarray(alpha, dtype=np.float32)[..., None]
-    return mixed
+    return np.asarray(under + (over - under) * np.asarray(alpha, dtype=np.float32)[..., None])
 
 
 def _ease(strength: NDArray[np.floating]) -> NDArray[np.floating]:
