@@ -33,8 +33,14 @@ from pcn_cli.stages.inference.load import model_source
 from pcn_cli.tensors.batch import Batch
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.checkpoint import Progress
-from pcn_cli.training.cost import measure_cost, time_in_turns
-from pcn_cli.training.device import choose_device, explain_memory, has_native_bf16, memory_mb
+from pcn_cli.training.device import (
+    choose_device,
+    explain_memory,
+    has_native_bf16,
+    measure_cost,
+    memory_mb,
+    time_in_turns,
+)
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner
 from pcn_cli.training.probe import TokenHead

@@ -30,33 +30,26 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 class TokenCache(AbstractContextManager["TokenCache"]):
-    """Tokens of N photos; close it, or use it as a context, to remove its file.
+    """Tokens of N photos; used as a context it removes its file in the end.
 
     Attributes:
         tokens: (N, views, h, w, C) float16, memory-mapped; view 0 is the photo, view 1 its mirror image where there
             is one.
+        views: how many views there are of each photo.
         targets: (N,) or (N, K) int64, in the order of the batches.
         indices: (N,) int64, the photos' places in their list.
     """
 
     def __init__(self, *, tokens: np.ndarray, targets: np.ndarray, indices: np.ndarray, scratch: Path) -> None:
         self.tokens, self.targets, self.indices = tokens, targets, indices
-        # Also when nobody closes the cache, or the process ends by an error.
+        self.views = tokens.shape[1]
+        # Also when nobody ends the context, or the process ends by an error.
         self._remove = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    @property
-    def views(self) -> int:
-        """How many views there are of each photo."""
-        return int(self.tokens.shape[1])
-
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the file; the tokens are gone."""
         self.tokens = self.tokens[:0]
         self._remove()
 
@@ -83,7 +76,7 @@ def cache_tokens(
     batches: Batches,
     *,
     device: torch.device,
-    folder: Path | None = None,
+    folder: Path,
     flip: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
     stop: StopRequest | None = None,
@@ -91,7 +84,7 @@ def cache_tokens(
     """The tokens of all photos of one epoch of `batches`, computed in evaluation mode without gradients.
 
     Args:
-        folder: where the scratch file lies; the system's temporary folder by default.
+        folder: where the scratch file lies.
         flip: keep the mirrored photos' tokens as well.
         on_batch: called with batches done and batches in all.
 

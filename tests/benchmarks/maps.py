@@ -42,7 +42,7 @@ from pcn_cli.stages.bench import explain
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.inference.score import Scored, score_photos
-from pcn_cli.training.cost import time_in_turns
+from pcn_cli.training.device import time_in_turns
 
 BATCH = 32
 CPU = torch.device("cpu")

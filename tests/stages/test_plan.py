@@ -13,7 +13,7 @@ from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.stages import plan as module
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.plan import Plan, make_plan
-from pcn_cli.training.cost import Cost
+from pcn_cli.training.device import Cost
 
 
 def plan_for(photos, model, *settings: str, offline: bool = True) -> Plan:

@@ -57,7 +57,8 @@ def test_cached_tokens_are_the_trunk_s_in_half_precision(tmp_path: Path) -> None
             if view == 0:
                 np.testing.assert_allclose(cache.mean_features(), expected.mean((2, 3)).numpy(), rtol=1e-2, atol=1e-3)
     assert np.array_equal(cache.targets, batches.targets[cache.indices].numpy())
-    cache.close()
+    with cache:
+        assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
 
 

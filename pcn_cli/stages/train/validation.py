@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import nn
 
@@ -17,23 +16,18 @@ from pcn_cli.training.objective import to_probabilities
 def validate(targets: Targets, probabilities: Probabilities) -> Validation:
     """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels."""
     if targets.ndim == 2:
-        return _validate_labels(targets.astype(bool), probabilities)
+        truths, decided = targets.astype(bool), probabilities >= 0.5  # thresholds are not chosen yet
+        return Validation(
+            log_loss=binary_log_loss(truths, probabilities),
+            accuracy=float((decided == truths).all(axis=1).mean()),
+            macro_f1=macro_f1_of(truths, decided),
+        )
     predicted = probabilities.argmax(axis=1)
     exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     return Validation(
         log_loss=float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1]))),
         accuracy=float(accuracy_score(targets, predicted)),
         macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
-    )
-
-
-def _validate_labels(truths: NDArray[np.bool_], probabilities: Probabilities) -> Validation:
-    """The figures where each label is given from 0.5 on: thresholds are not chosen yet."""
-    decided = probabilities >= 0.5
-    return Validation(
-        log_loss=binary_log_loss(truths, probabilities),
-        accuracy=float((decided == truths).all(axis=1).mean()),
-        macro_f1=macro_f1_of(truths, decided),
     )
 
 

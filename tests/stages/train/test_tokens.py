@@ -41,14 +41,15 @@ def change_labels(labels: list[str], seed: int) -> tuple[list[str], set[int]]:
 
 
 @pytest.fixture(scope="module")
-def flower_features(shared: Path) -> np.ndarray:
+def flower_features(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """The real backbone's mean tokens of all flowers at 64 pixels, (1000, 1280)."""
     files = [row["file"] for row in read_flowers(shared)]
     source = model_source(f"timm:local-dir:{shared / 'weights' / 'mobilenetv2_100'}")
     model, config = find_source(source).start(CLASSES, Recipe(data=DataSection(size=64)), fetch=Fetcher(offline=True))
     photos = PhotoDataset(shared / "data" / "flowers5", files, preprocessing=config.preprocessing)
     batches = PhotoBatches(photos, batch_size=50)
-    with cache_tokens(model, batches, device=torch.device("cpu")) as tokens:
+    folder = tmp_path_factory.mktemp("tokens")
+    with cache_tokens(model, batches, device=torch.device("cpu"), folder=folder) as tokens:
         return tokens.mean_features()
 
 
