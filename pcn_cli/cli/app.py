@@ -33,8 +33,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (finetune, predict, report, evaluate, inspect, demo, runs, models, recipes, bench, doctor):
-    command.add_to(app)
+for command in (finetune, predict, report, evaluate, inspect, demo, bench, doctor, runs, models, recipes):
+    app.add_typer(command.app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -62,10 +62,11 @@ def main() -> NoReturn:
     try:
         app(prog_name="pcn")
     except PcnError as error:
-        _show(error)
+        _show(error.message, error.hint)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last border: whatever is left is a bug of ours
-        _show_bug(error)
+        hint = "" if verbosity.debug else "the same with `pcn --debug …`, and report what it prints"
+        _show(f"a bug of pcn: {type(error).__name__}: {error}", hint)
         sys.exit(1)
     sys.exit(0)
 
@@ -74,20 +75,12 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     raise StoppedError("stopped", signal_number=number)
 
 
-def _show(error: PcnError) -> None:
+def _show(message: str, hint: str) -> None:
     if verbosity.debug:
         console.print(_lines(traceback.format_exc()), soft_wrap=True)
-    console.print(f"[bold red]error:[/bold red] {_lines(error.message)}", soft_wrap=True)
-    if error.hint:
-        console.print(f"  [bold]try:[/bold] {_lines(error.hint)}", soft_wrap=True)
-
-
-def _show_bug(error: Exception) -> None:
-    if verbosity.debug:
-        console.print(_lines(traceback.format_exc()), soft_wrap=True)
-    console.print(f"[bold red]error:[/bold red] a bug of pcn: {safe(type(error).__name__)}: {_lines(str(error))}")
-    if not verbosity.debug:
-        console.print("  [bold]try:[/bold] the same with `pcn --debug …`, and report what it prints")
+    console.print(f"[bold red]error:[/bold red] {_lines(message)}", soft_wrap=True)
+    if hint:
+        console.print(f"  [bold]try:[/bold] {_lines(hint)}", soft_wrap=True)
 
 
 def _lines(text: str) -> str:

@@ -74,7 +74,15 @@ def write_out(text: str) -> None:
 
 def new_table(*columns: str, title: str | None = None) -> Table:
     """An empty table in the one look; columns whose name ends in # hold numbers."""
-    table = Table(title=title, box=None, header_style="bold", title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        show_header=any(columns),
+        box=None,
+        pad_edge=False,
+    )
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     return table

@@ -1,7 +1,5 @@
 """Live progress: bars where there is a terminal, one plain line per epoch where there is none."""
 
-from types import TracebackType
-
 from rich.progress import TaskID
 
 from pcn_cli.cli.console import console, new_bars, safe, say
@@ -21,13 +19,12 @@ class LiveProgress(Callback):
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._bars.stop()
 
     def on_stage(self, title: str) -> None:
-        self._clear()
+        for task in tuple(self._tasks):
+            self._remove(task)
         say(f"[bold]{safe(title)}[/bold]")
 
     def on_progress(self, title: str, done: int, total: int) -> None:
@@ -66,7 +63,3 @@ class LiveProgress(Callback):
 
     def _remove(self, title: str) -> None:
         self._bars.remove_task(self._tasks.pop(title))
-
-    def _clear(self) -> None:
-        for title in tuple(self._tasks):
-            self._remove(title)

@@ -1,15 +1,18 @@
 """What a run came to, as a few lines a person reads."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcn_cli.cli.console import new_table, out, safe, say
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.photos import PARTS
 
-# Only named in signatures: `pcn --help` need not pay for their dataclasses.
+# Only named in signatures: `pcn --help` need not pay for what they import.
 if TYPE_CHECKING:
-    from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-    from pcn_cli.runs.evaluation import Evaluation
     from pcn_cli.stages.finetune import Outcome
+    from pcn_cli.stages.plan import Plan
 
 _SMALL = "few photos"
 
@@ -23,13 +26,7 @@ def show_run(outcome: "Outcome") -> None:
     say(f"run: {safe(outcome.run)}")
 
 
-def show_metrics(measured: "Evaluation") -> None:
-    """What to know of an evaluation, then its numbers."""
-    show_findings(measured.findings)
-    show_numbers(measured.metrics, measured.per_class)
-
-
-def show_findings(findings: "Sequence[Finding]") -> None:
+def show_findings(findings: Sequence[Finding]) -> None:
     """Each finding with its evidence and what to do about it."""
     for finding in findings:
         out.print(f"[bold]{safe(finding.severity)}: {safe(finding.title)}[/bold]", soft_wrap=True)
@@ -40,7 +37,7 @@ def show_findings(findings: "Sequence[Finding]") -> None:
         out.print()
 
 
-def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]") -> None:
+def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -> None:
     """The per-class table, then the headline with its interval and baseline."""
     if len(per_class) <= 40:
         table = new_table("class", "precision#", "recall#", "F1#", "average precision#", "test photos#", "")
@@ -68,7 +65,7 @@ def show_numbers(metrics: "Mapping[str, Metric]", per_class: "Sequence[ClassRow]
         out.print(table)
 
 
-def show_confidence(metrics: "Mapping[str, Metric]") -> None:
+def show_confidence(metrics: Mapping[str, Metric]) -> None:
     """What calibration gave: the temperature and what it changed, the threshold, the sets (of one label only)."""
     table = new_table("confidence", "value#", "95 % interval#", "")
     for metric in sorted(_shown(metrics, "confidence"), key=lambda metric: metric is not metrics["temperature"]):
@@ -80,7 +77,7 @@ def show_confidence(metrics: "Mapping[str, Metric]") -> None:
     out.print(table)
 
 
-def show_candidates(candidates: "Sequence[Candidate]") -> None:
+def show_candidates(candidates: Sequence[Candidate]) -> None:
     """The models that were compared, with the one that was kept."""
     several = any(candidate.mean_average_precision for candidate in candidates)
     figure = "test mean average precision#" if several else "test accuracy#"
@@ -93,17 +90,12 @@ def show_candidates(candidates: "Sequence[Candidate]") -> None:
     out.print(table)
 
 
-def show_dry_run(outcome: "Outcome") -> None:
-    """What would be done."""
-    plan = outcome.plan
-    if plan is None:
-        return
+def show_dry_run(plan: "Plan", run: Path) -> None:
+    """What would be done, and what would be in the run's folder."""
     table = new_table("class", "train#", "validation#", "test#")
     for name in plan.scan.classes:
-        parts = (
-            sum(name in row.labels and row.split == part for row in plan.rows) for part in ("train", "val", "test")
-        )
-        table.add_row(safe(name), *(f"{count:,}" for count in parts))
+        counts = Counter(row.split for row in plan.rows if name in row.labels)
+        table.add_row(safe(name), *(f"{counts[part]:,}" for part in PARTS))
     out.print(table)
     out.print()
     unreadable, ignored = len(plan.scan.unreadable), len(plan.scan.ignored)
@@ -116,7 +108,7 @@ def show_dry_run(outcome: "Outcome") -> None:
         out.print(f"time: about {_duration(seconds)} on {plan.recipe.train.device}")
         out.print(f"memory: about {memory:.1f} GB")
     size = f"about {plan.run_bytes() / 1e6:,.0f} MB"
-    out.print(f"would be written: {safe(outcome.run)}, {size}: {', '.join(plan.run_contents())}", soft_wrap=True)
+    out.print(f"would be written: {safe(run)}, {size}: {', '.join(plan.run_contents())}", soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
@@ -125,16 +117,16 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _shown(metrics: "Mapping[str, Metric]", where: str) -> "list[Metric]":
+def _shown(metrics: Mapping[str, Metric], where: str) -> list[Metric]:
     return [metric for metric in metrics.values() if where in metric.words.shown]
 
 
-def _cells(metric: "Metric") -> tuple[str, str, str]:
+def _cells(metric: Metric) -> tuple[str, str, str]:
     """Title, value and interval of a metric, in its unit."""
     value, *ends = (show_value(one, metric) for one in (metric.value, metric.ci_low, metric.ci_high) if one is not None)
     return metric.words.title, value, " – ".join(ends)
 
 
-def show_value(value: float, metric: "Metric") -> str:
+def show_value(value: float, metric: Metric) -> str:
     """A value in the unit of its metric."""
     return f"{value:.1%}" if metric.words.unit == "share" else f"{value:.4f}"

@@ -9,14 +9,10 @@ from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
 from pcn_cli.records.codec import to_plain
 
-
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    app.command(
-        "bench", epilog=examples("pcn bench", "pcn bench --model s60 --batch-size 8", "pcn bench --model s60 --json")
-    )(bench)
+app = typer.Typer()
 
 
+@app.command(epilog=examples("pcn bench", "pcn bench --model s60 --batch-size 8", "pcn bench --model s60 --json"))
 def bench(
     model: Annotated[
         list[str] | None,

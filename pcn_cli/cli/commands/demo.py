@@ -9,12 +9,10 @@ from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
 
-
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    app.command("demo", epilog=examples("pcn demo", "pcn demo --output somewhere --json"))(demo)
+app = typer.Typer()
 
 
+@app.command(epilog=examples("pcn demo", "pcn demo --output somewhere --json"))
 def demo(
     output: Annotated[
         Path | None, typer.Option(help="A new folder for all of it; otherwise ./pcn-demo.", metavar="FOLDER")

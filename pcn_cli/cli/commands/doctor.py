@@ -5,12 +5,10 @@ import typer
 from pcn_cli.cli.console import new_table, out, print_json, safe
 from pcn_cli.cli.options import Json, examples
 
-
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    app.command("doctor", epilog=examples("pcn doctor", "pcn doctor --json"))(doctor)
+app = typer.Typer()
 
 
+@app.command(epilog=examples("pcn doctor", "pcn doctor --json"))
 def doctor(json: Json = False) -> None:
     """Check the installation: versions, devices, memory, caches, and packages that get in the way."""
     from pcn_cli.stages.doctor import examine

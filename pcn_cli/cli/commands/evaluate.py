@@ -8,22 +8,19 @@ import typer
 from pcn_cli.cli.console import print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Boxes, Device, Json, Labels, examples
-from pcn_cli.cli.summary import show_metrics
+from pcn_cli.cli.summary import show_findings, show_numbers
+
+app = typer.Typer()
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    app.command(
-        "evaluate",
-        epilog=examples(
-            "pcn evaluate",
-            "pcn evaluate runs/my_images-s60-1 --images ./other_photos",
-            "pcn evaluate runs/my_images-s60-1 --target-accuracy 0.98",
-            "pcn evaluate nano --images ./tiny --boxes ./tiny/boxes.csv",
-        ),
-    )(evaluate)
-
-
+@app.command(
+    epilog=examples(
+        "pcn evaluate",
+        "pcn evaluate runs/my_images-s60-1 --images ./other_photos",
+        "pcn evaluate runs/my_images-s60-1 --target-accuracy 0.98",
+        "pcn evaluate nano --images ./tiny --boxes ./tiny/boxes.csv",
+    )
+)
 def evaluate(
     run: Annotated[
         Path | None,
@@ -68,5 +65,6 @@ def evaluate(
     if json:
         print_json(measured.plain())
     else:
-        show_metrics(measured)
+        show_findings(measured.findings)
+        show_numbers(measured.metrics, measured.per_class)
         say(f"run: {safe(measured.run.root)}")

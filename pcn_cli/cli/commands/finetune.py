@@ -20,24 +20,7 @@ _ORDER = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    *own, json, _ = signature(finetune).parameters.values()
-    ranks = {name: rank for rank, name in enumerate(_ORDER)}
-    shown = sorted(
-        (*recipe_options(), *own, keyword("fail_on", FailOn), *WEIGHTS_OPTIONS, json),
-        key=lambda one: ranks.get(one.name, len(ranks)),
-    )
-    app.command(
-        "finetune",
-        epilog=examples(
-            "pcn finetune ./my_images",
-            "pcn finetune ./my_images --group-by '([a-z]+[0-9]+)_' --fail-on leak",
-            "pcn finetune ./my_images --model nano --tune all --epochs 20",
-            "pcn finetune ./my_images --pooling per-class",
-            "pcn finetune --resume runs/my_images-s60-1",
-        ),
-    )(show_options(finetune, shown))
+app = typer.Typer()
 
 
 def finetune(
@@ -79,7 +62,24 @@ def finetune(
     if json:
         print_json(outcome.plain())
     elif outcome.plan is not None:
-        show_dry_run(outcome)
+        show_dry_run(outcome.plan, outcome.run)
     else:
         show_run(outcome)
         out.print(f"report: {safe(outcome.report)}", soft_wrap=True)
+
+
+*own, json, _ = signature(finetune).parameters.values()
+ranks = {name: rank for rank, name in enumerate(_ORDER)}
+shown = sorted(
+    (*recipe_options(), *own, keyword("fail_on", FailOn), *WEIGHTS_OPTIONS, json),
+    key=lambda one: ranks.get(one.name, len(ranks)),
+)
+app.command(
+    epilog=examples(
+        "pcn finetune ./my_images",
+        "pcn finetune ./my_images --group-by '([a-z]+[0-9]+)_' --fail-on leak",
+        "pcn finetune ./my_images --model nano --tune all --epochs 20",
+        "pcn finetune ./my_images --pooling per-class",
+        "pcn finetune --resume runs/my_images-s60-1",
+    ),
+)(show_options(finetune, shown))

@@ -10,25 +10,25 @@ from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import FailOn, GroupBy, Json, Labels, examples
 from pcn_cli.cli.summary import show_findings
+from pcn_cli.records.photos import Health, Scan
 
-# Only named in a signature: `pcn --help` need not pay for its dataclasses.
+# Only named in a signature: `pcn --help` need not pay for what it imports.
 if TYPE_CHECKING:
-    from pcn_cli.records.photos import Health, Scan, Spread
     from pcn_cli.stages.inspect import Inspection
 
 _MOST_LINES = 20
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    lines = (
+app = typer.Typer()
+
+
+@app.command(
+    epilog=examples(
         "pcn inspect ./my_images",
         "pcn inspect ./my_images --json > scan.json",
         "pcn inspect ./my_images --fail-on leak",
     )
-    app.command("inspect", epilog=examples(*lines))(inspect)
-
-
+)
 def inspect(
     photos: Annotated[Path, typer.Argument(help="The folder of photos.", metavar="PHOTOS")],
     labels: Labels = None,
@@ -73,17 +73,19 @@ def _show(inspection: "Inspection") -> None:
     show_findings(inspection.findings)
 
 
-def _show_health(scan: "Scan", health: "Health") -> None:
+def _show_health(scan: Scan, health: Health) -> None:
     table = new_table("", "least#", "median#", "most#")
-    table.add_row("width", *(f"{value:,.0f}" for value in _values(health.widths)))
-    table.add_row("height", *(f"{value:,.0f}" for value in _values(health.heights)))
-    table.add_row("width ÷ height", *(f"{value:.2f}" for value in _values(health.aspects)))
+    for name, spread, form in (
+        ("width", health.widths, ",.0f"),
+        ("height", health.heights, ",.0f"),
+        ("width ÷ height", health.aspects, ".2f"),
+    ):
+        table.add_row(name, *(format(value, form) for value in (spread.least, spread.median, spread.most)))
     out.print(table)
     out.print()
     modes = ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items())
     groups = {photo.group for photo in scan.photos if photo.group}
     table = new_table("", "")
-    table.show_header = False
     table.add_row("modes", modes)
     table.add_row("largest class over smallest", f"{health.imbalance:.1f}")
     table.add_row("exact duplicates", _count_sets(health.exact_duplicates))
@@ -92,10 +94,6 @@ def _show_health(scan: "Scan", health: "Health") -> None:
     table.add_row("recommended", f"--fit {health.fit}: {safe(health.fit_reason)}")
     out.print(table)
     out.print()
-
-
-def _values(spread: "Spread") -> tuple[float, float, float]:
-    return spread.least, spread.median, spread.most
 
 
 def _count_sets(sets: Sequence[Sequence[str]]) -> str:

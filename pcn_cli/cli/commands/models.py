@@ -9,17 +9,17 @@ from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
 
-models = typer.Typer(no_args_is_help=True, help="List, get, import and verify pretrained weights.")
+app = typer.Typer(
+    name="models",
+    no_args_is_help=True,
+    help="List, get, import and verify pretrained weights.",
+    epilog=examples("pcn models list", "pcn models get s60"),
+)
 
 Name = Annotated[str, typer.Argument(help="Short or full name, as in `pcn models list`.", metavar="NAME")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the commands."""
-    app.add_typer(models, name="models", epilog=examples("pcn models list", "pcn models get s60"))
-
-
-@models.command("list", epilog=examples("pcn models list", "pcn models list --json"))
+@app.command("list", epilog=examples("pcn models list", "pcn models list --json"))
 def list_models(json: Json = False) -> None:
     """List the models, with their size, input and published accuracy."""
     from pcn_cli.stages.models import list_models as list_cards
@@ -41,7 +41,7 @@ def list_models(json: Json = False) -> None:
     out.print(table)
 
 
-@models.command("info", epilog=examples("pcn models info s60", "pcn models info s60 --json"))
+@app.command("info", epilog=examples("pcn models info s60", "pcn models info s60 --json"))
 def info(name: Name, json: Json = False) -> None:
     """Show what is known of a model, and whether its weights are here."""
     from pcn_cli.stages.models import describe_model
@@ -51,13 +51,12 @@ def info(name: Name, json: Json = False) -> None:
         print_json(card)
         return
     table = new_table("", "")
-    table.show_header = False
     for label, value in _facts(card):
         table.add_row(f"[bold]{label}[/bold]", safe(value))
     out.print(table)
 
 
-@models.command(
+@app.command(
     "get",
     epilog=examples(
         "pcn models get s60",
@@ -77,7 +76,7 @@ def get(name: Name, offline: Offline = False, mirror: Mirror = None, json: Json 
     _show(got, json=json)
 
 
-@models.command("import", epilog=examples("pcn models import s60_224_21k.pth", "pcn models import ./trained.pth s60"))
+@app.command("import", epilog=examples("pcn models import s60_224_21k.pth", "pcn models import ./trained.pth s60"))
 def import_weights(
     file: Annotated[Path, typer.Argument(help="A .pth in one of the published layouts.", metavar="FILE")],
     name: Annotated[
@@ -94,7 +93,7 @@ def import_weights(
     _show(import_model(file, name), json=json)
 
 
-@models.command(
+@app.command(
     "verify",
     epilog=examples(
         "pcn models verify",

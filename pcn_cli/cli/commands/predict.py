@@ -16,19 +16,7 @@ from pcn_cli.files.atomic import csv_line
 from pcn_cli.recipe.schema import show_options
 from pcn_cli.records.photos import join_labels
 
-
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    images, as_csv, json, _ = signature(predict).parameters.values()
-    app.command(
-        "predict",
-        epilog=examples(
-            "pcn predict img.jpg",
-            "pcn predict ./new_photos --overlay ./maps --csv > labels.csv",
-            "pcn predict img.jpg --overlay ./maps --map evidence",
-            "find . -name '*.jpg' | pcn predict - --json",
-        ),
-    )(show_options(predict, (images, *predict_options(), as_csv, json)))
+app = typer.Typer()
 
 
 def predict(
@@ -60,6 +48,17 @@ def predict(
         raise DataError("none of the images could be read", "see the reasons above")
 
 
+_images, _as_csv, _json, _ = signature(predict).parameters.values()
+app.command(
+    epilog=examples(
+        "pcn predict img.jpg",
+        "pcn predict ./new_photos --overlay ./maps --csv > labels.csv",
+        "pcn predict img.jpg --overlay ./maps --map evidence",
+        "find . -name '*.jpg' | pcn predict - --json",
+    ),
+)(show_options(predict, (_images, *predict_options(), _as_csv, _json)))
+
+
 def _named_images(images: list[str]) -> list[str]:
     """`images` with the list on standard input, a name per line in whatever bytes, in the place of each `-`."""
     named = []
@@ -83,29 +82,20 @@ def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
 
 
 def _show(answers: list[dict[str, Any]]) -> None:
-    if any("labels" in answer for answer in answers):
-        _show_several(answers)
-        return
-    table = new_table("photo", "label", "confidence#", "next")
+    """A line per photo: its label, or every one that reaches its threshold, and the most probable others."""
+    several = any("labels" in answer for answer in answers)
+    table = new_table("photo", *(("labels",) if several else ("label", "confidence#")), "next")
     for answer in answers:
         if answer["error"]:
-            table.add_row(safe(answer["file"]), f"[red]unreadable: {safe(answer['error'])}[/red]", "", "")
-        else:
-            likely = answer["top"][:2] if answer["unknown"] else answer["top"][1:3]
-            table.add_row(safe(answer["file"]), safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(likely))
-    out.print(table)
-
-
-def _show_several(answers: list[dict[str, Any]]) -> None:
-    """Every label that reaches its threshold, and the most probable that do not."""
-    table = new_table("photo", "labels", "next")
-    for answer in answers:
-        if answer["error"]:
-            table.add_row(safe(answer["file"]), f"[red]unreadable: {safe(answer['error'])}[/red]", "")
-        else:
+            cells = [f"[red]unreadable: {safe(answer['error'])}[/red]"]
+        elif several:
             given = [guess["label"] for guess in answer["labels"]]
-            others = [guess for guess in answer["top"] if guess["label"] not in given][:2]
-            table.add_row(safe(answer["file"]), _guesses(answer["labels"]) or "–", _guesses(others))
+            others = [guess for guess in answer["top"] if guess["label"] not in given]
+            cells = [_guesses(answer["labels"]) or "–", _guesses(others[:2])]
+        else:
+            others = answer["top"] if answer["unknown"] else answer["top"][1:]
+            cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(others[:2])]
+        table.add_row(safe(answer["file"]), *cells)
     out.print(table)
 
 

@@ -8,15 +8,15 @@ import typer
 from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.options import Json, examples
 
-recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a training.")
+app = typer.Typer(
+    name="recipes",
+    no_args_is_help=True,
+    help="List, show and check recipes: the settings of a training.",
+    epilog=examples("pcn recipes list"),
+)
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the commands."""
-    app.add_typer(recipes, name="recipes", epilog=examples("pcn recipes list"))
-
-
-@recipes.command("list", epilog=examples("pcn recipes list"))
+@app.command("list", epilog=examples("pcn recipes list"))
 def list_recipes(json: Json = False) -> None:
     """List the recipes that come with pcn."""
     from pcn_cli.recipe.load import list_recipes as shelf
@@ -31,7 +31,7 @@ def list_recipes(json: Json = False) -> None:
     out.print(table)
 
 
-@recipes.command(
+@app.command(
     "show", epilog=examples("pcn recipes show", "pcn recipes show careful > mine.yaml", "pcn recipes show quick --json")
 )
 def show(
@@ -49,7 +49,7 @@ def show(
         out.print(explain_recipe(recipe), markup=False, soft_wrap=True, end="")
 
 
-@recipes.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))
+@app.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))
 def check(
     name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE")] = None,

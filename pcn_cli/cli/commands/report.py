@@ -9,14 +9,10 @@ from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Run, examples
 
-
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the command."""
-    app.command(
-        "report", epilog=examples("pcn report", "pcn report --single-file", "pcn report --images ./new_photos")
-    )(report)
+app = typer.Typer()
 
 
+@app.command(epilog=examples("pcn report", "pcn report --single-file", "pcn report --images ./new_photos"))
 def report(
     run: Run = None,
     images: Annotated[

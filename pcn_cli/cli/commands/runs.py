@@ -1,7 +1,7 @@
 """`pcn runs`: what was made so far, what it takes on the disk, and two of them compared."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,23 +11,15 @@ from pcn_cli.cli.summary import show_value
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.records.codec import field_names, to_cells, to_plain
-from pcn_cli.records.evaluation import Flip
-
-# Only named in signatures: `pcn --help` need not pay for its dataclasses.
-if TYPE_CHECKING:
-    from pcn_cli.records.evaluation import Comparison, Difference
+from pcn_cli.records.evaluation import Comparison, Difference, Flip
 
 _MOST_FLIPS = 20
 
-runs = typer.Typer(invoke_without_command=True)
+_EXAMPLES = examples("pcn runs", "pcn runs compare A B", "pcn runs clean")
+app = typer.Typer(name="runs", invoke_without_command=True, epilog=_EXAMPLES)
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give `app` the commands."""
-    app.add_typer(runs, name="runs", epilog=examples("pcn runs", "pcn runs compare A B", "pcn runs clean"))
-
-
-@runs.callback()
+@app.callback()
 def list_runs(context: typer.Context, json: Json = False) -> None:
     """List the runs in ./runs, newest last, with what they reached and the disk they take."""
     if context.invoked_subcommand:
@@ -53,7 +45,7 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
     out.print(table)
 
 
-@runs.command("clean", epilog=examples("pcn runs clean", "pcn runs clean --yes"))
+@app.command("clean", epilog=examples("pcn runs clean", "pcn runs clean --yes"))
 def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Really delete; otherwise only say what would go.")] = False,
     json: Json = False,
@@ -78,7 +70,7 @@ def clean(
         say(f"{total / 1e6:,.0f} MB could go" + ("; add --yes to delete them" if total else ""))
 
 
-@runs.command(
+@app.command(
     "compare",
     epilog=examples(
         "pcn runs compare runs/my_images-s60-1 runs/my_images-s60-2", "pcn runs compare A B --csv > flips.csv"
@@ -106,7 +98,7 @@ def compare(
         _show(comparison)
 
 
-def _show(comparison: "Comparison") -> None:
+def _show(comparison: Comparison) -> None:
     names = [safe(Path(run).name) for run in (comparison.first, comparison.second)]
     for name, count in zip(names, (comparison.only_first, comparison.only_second), strict=True):
         if count:
@@ -135,7 +127,7 @@ def _show(comparison: "Comparison") -> None:
     out.print(safe(comparison.verdict), soft_wrap=True)
 
 
-def _cells(one: "Difference") -> list[str]:
+def _cells(one: Difference) -> list[str]:
     found = one.difference
     share = found.words.unit == "share"
     known = [end for end in (found.value, found.ci_low, found.ci_high) if end is not None]
