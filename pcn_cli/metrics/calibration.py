@@ -47,11 +47,8 @@ def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]
 def fit_temperature(probabilities: Floats, targets: Targets) -> float:
     """The temperature, 0.05 … 20, with the smallest log-loss; 1 unless another is better, and where all is right.
 
-    Without a mistake there is nothing to learn how sure to be from: the surer, the better it would look.
-
-    Args:
-        probabilities: (n, K) at temperature 1.
-        targets: (n,) class numbers, or (n, K) which photo has which class.
+    Without a mistake there is nothing to learn how sure to be from: the surer, the better it would look. The
+    probabilities (n, K) are those of temperature 1.
     """
     several = targets.ndim == 2
     right = (probabilities >= 0.5) == targets if several else probabilities.argmax(axis=1) == targets
@@ -66,11 +63,7 @@ def calibrate(
     probabilities: Floats, targets: Targets, *, validation_photos: int | None = None
 ) -> tuple[float, Calibration]:
     """The temperature for the photos set aside for it, with what it did to their log-loss; 1 where photos are few.
-
-    Args:
-        probabilities: (n, K) at temperature 1.
-        targets: (n,) class numbers, or (n, K) which photo has which class.
-        validation_photos: of the whole part; n when None.
+    The probabilities (n, K) are those of temperature 1; `validation_photos` is the size of the whole part, n when None.
     """
     count = len(targets) if validation_photos is None else validation_photos
     if len(targets) == 0 or count < FEWEST:
@@ -100,11 +93,7 @@ def choose_thresholds(probabilities: Floats, truths: Truths, classes: Sequence[s
     """For each class the probability from which on its F1 on the validation photos is best; 0.5 where none has it.
 
     It lies half-way to the next less probable photo, so that a photo of the class a little less probable still counts.
-
-    Args:
-        probabilities: (n, K) of the validation photos, with the temperature.
-        truths: (n, K) which photo has which class.
-        classes: the K names.
+    The probabilities (n, K) are with the temperature; `truths` (n, K) say which photo has which class.
     """
     chosen = []
     for label, scores, own in zip(classes, probabilities.T, truths.T, strict=True):

@@ -9,22 +9,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.inputs import SingleLabel
+from pcn_cli.metrics.inputs import Floats, SingleLabel
 from pcn_cli.metrics.intervals import mean, proportion
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ConformalLevel
 
 LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
 
-Floats = NDArray[np.float64]
-
 
 def calibrate_sets(probabilities: Floats, targets: NDArray[np.int64]) -> tuple[ConformalLevel, ...]:
     """What a class needs to be in the sets of each level: the probability that ⌈(n + 1) · level⌉ of n labels reach.
-
-    Args:
-        probabilities: (n, K), with the temperature, of photos that it never saw.
-        targets: (n,) true classes.
+    The probabilities (n, K) are with the temperature, of photos that it never saw; `targets` (n,) are true classes.
     """
     falling = np.sort(probabilities[np.arange(targets.size), targets])[::-1]
     count, levels = targets.size, []

@@ -9,16 +9,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from pcn_cli.metrics.calibration import reliability
-from pcn_cli.metrics.inputs import Inputs, SingleLabel
+from pcn_cli.metrics.inputs import Floats, Inputs, SingleLabel, Truths
 from pcn_cli.metrics.selective import coverage_curve
 from pcn_cli.records.evaluation import Curve, Curves
 from pcn_cli.records.model import ModelConfig
 
 POINTS = 200
 _DIGITS = 5
-
-Floats = NDArray[np.float64]
-Truths = NDArray[np.bool_]
 
 
 def gather_curves(inputs: Inputs, config: ModelConfig) -> Curves:

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from pcn_cli.metrics.inputs import Inputs, SingleLabel
+from pcn_cli.metrics.inputs import Floats, Inputs, SingleLabel
 from pcn_cli.records.metrics import Metric
 
 Interval = tuple[float, float]
-Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], Floats]  # from right answers and predictions (R, K) per class to values (R,)
 RESAMPLES = 2_000
 BORROWED = 2.0  # photos' worth of the error rate of all classes that each class is given
@@ -79,11 +78,7 @@ def wilson_of_counts(matrix: NDArray[np.int64], statistic: Statistic, *, lowest:
     The statistic is taken for a share among as many photos as give a share the same variance, which is the delta
     method's (for macro-F1: Takahashi et al. 2022, Applied Intelligence 52). A resample of a class without a mistake
     has none either, and says that it makes none; so each class borrows two photos' worth of the error rate of all.
-
-    Args:
-        matrix: (K, K) counts, rows are the true classes.
-        statistic: from right answers (R, K) and predictions (R, K) per class to values (R,), at most 1.
-        lowest: the least value that it can take.
+    The rows of `matrix` (K, K) are the true classes; the statistic is from `lowest` to 1.
     """
     photos = matrix.sum(axis=1).astype(np.float64)
     shares = _borrow(matrix, photos)
@@ -106,13 +101,8 @@ def hall(value: float, influence: Floats, targets: NDArray[np.int64], *, most: f
 
     A transformation that takes the skewness out of the t statistic (Hall 1992, JRSS B 54): a mean whose few large
     losses were not drawn has a small variance too, and the plain interval would miss the truth above it. What an area
-    under a curve lacks of 1 is such a sum as well.
-
-    Args:
-        value: measured.
-        influence: (n,) what one more of each photo adds to it; of a mean, its own values over n.
-        targets: (n,) true classes.
-        most: the largest value that it can take.
+    under a curve lacks of 1 is such a sum as well. `influence` (n,) is what one more of each photo adds to the value;
+    of a mean, its own values over n.
     """
     variance, third = _moments_of_sum(influence, targets)
     if variance <= _SAME**2:
@@ -130,12 +120,8 @@ def bootstrap_weights(
     """The 95 % interval of a statistic of weighted photos; None where all resamples agree.
 
     A resample keeps the weight of every class but draws one photo fewer from it: drawing all n would show (n − 1)/n of
-    the variance (Rao and Wu 1988). The percentiles are bias-corrected (Efron 1987, without acceleration).
-
-    Args:
-        statistic: from weights (R, n), how often each photo was drawn, to values (R,).
-        targets: (n,) true classes.
-        seed: of the resamples.
+    the variance (Rao and Wu 1988). The percentiles are bias-corrected (Efron 1987, without acceleration). `statistic`
+    gives from weights (R, n), how often each photo was drawn, the values (R,).
     """
     values = np.concatenate([statistic(weights) for weights in _resampled_weights(targets, seed)])
     # When every resample gives the same (no mistake, or one photo per class) the bootstrap knows nothing.

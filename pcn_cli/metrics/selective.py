@@ -7,16 +7,13 @@ together.
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.inputs import SingleLabel
+from pcn_cli.metrics.inputs import Floats, SingleLabel, Truths
 from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import Selection
 
 _HAIR = 1e-6  # of itself below the last answered confidence, which another machine may compute a last digit lower
 FEWEST = 10  # answered validation photos below which an accuracy is not to be promised
-
-Floats = NDArray[np.float64]
-Truths = NDArray[np.bool_]
 
 
 def coverage_curve(confidences: Floats, right: Truths) -> tuple[Floats, Floats]:
@@ -50,10 +47,7 @@ def risk_area_influence(confidences: Floats, right: Truths) -> Floats:
 def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Selection:
     """The lowest confidence, less a hair, from which on at least `target` of 10 or more answers are right.
 
-    Args:
-        confidences: (n,) of the validation photos, with the temperature.
-        right: (n,) whether the most probable class is the label.
-        target: wished accuracy.
+    `confidences` (n,) of the validation photos are with the temperature.
     """
     order, ends = _groups(confidences)
     answered, correct = ends + 1, np.cumsum(right[order])[ends]
@@ -89,28 +83,21 @@ def measure_threshold(inputs: SingleLabel, selection: Selection) -> dict[str, Me
     if selection.threshold is None:
         return {}
     given = inputs.confidences >= selection.threshold
-    chosen = "on the validation photos it was chosen on, so rather too good"
-    metrics = {
-        "threshold": Metric(
-            value=selection.threshold,
-            n=selection.photos,
-            method="confidence below which the answer is unknown; chosen on the validation photos for "
-            f"{selection.target:.1%} of the others to be right",
-        ),
-        "threshold_validation_coverage": Metric(
-            value=selection.answered / selection.photos, n=selection.photos, method=f"share answered {chosen}"
-        ),
-        "threshold_validation_accuracy": Metric(
-            value=selection.right / selection.answered, n=selection.answered, method=f"share right of these {chosen}"
-        ),
-        "threshold_coverage": proportion(
-            int(given.sum()), given.size, "share of photos whose confidence reaches the threshold"
-        ),
+    photos, answered = selection.photos, selection.answered
+    known = "on the validation photos it was chosen on, so rather too good"
+    meant = "confidence below which the answer is unknown; chosen on the validation photos for"
+    chosen = {
+        "threshold": (selection.threshold, photos, f"{meant} {selection.target:.1%} of the others to be right"),
+        "threshold_validation_coverage": (answered / photos, photos, f"share answered {known}"),
+        "threshold_validation_accuracy": (selection.right / answered, answered, f"share right of these {known}"),
     }
-    if given.any():
-        metrics["threshold_accuracy"] = proportion(
-            int(inputs.right[given].sum()), int(given.sum()), "share right of the photos that reach the threshold"
-        )
+    metrics = {key: Metric(value=value, n=n, method=method) for key, (value, n, method) in chosen.items()}
+    count, right = int(given.sum()), int(inputs.right[given].sum())
+    reached = "share of photos whose confidence reaches the threshold"
+    metrics["threshold_coverage"] = proportion(count, given.size, reached)
+    if count:
+        method = "share right of the photos that reach the threshold"
+        metrics["threshold_accuracy"] = proportion(right, count, method)
     return metrics
 
 

@@ -5,29 +5,20 @@ same photos in the same order; for these lines it would bring pandas along.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pcn_cli.metrics.inputs import Floats, Indices, Truths
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import Prediction, Suspect
 
-Numbers = NDArray[np.int64]
 
-
-class Doubts(NamedTuple):
-    """Photos whose label is in doubt, the most suspect first: their places, and the classes they look like."""
-
-    places: Numbers
-    suggested: Numbers
-
-
-def find_doubts(targets: Numbers, probabilities: NDArray[np.float64], *, judged: NDArray[np.bool_]) -> Doubts:
-    """The judged photos that are confidently of another class than their label.
+def find_doubts(targets: Indices, probabilities: Floats, *, judged: Truths) -> tuple[Indices, Indices]:
+    """The judged photos that are confidently of another class than their label, and the classes they look like.
 
     A photo is confidently of a class where its probability is at least the mean of that class's own photos; of several
-    such classes the most probable counts. The less probable its label, the more suspect a photo is.
+    such classes the most probable counts. The less probable its label, the more suspect a photo is; the most suspect
+    stand first.
 
     Args:
         targets: (N,) labels as class numbers.
@@ -43,15 +34,15 @@ def find_doubts(targets: Numbers, probabilities: NDArray[np.float64], *, judged:
     doubted = judged & (confident.max(axis=1) >= 0) & (suggested != targets)
     places = np.flatnonzero(doubted)
     places = places[np.argsort(own[places], kind="stable")]
-    return Doubts(places=places, suggested=suggested[places])
+    return places, suggested[places]
 
 
 def name_suspects(
     photos: Sequence[SplitRow | Prediction],
-    probabilities: NDArray[np.float64],
+    probabilities: Floats,
     classes: Sequence[str],
     *,
-    judged: NDArray[np.bool_] | None = None,
+    judged: Truths | None = None,
 ) -> tuple[Suspect, ...]:
     """The photos whose label the out-of-sample `probabilities` (N, K) contradict, the most suspect first.
 
@@ -59,7 +50,7 @@ def name_suspects(
     """
     targets = np.array([classes.index(photo.label) for photo in photos])
     everyone = np.ones(len(photos), dtype=bool)
-    doubts = find_doubts(targets, probabilities, judged=everyone if judged is None else judged)
+    places, looks_like = find_doubts(targets, probabilities, judged=everyone if judged is None else judged)
     return tuple(
         Suspect(
             rank=rank,
@@ -70,5 +61,5 @@ def name_suspects(
             p_label=float(probabilities[place, targets[place]]),
             p_suggested=float(probabilities[place, suggested]),
         )
-        for rank, (place, suggested) in enumerate(zip(doubts.places, doubts.suggested, strict=True), start=1)
+        for rank, (place, suggested) in enumerate(zip(places, looks_like, strict=True), start=1)
     )

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
 from pcn_cli.metrics.definitions import described
+from pcn_cli.metrics.inputs import Floats
 from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.metrics import Finding, Metric
@@ -20,7 +20,6 @@ ALIKE = 0.5  # rank correlation from which two maps count as alike
 STEADY = 0.5  # the same for a photo and its mirror image
 _NEGLIGIBLE = 0.02  # accuracy
 Outcome = Literal["good", "bad", "open"]
-Floats = NDArray[np.float64]
 
 
 class _Question(NamedTuple):
