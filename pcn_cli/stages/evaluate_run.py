@@ -10,18 +10,17 @@ from pcn_cli.files.folder import hold_folder
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
+from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Box, Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run
-from pcn_cli.runs.store import read_boxes, read_recipe, read_split, write_recipe, write_scan, write_split
+from pcn_cli.runs.store import SCAN, TRUST, read_boxes, read_recipe, read_split, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.evaluate.findings import write_findings
-from pcn_cli.stages.evaluate.numbers import measure_predictions
-from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, read_target, retarget_run
-from pcn_cli.stages.explain.figures import draw_figures
+from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
+from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, retarget_run
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.explain.trust import check_maps
 from pcn_cli.stages.inference.hiding import choose_hiding
@@ -60,6 +59,7 @@ def evaluate(
         DataError: `images` hold classes that the model lacks, or `boxes` is no table of boxes of these photos.
     """
     callback = callback or Callback()
+    boxes = str(Path(boxes).resolve()) if boxes else None
     if images is not None:
         if target_accuracy is not None:
             raise RecipeError(
@@ -72,24 +72,15 @@ def evaluate(
     if labels is not None:
         raise RecipeError("--labels has no effect without --images", "add --images PHOTOS")
     if target_accuracy is not None:
-        source, target = open_source(run), read_target(target_accuracy)
-        return _evaluate_target(source, target, boxes=boxes, output=output, device=device, callback=callback)
+        source = open_source(run)
+        return _evaluate_target(source, target_accuracy, boxes=boxes, output=output, device=device, callback=callback)
     if output is not None:
         raise RecipeError("--output has no effect without --images or --target-accuracy", "add --images PHOTOS")
     here = open_run(run)
     with hold_folder(here.root):
-        return evaluate_run(here, read_unchanged(here), boxes=boxes, device=device, callback=callback)
-
-
-def evaluate_run(
-    run: RunDir, rows: Sequence[SplitRow], *, boxes: str | Path | None = None, device: str | None, callback: Callback
-) -> Evaluation:
-    """The numbers of the run's own test part, written into the run; the caller holds the run.
-
-    `rows` are the photos of the run, which the caller knows to be unchanged.
-    """
-    model = open_model(run.root, fetch=Fetcher(offline=True), device=device)
-    return _measure(run, model, rows, boxes=boxes or read_recipe(run).evaluate.boxes, callback=callback)
+        rows, recipe = read_unchanged(here), load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe
+        model = open_model(here.root, fetch=Fetcher(offline=True), device=device)
+        return evaluate_run(here, model, rows, SCAN.read(here), recipe=recipe, callback=callback)
 
 
 def _evaluate_images(
@@ -97,7 +88,7 @@ def _evaluate_images(
     photos: Path,
     *,
     labels: str | Path | None,
-    boxes: str | Path | None,
+    boxes: str | None,
     output: str | Path | None,
     device: str | None,
     callback: Callback,
@@ -110,92 +101,82 @@ def _evaluate_images(
     _refuse_other_labels(scan, model.config, photos)
     rows = _rows_to_measure(scan, callback)
     trained = open_run(source) if name != str(source) else None
+    # A run's own boxes are around its own photos.
+    recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes})
     stem = trained.root.name if trained else Path(name).name
     run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{stem}-evaluated")
     started = start_run(run, kind="evaluate", photos=photos, card=model.config.card, device=str(model.device))
     with started, recording_outcome(run):
         write_scan(run, scan)
-        write_recipe(run, read_recipe(trained) if trained else Recipe(), {})
+        write_recipe(run, recipe, {})
         write_split(run, rows)
         learned_from = _learned_from(trained) if trained else ()
-        return _measure(run, model, rows, boxes=boxes, callback=callback, learned_from=learned_from)
+        return evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, learned_from=learned_from)
 
 
 def _evaluate_target(
     source: RunDir,
     target: float,
     *,
-    boxes: str | Path | None,
+    boxes: str | None,
     output: str | Path | None,
     device: str | None,
     callback: Callback,
 ) -> Evaluation:
     """The numbers with the threshold for another wished accuracy, in a run of their own."""
-    rows = read_unchanged(source)
+    flags = {"evaluate.target_accuracy": target, "evaluate.boxes": boxes}
+    recipe = load_recipe(source.recipe, flags=flags).recipe
+    rows, made = read_unchanged(source), read_record(source)
     model = open_retargetable(source, rows, device=device)
-    made = read_record(source)
     run = RunDir(Path(output)) if output else new_run_dir(source.root.name, "threshold")
-    known = str(Path(boxes).resolve()) if boxes else read_recipe(source).evaluate.boxes
     started = start_run(run, kind="evaluate", photos=Path(made.photos), card=made.card, device=str(model.device))
     with started, recording_outcome(run):
-        model = retarget_run(run, source, rows, model=model, target=target, boxes=known, callback=callback)
-        return _measure(run, model, rows, boxes=known, callback=callback)
+        model = retarget_run(run, source, rows, model=model, target=target, recipe=recipe, callback=callback)
+        return evaluate_run(run, model, rows, SCAN.read(run), recipe=recipe, callback=callback)
 
 
-def _measure(
+_PHOTOS = (RunDir.predictions, RunDir.predictions_jsonl, RunDir.suspects, RunDir.attention, RunDir.overlays)
+_NUMBERS = (RunDir.per_class, RunDir.confusion, RunDir.metrics, RunDir.curves, RunDir.figures)
+_WORDS = (RunDir.findings, RunDir.trust, RunDir.model_card)
+
+
+def evaluate_run(
     run: RunDir,
     model: LoadedModel,
     rows: Sequence[SplitRow],
+    scan: Scan,
     *,
-    boxes: str | Path | None,
+    recipe: Recipe,
     callback: Callback,
     learned_from: Sequence[SplitRow] = (),
 ) -> Evaluation:
-    """The numbers of the test part of `rows`, with all their files and the maps written into the run.
+    """The numbers of the test part of `rows`, with their files and the maps written into the run; the caller holds it.
 
-    `learned_from` are the photos that the model was made with, where they are not of this run.
+    The photos are known to be unchanged; `scan` is what was found of them. `learned_from` are those that the model was
+    made with, where they are not of this run.
     """
-    recipe, root, config = read_recipe(run), Path(read_record(run).photos), model.config
+    root, config = Path(read_record(run).photos), model.config
     test = [row for row in rows if row.split == "test"]
-    known_boxes = _read_boxes(boxes, test, root)
+    boxes = _read_boxes(recipe.evaluate.boxes, test, root)
     hiding = choose_hiding(len(test), recipe, config)
-    with recording_stage(run, "evaluate", tuple(artifact.of(run) for artifact in _WRITTEN)):
+    written = tuple(artifact.of(run) for artifact in (*_PHOTOS, *_NUMBERS, *_WORDS))
+    with recording_stage(run, "evaluate", written):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback)
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
-        trust = None
-        if hiding is not None:
-            trust = check_maps(
-                model, scored, root=root, boxes=known_boxes, hiding=hiding, recipe=recipe, callback=callback
-            )
         predictions = [one.prediction for one in scored]
-        evaluation = measure_predictions(
-            run, predictions, rows, config=config, recipe=recipe, boxes=known_boxes, trust=trust
-        )
+        evaluation = measure_predictions(run, predictions, rows, scan, config=config, recipe=recipe, boxes=boxes)
+        if hiding is not None:
+            trust = check_maps(model, scored, root=root, boxes=boxes, hiding=hiding, recipe=recipe, callback=callback)
+            TRUST.write(run, trust)
+            evaluation = replace(evaluation, trust=trust)
         draw_figures(evaluation)
-        evaluation = replace(evaluation, findings=write_findings(evaluation, learned_from=learned_from))
+        evaluation = replace(evaluation, findings=write_findings(evaluation, scan, learned_from=learned_from))
         write_model_card(evaluation)
     return evaluation
 
 
-_WRITTEN = (
-    RunDir.predictions,
-    RunDir.predictions_jsonl,
-    RunDir.per_class,
-    RunDir.confusion,
-    RunDir.metrics,
-    RunDir.curves,
-    RunDir.findings,
-    RunDir.suspects,
-    RunDir.trust,
-    RunDir.model_card,
-    RunDir.figures,
-    RunDir.attention,
-    RunDir.overlays,
-)
-
-
-def _read_boxes(table: str | Path | None, rows: Sequence[SplitRow], root: Path) -> dict[str, list[Box]]:
+def _read_boxes(table: str | None, rows: Sequence[SplitRow], root: Path) -> dict[str, list[Box]]:
     """The boxes of each photo; none without a table.
 
     Raises:

@@ -21,13 +21,14 @@ from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, FailOn
 from pcn_cli.records.codec import flatten
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
-from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
 from pcn_cli.runs.store import SCAN, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run
+from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.report import report_run
@@ -146,7 +147,7 @@ def _start(run: RunDir, plan: Plan, fetch: Fetcher, callback: Callback, stop: St
             update_record(run, fingerprint=fingerprint(plan.rows))
             # The recipe comes last: a run that has one can be resumed.
             write_recipe(run, plan.recipe, plan.reasons)
-        return _finish(run, plan.rows, fetch, callback, stop)
+        return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
 
 
 def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | None) -> None:
@@ -168,10 +169,12 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
         leaks = check_leaks(rows, scan.near_duplicates, alike=scan.alike)
         _tell_leaks(leaks, callback, fail_on=fail_on)
         update_record(run, status="running")
-        return _finish(run, rows, fetch, callback, stop)
+        return _finish(run, rows, scan, fetch, callback, stop)
 
 
-def _finish(run: RunDir, rows: Sequence[SplitRow], fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
+def _finish(
+    run: RunDir, rows: Sequence[SplitRow], scan: Scan, fetch: Fetcher, callback: Callback, stop: StopRequest
+) -> Outcome:
     """What the run came to after the stages that were not finished; the caller holds it, and its photos are `rows`."""
     recipe, evaluation = read_recipe(run), None
     try:
@@ -181,7 +184,8 @@ def _finish(run: RunDir, rows: Sequence[SplitRow], fetch: Fetcher, callback: Cal
                 train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
             if "evaluate" not in read_record(run).stages:
                 callback.on_stage("evaluate and explain")
-                evaluation = evaluate_run(run, rows, device=recipe.train.device, callback=callback)
+                model = open_model(run.root, fetch=Fetcher(offline=True), device=recipe.train.device)
+                evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback)
             if "report" not in read_record(run).stages:
                 callback.on_stage("report")
                 report_run(run, callback=callback)

@@ -1,12 +1,15 @@
 """A run passes on what it knows: photos are read as rarely as can be."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pcn_cli
 from pcn_cli.files import atomic
+from pcn_cli.records.photos import Box
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import read_recipe, write_boxes
 from pcn_cli.stages import evaluate_run as stage
 from pcn_cli.stages.evaluate_run import evaluate
 
@@ -42,3 +45,26 @@ def test_what_an_evaluation_gives_is_what_its_files_hold(photo_folder, tiny_weig
     assert given == [read]
     assert (outcome.metrics, outcome.per_class) == (read.metrics, read.per_class)
     assert (outcome.candidates, outcome.findings) == (read.candidates, read.findings)
+
+
+def test_the_recipe_of_a_run_names_the_boxes_of_its_own_photos(photo_folder, tiny_weights, tmp_path):
+    def box_each(files: list[str], table: str) -> Path:
+        boxes = [Box(file=file, label="", xmin=0, ymin=0, xmax=9, ymax=9, width=56, height=40) for file in files]
+        write_boxes(tmp_path / table, boxes)
+        return tmp_path / table
+
+    files = sorted(path.relative_to(photo_folder).as_posix() for path in photo_folder.rglob("*.jpg"))
+    options = {"tune": "probe", "size": 32, "boxes": box_each(files, "own.csv"), "settings": SETTINGS}
+    trained = pcn_cli.finetune(photo_folder, model=tiny_weights, **options)
+    assert "pointing_game" in trained.metrics
+    others = tmp_path / "others"
+    shutil.copytree(photo_folder / "red", others / "red")
+    for path in sorted((others / "red").iterdir()):
+        path.rename(path.with_name(f"other {path.name}"))
+    without = evaluate(trained.run, images=others)
+    assert "pointing_game" not in without.metrics
+    assert read_recipe(without.run).evaluate.boxes is None
+    table = box_each([path.relative_to(others).as_posix() for path in others.rglob("*.jpg")], "others.csv")
+    boxed = evaluate(trained.run, images=others, boxes=table)
+    assert "pointing_game" in boxed.metrics
+    assert read_recipe(boxed.run).evaluate.boxes == str(table)

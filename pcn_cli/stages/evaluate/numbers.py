@@ -1,41 +1,47 @@
-"""The numbers of the test part: measured from its predictions, and written into the run."""
+"""The numbers of the test part: measured from its predictions, drawn as charts and put into words, all into the run."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pcn_cli.files.atomic import write_csv
 from pcn_cli.metrics.curves import gather_curves
 from pcn_cli.metrics.definitions import described
+from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
+from pcn_cli.metrics.findings import findings, warnings_first
 from pcn_cli.metrics.inputs import SingleLabel, model_inputs
 from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibration, measure_folds, per_class
 from pcn_cli.metrics.pointing import play_pointing_game
 from pcn_cli.metrics.suspects import name_suspects
+from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.metrics import Finding
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Box, SplitRow
+from pcn_cli.records.photos import Box, Scan, SplitRow
 from pcn_cli.records.predictions import Prediction
+from pcn_cli.runs import store
 from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store import CANDIDATES, CURVES, METRICS, PER_CLASS, SCAN, SUSPECTS, TRUST, read_folds
+from pcn_cli.stages.photos import check_leaks
 
 
 def measure_predictions(
     run: RunDir,
     predictions: Sequence[Prediction],
     rows: Sequence[SplitRow],
+    scan: Scan,
     *,
     config: ModelConfig,
     recipe: Recipe,
     boxes: Mapping[str, Sequence[Box]],
-    trust: Trust | None,
 ) -> Evaluation:
-    """The numbers of the labelled `predictions`, beside what training and `trust` say, as now written into the run.
+    """The numbers of the labelled `predictions`, beside what training says, as now written into the run.
 
     `rows` are all photos of the run with their parts; `boxes` around the objects are by file, where they are known.
     """
-    candidates = CANDIDATES.find(run) or ()
+    candidates = store.CANDIDATES.find(run) or ()
     probabilities = np.array([prediction.probabilities for prediction in predictions])
     inputs = model_inputs(
         [prediction.label for prediction in predictions],
@@ -47,16 +53,14 @@ def measure_predictions(
     )
     metrics = measure(inputs) | measure_calibration(inputs, config) | play_pointing_game(predictions, boxes)
     metrics |= candidate_metrics(candidates, metrics.get(inputs.headline))
-    metrics = described(metrics | measure_folds(read_folds(run), config.classes))
+    metrics = described(metrics | measure_folds(store.read_folds(run), config.classes))
     classes, curves = per_class(inputs), gather_curves(inputs, config)
     matrix = inputs.matrix if isinstance(inputs, SingleLabel) else None
     if not config.multi_label and not run.suspects.is_file():  # nobody looked at all photos while training
-        SUSPECTS.write(run, name_suspects(predictions, probabilities, config.classes))
-    if trust is not None:
-        TRUST.write(run, trust)
-    METRICS.write(run, metrics)
-    CURVES.write(run, curves)
-    PER_CLASS.write(run, classes)
+        store.SUSPECTS.write(run, name_suspects(predictions, probabilities, config.classes))
+    store.METRICS.write(run, metrics)
+    store.CURVES.write(run, curves)
+    store.PER_CLASS.write(run, classes)
     if matrix is not None:
         counts = zip(config.classes, matrix.tolist(), strict=True)
         write_csv(run.confusion, ("label", *config.classes), ([name, *row] for name, row in counts))
@@ -69,9 +73,43 @@ def measure_predictions(
         curves=curves,
         confusion=matrix,
         candidates=candidates,
-        suspects=SUSPECTS.read(run),
-        trust=trust,
+        suspects=store.SUSPECTS.read(run),
         rows=tuple(rows),
-        scan=SCAN.read(run),
+        scan=scan,
         model=config if run.model_config.is_file() else None,
     )
+
+
+def draw_figures(evaluation: Evaluation) -> None:
+    """Draw the confusion matrix, where there is one, the classes and, where something was trained, its curves."""
+    folder, history = evaluation.run.figures, store.HISTORY.read(evaluation.run)
+    if evaluation.confusion is not None:
+        draw_confusion(evaluation.confusion, evaluation.classes, stem=folder / "confusion")
+    draw_per_class(evaluation.per_class, stem=folder / "per_class")
+    if history:
+        draw_history(history, stem=folder / "history")
+
+
+def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence[SplitRow] = ()) -> tuple[Finding, ...]:
+    """What the numbers and the scan give cause to say, as now written into the run; warnings come first.
+
+    `learned_from` are photos that the model learned from elsewhere, with paths that the run's own do not have.
+    """
+    run, rows, curves = evaluation.run, evaluation.rows, evaluation.curves
+    facts = replace(
+        check_leaks([*rows, *learned_from], scan.near_duplicates, alike=scan.alike),
+        neighbours=store.NEIGHBOURS.read(run),
+        metrics=evaluation.metrics,
+        per_class=evaluation.per_class,
+        train_counts=Counter(name for row in rows if row.split == "train" for name in row.labels),
+        unreadable=scan.unreadable,
+        candidates=evaluation.candidates,
+        calibration=curves.calibration if curves else None,
+        selection=curves.selection if curves else None,
+        thresholds=curves.thresholds if curves else (),
+        suspects=evaluation.suspects,
+    )
+    maps = trust_findings(evaluation.trust) if evaluation.trust else ()
+    found = warnings_first((*findings(facts), *maps))
+    store.FINDINGS.write(run, found)
+    return found

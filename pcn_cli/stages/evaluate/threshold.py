@@ -13,11 +13,11 @@ from pcn_cli.metrics.calibration import temper
 from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.runs.store import read_recipe, write_recipe
+from pcn_cli.runs.store import write_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.replay import record_replay
@@ -36,15 +36,6 @@ def open_source(source: str | Path | None) -> RunDir:
             "name the run that made the model; list the runs with `pcn runs`",
         )
     return open_run(source)
-
-
-def read_target(target: float) -> float:
-    """The wished accuracy, checked as in a recipe.
-
-    Raises:
-        RecipeError: it is no share above 0.
-    """
-    return load_recipe(None, flags={"evaluate.target_accuracy": target}).recipe.evaluate.target_accuracy or target
 
 
 def open_retargetable(source: RunDir, rows: Sequence[SplitRow], *, device: str | None) -> LoadedModel:
@@ -68,17 +59,9 @@ def open_retargetable(source: RunDir, rows: Sequence[SplitRow], *, device: str |
     return model
 
 
-# What training left in a run: it is as true of the same model with another threshold.
-_KEPT = (
-    RunDir.scan,
-    RunDir.unreadable,
-    RunDir.split,
-    RunDir.history,
-    RunDir.candidates,
-    RunDir.suspects,
-    RunDir.neighbours,
-    RunDir.folds,
-)
+# What scan and training left in a run: it is as true of the same model with another threshold.
+_PHOTOS = (RunDir.scan, RunDir.unreadable, RunDir.split, RunDir.suspects, RunDir.neighbours)
+_TRAINING = (RunDir.history, RunDir.candidates, RunDir.folds)
 
 
 def retarget_run(
@@ -88,15 +71,13 @@ def retarget_run(
     *,
     model: LoadedModel,
     target: float,
-    boxes: str | None,
+    recipe: Recipe,
     callback: Callback,
 ) -> LoadedModel:
-    """The model with a threshold for `target`, as it stands in `run` beside all that `source` knows."""
-    recipe = read_recipe(source).replace({"evaluate.target_accuracy": target, "evaluate.boxes": boxes})
-    made = read_record(source)
+    """The model with a threshold for `target`, as it stands in `run` beside `recipe` and all that `source` knows."""
+    made, validation = read_record(source), [row for row in rows if row.split == "val"]
     root = Path(made.photos)
-    validation = [row for row in rows if row.split == "val"]
-    for artifact in _KEPT:
+    for artifact in (*_PHOTOS, *_TRAINING):
         if artifact.of(source).is_file():
             write_bytes(artifact.of(run), artifact.of(source).read_bytes())
     write_recipe(run, recipe, {})

@@ -1,13 +1,11 @@
 """Can one trust the maps? What the pass of the scores gave already, and further passes over a sample of the photos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pcn_cli.attention.faithfulness import blur_patches, draw_orders, randomised, rank_correlation, rank_patches
 from pcn_cli.attention.geometry import mirror_map
@@ -27,18 +25,6 @@ from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import Scored, loading_workers
 from pcn_cli.tensors.network import Attended, Network
 from pcn_cli.training.device import explain_memory
-
-
-@dataclass
-class _Passes:
-    """What the further passes gave, one number per photo; maps that are level have no correlation and are left out."""
-
-    pooling: list[float] = field(default_factory=list)
-    network: list[float] = field(default_factory=list)
-    mirrored: list[float] = field(default_factory=list)
-    same_label: list[bool] = field(default_factory=list)
-    drop_looked_at: list[float] = field(default_factory=list)
-    drop_random: list[float] = field(default_factory=list)
 
 
 def check_maps(
@@ -68,7 +54,7 @@ def check_maps(
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, model.device),
         )
-        checks += _check_passes(_pass_again(model, sample, photos, hiding, callback))
+        checks += _check_passes(model, sample, photos, hiding, callback)
     checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, model.config)
     return Trust(sample=len(sample), seed=hiding.seed, checks=tuple(checks))
 
@@ -83,27 +69,44 @@ def _check_weights(scored: Sequence[Scored]) -> list[TrustCheck]:
     ]
 
 
-def _pass_again(
+def _check_passes(
     model: LoadedModel, sample: Sequence[Scored], photos: PhotoBatches, hiding: Hiding, callback: Callback
-) -> _Passes:
-    """The sample seen mirrored, by networks that forgot what they learned, and with patches blurred."""
-    found, config, network = _Passes(), model.config, cast("Network", model.network)
+) -> list[TrustCheck]:
+    """What it gives to see the sample by networks that forgot what they learned, mirrored, and with patches blurred.
+
+    All numbers are one per photo; maps that are level have no correlation and are left out.
+    """
+    config, network = model.config, cast("Network", model.network)
     forgetful = {
         "pooling": randomised(model.network, prefix="pooling.", seed=hiding.seed),
         "network": randomised(model.network, seed=hiding.seed),
     }
+    correlations: dict[str, list[float]] = {"pooling": [], "network": [], "mirrored": []}
+    drops: dict[str, list[float]] = {"most looked at": [], "random": []}
+    same_label: list[bool] = []
     for batch in photos.batches():
         own = [sample[index] for index in batch.indices.tolist()]
+        classes = [config.classes.index(one.prediction.predicted) for one in own]
         with explain_memory("the maps were checked"), torch.inference_mode():
             images = batch.images.to(model.device, memory_format=torch.channels_last)
-            classes = [config.classes.index(one.prediction.predicted) for one in own]
             for name, other in forgetful.items():
-                attended = cast("Network", other).attend(images)
-                getattr(found, name).extend(_correlate(own, _looks(attended, classes)))
-            _see_mirrored(found, network, images, own, classes, config)
-            _see_blurred(found, network, images, own, classes, config, hiding)
-        callback.on_progress("checking the maps", len(found.same_label), len(sample))
-    return found
+                correlations[name] += _correlate(own, _looks(cast("Network", other).attend(images), classes))
+            mirrored, width = network.attend(images.flip(3)), images.shape[3]
+            back = [mirror_map(one, patch_grid=config.patch_grid, width=width) for one in _looks(mirrored, classes)]
+            correlations["mirrored"] += _correlate(own, back)
+            same_label += (mirrored.logits.argmax(dim=1).cpu().numpy() == classes).tolist()
+            for name, hidden in _choose_halves(own, hiding.seed).items():
+                logits = network.attend(blur_patches(images, hidden, patch_grid=config.patch_grid)).logits
+                probabilities = torch.softmax(logits.cpu().double() / config.temperature, dim=1).numpy()
+                left = probabilities[np.arange(len(own)), classes]
+                drops[name] += [one.prediction.confidence - float(p) for one, p in zip(own, left, strict=True)]
+        callback.on_progress("checking the maps", len(same_label), len(sample))
+    checks = []
+    if correlations["pooling"] and correlations["network"]:
+        checks.append(trust.check_randomised(correlations["pooling"], correlations["network"]))
+    if correlations["mirrored"]:
+        checks.append(trust.check_flip(correlations["mirrored"], same_label))
+    return [*checks, trust.check_pixels(drops["most looked at"], drops["random"])]
 
 
 def _looks(attended: Attended, classes: Sequence[int]) -> np.ndarray:
@@ -115,67 +118,27 @@ def _correlate(scored: Sequence[Scored], maps: Sequence[np.ndarray] | np.ndarray
     return [one for one in pairs if one is not None]
 
 
-def _see_mirrored(
-    found: _Passes, network: Network, images: Tensor, own: Sequence[Scored], classes: Sequence[int], config: ModelConfig
-) -> None:
-    attended = network.attend(images.flip(3))
-    width = images.shape[3]
-    back = [mirror_map(one, patch_grid=config.patch_grid, width=width) for one in _looks(attended, classes)]
-    found.mirrored.extend(_correlate(own, back))
-    guesses = attended.logits.argmax(dim=1).tolist()
-    found.same_label.extend(guess == best for guess, best in zip(guesses, classes, strict=True))
-
-
-def _see_blurred(
-    found: _Passes,
-    network: Network,
-    images: Tensor,
-    own: Sequence[Scored],
-    classes: Sequence[int],
-    config: ModelConfig,
-    hiding: Hiding,
-) -> None:
-    """The half of the patches that it looked at most blurred, and a random half."""
-    grid = own[0].look.shape
-    looks = np.stack([one.look.ravel() for one in own])
-    half = looks.shape[1] // 2
-    drawn = np.concatenate([draw_orders((hiding.seed, one.index), looks.shape[1], count=1) for one in own])
-    for drops, ranks in ((found.drop_looked_at, rank_patches(looks)), (found.drop_random, drawn)):
-        hidden = (ranks < half).reshape(-1, *grid)
-        logits = network.attend(blur_patches(images, hidden, patch_grid=config.patch_grid)).logits
-        probabilities = torch.softmax(logits.cpu().double() / config.temperature, dim=1).numpy()
-        left = probabilities[np.arange(len(own)), classes]
-        drops.extend(one.prediction.confidence - float(p) for one, p in zip(own, left, strict=True))
-
-
-def _check_passes(found: _Passes) -> list[TrustCheck]:
-    checks = []
-    if found.pooling and found.network:
-        checks.append(trust.check_randomised(found.pooling, found.network))
-    if found.mirrored:
-        checks.append(trust.check_flip(found.mirrored, found.same_label))
-    checks.append(trust.check_pixels(found.drop_looked_at, found.drop_random))
-    return checks
+def _choose_halves(scored: Sequence[Scored], seed: int) -> dict[str, np.ndarray]:
+    """Which half of each photo's patches is blurred, (B, h, w): that which was looked at most, and a random one."""
+    looks = np.stack([one.look.ravel() for one in scored])
+    patches = looks.shape[1]
+    drawn = np.concatenate([draw_orders((seed, one.index), patches, count=1) for one in scored])
+    ranks = {"most looked at": rank_patches(looks), "random": drawn}
+    return {name: (own < patches // 2).reshape(-1, *scored[0].look.shape) for name, own in ranks.items()}
 
 
 def _check_boxes(scored: Sequence[Scored], boxes: Mapping[str, Sequence[Box]], config: ModelConfig) -> list[TrustCheck]:
     """How look and evidence find the objects, beside guesses."""
     if not scored:
         return []
-    own = [boxes[one.prediction.file] for one in scored]
+    own, grid = [boxes[one.prediction.file] for one in scored], config.patch_grid
     maps = {"look": [one.look for one in scored], "evidence": [one.hidden.evidence[0] for one in scored if one.hidden]}
     hits: dict[str, list[bool]] = {}
     energy: dict[str, list[float]] = {}
     for name, values in maps.items():
-        placed = [(one, one_map, some) for one, one_map, some in zip(scored, values, own, strict=True)]
-        hits[name] = [
-            hits_box(*find_peak(each, patch_grid=config.patch_grid, placement=one.placement), some)
-            for one, each, some in placed
-        ]
-        energy[name] = [
-            energy_in_boxes(each, some, patch_grid=config.patch_grid, placement=one.placement)
-            for one, each, some in placed
-        ]
+        placed = [(one.placement, own_map, some) for one, own_map, some in zip(scored, values, own, strict=True)]
+        hits[name] = [hits_box(*find_peak(one, patch_grid=grid, placement=place), some) for place, one, some in placed]
+        energy[name] = [energy_in_boxes(one, some, patch_grid=grid, placement=place) for place, one, some in placed]
     hits["center"] = [hits_box((some[0].width - 1) / 2, (some[0].height - 1) / 2, some) for some in own]
     energy["center"] = [middle_energy(some, one.placement) for one, some in zip(scored, own, strict=True)]
     even = [even_energy(some, one.placement) for one, some in zip(scored, own, strict=True)]

@@ -94,7 +94,9 @@ def hide_batch(
         seeds=seeds,
     )
     class_looks = _looks_of_classes(attended, ranked)
-    even, permuted = _predict_reweighed(network, attended, seeds, config.classes)
+    patches = looks[0].size
+    reweighed = (even_weights(attended.weights, patches), permuted_weights(attended.weights, patches, seeds=seeds))
+    even, permuted = (logits_reweighed(network, one, attended.values).argmax(dim=1).tolist() for one in reweighed)
     rows = [row for row, index in enumerate(indices) if index in hiding.sample]
     random_srg = {}
     if rows:
@@ -117,8 +119,8 @@ def hide_batch(
             deletion=test.deletion.astype(np.float32),
             insertion=test.insertion.astype(np.float32),
             class_looks=None if class_looks is None else class_looks[row],
-            even=even[row],
-            permuted=permuted[row],
+            even=config.classes[even[row]],
+            permuted=config.classes[permuted[row]],
         )
         for row, test in enumerate(tests)
     ]
@@ -130,13 +132,3 @@ def _looks_of_classes(attended: Attended, ranked: Tensor) -> np.ndarray | None:
         return None
     own = attended.weights.gather(1, ranked[:, :, None].expand(-1, -1, attended.weights.shape[2]))
     return look_maps(own.float().cpu().numpy(), attended.grid)
-
-
-def _predict_reweighed(
-    network: Network, attended: Attended, seeds: Sequence[tuple[int, int]], classes: Sequence[str]
-) -> list[list[str]]:
-    """The classes predicted with even and with permuted weights."""
-    patches = attended.grid[0] * attended.grid[1]
-    others = (even_weights(attended.weights, patches), permuted_weights(attended.weights, patches, seeds=seeds))
-    logits = [logits_reweighed(network, weights, attended.values) for weights in others]
-    return [[classes[best] for best in one.argmax(dim=1).tolist()] for one in logits]

@@ -94,7 +94,8 @@ def replay_model(folder: Path, *, images: Path | None) -> Replayed:
         now = _score_synthetic(model, seed=replay.synthetic_seed)
         then = np.array([replay.synthetic_scores])
     columns = [config.classes.index(name) for name in replay.classes]
-    difference = float(np.abs(_logarithm(now[:, columns]) - _logarithm(then)).max())
+    logarithms = [np.log(np.maximum(scores, _LEAST)) for scores in (now[:, columns], then)]
+    difference = float(np.abs(logarithms[0] - logarithms[1]).max())
     problem = "" if difference <= TOLERANCE else f"its log-probabilities differ by up to {difference:.2g}"
     return replace(result, photos=len(photos), synthetic=not photos, largest_difference=difference, problem=problem)
 
@@ -132,8 +133,3 @@ def _score_synthetic(model: LoadedModel, *, seed: int) -> np.ndarray:
     with TemporaryDirectory(prefix="pcn-replay-") as folder:
         make_synthetic_picture(seed).save(Path(folder) / "synthetic.png")
         return _score(model, Path(folder), ["synthetic.png"])
-
-
-def _logarithm(probabilities: np.ndarray) -> np.ndarray:
-    logarithm: np.ndarray = np.log(np.maximum(probabilities, _LEAST))
-    return logarithm

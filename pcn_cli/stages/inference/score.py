@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -81,40 +81,37 @@ def score_photos(
     with explain_memory(_DOING, _SMALLER):
         network = cast("Network", model.network.to(device).eval())
     for batch in photos.batches():
-        with explain_memory(_DOING, _SMALLER), torch.inference_mode():
-            attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
-        probabilities = to_probabilities(
-            attended.logits, multi_label=config.multi_label, temperature=config.temperature
-        ).numpy()
-        ranked = rank_classes(attended.logits)
-        best = ranked[:, 0].cpu().numpy()
-        weights = choose_weights(attended.weights.float().cpu().numpy(), best.tolist())
-        looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
         indices = batch.indices.tolist()
         hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
-        if hiding is not None:
-            with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+        with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+            attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
+            ranked = rank_classes(attended.logits)
+            weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
+            looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
+            if hiding is not None:
                 hidden = hide_batch(
                     network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
                 )
-        for row, index in enumerate(indices):
+        probabilities = to_probabilities(
+            attended.logits, multi_label=config.multi_label, temperature=config.temperature
+        ).numpy()
+        for row, (index, own) in enumerate(zip(indices, hidden, strict=True)):
             width, height = batch.sizes[row].tolist()
             placement = place_input(config.preprocessing, width, height)
-            yield Scored(
-                index=index,
-                look=looks[row],
-                placement=placement,
-                hidden=hidden[row],
-                prediction=Prediction(
-                    file=files[index],
-                    **_decide(probabilities[row], config),
-                    attention=attention_numbers(
-                        looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
-                    ),
-                    hiding=getattr(hidden[row], "numbers", None),
-                    unknown=config.withholds(float(probabilities[row, best[row]])),
+            predicted, confidence = _decide(probabilities[row], config)
+            prediction = Prediction(
+                file=files[index],
+                predicted=predicted,
+                confidence=confidence,
+                probabilities=tuple(probabilities[row].tolist()),
+                multi_label=config.multi_label,
+                attention=attention_numbers(
+                    looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
                 ),
+                hiding=own.numbers if own else None,
+                unknown=config.withholds(confidence),
             )
+            yield Scored(index=index, prediction=prediction, look=looks[row], placement=placement, hidden=own)
 
 
 def score_rows(
@@ -125,15 +122,25 @@ def score_rows(
     recipe: Recipe,
     hiding: Hiding | None,
     callback: Callback,
+    doing: str = "evaluating",
 ) -> list[Scored]:
-    """Scores and maps of photos whose labels are known, in the order of `rows`."""
+    """Scores and maps of photos whose labels are known, in their order; `doing` is what the callback is told."""
     scored = []
     files, workers = [row.file for row in rows], loading_workers(recipe, model.device)
     for one in score_photos(model, root, files, batch_size=recipe.evaluate.batch_size, workers=workers, hiding=hiding):
         row = rows[one.index]
         scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
-        callback.on_progress("evaluating", len(scored), len(rows))
+        callback.on_progress(doing, len(scored), len(rows))
     return scored
+
+
+def score_validation(
+    model: LoadedModel, rows: Sequence[SplitRow], *, root: Path, recipe: Recipe, callback: Callback
+) -> NDArray[np.float64]:
+    """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
+    plain = replace(model, config=replace(model.config, temperature=1.0))
+    scored = score_rows(plain, rows, root=root, recipe=recipe, hiding=None, callback=callback, doing="calibrating")
+    return np.array([one.prediction.probabilities for one in scored])
 
 
 def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> None:
@@ -151,31 +158,11 @@ def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> 
     write_attention(run.attention, maps)
 
 
-def score_validation(
-    model: LoadedModel, rows: Sequence[SplitRow], *, root: Path, recipe: Recipe, callback: Callback
-) -> NDArray[np.float64]:
-    """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
-    probabilities = []
-    plain = replace(model, config=replace(model.config, temperature=1.0))
-    files, workers = [row.file for row in rows], loading_workers(recipe, model.device)
-    for scored in score_photos(plain, root, files, batch_size=recipe.evaluate.batch_size, workers=workers):
-        probabilities.append(scored.prediction.probabilities)
-        callback.on_progress("calibrating", len(probabilities), len(rows))
-    return np.array(probabilities)
-
-
-def _decide(probabilities: np.ndarray, config: ModelConfig) -> dict[str, Any]:
-    """The answer of a prediction: the most probable class, or every class that reaches its threshold."""
+def _decide(probabilities: np.ndarray, config: ModelConfig) -> tuple[str, float]:
+    """The answer and how sure it is: the most probable class, or every class that reaches its threshold."""
     if not config.multi_label:
         best = int(probabilities.argmax())
-        predicted, confidence = config.classes[best], probabilities[best]
-    else:
-        given = probabilities >= np.array(config.cuts)
-        predicted = join_labels(name for name, own in zip(config.classes, given, strict=True) if own)
-        confidence = np.where(given, probabilities, 1 - probabilities).min()
-    return {
-        "predicted": predicted,
-        "confidence": float(confidence),
-        "probabilities": tuple(probabilities.tolist()),
-        "multi_label": config.multi_label,
-    }
+        return config.classes[best], float(probabilities[best])
+    given = probabilities >= np.array(config.cuts)
+    names = join_labels(name for name, own in zip(config.classes, given, strict=True) if own)
+    return names, float(np.where(given, probabilities, 1 - probabilities).min())
