@@ -125,14 +125,12 @@ def write_attention(path: Path, maps: AttentionMaps) -> None:
 def read_attention(path: Path) -> AttentionMaps:
     """The maps and curves that `write_attention` was given, to half precision."""
     with np.load(path, allow_pickle=False) as arrays:
-        input_width, input_height = (int(side) for side in arrays["input_size"])
+        input_width, input_height = arrays["input_size"].tolist()
         placements = tuple(
-            Placement(
-                width=int(width), height=int(height), input_width=input_width, input_height=input_height, box=tuple(box)
-            )
-            for (width, height), box in zip(arrays["photo_size"], arrays["box"].tolist(), strict=True)
+            Placement(width=width, height=height, input_width=input_width, input_height=input_height, box=tuple(box))
+            for (width, height), box in zip(arrays["photo_size"].tolist(), arrays["box"].tolist(), strict=True)
         )
-        stride, offset = (float(value) for value in arrays["patch_grid"])
+        stride, offset = arrays["patch_grid"].tolist()
         files = tuple(name.decode("utf-8", "surrogateescape") for name in arrays["files"].tolist())
         return AttentionMaps(
             files=files,

@@ -26,8 +26,7 @@ from torch import nn
 import pcn_cli
 import pcn_cli.models  # importing is registering
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
-from pcn_cli.data.load.dataset import PhotoDataset
-from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.intervals import proportion
 from pcn_cli.metrics.pointing import covered_share, hits_box

@@ -10,8 +10,7 @@ from PIL import Image
 import pcn_cli
 from pcn_cli.attention.geometry import map_to_photo
 from pcn_cli.data.drawing import HUES, SIZES, Edges, develop, draw_ground, draw_photos, draw_thing, make_box, put
-from pcn_cli.data.load.dataset import PhotoDataset
-from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.models.sources.folder import load_model_folder
 from pcn_cli.records.photos import Box

@@ -6,16 +6,149 @@ The order is a function of the epoch, a photo's variation of (seed, epoch, sampl
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pcn_cli.data.load.dataset import BatchSampler, LoadedPhoto, Order, PhotoDataset, stack_photos
+from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
+from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.errors import DataError, ResourceError
+from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.batch import Batch
 from pcn_cli.tensors.private import end_workers, running_iterator
+
+Order = Callable[[int], NDArray[np.int64]]
+"""The positions (N,) of the photos of an epoch, by its number; a photo may come several times."""
+
+Augment = Callable[..., NDArray[np.float32]]
+"""The varied input (3, H, W) of a photo, from (image, epoch=, sample=): `data.load.augment.Augmentation`."""
+
+_DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
+
+
+def shuffled(photos: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The positions of all photos in an order of their own for each seed and epoch."""
+    return np.random.default_rng((_DOMAIN, seed, epoch)).permutation(photos)
+
+
+class LoadedPhoto(NamedTuple):
+    """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`.
+
+    `target` is a class index, or a row of 0 and 1 for all classes; `size` is the width and height of the upright
+    picture in pixels.
+    """
+
+    position: int
+    target: Any
+    pixels: NDArray[np.float32] | None
+    size: tuple[int, int] = (0, 0)
+    reason: str = ""
+
+
+class PhotoDataset(Dataset[LoadedPhoto]):
+    """Opens and prepares one photo; errors travel as values, since exceptions lose their facts between processes.
+
+    Args:
+        root: the photos folder.
+        files: paths below `root`; absolute ones are taken as they are.
+        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes; all 0 where
+            nobody will ask.
+        preprocessing: evaluation preprocessing, used where `augmentation` is None.
+        augmentation: training variation; its sample is the position in `files`, and another number each time that an
+            epoch has the photo again.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        files: Sequence[str],
+        targets: Sequence[int] | NDArray[np.int64] | None = None,
+        *,
+        preprocessing: Preprocessing,
+        augmentation: Augment | None = None,
+    ) -> None:
+        targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
+        if len(files) != len(targets):
+            raise ValueError(f"{len(files)} files and {len(targets)} targets")
+        self.files = list(files)
+        self._root, self._targets = root, list(targets)
+        self._preprocessing, self._augmentation = preprocessing, augmentation
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: tuple[int, int]) -> LoadedPhoto:
+        epoch, sample = key
+        position = sample % len(self)
+        target = self._targets[position]
+        try:
+            image = open_photo(self._root / self.files[position])
+        except UnreadablePhotoError as error:
+            return LoadedPhoto(position, target, None, reason=error.reason)
+        if self._augmentation is None:
+            pixels = preprocess(image, self._preprocessing)
+        else:
+            pixels = self._augmentation(image, epoch=epoch, sample=sample)
+        return LoadedPhoto(position, target, pixels, image.size)
+
+
+class BatchSampler(Sampler[list[tuple[int, int]]]):
+    """The (epoch, sample) pairs of each batch; `epoch` and `start` are set before each iteration.
+
+    A sample is a photo's position. Of N photos, one that `order` gives again is sample position + N, then + 2 N, …,
+    so that each of its variations is another.
+    """
+
+    def __init__(self, photos: int, batch_size: int, order: Order | None) -> None:
+        self._photos, self._batch_size, self._order = photos, batch_size, order
+        self.epoch, self.start = 0, 0
+
+    def count_batches(self) -> int:
+        """Batches in a whole epoch."""
+        return -(-self._photos // self._batch_size)
+
+    def __len__(self) -> int:
+        return max(self.count_batches() - self.start, 0)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self.epoch
+        samples = np.arange(self._photos) if self._order is None else _number_again(self._order(epoch), self._photos)
+        for number in range(self.start, self.count_batches()):
+            chosen = samples[number * self._batch_size : (number + 1) * self._batch_size]
+            yield [(epoch, int(sample)) for sample in chosen]
+
+
+def _number_again(positions: NDArray[np.int64], photos: int) -> NDArray[np.int64]:
+    """The positions, raised by `photos` for each time that the same one came before."""
+    seen = np.zeros(photos, dtype=np.int64)
+    samples = positions.copy()
+    for place, position in enumerate(positions):
+        samples[place] += photos * seen[position]
+        seen[position] += 1
+    return samples
+
+
+def stack_photos(photos: list[LoadedPhoto]) -> Batch:
+    """The readable photos as one batch, in their order, and the others apart."""
+    readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
+    images = torch.empty(0)
+    if readable:
+        # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
+        images = default_collate([torch.from_numpy(pixels.transpose(1, 2, 0)) for _, pixels in readable])
+        images = images.permute(0, 3, 1, 2)
+    return Batch(
+        images,
+        torch.from_numpy(np.array([photo.target for photo, _ in readable], dtype=np.int64)),
+        torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
+        torch.tensor([photo.size for photo, _ in readable], dtype=torch.int64),
+        [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
+    )
 
 
 class PhotoBatches:

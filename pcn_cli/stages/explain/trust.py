@@ -11,8 +11,7 @@ from pcn_cli.attention.faithfulness import blur_patches, draw_orders, randomised
 from pcn_cli.attention.geometry import mirror_map
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
 from pcn_cli.attention.maps import choose_weights, look_maps
-from pcn_cli.data.load.dataset import PhotoDataset
-from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.metrics import trust
 from pcn_cli.metrics.pointing import covered_share, hits_box
 from pcn_cli.recipe.schema import Recipe

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
-from pcn_cli.data.load.dataset import PhotoDataset
-from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.choose import choose_workers

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pcn_cli.data.load.augment import Augmentation
-from pcn_cli.data.load.dataset import PhotoDataset, shuffled
-from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
 from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe

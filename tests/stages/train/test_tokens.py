@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import pcn_cli
-from pcn_cli.data.load.dataset import PhotoDataset
-from pcn_cli.data.load.loaders import PhotoBatches
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
