@@ -47,9 +47,6 @@ def keyword(name: str, kind: Any, default: object = None) -> Parameter:  # noqa:
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-WEIGHTS_OPTIONS = (keyword("offline", Offline, default=False), keyword("mirror", Mirror))
-
-
 def recipe_options() -> list[Parameter]:
     """An option for each field of the recipe that has a flag.
 

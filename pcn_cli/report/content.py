@@ -131,8 +131,3 @@ class ReportContent:
     def suspects(self) -> tuple[Suspect, ...]:
         """The photos whose label may be wrong, the most suspect first."""
         return self.artifacts.rows("suspects.csv", Suspect)
-
-    @property
-    def copies(self) -> tuple[Tie, ...]:
-        """Pictures that are there a second time, in any part."""
-        return self.scan.copies if self.scan else ()

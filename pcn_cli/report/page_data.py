@@ -27,8 +27,8 @@ from pcn_cli.report.encoded_maps import (
     new_lift_scale,
     new_signed_scale,
 )
-from pcn_cli.report.filters import find_filters
 from pcn_cli.report.format import clean
+from pcn_cli.report.pages.gallery import find_filters
 from pcn_cli.report.view_model import ReportView, Row, Rows
 
 DETAILS = 200  # predictions per data/detail-N.js

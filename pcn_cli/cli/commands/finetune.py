@@ -1,6 +1,6 @@
 """`pcn finetune`: scan, split, train, evaluate, explain, report."""
 
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import WEIGHTS_OPTIONS, FailOn, Json, examples, keyword, recipe_options
+from pcn_cli.cli.options import FailOn, Json, Mirror, Offline, examples, keyword, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
 from pcn_cli.recipe.schema import show_options
 
@@ -18,7 +18,7 @@ _ORDER = (
     *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "boxes", "group_by", "fail_on"),
     *("folds", "target_accuracy", "keep_checkpoints"),
 )
-
+_ADDED = (keyword("fail_on", FailOn), keyword("offline", Offline, default=False), keyword("mirror", Mirror))
 
 app = typer.Typer()
 
@@ -68,12 +68,13 @@ def finetune(
         out.print(f"report: {safe(outcome.report)}", soft_wrap=True)
 
 
-*own, json, _ = signature(finetune).parameters.values()
-ranks = {name: rank for rank, name in enumerate(_ORDER)}
-shown = sorted(
-    (*recipe_options(), *own, keyword("fail_on", FailOn), *WEIGHTS_OPTIONS, json),
-    key=lambda one: ranks.get(one.name, len(ranks)),
-)
+def _shown_options() -> list[Parameter]:
+    """All options in the order of the help."""
+    *own, json, _ = signature(finetune).parameters.values()
+    ranks = {name: rank for rank, name in enumerate(_ORDER)}
+    return sorted((*recipe_options(), *own, *_ADDED, json), key=lambda one: ranks.get(one.name, len(ranks)))
+
+
 app.command(
     epilog=examples(
         "pcn finetune ./my_images",
@@ -82,4 +83,4 @@ app.command(
         "pcn finetune ./my_images --pooling per-class",
         "pcn finetune --resume runs/my_images-s60-1",
     ),
-)(show_options(finetune, shown))
+)(show_options(finetune, _shown_options()))

@@ -61,5 +61,4 @@ def _steps(curve: Curve) -> list[tuple[float, float]]:
 def _sets(level: ConformalLevel, metrics: Mapping[str, Metric]) -> dict[str, object]:
     """What the sets of one level give; the metrics are None where there were not enough photos."""
     name = f"conformal_{100 * level.level:.0f}"
-    found = {part: metrics.get(f"{name}_{part}") for part in ("coverage", "set_size", "empty")}
-    return {"level": level, "coverage": found["coverage"], "size": found["set_size"], "empty": found["empty"]}
+    return {"level": level} | {part: metrics.get(f"{name}_{part}") for part in ("coverage", "set_size", "empty")}

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.run import EpochRow
-from pcn_cli.report.filters import find_filters
 from pcn_cli.report.model_card import view_card
 from pcn_cli.report.pages.classes import view_classes, view_confusions
 from pcn_cli.report.pages.confidence import view_confidence
+from pcn_cli.report.pages.gallery import view_gallery
 from pcn_cli.report.pages.health import view_health
 from pcn_cli.report.pages.overview import view_overview
 from pcn_cli.report.view_model import ReportView
 
-MOST_CHOICES = 80  # above this, two lists of all class names would be too long to use and to hold
 OUTCOMES = {"good": "✓ passes", "bad": "✕ fails", "open": "? open"}
 
 
@@ -31,20 +30,6 @@ class Page:
     styles: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     listed: bool = True
-
-
-def view_gallery(report: ReportView) -> dict[str, object]:
-    """Every prediction, filtered, sorted, page by page."""
-    rows = report.rows
-    return {
-        "labels": sorted({name for row in rows.all for name in row.labels or ()}),
-        "predicted": sorted({name for row in rows.all for name in row.predicted_labels}),
-        "filters": find_filters(report.content, rows),
-        "most_choices": MOST_CHOICES,
-        "front": rows.front,
-        "mapped": report.content.maps is not None,
-        "hidden": any(row.prediction.hiding for row in rows.all),
-    }
 
 
 def view_trust(report: ReportView) -> dict[str, object] | None:

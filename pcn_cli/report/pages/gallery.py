@@ -1,12 +1,13 @@
-"""What a picture can be looked for by: wrong, unsure, its look, a second copy, a doubted label."""
+"""Gallery: every prediction, looked for by: wrong, unsure, its look, a second copy, a doubted label."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
-from pcn_cli.report.view_model import Row, Rows
+from pcn_cli.report.view_model import ReportView, Row, Rows
 
+MOST_CHOICES = 80  # above this, two lists of all class names would be too long to use and to hold
 UNSURE = 0.5  # where the model has no threshold of its own
 AT_BORDER = 1.5  # times the even share of the outer ring of patches
 
@@ -20,10 +21,24 @@ class Filter:
     rows: tuple[int, ...]
 
 
+def view_gallery(report: ReportView) -> dict[str, object]:
+    """Every prediction, filtered, sorted, page by page."""
+    rows = report.rows
+    return {
+        "labels": sorted({name for row in rows.all for name in row.labels or ()}),
+        "predicted": sorted({name for row in rows.all for name in row.predicted_labels}),
+        "filters": find_filters(report.content, rows),
+        "most_choices": MOST_CHOICES,
+        "front": rows.front,
+        "mapped": report.content.maps is not None,
+        "hidden": any(row.prediction.hiding for row in rows.all),
+    }
+
+
 def find_filters(content: ReportContent, rows: Rows) -> tuple[Filter, ...]:
     """Every kind that at least one picture is of, in the order of the gallery's choices."""
     least = unsure_below(content)
-    copies = {file for tie in content.copies for file in (tie.file, tie.other)}
+    copies = {file for tie in (content.scan.copies if content.scan else ()) for file in (tie.file, tie.other)}
     doubted = {one.file for one in content.suspects}
     kinds: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
         ("wrong", "wrong", lambda row: row.correct is False),

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from pcn_cli.report.content import ScanFacts
-from pcn_cli.report.filters import UNSURE, find_filters, unsure_below
+from pcn_cli.report.pages.gallery import UNSURE, find_filters, unsure_below
 from pcn_cli.report.view_model import build_rows
 
 
