@@ -149,6 +149,6 @@ def _take(waiting: Sequence[list[Photo]], target: int, *, kept: int) -> list[lis
 
 
 def _draw(group: Iterable[Photo], seed: int) -> str:
-    """A number in the lot: the same for the same content and seed."""
+    """Where a group stands in the order of its class, by its content and the seed."""
     content = min(photo.sha256 for photo in group)
     return hashlib.sha256(f"{seed}:{content}".encode("ascii")).hexdigest()

@@ -89,10 +89,7 @@ class RunDir:
 def new_run_dir(photos: str, model: str, *, runs: Path = RUNS) -> RunDir:
     """The folder `runs/<photos>-<model>-<n>` with the first free number; it is not made yet.
 
-    Args:
-        photos: the photos folder, of which the last part counts.
-        model: a card, `timm:NAME` or a path, of which the last part counts.
-        runs: the folder of all runs.
+    Of `photos`, a folder, and of `model`, a card, `timm:NAME` or a path, the last part counts.
     """
     stem = f"{slug(Path(photos).resolve().name)}-{slug(Path(model.removeprefix('timm:')).name)}"
     taken = {path.name for path in runs.iterdir()} if runs.is_dir() else set()

@@ -129,14 +129,12 @@ def read_split(run: RunDir) -> tuple[SplitRow, ...]:
         DataError: the file is missing or is no such table.
     """
     try:
-        return tuple(_read_row(cells) for cells in read_csv(run.split))
+        table = read_csv(run.split)
+        several = bool(table) and SEVERAL in table[0]
+        cells = [{"label": row[SEVERAL]} | row for row in table] if several else table
+        return tuple(replace(from_cells(SplitRow, row), multi_label=several) for row in cells)
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{run.split} is no split of ours: {error}", "pcn finetune PHOTOS makes a new one") from error
-
-
-def _read_row(cells: dict[str, str]) -> SplitRow:
-    several = SEVERAL in cells
-    return replace(from_cells(SplitRow, {"label": cells[SEVERAL]} | cells if several else cells), multi_label=several)
 
 
 _FOLD_COLUMNS = ("file", "label", "fold", "predicted")

@@ -157,7 +157,6 @@ class PhotoBatches:
     One iterator at a time: asking for a new one ends the one before.
 
     Args:
-        dataset: the photos.
         batch_size: photos per batch; the last one may hold fewer.
         workers: processes that decode; 0 decodes in this one.
         order: the positions of an epoch, as many as there are photos; None takes them as they come.

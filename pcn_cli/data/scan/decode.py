@@ -84,11 +84,9 @@ def read_sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Generator[tuple[int, FileFacts], None, None]:
-    """Each position in `paths` with its facts, as they become known (in any order, each exactly once).
+    """Each position in `paths`, whose names are valid text, with its facts as they become known, in any order.
 
-    Args:
-        paths: files whose names are valid text.
-        workers: processes; 0 decodes in this one, None chooses by the cores and the number of files.
+    `workers` are processes; 0 decodes in this one, None chooses by the cores and the number of files.
 
     Raises:
         ResourceError: no process can be started.
