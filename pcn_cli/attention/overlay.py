@@ -43,8 +43,7 @@ def draw_overlay(
         ValueError: the photo has another size than the placement says, or the look is unknown.
     """
     pixels = _shrink(photo, placement)
-    size = (pixels.shape[1], pixels.shape[0])
-    laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement, size=size)
+    laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement)
     strength = lift_strength(laid.values, full=full)
     if look == "spotlight":  # attended parts as they are, the rest darker and nearly without colour
         painted = _mix(_dim(pixels, brightness=0.4, color=0.3), pixels, _ease(strength))
@@ -67,8 +66,7 @@ def draw_evidence(
     The other arguments, the result and what is raised are those of `draw_overlay`.
     """
     pixels = _shrink(photo, placement)
-    size = (pixels.shape[1], pixels.shape[0])
-    laid = map_to_photo(evidence, patch_grid=patch_grid, placement=placement, size=size)
+    laid = map_to_photo(evidence, patch_grid=patch_grid, placement=placement)
     strength = np.clip(laid.values * evidence.size / FULL_EVIDENCE, -1, 1)
     muted = _dim(pixels, brightness=0.9, color=0.1)
     return _finish(_mix(muted, evidence_color(strength), 0.9 * _ease(np.abs(strength))), pixels, laid)

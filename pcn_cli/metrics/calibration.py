@@ -63,6 +63,7 @@ def calibrate(
     probabilities: Floats, targets: Targets, *, validation_photos: int | None = None
 ) -> tuple[float, Calibration]:
     """The temperature for the photos set aside for it, with what it did to their log-loss; 1 where photos are few.
+
     The probabilities (n, K) are those of temperature 1; `validation_photos` is the size of the whole part, n when None.
     """
     count = len(targets) if validation_photos is None else validation_photos

@@ -126,9 +126,8 @@ class SingleLabel(Inputs):
     def checked(self, exact: Floats) -> Floats:
         if not np.isfinite(exact).all() or (exact < 0).any() or (exact.sum(axis=1) <= 0).any():
             raise ValueError("probabilities must be finite and ≥ 0, with a sum above 0")
-        return np.asarray(
-            exact / exact.sum(axis=1, keepdims=True)
-        )  # float32 rows miss 1 by more than scikit-learn likes
+        # Rows of float32 miss a sum of 1 by more than scikit-learn likes.
+        return np.asarray(exact / exact.sum(axis=1, keepdims=True))
 
     @cached_property
     def targets(self) -> Indices:
