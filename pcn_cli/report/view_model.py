@@ -123,9 +123,8 @@ class Rows:
     @cached_property
     def mistakes(self) -> tuple[Row, ...]:
         """The wrong ones by falling confidence in the wrong class."""
-        return tuple(
-            sorted((r for r in self.all if r.correct is False), key=lambda r: (-r.prediction.confidence, r.number))
-        )
+        wrong = (row for row in self.all if row.correct is False)
+        return tuple(sorted(wrong, key=lambda row: -row.prediction.confidence))
 
 
 def build_rows(content: ReportContent) -> Rows:
@@ -134,10 +133,8 @@ def build_rows(content: ReportContent) -> Rows:
     files = display_names([prediction.file for prediction in content.predictions])
     rows = []
     for number, (prediction, file) in enumerate(zip(content.predictions, files, strict=True)):
-        probabilities = prediction.probabilities
-        by_class = dict(zip(content.classes, probabilities, strict=True))
-        order = sorted(range(len(classes)), key=lambda k: (-probabilities[k], k))[:TOP]
-        top = [(classes[k], probabilities[k]) for k in order]
+        by_class = dict(zip(content.classes, prediction.probabilities, strict=True))
+        top = sorted(zip(classes, prediction.probabilities, strict=True), key=lambda one: -one[1])[:TOP]
         labels = tuple(clean(name) for name in prediction.labels) if prediction.correct is not None else None
         predicted = tuple(clean(name) for name in prediction.predicted_labels)
         for name in dict.fromkeys((*prediction.labels, *prediction.predicted_labels)):
@@ -154,9 +151,8 @@ def build_rows(content: ReportContent) -> Rows:
                 predicted_labels=predicted,
             )
         )
-    known = set(classes)
     named = {name for row in rows for name in (*(row.labels or ()), *row.predicted_labels)}
-    return Rows(tuple(rows), (*classes, *sorted(named - known)))
+    return Rows(tuple(rows), (*classes, *sorted(named.difference(classes))))
 
 
 def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None:
@@ -170,7 +166,7 @@ def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None
     return sum(-log(max(p, _LEAST_P)) for p in given) / len(given)
 
 
-def _urgency(row: Row) -> tuple[bool, float, int]:
+def _urgency(row: Row) -> tuple[bool, float]:
     wrong = row.correct is False
     loss = row.loss if row.loss is not None else -log(_LEAST_P)
-    return (not wrong, -loss if wrong else row.prediction.confidence, row.number)
+    return (not wrong, -loss if wrong else row.prediction.confidence)

@@ -35,12 +35,12 @@ class PairList:
 
 def view_health(report: ReportView) -> dict[str, object] | None:
     """The values of templates/health.html; None where nothing is known of the photos."""
-    scan, missing, suspects = report.content.scan, report.without_picture, report.content.suspects
-    if scan is None and not missing and not suspects:
+    missing, suspects = report.without_picture, report.content.suspects
+    if report.content.scan is None and not missing and not suspects:
         return None
-    unreadable = scan.unreadable if scan else ()
-    shown = display_names([entry.file for entry in unreadable])
-    parts = {name: {clean(k): n for k, n in counts.items()} for name, counts in (scan.parts if scan else {}).items()}
+    scan = report.content.scan or ScanFacts()
+    shown = display_names([entry.file for entry in scan.unreadable])
+    parts = {name: {clean(k): n for k, n in counts.items()} for name, counts in scan.parts.items()}
     totals: Counter[str] = Counter()
     for counts in parts.values():
         totals.update(counts)
@@ -48,14 +48,14 @@ def view_health(report: ReportView) -> dict[str, object] | None:
     return {
         "parts": parts,
         "names": names[:MOST_CLASSES],
-        "photos": {name: scan.count(name) for name in parts} if scan else {},
+        "photos": {name: scan.count(name) for name in parts},
         "totals": totals,
         "imbalance": max(totals.values()) / min(totals.values()) if totals else 1.0,
         "more_names": max(0, len(names) - MOST_CLASSES),
         "pairs": [(kind, [_pair(tie, report) for tie in kind.ties]) for kind in list_pairs(scan)],
-        "unreadable": [(f, hide_paths(e.reason)) for f, e in zip(shown, unreadable, strict=True)][:MOST_FILES],
-        "unreadable_count": len(unreadable),
-        "ignored": scan.ignored if scan else 0,
+        "unreadable": [(f, hide_paths(e.reason)) for f, e in zip(shown, scan.unreadable, strict=True)][:MOST_FILES],
+        "unreadable_count": len(scan.unreadable),
+        "ignored": scan.ignored,
         "suspects": [
             (file, one.split, clean(one.label), clean(one.suggested), one.p_label, one.p_suggested)
             for file, one in zip(display_names([one.file for one in suspects]), suspects, strict=True)

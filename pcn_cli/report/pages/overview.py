@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from pcn_cli.records.metrics import Finding, Metric
+from pcn_cli.records.metrics import Metric
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
 from pcn_cli.report.view_model import ReportView, Row
 
 FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for
-SEVERITIES = ("error", "warning", "note")
+SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def view_overview(report: ReportView) -> dict[str, object]:
         "precision": content.metrics.get("mean_average_precision") if content.multi_label else None,
         "bars": compare(content),
         "metrics": [one for one in content.metrics.values() if not {"baseline", "candidates"} & set(one.words.shown)],
-        "findings": by_severity(content.findings),
+        "findings": sorted(content.findings, key=lambda one: SEVERITIES.get(one.severity, len(SEVERITIES))),
         "first_look": first_look(rows.mistakes or rows.front),
         "counts": counts.most_common(20),
         "more_counts": max(0, len(counts) - 20),
@@ -62,9 +62,3 @@ def compare(content: ReportContent) -> list[Bar]:
     if prior is not None:
         bars.append(Bar(name="how frequent each class is", accuracy=prior))
     return sorted(bars, key=lambda bar: (not bar.kept, -bar.accuracy.value))
-
-
-def by_severity(findings: tuple[Finding, ...]) -> list[Finding]:
-    """The findings, the gravest first, otherwise in their order."""
-    order = {name: number for number, name in enumerate(SEVERITIES)}
-    return sorted(findings, key=lambda finding: order.get(finding.severity, len(order)))
