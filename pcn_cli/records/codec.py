@@ -8,10 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Cell = str | int | float
+
+
+class Stored(Protocol):
+    """A record whose type names the file of the run folder that holds it, or rows of it."""
+
+    ARTIFACT: ClassVar[str]
 
 
 def to_plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass instance

@@ -1,7 +1,7 @@
 """What an evaluation gives beside single numbers: curves, checks of the maps, the difference of two runs."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import Calibration, ClassThreshold, ConformalLevel, Selection
@@ -66,6 +66,7 @@ class TrustCheck:
 class Trust:
     """All checks that were made, in display order; those on a sample used `sample` photos drawn from `seed`."""
 
+    ARTIFACT: ClassVar = "trust.json"
     sample: int
     seed: int
     checks: tuple[TrustCheck, ...]

@@ -1,6 +1,7 @@
 """What models say of photos: scores with their maps and the maps' numbers, answers of folds, suspect labels."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -140,6 +141,7 @@ class Suspect:
     probabilities of a model that did not learn from the photo; the smaller `p_label`, the more suspect it is.
     """
 
+    ARTIFACT: ClassVar = "suspects.csv"
     rank: int
     file: str
     split: str

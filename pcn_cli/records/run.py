@@ -1,7 +1,7 @@
 """What a run folder tells of itself: run.json and the epochs of its training."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class RunRecord:
 class EpochRow:
     """What one epoch gave; `seconds` and `images_per_second` count training only, `memory_mb` is the peak so far."""
 
+    ARTIFACT: ClassVar = "history.csv"
     phase: str  # "probe" or "tune"
     epoch: int
     step: int

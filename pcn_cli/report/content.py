@@ -6,13 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from pcn_cli.records.codec import Stored
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Photo, SkippedFile, Tie
 from pcn_cli.records.predictions import AttentionMaps, Prediction, Suspect
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Stored)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,13 @@ class Reproduce:
 
 
 class Artifacts:
-    """The files of a run, each read by its name in the run folder as the type that was written; here there are none."""
+    """The files of a run, each read as the type that was written, which names its file; here there are none."""
 
-    def find(self, name: str, kind: type[T]) -> T | None:  # noqa: ARG002
+    def find(self, kind: type[T]) -> T | None:  # noqa: ARG002
         """What a JSON file holds; None where there is no such file."""
         return None
 
-    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:  # noqa: ARG002
+    def rows(self, kind: type[T]) -> tuple[T, ...]:  # noqa: ARG002
         """The rows of a table, none where there is no such file."""
         return ()
 
@@ -123,11 +124,11 @@ class ReportContent:
     @property
     def look_decides(self) -> bool:
         """Whether the answers hang on where the pooling looks, as far as that was checked."""
-        trust = self.artifacts.find("trust.json", Trust)
+        trust = self.artifacts.find(Trust)
         checks = trust.checks if trust else ()
         return not any(check.key == "uniform_attention" and check.outcome == "bad" for check in checks)
 
     @property
     def suspects(self) -> tuple[Suspect, ...]:
         """The photos whose label may be wrong, the most suspect first."""
-        return self.artifacts.rows("suspects.csv", Suspect)
+        return self.artifacts.rows(Suspect)

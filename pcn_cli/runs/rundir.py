@@ -1,4 +1,4 @@
-"""The run folder: the only builder of its file names."""
+"""The run folder: the only builder of its file names; what pages of the report read for themselves names its file."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,9 @@ from typing import overload
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import write_text
 from pcn_cli.files.names import safe_name
+from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.predictions import Suspect
+from pcn_cli.records.run import EpochRow
 
 RUNS = Path("runs")
 
@@ -44,9 +47,9 @@ class RunDir:
     unreadable = Artifact("unreadable.csv")  # the files that should be photos and are not
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 
-    history = Artifact("history.csv")  # a row per epoch
+    history = Artifact(EpochRow.ARTIFACT)  # a row per epoch
     candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
-    suspects = Artifact("suspects.csv")  # photos whose label may be wrong, the most suspect first
+    suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first
     neighbours = Artifact("neighbours.csv")  # photos of two parts that the network finds as good as the same
     folds = Artifact("folds.csv")  # what cross-validation answered to every photo
     model = Artifact("model")  # config.json and model.safetensors, usable without the rest of the run
@@ -66,7 +69,7 @@ class RunDir:
     curves = Artifact("curves.json")  # the curves behind the numbers, and what calibration gave
     findings = Artifact("findings.json")  # what a person should know
     attention = Artifact("attention.npz")  # the maps as numbers
-    trust = Artifact("trust.json")  # what was checked of the maps
+    trust = Artifact(Trust.ARTIFACT)  # what was checked of the maps
     figures = Artifact("figures")  # charts as PNG and SVG
     overlays = Artifact("overlays")  # the maps drawn on the photos
     report = Artifact("report")  # opens at index.html

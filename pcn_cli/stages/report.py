@@ -14,6 +14,7 @@ from pcn_cli.files.folder import hold_folder
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
+from pcn_cli.records.codec import Stored
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.photos import PARTS, Part
 from pcn_cli.records.run import RunRecord
@@ -27,7 +28,7 @@ from pcn_cli.runs.state import read_record, recording_stage, require
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Stored)
 
 
 @checked
@@ -142,14 +143,14 @@ class RunArtifacts(Artifacts):
     def __init__(self, run: RunDir) -> None:
         self._run = run
 
-    def find(self, name: str, kind: type[T]) -> T | None:
+    def find(self, kind: type[T]) -> T | None:
         """What a JSON file of the run holds; None where there is no such file."""
-        found = Json(Artifact(name), kind).find(self._run)
+        found = Json(Artifact(kind.ARTIFACT), kind).find(self._run)
         return cast("T", describe_trust(found)) if isinstance(found, Trust) else found
 
-    def rows(self, name: str, kind: type[T]) -> tuple[T, ...]:
+    def rows(self, kind: type[T]) -> tuple[T, ...]:
         """The rows of a table of the run, none where there is no such file."""
-        return Table(Artifact(name), kind).read(self._run)
+        return Table(Artifact(kind.ARTIFACT), kind).read(self._run)
 
 
 def _facts(record: RunRecord, predictions: int) -> tuple[str, ...]:

@@ -34,19 +34,19 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 9L9
 
 
 class Held(dict):
-    """The files of a run that are at hand, by name."""
+    """The files of a run that are at hand, by the type of what they hold."""
 
-    def find(self, name, kind):
+    def find(self, kind):
         """What a file holds."""
-        return self.get(name)
+        return self.get(kind)
 
-    def rows(self, name, kind):
+    def rows(self, kind):
         """The rows of a table."""
-        return self.get(name, ())
+        return self.get(kind, ())
 
-    def without(self, name):
+    def without(self, kind):
         """The other files."""
-        return Held({key: value for key, value in self.items() if key != name})
+        return Held({key: value for key, value in self.items() if key != kind})
 
 
 def invent_content(
@@ -136,9 +136,9 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
         ),
         artifacts=Held(
             {
-                "history.csv": tuple(epochs),
-                "suspects.csv": invent_suspects(base, name),
-                "trust.json": invent_trust(accuracy, name),
+                EpochRow: tuple(epochs),
+                Suspect: invent_suspects(base, name),
+                Trust: invent_trust(accuracy, name),
             }
         ),
         figures={name("history"): SVG},

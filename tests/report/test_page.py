@@ -3,6 +3,8 @@ import hashlib
 import re
 from dataclasses import replace
 
+from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.predictions import Suspect
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pages.index import PAGES
 from pcn_cli.report.view_model import ReportView, build_rows
@@ -62,7 +64,7 @@ def test_data_health_names_doubtful_labels_where_there_are_any(invent):
     content = invent()
     assert "2\N{NO-BREAK SPACE}photos whose label was doubted" in render(content)
     assert "doubtful-1.jpg" in render(content)
-    without = render(replace(content, artifacts=content.artifacts.without("suspects.csv")))
+    without = render(replace(content, artifacts=content.artifacts.without(Suspect)))
     assert "Labels to look at" not in without
     assert 'data-page="health"' in without
 
@@ -80,7 +82,7 @@ def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
     assert "with even attention it is right as often" in text
     assert "✓ passes order? so Look" in text
     assert "✕ fails uniform_attention? so" in text
-    assert 'id="trust"' not in render(replace(content, artifacts=content.artifacts.without("trust.json")))
+    assert 'id="trust"' not in render(replace(content, artifacts=content.artifacts.without(Trust)))
 
 
 def test_the_model_card_says_what_becomes_of_pictures_below_the_threshold(invent):

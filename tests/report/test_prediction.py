@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
+from pcn_cli.records.evaluation import Trust
 from pcn_cli.report.write import write_report
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -134,7 +135,7 @@ def test_evidence_comes_first_where_the_look_does_not_decide(visit, report, tmp_
     seen = visit(report, "#gallery?photo=0")  # its trust says that even attention costs nothing
     expect(seen.page.get_by_role("radio", name="Evidence")).to_be_checked()
     content = invent(6)
-    content = replace(content, artifacts=content.artifacts.without("trust.json"))
+    content = replace(content, artifacts=content.artifacts.without(Trust))
     trusted = visit(write_report(tmp_path / "r", content, open_photo=photo), "#gallery?photo=0")
     expect(trusted.page.get_by_role("radio", name="Look")).to_be_checked()
     assert words_of(trusted).startswith("Look: where the pooling took its information, whatever the class.")
@@ -244,7 +245,7 @@ def test_where_every_class_has_a_token_the_look_is_that_of_the_class_predicted(v
     base = invent(6)
     content = replace(
         base,
-        artifacts=base.artifacts.without("trust.json"),
+        artifacts=base.artifacts.without(Trust),
         model=replace(base.model, model_args={"class_tokens": True}),
     )
     seen = visit(write_report(tmp_path / "report", content, open_photo=photo), "#gallery?photo=0")
@@ -259,7 +260,7 @@ def test_the_look_of_every_probable_class_can_be_chosen_where_it_has_a_token(vis
     class_looks = np.stack([np.eye(16).reshape(-1, 4, 4)[[5, 10, 15]]] * 6)
     content = replace(
         base,
-        artifacts=base.artifacts.without("trust.json"),
+        artifacts=base.artifacts.without(Trust),
         maps=replace(base.maps, class_looks=class_looks),
         model=replace(base.model, model_args={"class_tokens": True}),
     )

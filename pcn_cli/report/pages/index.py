@@ -34,7 +34,7 @@ class Page:
 
 def view_trust(report: ReportView) -> dict[str, object] | None:
     """What was checked of the maps over all pictures, each check as a question and a plain answer."""
-    trust = report.content.artifacts.find("trust.json", Trust)
+    trust = report.content.artifacts.find(Trust)
     if trust is None or not trust.checks:
         return None
     return {
@@ -51,7 +51,7 @@ def view_training(report: ReportView) -> dict[str, object] | None:
     content = report.content
     # The page has its own confusion matrix, whose cells open.
     figures = {name: path for name, path in report.figures.items() if not name.startswith("confusion")}
-    history = content.artifacts.rows("history.csv", EpochRow)
+    history = content.artifacts.rows(EpochRow)
     if not (figures or history or content.candidates):
         return None
     return {"figures": figures, "candidates": content.candidates, "history": history}
