@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -141,25 +140,26 @@ def _bench_model(
             device=device,
             on_round=lambda done: callback.on_progress(f"measuring {facts.name}", done, rounds),
         )
-    each = {work: np.array(seconds[work]) / one.photos for work, one in works.items()}
     return ModelBench(
         model=facts.name,
         input_size=size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         activation_mb=cost.activation_mb,
-        timings=tuple(_compare(work, own, each[FORWARD]) for work, own in each.items()),
+        timings=_compare({work: np.array(seconds[work]) / one.photos for work, one in works.items()}),
     )
 
 
-def _compare(work: str, seconds: NDArray[np.float64], forward: NDArray[np.float64]) -> Timing:
-    """The timing of seconds per photo, one for each round, beside those of the forward pass."""
-    ratios = (seconds / forward).tolist()
-    return Timing(
-        work=work,
-        photos_per_second=1 / median(seconds.tolist()),
-        ratio=median(ratios),
-        ratio_low=min(ratios),
-        ratio_high=max(ratios),
+def _compare(seconds: dict[str, NDArray[np.float64]]) -> tuple[Timing, ...]:
+    """The timings of each work's seconds per photo, one for each round, beside those of the forward pass."""
+    return tuple(
+        Timing(
+            work=work,
+            photos_per_second=float(1 / np.median(own)),
+            ratio=float(np.median(own / seconds[FORWARD])),
+            ratio_low=float(np.min(own / seconds[FORWARD])),
+            ratio_high=float(np.max(own / seconds[FORWARD])),
+        )
+        for work, own in seconds.items()
     )
 
 

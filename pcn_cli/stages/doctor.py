@@ -25,14 +25,15 @@ class Check:
 
 def examine() -> list[Check]:
     """Every check, in display order."""
+    replaced = _version("albumentationsx") is not None
     return [
         Check(name="python", ok=sys.version_info >= (3, 11), found=sys.version.split()[0]),
         *_packages(),
         Check(
             name="albumentationsx",
-            ok=not _installed("albumentationsx"),
+            ok=not replaced,
             found="installed: it replaces albumentations under another licence (AGPL); `pip uninstall albumentationsx`"
-            if _installed("albumentationsx")
+            if replaced
             else "not installed, as it should be",
         ),
         _device(),
@@ -48,17 +49,17 @@ def _packages() -> Iterator[Check]:
         requirement = Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        found = version(requirement.name) if _installed(requirement.name) else "not installed"
-        fits = found != "not installed" and requirement.specifier.contains(found, prereleases=True)
-        yield Check(name=requirement.name, ok=fits, found=f"{found} (needs {requirement.specifier})")
+        found = _version(requirement.name)
+        fits = found is not None and requirement.specifier.contains(found, prereleases=True)
+        words = f"{found or 'not installed'} (needs {requirement.specifier})"
+        yield Check(name=requirement.name, ok=fits, found=words)
 
 
-def _installed(name: str) -> bool:
+def _version(name: str) -> str | None:
     try:
-        version(name)
+        return version(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _device() -> Check:

@@ -164,10 +164,8 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
         return _outcome(read_evaluation(run))
     with hold_folder(run.root):
         sweep_parts(run)
-        scan = SCAN.read(run)
-        rows = read_unchanged(run)
-        leaks = check_leaks(rows, scan.near_duplicates, alike=scan.alike)
-        _tell_leaks(leaks, callback, fail_on=fail_on)
+        scan, rows = SCAN.read(run), read_unchanged(run)
+        _tell_leaks(check_leaks(rows, scan), callback, fail_on=fail_on)
         update_record(run, status="running")
         return _finish(run, rows, scan, fetch, callback, stop)
 
@@ -176,7 +174,7 @@ def _finish(
     run: RunDir, rows: Sequence[SplitRow], scan: Scan, fetch: Fetcher, callback: Callback, stop: StopRequest
 ) -> Outcome:
     """What the run came to after the stages that were not finished; the caller holds it, and its photos are `rows`."""
-    recipe, evaluation = read_recipe(run), None
+    recipe, evaluation, go_on = read_recipe(run), None, shlex.join(["pcn", "finetune", "--resume", str(run.root)])
     try:
         with recording_outcome(run):
             if "train" not in read_record(run).stages:
@@ -195,15 +193,11 @@ def _finish(
     except (StoppedError, KeyboardInterrupt) as error:
         number = error.exit_code - 128 if isinstance(error, StoppedError) else signal.SIGINT
         message = error.message if isinstance(error, StoppedError) else "stopped"
-        raise StoppedError(message, _resume_command(run), signal_number=number) from error
+        raise StoppedError(message, go_on, signal_number=number) from error
     except PcnError as error:
-        error.hint = f"{error.hint}; then {_resume_command(run)}" if error.hint else _resume_command(run)
+        error.hint = f"{error.hint}; then {go_on}" if error.hint else go_on
         raise
     return _outcome(evaluation or read_evaluation(run))
-
-
-def _resume_command(run: RunDir) -> str:
-    return shlex.join(["pcn", "finetune", "--resume", str(run.root)])
 
 
 def _name_latest(run: RunDir, callback: Callback) -> None:

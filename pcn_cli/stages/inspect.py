@@ -9,10 +9,9 @@ from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.data.split import given_rows
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import DataSection, FailOn
-from pcn_cli.records.codec import to_plain
+from pcn_cli.records.codec import flatten
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Health, Scan
 from pcn_cli.stages.callback import Callback
@@ -32,10 +31,10 @@ class Inspection:
         """All of it as JSON."""
         return {
             **self.scan.plain(),
-            "health": to_plain(self.health) if self.health else None,
-            "leaks": [to_plain(tie) for tie in self.leaks.leaks],
-            "conflicts": [to_plain(tie) for tie in self.leaks.conflicts],
-            "findings": [to_plain(finding) for finding in self.findings],
+            "health": flatten(self.health),
+            "leaks": flatten(self.leaks.leaks),
+            "conflicts": flatten(self.leaks.conflicts),
+            "findings": flatten(self.findings),
         }
 
 
@@ -55,7 +54,7 @@ def inspect_photos(
     """
     scan = scan_folder(photos, labels=labels, group_by=group_by, callback=callback)
     health = examine_photos(scan)
-    leaks = check_leaks(given_rows(scan), scan.near_duplicates, alike=scan.alike)
+    leaks = check_leaks(given_rows(scan), scan)
     facts = replace(leaks, health=health, train_counts=scan.classes, unreadable=scan.unreadable)
     return Inspection(scan=scan, health=health, leaks=leaks, findings=findings(facts))
 
@@ -66,9 +65,6 @@ def refuse_unfit(inspection: Inspection, *, fail_on: FailOn | None) -> None:
     Raises:
         DataError: it would refuse; or `fail_on` is "leak" and there are leaks.
     """
-    scan = inspection.scan
-    check_scan(scan, max_unreadable=DataSection().max_unreadable)
-    own_parts = {photo.split for photo in scan.photos if photo.split}
-    recipe, _ = choose_split(load_recipe(None), len(scan.photos), own_parts=own_parts)
-    split_photos(scan, recipe)
+    check_scan(inspection.scan, max_unreadable=DataSection().max_unreadable)
+    split_photos(inspection.scan, load_recipe(None))
     refuse_leaks(inspection.leaks, fail_on)

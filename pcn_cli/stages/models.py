@@ -73,10 +73,10 @@ def verify_models(names: list[str], *, images: str | Path | None = None) -> list
     if images is not None and not any(map(_is_folder, names)):
         hint = "pcn models verify RUN --images DIR"
         raise RecipeError("--images has no effect without a run or a model folder", hint)
-    looked = None if images is None else Path(images)
     if names:
-        return [_verify(name, looked) for name in names]
-    checks = [_verify(card.name, looked) for card in CARDS if card.url or card.bundled]
+        looked = None if images is None else Path(images)
+        return [_verify_folder(Path(name), looked) if _is_folder(name) else _verify(find_card(name)) for name in names]
+    checks = [_verify(card) for card in CARDS if card.url or card.bundled]
     return [check for check in checks if check["state"] != "not in the cache"]
 
 
@@ -117,10 +117,7 @@ def _is_folder(name: str) -> bool:
     return look_up_card(name) is None and ((path / "run.json").is_file() or (path / CONFIG).is_file())
 
 
-def _verify(name: str, images: Path | None) -> dict[str, Any]:
-    if _is_folder(name):
-        return _verify_folder(Path(name), images)
-    card = find_card(name)
+def _verify(card: Card) -> dict[str, Any]:
     return {"name": card.name, **_plain(verify_weights(card))}
 
 

@@ -1,6 +1,6 @@
 """The photos of a run: scanned, split, checked for leaks, found again unchanged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pcn_cli.data.scan.scan_photos import scan_photos
@@ -8,6 +8,8 @@ from pcn_cli.data.similar.leaks import find_conflicts, find_leaks
 from pcn_cli.data.split import check_split, split_scan
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.findings import Observations, findings
+from pcn_cli.recipe.choose import choose_split
+from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import FailOn, Recipe
 from pcn_cli.records.photos import Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
@@ -38,12 +40,15 @@ def scan_folder(
     return scan
 
 
-def split_photos(scan: Scan, recipe: Recipe) -> tuple[SplitRow, ...]:
-    """Each photo with its part.
+def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...], Recipe, dict[str, str]]:
+    """Each photo with its part, and the recipe with the shares that were chosen, and why.
 
     Raises:
         DataError: a part would be empty.
+        RecipeError: a share is given for a part that the photos come with.
     """
+    own_parts = {photo.split for photo in scan.photos if photo.split}
+    recipe, reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
     rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
     for part, name in _NAMES.items():
         if not any(row.split == part for row in rows):
@@ -51,7 +56,7 @@ def split_photos(scan: Scan, recipe: Recipe) -> tuple[SplitRow, ...]:
                 f"no photo is left for {name}: {len(rows)} photos are too few to be divided",
                 "add photos: every class needs at least three that differ",
             )
-    return rows
+    return rows, recipe, reasons
 
 
 def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
@@ -73,13 +78,12 @@ def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
     return rows
 
 
-def check_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], *, alike: int = 0) -> Observations:
+def check_leaks(rows: Sequence[SplitRow], scan: Scan) -> Observations:
     """Photos in two parts, pictures under two labels, and how many photos could not be told apart."""
-    near = tuple(near_duplicates)
     return Observations(
-        leaks=find_leaks(rows, near),
-        conflicts=find_conflicts(rows, near),
-        alike=alike,
+        leaks=find_leaks(rows, scan.near_duplicates),
+        conflicts=find_conflicts(rows, scan.near_duplicates),
+        alike=scan.alike,
         multi_label=any(row.multi_label for row in rows),
     )
 

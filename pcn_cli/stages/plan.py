@@ -13,7 +13,7 @@ from pcn_cli.files.machine import available_cores
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.base import SourceFacts
-from pcn_cli.recipe.choose import Facts, choose, choose_split
+from pcn_cli.recipe.choose import Facts, choose
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import flatten
@@ -119,9 +119,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
     labels = loaded.recipe.data.labels
     scan = scan_folder(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
-    own_parts = {photo.split for photo in scan.photos if photo.split}
-    recipe, split_reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
-    rows = split_photos(scan, recipe)
+    rows, recipe, split_reasons = split_photos(scan, loaded)
     source, device = model.facts(), choose_device(recipe.train.device)
     facts = gather_facts(rows, source, device)
     cost = None
@@ -144,7 +142,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
         source=source,
         recipe=recipe,
         reasons={**split_reasons, **reasons},
-        leaks=check_leaks(rows, scan.near_duplicates, alike=scan.alike),
+        leaks=check_leaks(rows, scan),
         cost=cost,
     )
 

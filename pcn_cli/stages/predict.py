@@ -57,7 +57,8 @@ def predict(
     callback = callback or Callback()
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
-    named, holders = _named_folders(sources), _holding_folders(paths)
+    named = {Path(os.path.realpath(source)) for source in sources if os.path.isdir(source)}  # noqa: PTH112 - never raises
+    holders = _holding_folders(paths)
     for target in (asked.overlay, asked.sort_into):
         if target is not None:
             refuse_among(Path(target), named, holders)
@@ -155,11 +156,6 @@ def _refuse_idle_drawing(asked: PredictOptions) -> None:
         raise RecipeError(f"--look {asked.look} has no effect without --overlay", "add --overlay DIR")
     if asked.look != "spotlight" and asked.overlay_map == "evidence":
         raise RecipeError(f"--look {asked.look} has no effect with --map evidence", "leave one of the two out")
-
-
-def _named_folders(sources: Sequence[str]) -> set[Path]:
-    """The photo folders that were named, resolved."""
-    return {Path(os.path.realpath(source)) for source in sources if os.path.isdir(source)}  # noqa: PTH112 - never raises
 
 
 def _holding_folders(paths: Sequence[Path]) -> set[Path]:

@@ -16,8 +16,7 @@ from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.codec import Stored
 from pcn_cli.records.evaluation import Trust
-from pcn_cli.records.photos import PARTS, Part
-from pcn_cli.records.run import RunRecord
+from pcn_cli.records.photos import PARTS
 from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
 from pcn_cli.report.write import MANY_BYTES, write_report, write_single_report
@@ -108,11 +107,13 @@ def gather_content(run: RunDir) -> ReportContent:
 def describe_evaluation(evaluation: Evaluation) -> ReportContent:
     """What the numbers and the photos say, without maps and charts: all that a model card needs."""
     run, record = evaluation.run, read_record(evaluation.run)
+    kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
+    facts = (record.card, kept, f"{len(evaluation.predictions):,} pictures", record.created[:10])
     return ReportContent(
         title=read_recipe(run).report.title or run.root.name,
         run=run.root.name,
         part="test" if evaluation.metrics else "",
-        facts=_facts(record, len(evaluation.predictions)),
+        facts=tuple(fact for fact in facts if fact),
         classes=evaluation.classes,
         predictions=evaluation.predictions,
         metrics=described(evaluation.metrics),
@@ -153,11 +154,6 @@ class RunArtifacts(Artifacts):
         return Table(Artifact(kind.ARTIFACT), kind).read(self._run)
 
 
-def _facts(record: RunRecord, predictions: int) -> tuple[str, ...]:
-    kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
-    return tuple(fact for fact in (record.card, kept, f"{predictions:,} pictures", record.created[:10]) if fact)
-
-
 def _majority(evaluation: Evaluation) -> str:
     """The most frequent class of the training photos; "" where always guessing it was not measured."""
     train = Counter(row.label for row in evaluation.rows if row.split == "train")
@@ -170,13 +166,10 @@ def _scan_facts(evaluation: Evaluation) -> ScanFacts:
     rows, scan = evaluation.rows, evaluation.scan
     near = scan.near_duplicates if scan else ()
     shown = {prediction.file for prediction in evaluation.predictions}
-
-    def count_labels(part: Part) -> dict[str, int]:
-        return dict(Counter(name for row in rows if row.split == part for name in row.labels))
-
+    divided = {part: [row for row in rows if row.split == part] for part in PARTS} if rows else {}
     return ScanFacts(
-        parts={part: count_labels(part) for part in PARTS} if rows else {},
-        photos={part: sum(row.split == part for row in rows) for part in PARTS} if rows else {},
+        parts={part: dict(Counter(name for row in own for name in row.labels)) for part, own in divided.items()},
+        photos={part: len(own) for part, own in divided.items()},
         unreadable=scan.unreadable if scan else UNREADABLE.read(evaluation.run),
         ignored=len(scan.ignored) if scan else 0,
         leaks=find_leaks(rows, near),

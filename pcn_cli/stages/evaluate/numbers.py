@@ -97,7 +97,7 @@ def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence
     """
     run, rows, curves = evaluation.run, evaluation.rows, evaluation.curves
     facts = replace(
-        check_leaks([*rows, *learned_from], scan.near_duplicates, alike=scan.alike),
+        check_leaks([*rows, *learned_from], scan),
         neighbours=store.NEIGHBOURS.read(run),
         metrics=evaluation.metrics,
         per_class=evaluation.per_class,
