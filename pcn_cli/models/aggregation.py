@@ -14,7 +14,7 @@ from timm.layers import trunc_normal_
 from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor, nn
 
-from pcn_cli.models.backbone import feature_map, is_nhwc, look_at, make_backbone, measure_patch_grid
+from pcn_cli.models.backbone import feature_map, inspect_backbone, is_nhwc, make_backbone, measure_patch_grid
 from pcn_cli.models.build import register_network
 from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
@@ -51,7 +51,7 @@ class AttentionPooled(AttentionNetwork):
     ) -> None:
         super().__init__()
         self.backbone = make_backbone(backbone, dict(backbone_args or {}), in_chans, drop_path_rate)
-        channels, head_parts = look_at(self.backbone, in_chans)
+        channels, head_parts = inspect_backbone(self.backbone, in_chans)
         width = embed_dim or channels
         self.num_classes = num_classes
         self.in_chans = in_chans

@@ -59,7 +59,7 @@ def make_backbone(name: str, settings: dict[str, Any], in_chans: int, drop_path_
     return backbone
 
 
-def look_at(backbone: nn.Module, in_chans: int) -> tuple[int, tuple[str, ...]]:
+def inspect_backbone(backbone: nn.Module, in_chans: int) -> tuple[int, tuple[str, ...]]:
     """How many channels the map of features has, and the parts with parameters that act behind it."""
     config = getattr(backbone, "pretrained_cfg", {})
     size = config["input_size"][-2:] if config.get("fixed_input_size") else (_LOOK_SIZE, _LOOK_SIZE)

@@ -17,7 +17,7 @@ from pcn_cli.stages.inference.replay import replay_model
 
 
 def list_models() -> list[dict[str, Any]]:
-    """The facts of every card, in the order of the shelf."""
+    """The facts of every card, in the order of `CARDS`."""
     return [describe(card) for card in CARDS]
 
 
