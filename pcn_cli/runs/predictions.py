@@ -17,7 +17,7 @@ from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, Prediction
 
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
-_WRONG = "wrong_labels"  # stands only in tables of several labels
+_WRONG = "wrong_labels"  # how many are missing or too many; stands only in tables of several labels
 _UNKNOWN = "unknown"  # stands only in tables of models that have a threshold
 _ATTENTION, _HIDING = field_names(AttentionNumbers), field_names(HidingNumbers)
 
@@ -62,23 +62,17 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
 
 
 def _row(prediction: Prediction) -> list[Cell]:
+    known = prediction.correct is not None
+    wrong = len(set(prediction.labels) ^ set(prediction.predicted_labels)) if known else ""
     return [
         *(getattr(prediction, name) for name in _FIXED[:-1]),
-        "" if prediction.correct is None else int(prediction.correct),
-        *_wrong_labels(prediction),
+        int(prediction.correct) if prediction.correct is not None else "",
+        *([wrong] if prediction.multi_label else []),
         *([] if prediction.unknown is None else [int(prediction.unknown)]),
         *prediction.probabilities,
         *to_cells(prediction.attention),
         *(to_cells(prediction.hiding) if prediction.hiding else [""] * len(_HIDING)),
     ]
-
-
-def _wrong_labels(prediction: Prediction) -> list[str | int]:
-    """The cell that tells how many labels are missing or too many, where there may be several."""
-    if not prediction.multi_label:
-        return []
-    known = prediction.correct is not None
-    return [len(set(prediction.labels) ^ set(prediction.predicted_labels)) if known else ""]
 
 
 def _prediction(row: dict[str, str], classes: Sequence[str], *, multi_label: bool) -> Prediction:
@@ -131,16 +125,11 @@ def read_attention(path: Path) -> AttentionMaps:
             for (width, height), box in zip(arrays["photo_size"].tolist(), arrays["box"].tolist(), strict=True)
         )
         stride, offset = arrays["patch_grid"].tolist()
-        files = tuple(name.decode("utf-8", "surrogateescape") for name in arrays["files"].tolist())
+        optional = {name: arrays[name] for name in _MAPS if name in arrays}
         return AttentionMaps(
-            files=files,
+            files=tuple(name.decode("utf-8", "surrogateescape") for name in arrays["files"].tolist()),
             looks=arrays["look"].astype(np.float32),
             placements=placements,
             patch_grid=PatchGrid(stride=stride, offset=offset),
-            **{name: _widen(arrays[name]) for name in _MAPS if name in arrays},
+            **{name: maps.astype(np.float32) if maps.dtype == np.float16 else maps for name, maps in optional.items()},
         )
-
-
-def _widen(values: np.ndarray) -> np.ndarray:
-    """Half precision as single; whole numbers as they are."""
-    return values.astype(np.float32) if values.dtype == np.float16 else values

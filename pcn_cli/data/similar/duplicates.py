@@ -160,7 +160,8 @@ def _confirm(pictures: _Pictures, coarse: Floats, first: Numbers, second: Number
     # Two pale pictures have little but the missing mean in common: with it they must agree as well.
     whole = (pictures.at(positions[left]) + pictures.mean for positions in (first, second))
     left = left[_align(*whole) >= LEAST_FINE]
-    details = (_detail(pictures.at(positions[left])) for positions in (first, second))
+    ends = (pictures.at(positions[left]) for positions in (first, second))
+    details = (end - uniform_filter(end, size=(1, _SMOOTH, _SMOOTH, 1), mode="nearest") for end in ends)
     same[left[_align(*details) >= LEAST_DETAIL]] = True
     return same
 
@@ -169,10 +170,6 @@ def _shrink(pictures: Floats) -> Floats:
     count, side = pictures.shape[:2]
     cell = side // COARSE_SIDE
     return np.asarray(pictures.reshape(count, COARSE_SIDE, cell, COARSE_SIDE, cell, 3).mean(axis=(2, 4)), np.float32)
-
-
-def _detail(pictures: Floats) -> Floats:
-    return np.asarray(pictures - uniform_filter(pictures, size=(1, _SMOOTH, _SMOOTH, 1), mode="nearest"), np.float32)
 
 
 def _align(first: Floats, second: Floats) -> Floats:
