@@ -83,10 +83,9 @@ def _show_health(scan: Scan, health: Health) -> None:
         table.add_row(name, *(format(value, form) for value in (spread.least, spread.median, spread.most)))
     out.print(table)
     out.print()
-    modes = ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items())
     groups = {photo.group for photo in scan.photos if photo.group}
     table = new_table("", "")
-    table.add_row("modes", modes)
+    table.add_row("modes", ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items()))
     table.add_row("largest class over smallest", f"{health.imbalance:.1f}")
     table.add_row("exact duplicates", _count_sets(health.exact_duplicates))
     table.add_row("near duplicates", _count_sets(scan.near_duplicates))

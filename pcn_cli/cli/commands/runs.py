@@ -104,13 +104,8 @@ def _show(comparison: Comparison) -> None:
         if count:
             say(f"{count:,} test photos of {name} are left out: the other run did not measure them under that label")
     few = "few photos" if comparison.differences[0].difference.few else ""
-    table = new_table(
-        f"{comparison.photos:,} test photos of both",
-        *(f"{name}#" for name in names),
-        "difference#",
-        "95 % interval#",
-        "",
-    )
+    both = f"{comparison.photos:,} test photos of both"
+    table = new_table(both, *(f"{name}#" for name in names), "difference#", "95 % interval#", "")
     for one in comparison.differences:
         table.add_row(*_cells(one), few)
     out.print(table)
