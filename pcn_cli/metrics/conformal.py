@@ -19,6 +19,7 @@ LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
 
 def calibrate_sets(probabilities: Floats, targets: NDArray[np.int64]) -> tuple[ConformalLevel, ...]:
     """What a class needs to be in the sets of each level: the probability that ⌈(n + 1) · level⌉ of n labels reach.
+
     The probabilities (n, K) are with the temperature, of photos that it never saw; `targets` (n,) are true classes.
     """
     falling = np.sort(probabilities[np.arange(targets.size), targets])[::-1]

@@ -103,10 +103,10 @@ def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]
         places = [float(place) for place in range(len(ordered))]
         axes.barh(places, [row.f1 or 0 for row in ordered], height=0.62, color="#cfe3e2", label="F1")
         for name, color in (("precision", "white"), ("recall", ACCENT)):
-            x = np.array([getattr(row, name) for row in ordered], dtype=np.float64)  # what is None is not drawn
-            axes.scatter(
-                x, places, s=26, color=color, edgecolor=ACCENT, linewidth=1.2, zorder=3, clip_on=False, label=name
-            )
+            shares = [getattr(row, name) for row in ordered]
+            known = [(share, place) for share, place in zip(shares, places, strict=True) if share is not None]
+            x, y = zip(*known, strict=True) if known else ((), ())
+            axes.scatter(x, y, s=26, color=color, edgecolor=ACCENT, linewidth=1.2, zorder=3, clip_on=False, label=name)
         for place, row in zip(places, ordered, strict=True):
             note = str(row.support) if row.f1 is not None else "not measured"
             axes.text(1.035, place, note, va="center", fontsize=8.5, color=QUIET)
