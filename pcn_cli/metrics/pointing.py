@@ -27,7 +27,7 @@ def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Se
         return {}
     hits = [hits_box(one.attention.peak_x, one.attention.peak_y, own) for one, own in played]
     right = [hit for hit, (one, _) in zip(hits, played, strict=True) if one.correct]
-    middle = [hits_box((own[0].width - 1) / 2, (own[0].height - 1) / 2, own) for _, own in played]
+    middle = [hits_middle(own) for _, own in played]
     covered = float(np.mean([covered_share(own) for _, own in played]))
     shares = {
         "pointing_game": (hits, "photos whose strongest patch is centred in a box"),
@@ -42,6 +42,11 @@ def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Se
 def hits_box(x: float, y: float, boxes: Sequence[Box]) -> bool:
     """Whether (x, y) lies in one of the boxes, their edges included."""
     return any(box.xmin <= x <= box.xmax and box.ymin <= y <= box.ymax for box in boxes)
+
+
+def hits_middle(boxes: Sequence[Box]) -> bool:
+    """Whether the middle of the photo lies in one of its boxes."""
+    return hits_box((boxes[0].width - 1) / 2, (boxes[0].height - 1) / 2, boxes)
 
 
 def covered_share(boxes: Sequence[Box]) -> float:

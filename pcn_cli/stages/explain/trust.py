@@ -13,7 +13,7 @@ from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_pe
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.metrics import trust
-from pcn_cli.metrics.pointing import covered_share, hits_box
+from pcn_cli.metrics.pointing import covered_share, hits_box, hits_middle
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.model import ModelConfig
@@ -24,6 +24,7 @@ from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import Scored, loading_workers
 from pcn_cli.tensors.network import Attended, Network
 from pcn_cli.training.device import explain_memory
+from pcn_cli.training.objective import to_probabilities
 
 
 def check_maps(
@@ -96,8 +97,8 @@ def _check_passes(
             same_label += (mirrored.logits.argmax(dim=1).cpu().numpy() == classes).tolist()
             for name, hidden in _choose_halves(own, hiding.seed).items():
                 logits = network.attend(blur_patches(images, hidden, patch_grid=config.patch_grid)).logits
-                probabilities = torch.softmax(logits.cpu().double() / config.temperature, dim=1).numpy()
-                left = probabilities[np.arange(len(own)), classes]
+                probabilities = to_probabilities(logits, multi_label=False, temperature=config.temperature)
+                left = probabilities.numpy()[np.arange(len(own)), classes]
                 drops[name] += [one.prediction.confidence - float(p) for one, p in zip(own, left, strict=True)]
         callback.on_progress("checking the maps", len(same_label), len(sample))
     checks = []
@@ -138,7 +139,7 @@ def _check_boxes(scored: Sequence[Scored], boxes: Mapping[str, Sequence[Box]], c
         placed = [(one.placement, own_map, some) for one, own_map, some in zip(scored, values, own, strict=True)]
         hits[name] = [hits_box(*find_peak(one, patch_grid=grid, placement=place), some) for place, one, some in placed]
         energy[name] = [energy_in_boxes(one, some, patch_grid=grid, placement=place) for place, one, some in placed]
-    hits["center"] = [hits_box((some[0].width - 1) / 2, (some[0].height - 1) / 2, some) for some in own]
+    hits["center"] = [hits_middle(some) for some in own]
     energy["center"] = [middle_energy(some, one.placement) for one, some in zip(scored, own, strict=True)]
     even = [even_energy(some, one.placement) for one, some in zip(scored, own, strict=True)]
     return [

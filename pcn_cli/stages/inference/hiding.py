@@ -93,7 +93,10 @@ def hide_batch(
         temperature=config.temperature,
         seeds=seeds,
     )
-    class_looks = _looks_of_classes(attended, ranked)
+    class_looks = None
+    if attended.weights.shape[1] > 1:  # a token, and so a look, for every class
+        own = attended.weights.gather(1, ranked[:, :, None].expand(-1, -1, attended.weights.shape[2]))
+        class_looks = look_maps(own.float().cpu().numpy(), attended.grid)  # (B, k, h, w)
     patches = looks[0].size
     reweighed = (even_weights(attended.weights, patches), permuted_weights(attended.weights, patches, seeds=seeds))
     even, permuted = (logits_reweighed(network, one, attended.values).argmax(dim=1).tolist() for one in reweighed)
@@ -124,11 +127,3 @@ def hide_batch(
         )
         for row, test in enumerate(tests)
     ]
-
-
-def _looks_of_classes(attended: Attended, ranked: Tensor) -> np.ndarray | None:
-    """The looks (B, k, h, w) of the tokens of `ranked` (B, k); None where one token serves all classes."""
-    if attended.weights.shape[1] == 1:
-        return None
-    own = attended.weights.gather(1, ranked[:, :, None].expand(-1, -1, attended.weights.shape[2]))
-    return look_maps(own.float().cpu().numpy(), attended.grid)
