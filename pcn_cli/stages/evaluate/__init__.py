@@ -1,1 +1,1 @@
-"""The stage of evaluation: numbers, thresholds and findings of the measured photos."""
+"""The stage of evaluation: numbers with their charts and findings, thresholds."""

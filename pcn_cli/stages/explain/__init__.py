@@ -1,1 +1,1 @@
-"""The stage of explanation: checks of the maps, overlays and charts."""
+"""The stage of explanation: checks of the maps, and overlays."""
