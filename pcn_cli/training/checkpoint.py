@@ -84,11 +84,7 @@ class TrainState:
 
 
 class Checkpoints:
-    """Where a fit keeps its states, in a folder or, without one, the newest in memory; and when the next one is due.
-
-    Args:
-        minutes: longest time between two states.
-    """
+    """Where a fit keeps its states: in a folder or, without one, the newest in memory; every so many `minutes`."""
 
     def __init__(
         self, folder: Path | None, *, minutes: float, clock: Callable[[], float], on_note: Callable[[str], None]

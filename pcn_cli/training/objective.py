@@ -29,8 +29,7 @@ class Objective:
         if config.multi_label and config.class_weights:
             raise ValueError("photos with several labels are not weighed by class")
         self._classes, self._smoothing = len(config.classes), config.label_smoothing
-        self._class_weights = config.class_weights
-        self._mixup: Mixup | None = None
+        self._class_weights, self._mixup = config.class_weights, None
         self._loss: Callable[[Tensor, Tensor], Tensor] = nn.CrossEntropyLoss()
         if config.multi_label:
             self._loss = self._binary_loss

@@ -1,6 +1,5 @@
 """How fast a fit goes, and where its schedule must end to stay within a time limit."""
 
-import math
 from collections.abc import Callable
 
 MEASURED_STEPS = 8  # after which a time limit is planned
@@ -22,11 +21,11 @@ class SessionClock:
         self, *, clock: Callable[[], float], epoch_steps: int, limit: float | None = None, spent: float = 0.0
     ) -> None:
         self._clock, self._epoch_steps, self._limit = clock, epoch_steps, limit
-        self._began = self._tick = clock()
         self._spent = spent
+        self._began = self._tick = clock()
         self._steps = self._photos = 0
         self._seconds = self._warm_seconds = 0.0
-        self._validation_seconds = math.nan
+        self._validation_seconds: float | None = None
         self._planned = False
 
     @property
@@ -71,15 +70,16 @@ class SessionClock:
             return total
         self._planned = True
         step_seconds = self._warm_seconds / (self._steps - _WARMING_STEPS)
-        guess = _GUESSED_VALIDATION * self._epoch_steps * step_seconds
-        validation = guess if math.isnan(self._validation_seconds) else self._validation_seconds
+        validation_seconds = self._validation_seconds
+        if validation_seconds is None:
+            validation_seconds = _GUESSED_VALIDATION * self._epoch_steps * step_seconds
         return steps_in_time(
             left,
             step=step,
             total=total,
             epoch_steps=self._epoch_steps,
             step_seconds=step_seconds,
-            validation_seconds=validation,
+            validation_seconds=validation_seconds,
         )
 
 

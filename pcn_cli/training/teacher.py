@@ -7,7 +7,6 @@ logits are computed once, on the whole photos; augmentation does not reach them.
 from collections.abc import Callable, Mapping
 from typing import cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,10 +24,8 @@ SECOND_HEAD = "teacher_head"  # its name in the network
 class Distillation:
     """The second head of a network, and the loss against the teacher's logits.
 
-    Args:
-        model: gets the head as a submodule, so that optimizer, average and checkpoints hold it like the rest.
-        teacher_logits: (photos, K').
-        weight: of the teacher's loss beside that of the labels.
+    The network gets the head as a submodule, so that optimizer, average and checkpoints hold it like the rest.
+    `teacher_logits` are (photos, K'), `weight` is that of the teacher's loss beside that of the labels.
 
     Raises:
         ModelError: the network has a token for every class, so there is no one place for a second head.
@@ -87,14 +84,13 @@ def compute_teacher_logits(
     pieces, indices = [], []
     with explain_memory("the teacher answered"):
         teacher = teacher.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    for number, batch in enumerate(batches.batches(0), start=1):
-        if stop is not None:
-            stop.check("stopped while the teacher answered")
-        with explain_memory("the teacher answered"), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        for number, batch in enumerate(batches.batches(), start=1):
+            if stop is not None:
+                stop.check("stopped while the teacher answered")
             images = batch.images.to(device, memory_format=torch.channels_last)
-            pieces.append(teacher(images).cpu().half())
-        indices.append(batch.indices)
-        if on_batch is not None:
-            on_batch(number, len(batches))
-    order = np.argsort(torch.cat(indices).numpy())
-    return torch.cat(pieces)[order]
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                pieces.append(teacher(images).cpu().half())
+            indices.append(batch.indices)
+            if on_batch is not None:
+                on_batch(number, len(batches))
+    return torch.cat(pieces)[torch.cat(indices).argsort()]

@@ -84,7 +84,6 @@ def cache_tokens(
     """The tokens of all photos of one epoch of `batches`, computed in evaluation mode without gradients.
 
     Args:
-        folder: where the scratch file lies.
         flip: keep the mirrored photos' tokens as well.
         on_batch: called with batches done and batches in all.
 
@@ -95,26 +94,24 @@ def cache_tokens(
     """
     if len(batches) == 0:
         raise DataError("there is no photo to compute tokens of")
-    doing = "the tokens were computed"
-    with explain_memory(doing):
-        model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
     store = np.empty(0, dtype=np.float16)
     targets, indices, filled = [], [], 0
     try:
-        for number, batch in enumerate(batches.batches(0), start=1):
-            if stop is not None:
-                stop.check(f"stopped while {doing}")
-            with explain_memory(doing):
+        with explain_memory("the tokens were computed"):
+            model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            for number, batch in enumerate(batches.batches(), start=1):
+                if stop is not None:
+                    stop.check("stopped while the tokens were computed")
                 tokens = _compute(model, batch.images.to(device), flip=flip)  # (B, views, h, w, C)
-            if number == 1:  # no batch is larger than the first
-                store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
-            store[filled : filled + len(tokens)] = tokens
-            filled += len(tokens)
-            targets.append(batch.targets.numpy())
-            indices.append(batch.indices.numpy())
-            if on_batch is not None:
-                on_batch(number, len(batches))
+                if number == 1:  # no batch is larger than the first
+                    store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
+                store[filled : filled + len(tokens)] = tokens
+                filled += len(tokens)
+                targets.append(batch.targets.numpy())
+                indices.append(batch.indices.numpy())
+                if on_batch is not None:
+                    on_batch(number, len(batches))
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -160,8 +157,7 @@ class TokenBatches:
     """
 
     def __init__(self, cache: Tokens, *, batch_size: int, seed: int, even_classes: bool = False) -> None:
-        self._cache, self._batch_size, self._seed = cache, batch_size, seed
-        self._even_classes = even_classes
+        self._cache, self._batch_size, self._seed, self._even_classes = cache, batch_size, seed, even_classes
 
     def __len__(self) -> int:
         return -(-len(self._cache) // self._batch_size)
