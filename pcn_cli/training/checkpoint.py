@@ -113,11 +113,6 @@ class Checkpoints:
             return self._in_memory
         return load_checkpoint(self.folder, on_warning=self._on_note)
 
-    def clear(self) -> None:
-        """Drop the states of earlier fits."""
-        if self.folder is not None:
-            clear_checkpoints(self.folder)
-
 
 def save_checkpoint(folder: Path, state: TrainState) -> Path:
     """The complete checkpoint made of `state`; the newest two stay, older and abandoned ones go.
@@ -171,14 +166,6 @@ def load_checkpoint(folder: Path, *, on_warning: Callable[[str], None] = logger.
     if damages:
         raise RunError(f"no checkpoint in {folder} is whole: {'; '.join(damages)}", "start a new run")
     return None
-
-
-def clear_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints in `folder`, and nothing else that lies there."""
-    (folder / "LAST").unlink(missing_ok=True)
-    for path in _find_complete(folder):
-        shutil.rmtree(path)
-    _sweep(folder)
 
 
 def _write_files(part: Path, state: TrainState) -> None:

@@ -8,7 +8,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -64,10 +63,9 @@ def fit(
     batches: Batches,
     validate: Callable[[nn.Module], Validation],
     *,
+    stop: StopRequest,
     checkpoints: Path | None = None,
-    resume: bool = False,
     callback: FitCallback | None = None,
-    stop: StopRequest | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> FitResult:
     """The best weights by validation after training the learner's network, which is left with the last ones.
@@ -75,9 +73,9 @@ def fit(
     Args:
         learner: new; it holds network, config and device.
         validate: gets the network in evaluation mode.
-        checkpoints: a folder for checkpoints; without it nothing reaches the disk.
-        resume: go on from the newest checkpoint there, or start where there is none; False removes those of before.
-        stop: polled after each step; without it the fit listens to signals itself.
+        stop: polled after each step.
+        checkpoints: a folder for checkpoints, from the newest of which the fit goes on; without it nothing reaches the
+            disk.
         clock: seconds from any origin.
 
     Raises:
@@ -101,7 +99,7 @@ def fit(
     states = Checkpoints(checkpoints, minutes=config.checkpoint_minutes, clock=clock, on_note=callback.on_note)
     best: dict[str, Tensor] = {}
 
-    state = states.newest() if resume else None
+    state = states.newest()
     if state is not None:
         check_same_config(state.progress.plan, config)
         learner.restore(state)
@@ -113,100 +111,96 @@ def fit(
         states.save(learner.capture(progress, best))
 
     if state is None:
-        states.clear()
         save()  # there is always a state to go back to
 
-    with StopRequest() if stop is None else nullcontext(stop) as stop_request:
-        while not progress.finished:
-            went_back = False
-            session.start_epoch()
-            for batch in batches.batches(progress.epoch, start=progress.position):
-                if progress.step >= progress.total_steps:
-                    break
-                step = learner.take_step(batch, progress=progress, on_note=callback.on_note)
-                progress.step += 1
-                progress.position += 1
-                progress.epoch_seconds += session.count_step(len(batch.targets))
-                progress.epoch_photos += len(batch.targets)
+    while not progress.finished:
+        went_back = False
+        session.start_epoch()
+        for batch in batches.batches(progress.epoch, start=progress.position):
+            if progress.step >= progress.total_steps:
+                break
+            step = learner.take_step(batch, progress=progress, on_note=callback.on_note)
+            progress.step += 1
+            progress.position += 1
+            progress.epoch_seconds += session.count_step(len(batch.targets))
+            progress.epoch_photos += len(batch.targets)
 
-                if not step.bad_photos:
-                    progress.bad_in_row = 0
-                    progress.loss_sum += step.loss * len(batch.targets)
-                    progress.loss_photos += len(batch.targets)
-                    lr, speed = learner.lr, session.images_per_second
-                    callback.on_step(progress.step, progress.total_steps, step.loss, lr, speed)
-                else:
-                    progress.bad_in_row += 1
-                    named = ", ".join(map(str, step.bad_photos))
-                    callback.on_note(f"step {progress.step} is skipped: its numbers are not finite, photos {named}")
-                    if progress.bad_in_row == min(BAD_STEPS, epoch_steps):
-                        good = states.newest()
-                        if good is None or progress.lr_factor < 1:
-                            raise DivergedError(
-                                f"{progress.bad_in_row} steps in a row were not finite, up to step {progress.step}, "
-                                f"with half the learning rate too; the last photos were {named}",
-                                "use a smaller --lr, or look at these photos",
-                            )
-                        learner.restore(good)
-                        progress, best = replace(good.progress, lr_factor=0.5, bad_in_row=0), good.best
-                        learner.set_schedule(progress)
-                        callback.on_note(f"going back to step {progress.step} with half the learning rate")
-                        save()  # the halved rate outlives a kill
-                        went_back = True
-                        break
-
-                end = session.plan_end(step=progress.step, total=progress.total_steps)
-                if end < progress.total_steps:
-                    callback.on_note(
-                        f"time limit: training ends after {end / epoch_steps:.3g} epochs, not {config.epochs}"
-                    )
-                    progress.total_steps = end
-                    learner.set_schedule(progress)
-                if stop_request.requested:
-                    save()
-                    raise _stopped(progress, checkpoints, stop_request.signal_number)
-                if states.is_due and progress.bad_in_row == 0:  # amid bad steps there is no state to go back to
-                    save()
-            if went_back:
-                continue
-
-            try:
-                stop_request.check()
-                validation = validate(learner.eval_model)
-            except StoppedError as error:
-                save()  # at the end of the epoch: resuming begins with its validation
-                raise _stopped(progress, checkpoints, error.exit_code - 128) from error
-            session.count_validation()
-            _check_finite(validation, progress)
-            if is_better(validation, progress.best, monitor=config.monitor):
-                progress.best, progress.best_epoch = validation, progress.epoch + 1
-                progress.epochs_without_better = 0
-                best = copy_state(learner.eval_model)
+            if not step.bad_photos:
+                progress.bad_in_row = 0
+                progress.loss_sum += step.loss * len(batch.targets)
+                progress.loss_photos += len(batch.targets)
+                lr, speed = learner.lr, session.images_per_second
+                callback.on_step(progress.step, progress.total_steps, step.loss, lr, speed)
             else:
-                progress.epochs_without_better += 1
-            row = EpochRow(
-                phase=config.phase,
-                epoch=progress.epoch + 1,
-                step=progress.step,
-                lr=learner.lr,
-                train_loss=progress.loss_sum / progress.loss_photos,
-                val_loss=validation.log_loss,
-                val_accuracy=validation.accuracy,
-                val_macro_f1=validation.macro_f1,
-                seconds=progress.epoch_seconds,
-                images_per_second=progress.epoch_photos / max(progress.epoch_seconds, 1e-9),
-                memory_mb=memory_mb(learner.device),
-            )
-            progress.history += (row,)
-            progress.epoch += 1
-            progress.position = progress.epoch_photos = progress.loss_photos = 0
-            progress.loss_sum = progress.epoch_seconds = 0.0
-            progress.stopped_early = config.patience is not None and progress.epochs_without_better >= config.patience
-            progress.finished = progress.stopped_early or progress.step >= progress.total_steps
-            save()
-            callback.on_epoch(row)
-            if stop_request.requested and not progress.finished:
-                raise _stopped(progress, checkpoints, stop_request.signal_number)
+                progress.bad_in_row += 1
+                named = ", ".join(map(str, step.bad_photos))
+                callback.on_note(f"step {progress.step} is skipped: its numbers are not finite, photos {named}")
+                if progress.bad_in_row == min(BAD_STEPS, epoch_steps):
+                    good = states.newest()
+                    if good is None or progress.lr_factor < 1:
+                        raise DivergedError(
+                            f"{progress.bad_in_row} steps in a row were not finite, up to step {progress.step}, "
+                            f"with half the learning rate too; the last photos were {named}",
+                            "use a smaller --lr, or look at these photos",
+                        )
+                    learner.restore(good)
+                    progress, best = replace(good.progress, lr_factor=0.5, bad_in_row=0), good.best
+                    learner.set_schedule(progress)
+                    callback.on_note(f"going back to step {progress.step} with half the learning rate")
+                    save()  # the halved rate outlives a kill
+                    went_back = True
+                    break
+
+            end = session.plan_end(step=progress.step, total=progress.total_steps)
+            if end < progress.total_steps:
+                callback.on_note(f"time limit: training ends after {end / epoch_steps:.3g} epochs, not {config.epochs}")
+                progress.total_steps = end
+                learner.set_schedule(progress)
+            if stop.requested:
+                save()
+                raise _stopped(progress, checkpoints, stop.signal_number)
+            if states.is_due and progress.bad_in_row == 0:  # amid bad steps there is no state to go back to
+                save()
+        if went_back:
+            continue
+
+        try:
+            stop.check()
+            validation = validate(learner.eval_model)
+        except StoppedError as error:
+            save()  # at the end of the epoch: resuming begins with its validation
+            raise _stopped(progress, checkpoints, error.exit_code - 128) from error
+        session.count_validation()
+        _check_finite(validation, progress)
+        if is_better(validation, progress.best, monitor=config.monitor):
+            progress.best, progress.best_epoch = validation, progress.epoch + 1
+            progress.epochs_without_better = 0
+            best = copy_state(learner.eval_model)
+        else:
+            progress.epochs_without_better += 1
+        row = EpochRow(
+            phase=config.phase,
+            epoch=progress.epoch + 1,
+            step=progress.step,
+            lr=learner.lr,
+            train_loss=progress.loss_sum / progress.loss_photos,
+            val_loss=validation.log_loss,
+            val_accuracy=validation.accuracy,
+            val_macro_f1=validation.macro_f1,
+            seconds=progress.epoch_seconds,
+            images_per_second=progress.epoch_photos / max(progress.epoch_seconds, 1e-9),
+            memory_mb=memory_mb(learner.device),
+        )
+        progress.history += (row,)
+        progress.epoch += 1
+        progress.position = progress.epoch_photos = progress.loss_photos = 0
+        progress.loss_sum = progress.epoch_seconds = 0.0
+        progress.stopped_early = config.patience is not None and progress.epochs_without_better >= config.patience
+        progress.finished = progress.stopped_early or progress.step >= progress.total_steps
+        save()
+        callback.on_epoch(row)
+        if stop.requested and not progress.finished:
+            raise _stopped(progress, checkpoints, stop.signal_number)
 
     if progress.best is None:
         raise DivergedError("training ended without a validation")

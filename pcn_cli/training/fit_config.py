@@ -1,7 +1,7 @@
-"""What a fit is asked to do, and how its epochs compare; the config of the probe stands in `probe.py`."""
+"""What a fit is asked to do, and how its epochs compare."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pcn_cli.errors import RunError
 from pcn_cli.recipe.schema import Monitor, Precision, Recipe, Tune, parse_duration
 from pcn_cli.training.balance import class_weights
+
+PROBE_PATIENCE = 10  # epochs without a better validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,26 @@ class FitConfig:
             even_classes=train.balance == "sampler",
             time_limit=parse_duration(train.time) if train.time else None,
             seed=recipe.seed,
+        )
+
+    @classmethod
+    def for_probe(cls, recipe: Recipe, targets: NDArray[np.int64], *, classes: Sequence[str], fingerprint: str) -> Self:
+        """The recipe's numbers for a probe; arguments as of `for_tuning`."""
+        train = recipe.train
+        return replace(
+            cls.for_tuning(recipe, targets, classes=classes, fingerprint=fingerprint),
+            phase="probe",
+            tune="probe",
+            epochs=train.probe_epochs,
+            lr=train.probe_lr,
+            patience=PROBE_PATIENCE,
+            mixup=0.0,
+            # Beside a part of another photo, a class token is of use only if it looks at its own class.
+            cutmix=train.cutmix or 0.0 if recipe.model.pooling == "per-class" else 0.0,
+            compile=False,
+            teacher="",
+            precision="float32",
+            time_limit=None,
         )
 
 

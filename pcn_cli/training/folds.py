@@ -1,7 +1,6 @@
 """Folds: every photo is predicted by a model that learned from none of its own fold."""
 
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pcn_cli.errors import DataError
 
 Numbers = NDArray[np.int64]
-Probabilities = NDArray[np.float64]
 
 
 class Fold(NamedTuple):
@@ -54,13 +52,6 @@ def most_folds(targets: Numbers, groups: Numbers) -> int:
     """The groups of the class that has most: more folds cannot all have a photo of it."""
     pairs = np.unique(np.stack([targets, groups]), axis=1)
     return int(np.bincount(pairs[0]).max())
-
-
-def predict_held_out(folds: list[Fold], predict: Callable[[Fold], Probabilities]) -> Probabilities:
-    """The probabilities (N, K) of all photos; `predict` gives those of a fold's held-out photos."""
-    pieces = [predict(fold) for fold in folds]
-    order = np.argsort(np.concatenate([fold.held_out for fold in folds]))
-    return np.asarray(np.concatenate(pieces)[order])
 
 
 def count_learned(folds: list[Fold], targets: Numbers) -> Numbers:

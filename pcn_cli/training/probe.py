@@ -5,7 +5,7 @@ stopping are the same. It has no checkpoints: it takes less time than they would
 """
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pcn_cli.recipe.schema import Recipe
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.fit import FitCallback, FitResult, fit
@@ -23,28 +22,7 @@ from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 
-PATIENCE = 10  # epochs without a better validation
 _SCORED_AT_ONCE = 128
-
-
-def probe_config(recipe: Recipe, targets: np.ndarray, *, classes: Sequence[str], fingerprint: str) -> FitConfig:
-    """The recipe's numbers for a probe on photos with these `targets`: class numbers (N,), or (N, K) of 0 and 1."""
-    train = recipe.train
-    return replace(
-        FitConfig.for_tuning(recipe, targets, classes=classes, fingerprint=fingerprint),
-        phase="probe",
-        tune="probe",
-        epochs=train.probe_epochs,
-        lr=train.probe_lr,
-        patience=PATIENCE,
-        mixup=0.0,
-        # Beside a part of another photo, a class token is of use only if it looks at its own class.
-        cutmix=train.cutmix or 0.0 if recipe.model.pooling == "per-class" else 0.0,
-        compile=False,
-        teacher="",
-        precision="float32",
-        time_limit=None,
-    )
 
 
 def fit_probe(
@@ -55,14 +33,14 @@ def fit_probe(
     *,
     config: FitConfig,
     device: torch.device,
+    stop: StopRequest,
     callback: FitCallback | None = None,
-    stop: StopRequest | None = None,
 ) -> FitResult:
     """The best pooling and head on frozen tokens, as a state of the whole network.
 
     Args:
         validate: from targets, as the caches hold them, and probabilities (N, K).
-        config: of `probe_config`.
+        config: of `FitConfig.for_probe`.
 
     Raises:
         StoppedError, DivergedError, ResourceError: as `fit`.

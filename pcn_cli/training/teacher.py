@@ -71,9 +71,9 @@ def compute_teacher_logits(
     batches: Batches,
     *,
     device: torch.device,
+    stop: StopRequest,
     bfloat16: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
-    stop: StopRequest | None = None,
 ) -> Tensor:
     """The teacher's logits (photos, K') in float16, in the order of the batches' indices.
 
@@ -85,8 +85,7 @@ def compute_teacher_logits(
     with explain_memory("the teacher answered"):
         teacher = teacher.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         for number, batch in enumerate(batches.batches(), start=1):
-            if stop is not None:
-                stop.check("stopped while the teacher answered")
+            stop.check("stopped while the teacher answered")
             images = batch.images.to(device, memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 pieces.append(teacher(images).cpu().half())

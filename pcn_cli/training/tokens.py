@@ -77,9 +77,9 @@ def cache_tokens(
     *,
     device: torch.device,
     folder: Path,
+    stop: StopRequest,
     flip: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
-    stop: StopRequest | None = None,
 ) -> TokenCache:
     """The tokens of all photos of one epoch of `batches`, computed in evaluation mode without gradients.
 
@@ -101,8 +101,7 @@ def cache_tokens(
         with explain_memory("the tokens were computed"):
             model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
             for number, batch in enumerate(batches.batches(), start=1):
-                if stop is not None:
-                    stop.check("stopped while the tokens were computed")
+                stop.check("stopped while the tokens were computed")
                 tokens = _compute(model, batch.images.to(device), flip=flip)  # (B, views, h, w, C)
                 if number == 1:  # no batch is larger than the first
                     store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
@@ -196,13 +195,9 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     hint = "free some space, or set TMPDIR to another disk"
     check_free_space(path.parent, size, what="the tokens need", hint=hint)
     try:
-        store: np.ndarray = np.memmap(path, dtype=np.float16, mode="w+", shape=shape)
-        if hasattr(os, "posix_fallocate"):
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                os.posix_fallocate(descriptor, 0, size)
-            finally:
-                os.close(descriptor)
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+        return np.memmap(path, dtype=np.float16, mode="r+", shape=shape)
     except OSError as error:
         raise explain_os_error(error, path) from error
-    return store

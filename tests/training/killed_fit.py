@@ -22,7 +22,7 @@ def train(folder: Path) -> None:
     batches = ColourBatches()
     config = make_config(mixup=0.4, micro_batch=3, epochs=5, checkpoint_minutes=1e-9)  # a checkpoint after every step
     model = Standin(drop=0.3, norm=nn.BatchNorm2d)
-    run_fit(model, batches, config=config, checkpoints=folder, resume=True)
+    run_fit(model, batches, config=config, checkpoints=folder)
 
 
 def start(folder: Path) -> int:

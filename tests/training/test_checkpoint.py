@@ -13,7 +13,7 @@ import torch
 from standin import make_config
 
 from pcn_cli.errors import DivergedError, ResourceError, RunError
-from pcn_cli.training.checkpoint import Progress, TrainState, clear_checkpoints, load_checkpoint, save_checkpoint
+from pcn_cli.training.checkpoint import Progress, TrainState, load_checkpoint, save_checkpoint
 from pcn_cli.training.random_stream import RandomStream
 
 
@@ -117,13 +117,6 @@ def test_what_last_names_is_preferred_to_a_future_that_was_given_up(tmp_path: Pa
     assert not (tmp_path / "step-00000007").exists()
     (tmp_path / "LAST").write_bytes(b"\xff\xff nonsense")
     assert step_of(tmp_path) == 5
-
-
-def test_clearing_takes_checkpoints_and_nothing_else(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, make_state(1))
-    (tmp_path / "notes.txt").write_text("mine")
-    clear_checkpoints(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_full_disk_is_told_with_both_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,6 @@ MIXED = {"mixup": 0.4, "cutmix": 0.3, "micro_batch": 3}
 
 def run(model: nn.Module, config: FitConfig, batches: ColourBatches | None = None, **options: object) -> FitResult:
     batches = batches or ColourBatches()
-    options.setdefault("stop", StopRequest())
     options.setdefault("on_note", pytest.fail)
     return run_fit(model, batches, config=config, **options)
 
@@ -106,7 +105,7 @@ def test_resuming_at_any_step_gives_the_same_bits(tmp_path: Path, stopped_after:
     assert caught.value.exit_code == 130
     assert caught.value.message == f"stopped after step {stopped_after} of 9; the state is saved"
     torch.manual_seed(99)  # what else happens in the process makes no difference
-    result = run(Standin(**WILD, seed=5), config, checkpoints=folder, resume=True, on_epoch=rows.append)
+    result = run(Standin(**WILD, seed=5), config, checkpoints=folder, on_epoch=rows.append)
     assert_same_end(folder, result, tmp_path / "whole", expected)
     assert [row.epoch for row in rows] == [1, 2, 3]
 
@@ -116,7 +115,7 @@ def test_a_network_in_channels_last_without_average_resumes_with_the_same_bits(t
     expected = run(Standin(drop=0.2), config, checkpoints=tmp_path / "whole")
     with pytest.raises(StoppedError):
         run(Standin(drop=0.2), config, checkpoints=tmp_path / "cut", stop=StopAt(3))
-    result = run(Standin(drop=0.2), config, checkpoints=tmp_path / "cut", resume=True)
+    result = run(Standin(drop=0.2), config, checkpoints=tmp_path / "cut")
     assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
 
 
@@ -134,7 +133,7 @@ def test_a_patchconvnet_of_depth_2_resumes_with_the_same_bits(tmp_path: Path, tu
     expected = run(make(), config, batches, checkpoints=tmp_path / "whole")
     with pytest.raises(StoppedError):
         run(make(), config, batches, checkpoints=tmp_path / "cut", stop=StopAt(2))
-    result = run(make(), config, batches, checkpoints=tmp_path / "cut", resume=True)
+    result = run(make(), config, batches, checkpoints=tmp_path / "cut")
     assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
     start = make().state_dict()
     changed = {name for name, tensor in result.best_state.items() if not torch.equal(tensor, start[name])}
@@ -150,30 +149,22 @@ def test_a_stop_in_validation_is_saved_at_the_end_of_the_epoch(tmp_path: Path) -
         raise StoppedError("stopped", signal_number=15)
 
     with pytest.raises(StoppedError, match="after step 3 of 9") as caught:
-        run_fit(model, batches, interrupted, config=config, checkpoints=tmp_path / "cut", stop=StopRequest())
+        run_fit(model, batches, interrupted, config=config, checkpoints=tmp_path / "cut")
     assert caught.value.exit_code == 143
-    result = run(Standin(**WILD), config, checkpoints=tmp_path / "cut", resume=True)
+    result = run(Standin(**WILD), config, checkpoints=tmp_path / "cut")
     assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
 
 
 def test_a_finished_fit_resumes_without_a_step(tmp_path: Path) -> None:
     expected = run(Standin(), make_config(), checkpoints=tmp_path)
     batches = ColourBatches()
-    result = run(Standin(), make_config(), batches, checkpoints=tmp_path, resume=True)
+    result = run(Standin(), make_config(), batches, checkpoints=tmp_path)
     assert batches.served == 0
     assert timeless(result) == timeless(expected)
 
 
 def test_resume_without_a_checkpoint_starts(tmp_path: Path) -> None:
-    assert len(run(Standin(), make_config(), checkpoints=tmp_path, resume=True).progress.history) == 3
-
-
-def test_a_new_fit_forgets_the_checkpoints_of_before(tmp_path: Path) -> None:
-    run(Standin(), make_config(), checkpoints=tmp_path)
-    (tmp_path / "probe").mkdir()
-    with pytest.raises(StoppedError):
-        run(Standin(), make_config(), checkpoints=tmp_path, stop=StopAt(1))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["LAST", "probe", "step-00000000", "step-00000001"]
+    assert len(run(Standin(), make_config(), checkpoints=tmp_path).progress.history) == 3
 
 
 @pytest.mark.parametrize(
@@ -188,14 +179,14 @@ def test_a_new_fit_forgets_the_checkpoints_of_before(tmp_path: Path) -> None:
 def test_resuming_under_other_terms_is_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
     run(Standin(), make_config(epochs=1), checkpoints=tmp_path)
     with pytest.raises(RunError, match=words) as caught:
-        run(Standin(), make_config(**{"epochs": 1, **changes}), checkpoints=tmp_path, resume=True)
+        run(Standin(), make_config(**{"epochs": 1, **changes}), checkpoints=tmp_path)
     assert caught.value.exit_code == 8
 
 
 def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
     run(Standin(), make_config(epochs=1), checkpoints=tmp_path)
     with pytest.raises(RunError, match="another network"):
-        run(Standin(depth=3), make_config(epochs=1), checkpoints=tmp_path, resume=True)
+        run(Standin(depth=3), make_config(epochs=1), checkpoints=tmp_path)
 
 
 def test_training_stops_early_when_nothing_gets_better() -> None:
@@ -206,7 +197,7 @@ def test_training_stops_early_when_nothing_gets_better() -> None:
     def losing(_: nn.Module) -> Validation:
         return Validation(log_loss=next(losses), accuracy=0.0, macro_f1=0.0)
 
-    result = run_fit(model, batches, losing, config=config, stop=StopRequest())
+    result = run_fit(model, batches, losing, config=config)
     assert (result.progress.stopped_early, result.progress.best_epoch, len(result.progress.history)) == (True, 2, 4)
 
 
@@ -218,7 +209,7 @@ def test_macro_f1_selects_where_the_plan_says_so() -> None:
         loss, f1 = next(scores)
         return Validation(log_loss=loss, accuracy=0.0, macro_f1=f1)
 
-    assert run_fit(Standin(), ColourBatches(), scored, config=config, stop=StopRequest()).progress.best_epoch == 3
+    assert run_fit(Standin(), ColourBatches(), scored, config=config).progress.best_epoch == 3
 
 
 class Poisoned(ColourBatches):
@@ -237,7 +228,6 @@ def test_a_bad_step_is_skipped_and_names_its_photo() -> None:
         batches,
         lambda model: validate(model, clean),
         config=make_config(epochs=2),
-        stop=StopRequest(),
         on_note=notes.append,
         on_step=lambda step, *_: made.append(step),
     )
@@ -302,7 +292,7 @@ def test_when_memory_runs_out_the_same_step_is_made_in_halves(tmp_path: Path) ->
         return Validation(log_loss=1.0, accuracy=0.0, macro_f1=0.0)
 
     def train(model: nn.Module, config: FitConfig, note: object) -> FitResult:
-        return run_fit(model, batches, even, config=config, stop=StopRequest(), on_note=note)
+        return run_fit(model, batches, even, config=config, on_note=note)
 
     result = train(small, make_config(), notes.append)
     assert notes == [f"out of memory: going on with {n} photos at once, 8 per step" for n in (4, 2)]
@@ -365,7 +355,7 @@ def test_the_world_s_randomness_is_left_alone() -> None:
     def even(_: nn.Module) -> Validation:
         return Validation(log_loss=1.0, accuracy=0.0, macro_f1=0.0)
 
-    run_fit(Standin(**WILD), batches, even, config=make_config(**MIXED), stop=StopRequest())
+    run_fit(Standin(**WILD), batches, even, config=make_config(**MIXED))
     assert torch.equal(before[0], torch.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
     assert before[2] == random.getstate()

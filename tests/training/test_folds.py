@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pcn_cli.errors import DataError
-from pcn_cli.training.folds import count_learned, divide_folds, most_folds, predict_held_out, set_aside
+from pcn_cli.training.folds import count_learned, divide_folds, most_folds, set_aside
 
 TARGETS = np.repeat([0, 1, 2], [40, 20, 3])
 GROUPS = np.arange(63)
@@ -27,15 +27,6 @@ def test_the_same_seed_gives_the_same_folds() -> None:
     first, again, other = (divide_folds(TARGETS, GROUPS, folds=4, seed=seed) for seed in (3, 3, 4))
     assert all(np.array_equal(a.held_out, b.held_out) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a.held_out, b.held_out) for a, b in zip(first, other, strict=True))
-
-
-def test_answers_come_back_in_the_order_of_the_photos() -> None:
-    folds = divide_folds(TARGETS, GROUPS, folds=5, seed=0)
-    answered = predict_held_out(
-        folds, lambda fold: np.stack([fold.held_out, 0 * fold.held_out + len(fold.learn)], axis=1)
-    )
-    assert answered[:, 0].tolist() == list(range(63))
-    assert set(answered[:, 1]) <= {len(fold.learn) for fold in folds}
 
 
 def test_how_many_of_its_class_a_model_learned_from_is_counted() -> None:

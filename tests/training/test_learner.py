@@ -139,5 +139,5 @@ def test_a_compiled_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         run(Standin(), checkpoints=tmp_path, on_step=stop_there)
     stop.signal_number = 0
-    resumed = run(Standin(seed=8), checkpoints=tmp_path, resume=True)
+    resumed = run(Standin(seed=8), checkpoints=tmp_path)
     assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())

@@ -26,8 +26,11 @@ class InOrder(ColourBatches):
             yield batch._replace(images=self.images[rows], targets=self.targets[rows], indices=rows)
 
 
-def make_cache(model: Standin, folder: Path, **options: object) -> TokenCache:
-    return cache_tokens(model, ColourBatches(count=30), device=CPU, folder=folder, **options)  # type: ignore[arg-type]
+def make_cache(
+    model: Standin | PatchConvNet, folder: Path, batches: ColourBatches | None = None, **options: object
+) -> TokenCache:
+    batches = ColourBatches(count=30) if batches is None else batches
+    return cache_tokens(model, batches, device=CPU, folder=folder, **{"stop": StopRequest(), **options})  # type: ignore[arg-type]
 
 
 def score(targets: np.ndarray, probabilities: np.ndarray) -> Validation:
@@ -44,7 +47,7 @@ def probe(model: Standin, cache: TokenCache) -> FitResult:
 
 def test_cached_tokens_are_the_trunk_s_in_half_precision(tmp_path: Path) -> None:
     model, batches, seen = Standin(), ColourBatches(count=30), []
-    cache = cache_tokens(model, batches, device=CPU, folder=tmp_path, flip=True, on_batch=lambda *n: seen.append(n))
+    cache = make_cache(model, tmp_path, batches, flip=True, on_batch=lambda *n: seen.append(n))
     assert seen == [(n, 4) for n in (1, 2, 3, 4)]
     assert cache.tokens.dtype == np.float16
     assert cache.tokens.shape == (30, 2, 4, 4, 8)
@@ -79,7 +82,7 @@ def test_a_failed_cache_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
         make_cache(Standin(), tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(DataError, match="no photo"):
-        cache_tokens(Standin(), ColourBatches(count=0), device=CPU, folder=tmp_path)
+        make_cache(Standin(), tmp_path, ColourBatches(count=0))
 
 
 def test_token_batches_follow_seed_and_epoch_and_skip(tmp_path: Path) -> None:
@@ -108,8 +111,8 @@ def test_even_classes_come_equally_often_in_token_batches(tmp_path: Path) -> Non
 def test_photos_picked_from_several_caches_are_read_as_from_one(tmp_path: Path) -> None:
     model, batches = Standin(), InOrder(count=30, batch_size=30)
     with (
-        cache_tokens(model, batches, device=CPU, folder=tmp_path, flip=True) as one,
-        cache_tokens(model, InOrder(count=11, batch_size=11), device=CPU, folder=tmp_path, flip=True) as other,
+        make_cache(model, tmp_path, batches, flip=True) as one,
+        make_cache(model, tmp_path, InOrder(count=11, batch_size=11), flip=True) as other,
     ):
         places = np.array([40, 3, 29, 30, 0, 35])
         pick = TokenPick([one, other], places)
@@ -157,7 +160,7 @@ def test_what_stands_behind_the_tokens_resumes_with_the_same_bits_and_saves_no_t
         stop = StopRequest()
         with pytest.raises(StoppedError):
             fit_head("cut", stop, on_step=lambda step, *_: stop.request() if step == 6 else None)
-        result = fit_head("cut", StopRequest(), resume=True)
+        result = fit_head("cut", StopRequest())
     assert all(torch.equal(result.best_state[name], expected.best_state[name]) for name in expected.best_state)
     states = [load_checkpoint(tmp_path / name) for name in ("whole", "cut")]
     assert states[0] is not None
@@ -173,7 +176,7 @@ def test_the_probe_of_a_patchconvnet_changes_what_stands_behind_the_tokens(tmp_p
     torch.manual_seed(0)
     model = PatchConvNet(embed_dim=16, depth=2, num_classes=3, class_tokens=class_tokens, layer_scale=0.1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with cache_tokens(model, ColourBatches(count=30, size=64), device=CPU, folder=tmp_path) as cache:
+    with make_cache(model, tmp_path, ColourBatches(count=30, size=64)) as cache:
         result = probe(model, cache)
     assert result.best.log_loss < result.progress.history[0].val_loss
     changed = {name for name, tensor in result.best_state.items() if not torch.equal(tensor, before[name])}

@@ -81,7 +81,7 @@ def test_a_taught_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
             if next(steps) == 3:
                 stop.request()
 
-        options = {"config": config, "teacher_logits": taught, "checkpoints": tmp_path, "resume": True}
+        options = {"config": config, "teacher_logits": taught, "checkpoints": tmp_path}
         with pytest.raises(Exception, match="stopped"):
             run_fit(Standin(), batches, on_step=on_step, stop=stop, **options)
     resumed = run_fit(Standin(seed=8), batches, **options)
@@ -91,7 +91,7 @@ def test_a_taught_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
 def test_the_answers_come_in_the_order_of_the_photos() -> None:
     batches = ColourBatches()
     teacher = Standin()
-    answers = compute_teacher_logits(teacher, batches, device=CPU)
+    answers = compute_teacher_logits(teacher, batches, device=CPU, stop=StopRequest())
     assert answers.dtype == torch.float16
     with torch.no_grad():
         torch.testing.assert_close(answers, teacher(batches.images).half(), atol=2e-3, rtol=0)

@@ -1,4 +1,6 @@
-"""What the parts of a training share: its run and recipe, photos in batches, and where its epochs are written down."""
+"""What the parts of a training share: its run and recipe, photos in batches, figures of the validation photos, and
+where its epochs are written down.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from torch import nn
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
+from pcn_cli.metrics.calibration import binary_log_loss
+from pcn_cli.metrics.definitions import macro_f1_of
 from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
@@ -23,7 +29,8 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.score import loading_workers
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.fit import FitCallback
-from pcn_cli.training.fit_config import FitConfig
+from pcn_cli.training.fit_config import FitConfig, Validation
+from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.stop import StopRequest
 
 Probabilities = NDArray[np.float64]
@@ -120,3 +127,32 @@ class HistoryCallback(NoteCallback):
         """Put `rows` on the disk; a stop may have come between a checkpoint and its row."""
         self._rows.update({(row.phase, row.epoch): row for row in rows})
         HISTORY.write(self.context.run, [self._rows[key] for key in sorted(self._rows)])  # "probe" before "tune"
+
+
+def validate(targets: Targets, probabilities: Probabilities) -> Validation:
+    """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels."""
+    if targets.ndim == 2:
+        truths, decided = targets.astype(bool), probabilities >= 0.5  # thresholds are not chosen yet
+        return Validation(
+            log_loss=binary_log_loss(truths, probabilities),
+            accuracy=float((decided == truths).all(axis=1).mean()),
+            macro_f1=macro_f1_of(truths, decided),
+        )
+    predicted = probabilities.argmax(axis=1)
+    exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+    return Validation(
+        log_loss=float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1]))),
+        accuracy=float(accuracy_score(targets, predicted)),
+        macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
+    )
+
+
+@torch.inference_mode()
+def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext) -> Probabilities:
+    """(N, K) float64, in the order of the batches."""
+    pieces = []
+    for batch in batches.batches():
+        context.stop.check("stopped while measuring")
+        images = batch.images.to(context.device, memory_format=torch.channels_last)
+        pieces.append(to_probabilities(model(images), multi_label=context.model_config.multi_label).numpy())
+    return np.concatenate(pieces)

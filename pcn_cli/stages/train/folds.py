@@ -14,16 +14,15 @@ from pcn_cli.data.split import fingerprint, number_groups
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import FoldAnswer
-from pcn_cli.stages.train.context import NoteCallback, TrainContext
-from pcn_cli.stages.train.validation import validate
-from pcn_cli.training.folds import Fold, divide_folds, most_folds, predict_held_out, set_aside
+from pcn_cli.stages.train.context import NoteCallback, TrainContext, validate
+from pcn_cli.training.fit_config import FitConfig
+from pcn_cli.training.folds import divide_folds, most_folds, set_aside
 from pcn_cli.training.learner import copy_state
-from pcn_cli.training.probe import fit_probe, probe_config, token_probabilities
+from pcn_cli.training.probe import fit_probe, token_probabilities
 from pcn_cli.training.tokens import TokenCache, TokenPick
 
 MOST_PHOTOS = 20_000  # a probe for each fold takes too long beyond
 ASIDE = 7  # one of so many photos picks the epoch: 69 % are learned from with five folds, as in the run's own split
-
 _DOING = "cross-validating"
 
 
@@ -69,12 +68,10 @@ def cross_validate(
     """
     folds, seed, classes = context.recipe.evaluate.folds or 2, context.recipe.seed, context.classes
     targets = np.concatenate([cache.targets for cache in caches])
-    parts = divide_folds(targets, groups, folds=folds, seed=seed)
-    data, begun, done = fingerprint(context.rows), copy_state(model), 0
-    context.callback.on_progress(_DOING, done, folds)
-
-    def predict(fold: Fold) -> NDArray[np.float64]:
-        nonlocal done
+    data, begun = fingerprint(context.rows), copy_state(model)
+    probabilities, numbers = np.empty((len(rows), len(classes))), np.empty(len(rows), dtype=np.int64)
+    for number, fold in enumerate(divide_folds(targets, groups, folds=folds, seed=seed), start=1):
+        context.callback.on_progress(_DOING, number - 1, folds)
         inner = set_aside(fold.learn, targets, groups, share=ASIDE, seed=seed)
         model.load_state_dict(begun)
         result = fit_probe(
@@ -82,21 +79,17 @@ def cross_validate(
             TokenPick(caches, inner.learn),
             TokenPick(caches, inner.held_out),
             validate,
-            config=probe_config(context.recipe, targets[inner.learn], classes=classes, fingerprint=data),
+            config=FitConfig.for_probe(context.recipe, targets[inner.learn], classes=classes, fingerprint=data),
             device=context.device,
             callback=NoteCallback(context),
             stop=context.stop,
         )
         model.load_state_dict(result.best_state)
-        done += 1
-        context.callback.on_progress(_DOING, done, folds)
-        return token_probabilities(model, TokenPick(caches, fold.held_out), device=context.device)
-
-    probabilities = predict_held_out(parts, predict)
-    model.load_state_dict(begun)
-    numbers = np.zeros(len(rows), dtype=np.int64)
-    for number, fold in enumerate(parts, start=1):
+        held_out = TokenPick(caches, fold.held_out)
+        probabilities[fold.held_out] = token_probabilities(model, held_out, device=context.device)
         numbers[fold.held_out] = number
+    context.callback.on_progress(_DOING, folds, folds)
+    model.load_state_dict(begun)
     return tuple(
         FoldAnswer(
             file=row.file,

@@ -15,7 +15,7 @@ from pcn_cli.records.photos import SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
-from pcn_cli.training.folds import Fold, count_learned, divide_folds, most_folds, predict_held_out
+from pcn_cli.training.folds import count_learned, divide_folds, most_folds
 from pcn_cli.training.logistic import regress
 from pcn_cli.training.tokens import TokenCache, cache_tokens
 
@@ -108,10 +108,9 @@ def doubt_labels(
     targets = np.array([classes.index(row.label) for row in rows])
     if most_folds(targets, groups) < FOLDS:
         return ()
-    folds = divide_folds(targets, groups, folds=FOLDS, seed=seed)
-
-    def predict(fold: Fold) -> NDArray[np.float64]:
-        return regress(features[fold.learn], targets[fold.learn], C=C, classes=len(classes))(features[fold.held_out])
-
+    folds, probabilities = divide_folds(targets, groups, folds=FOLDS, seed=seed), np.empty((len(rows), len(classes)))
+    for fold in folds:
+        predict = regress(features[fold.learn], targets[fold.learn], C=C, classes=len(classes))
+        probabilities[fold.held_out] = predict(features[fold.held_out])
     judged = count_learned(folds, targets) >= FEWEST_LEARNED
-    return name_suspects(rows, predict_held_out(folds, predict), classes, judged=judged)
+    return name_suspects(rows, probabilities, classes, judged=judged)

@@ -26,16 +26,15 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.train.calibration import calibrate_model
-from pcn_cli.stages.train.context import HistoryCallback, Probabilities, TrainContext
+from pcn_cli.stages.train.context import HistoryCallback, Probabilities, TrainContext, score_batches, validate
 from pcn_cli.stages.train.folds import cross_validate
 from pcn_cli.stages.train.tokens import cache_parts, check_photos, probe_rows
-from pcn_cli.stages.train.validation import score_batches, validate
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, copy_state
 from pcn_cli.training.logistic import logistic_baseline
-from pcn_cli.training.probe import fit_probe, probe_config, token_probabilities
+from pcn_cli.training.probe import fit_probe, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import compute_teacher_logits
 
@@ -113,7 +112,7 @@ def train_probe(model: nn.Module, context: TrainContext) -> State:
             check_photos(rows, caches, groups, context, features=np.concatenate(features), C=baseline.C)
         if context.recipe.evaluate.folds is not None:
             write_folds(context.run, cross_validate(model, rows, caches, groups, context), context.classes)
-        config = probe_config(
+        config = FitConfig.for_probe(
             context.recipe, train_tokens.targets, classes=context.classes, fingerprint=fingerprint(context.rows)
         )
         result = fit_probe(
@@ -153,7 +152,6 @@ def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
         context.train_batches(batch_size=config.batch_size),
         lambda tuned: validate(val_targets, score_batches(tuned, val_batches, context)),
         checkpoints=context.run.checkpoints,
-        resume=True,
         callback=history,
         stop=context.stop,
     )

@@ -19,6 +19,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.train.tokens import doubt_labels, tie_neighbours
+from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import cache_tokens
 
 CHANGED = 100
@@ -48,7 +49,7 @@ def flower_features(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> n
     photos = PhotoDataset(shared / "data" / "flowers5", files, preprocessing=config.preprocessing)
     batches = PhotoBatches(photos, batch_size=50)
     folder = tmp_path_factory.mktemp("tokens")
-    with cache_tokens(model, batches, device=torch.device("cpu"), folder=folder) as tokens:
+    with cache_tokens(model, batches, device=torch.device("cpu"), folder=folder, stop=StopRequest()) as tokens:
         return tokens.mean_features()
 
 
