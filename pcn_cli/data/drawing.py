@@ -50,7 +50,10 @@ def put(
     thing: Image.Image, photo: Image.Image, left: int, top: int, rng: np.random.Generator
 ) -> tuple[Image.Image, Edges]:
     """The photo with the thing and its shadow on it, and the box around the thing."""
-    photo = cast_shadow(photo, thing.getchannel("A"), left, top, rng)
+    shadow = Image.new("L", photo.size)
+    shadow.paste(thing.getchannel("A"), (left + int(rng.integers(-6, 7)), top + int(rng.integers(3, 9))))
+    shadow = shadow.filter(ImageFilter.GaussianBlur(5)).point([value * 0.6 for value in range(256)])
+    photo = ImageChops.multiply(photo, ImageChops.invert(shadow).convert("RGB"))
     photo.paste(thing, (left, top), thing)
     return photo, (left, top, left + thing.width - 1, top + thing.height - 1)
 
@@ -80,19 +83,13 @@ def draw_ground(width: int, height: int, rng: np.random.Generator) -> Image.Imag
         tone = tuple(int(c) for c in np.clip(colour * rng.uniform(0.4, 1.6) + rng.normal(0, 10, 3), 0, 255))
         x, y, size = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(3, 22)
         if rng.random() < 0.5:
-            draw.polygon(stone(x, y, size, rng), fill=tone)
+            ends = zip(np.linspace(0, math.tau, 9, endpoint=False), size * rng.uniform(0.6, 1.0, 9), strict=True)
+            draw.polygon([(x + r * math.cos(a), y + 0.7 * r * math.sin(a)) for a, r in ends], fill=tone)
         else:
             angle = rng.uniform(0, math.tau)
             end = (x + 3 * size * math.cos(angle), y + 3 * size * math.sin(angle))
             draw.line([(x, y), end], fill=tone, width=int(rng.integers(1, 4)))
     return ground.filter(ImageFilter.GaussianBlur(rng.uniform(0.6, 1.4)))
-
-
-def stone(x: float, y: float, size: float, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """The corners of an uneven stone around (x, y)."""
-    angles = np.linspace(0, math.tau, 9, endpoint=False)
-    radii = size * rng.uniform(0.6, 1.0, 9)
-    return [(x + r * math.cos(a), y + 0.7 * r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
 
 
 def draw_thing(label: str, size: int, rng: np.random.Generator) -> Image.Image:
@@ -123,14 +120,6 @@ def lighting(shape: Image.Image, rng: np.random.Generator) -> NDArray[np.float64
     edge = np.asarray(shape.filter(ImageFilter.GaussianBlur(max(2, width / 18)))) / 255
     skin = 0.3 * (noise(width, height, (5, 15), rng) - 0.5)
     return np.asarray((0.55 + 0.5 * edge + side + skin)[..., None])
-
-
-def cast_shadow(photo: Image.Image, shape: Image.Image, left: int, top: int, rng: np.random.Generator) -> Image.Image:
-    """`photo` darkened where the thing keeps the light away."""
-    shadow = Image.new("L", photo.size)
-    shadow.paste(shape, (left + int(rng.integers(-6, 7)), top + int(rng.integers(3, 9))))
-    shadow = shadow.filter(ImageFilter.GaussianBlur(5)).point([value * 0.6 for value in range(256)])
-    return ImageChops.multiply(photo, ImageChops.invert(shadow).convert("RGB"))
 
 
 def develop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:

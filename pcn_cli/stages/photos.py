@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcn_cli.data.scan.scan_photos import scan_photos
-from pcn_cli.data.similar.leaks import find_conflicts, find_leaks
+from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import check_split, split_scan
 from pcn_cli.errors import DataError, RunError
 from pcn_cli.metrics.findings import Observations, findings
@@ -81,8 +81,8 @@ def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
 def check_leaks(rows: Sequence[SplitRow], scan: Scan) -> Observations:
     """Photos in two parts, pictures under two labels, and how many photos could not be told apart."""
     return Observations(
-        leaks=find_leaks(rows, scan.near_duplicates),
-        conflicts=find_conflicts(rows, scan.near_duplicates),
+        leaks=find_ties(rows, scan.near_duplicates, differ="split"),
+        conflicts=find_ties(rows, scan.near_duplicates, differ="label"),
         alike=scan.alike,
         multi_label=any(row.multi_label for row in rows),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks
+from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_text
 from pcn_cli.files.folder import hold_folder
@@ -172,8 +172,8 @@ def _scan_facts(evaluation: Evaluation) -> ScanFacts:
         photos={part: len(own) for part, own in divided.items()},
         unreadable=scan.unreadable if scan else UNREADABLE.read(evaluation.run),
         ignored=len(scan.ignored) if scan else 0,
-        leaks=find_leaks(rows, near),
-        conflicts=find_conflicts(rows, near),
-        copies=find_copies(rows, near),
+        leaks=find_ties(rows, near, differ="split"),
+        conflicts=find_ties(rows, near, differ="label"),
+        copies=find_ties(rows, near, differ="file"),
         files={photo.file: photo for photo in scan.photos if photo.file in shown} if scan else {},
     )

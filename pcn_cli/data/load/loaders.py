@@ -118,20 +118,14 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch = self.epoch
-        samples = np.arange(self._photos) if self._order is None else _number_again(self._order(epoch), self._photos)
+        samples = np.arange(self._photos) if self._order is None else self._order(epoch).copy()
+        seen = np.zeros(self._photos, dtype=np.int64)
+        for place, position in enumerate(samples):
+            samples[place] += self._photos * seen[position]
+            seen[position] += 1
         for number in range(self.start, self.count_batches()):
             chosen = samples[number * self._batch_size : (number + 1) * self._batch_size]
             yield [(epoch, int(sample)) for sample in chosen]
-
-
-def _number_again(positions: NDArray[np.int64], photos: int) -> NDArray[np.int64]:
-    """The positions, raised by `photos` for each time that the same one came before."""
-    seen = np.zeros(photos, dtype=np.int64)
-    samples = positions.copy()
-    for place, position in enumerate(positions):
-        samples[place] += photos * seen[position]
-        seen[position] += 1
-    return samples
 
 
 def stack_photos(photos: list[LoadedPhoto]) -> Batch:

@@ -77,20 +77,16 @@ def _resize(preprocessing: Preprocessing, width: int, height: int) -> tuple[int,
     if preprocessing.fit == "pad":
         fitted = pad_size(preprocessing, width, height)
         return *fitted, -((preprocessing.width - fitted[0]) // 2), -((preprocessing.height - fitted[1]) // 2)
-    resized_width, resized_height = _cover(preprocessing, width, height)
-    # round() goes to the even neighbour, like torchvision's centre crop.
-    left = round((resized_width - preprocessing.width) / 2)
-    top = round((resized_height - preprocessing.height) / 2)
-    return resized_width, resized_height, left, top
-
-
-def _cover(preprocessing: Preprocessing, width: int, height: int) -> tuple[int, int]:
-    """The size to which a picture is resized before the centre is cut out."""
     target_width = int(preprocessing.width / preprocessing.crop_pct)
     target_height = int(preprocessing.height / preprocessing.crop_pct)
     if target_width != target_height:
         ratio = min(width / target_width, height / target_height)
-        return round(width / ratio), round(height / ratio)
-    if width <= height:
-        return target_width, int(target_width * height / width)
-    return int(target_height * width / height), target_height
+        resized_width, resized_height = round(width / ratio), round(height / ratio)
+    elif width <= height:
+        resized_width, resized_height = target_width, int(target_width * height / width)
+    else:
+        resized_width, resized_height = int(target_height * width / height), target_height
+    # round() goes to the even neighbour, like torchvision's centre crop.
+    left = round((resized_width - preprocessing.width) / 2)
+    top = round((resized_height - preprocessing.height) / 2)
+    return resized_width, resized_height, left, top

@@ -32,7 +32,10 @@ def sort_by_folders(entries: Mapping[str, str]) -> SortedFiles:
 
     `entries` are what a walk found: files, and why they cannot be photos.
     """
-    in_parts = _are_split_folders(entries)
+    # The top folders are the user's own split; a class may be called "train" beside other classes.
+    tops = {file.split("/")[0].casefold() for file, obstacle in entries.items() if "/" in file and not obstacle}
+    parts = {PART_NAMES[top] for top in tops if top in PART_NAMES}
+    in_parts = "train" in parts and (len(parts) > 1 or len(tops) == 1)
     result = SortedFiles(layout="split folders" if in_parts else "class folders")
     for file, obstacle in entries.items():
         *folders, _ = file.split("/")
@@ -41,7 +44,7 @@ def sort_by_folders(entries: Mapping[str, str]) -> SortedFiles:
         if obstacle or is_camera_raw(file):
             reason = obstacle or "a camera raw file (convert it to JPEG to use it)"
             result.ignored.append(SkippedFile(file=_spell_out(file), reason=reason))
-        elif not _is_text(file):
+        elif _spell_out(file) != file:
             result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
         elif in_parts and not part:
             result.ignored.append(SkippedFile(file=file, reason="not in one of the train, val or test folders"))
@@ -70,7 +73,7 @@ def sort_by_table(root: Path, entries: Mapping[str, str], table: Path, *, group_
         lines[file] = row.line
         if file.startswith("../") or PurePosixPath(file).is_absolute():
             result.unreadable.append(SkippedFile(file=file, reason=f"listed, but outside the photos folder {root}"))
-        elif not _is_text(file):
+        elif _spell_out(file) != file:
             result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
         else:
             result.candidates.append(replace(row, file=file))
@@ -92,13 +95,6 @@ def refuse_case_clashes(labels: Iterable[str]) -> None:
                 raise DataError(f"the classes {other!r} and {name!r} differ only by case", "rename one, or merge them")
 
 
-def _are_split_folders(entries: Mapping[str, str]) -> bool:
-    """Whether the top folders are the user's own split; a class may be called "train" beside other classes."""
-    tops = {file.split("/")[0].casefold() for file, obstacle in entries.items() if "/" in file and not obstacle}
-    parts = {PART_NAMES[top] for top in tops if top in PART_NAMES}
-    return "train" in parts and (len(parts) > 1 or len(tops) == 1)
-
-
 def _find_listed(root: Path, table: Path, written: str, entries: Mapping[str, str], composed: Mapping[str, str]) -> str:
     """The path below `root` of a file as a table writes it, with either slash and either Unicode form."""
     files = []
@@ -107,14 +103,6 @@ def _find_listed(root: Path, table: Path, written: str, entries: Mapping[str, st
         files.append(Path(path).as_posix())
     forms = [composed.get(unicodedata.normalize("NFC", file)) for file in files]
     return next(filter(None, [*(file for file in files if file in entries), *forms]), files[0])
-
-
-def _is_text(file: str) -> bool:
-    try:
-        file.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _spell_out(file: str) -> str:
@@ -138,14 +126,13 @@ def group_candidates(candidates: Sequence[Candidate], pattern: str) -> list[Cand
         problem = f"--group-by {pattern}: no column of a table and no regular expression: {error}"
         raise RecipeError(problem, hint) from error
     names = [one.file if "/" in pattern else PurePosixPath(one.file).name for one in candidates]
-    grouped = [replace(one, group=_read_group(search(name))) for one, name in zip(candidates, names, strict=True)]
+    grouped = []
+    for one, name in zip(candidates, names, strict=True):
+        found = search(name)
+        # A capture group that took no part in the match says None.
+        group = next((text for text in found.groups()[:1] if text is not None), found[0]) if found else None
+        grouped.append(replace(one, group=group or None))
     if grouped and not any(one.group for one in grouped):
         problem = f"--group-by {pattern}: matches no column of a table and no file name, such as {names[0]}"
         raise RecipeError(problem, hint)
     return grouped
-
-
-def _read_group(found: re.Match[str] | None) -> str | None:
-    if found is None:
-        return None
-    return next((text for text in found.groups()[:1] if text is not None), found[0]) or None

@@ -154,7 +154,7 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
         raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", _LAYOUT_HINT)
 
 
-def _count_reasons(files: Iterable[SkippedFile | SkippedFile]) -> str:
+def _count_reasons(files: Iterable[SkippedFile]) -> str:
     """The three most frequent reasons."""
     reasons = Counter(file.reason for file in files).most_common(3)
     return "; ".join(f"{count} × {reason}" for reason, count in reasons)

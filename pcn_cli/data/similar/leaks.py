@@ -25,28 +25,14 @@ def tied_files(
     return [(kind, tuple(files)) for kind, several in sets.items() for files in several if len(files) > 1]
 
 
-def find_leaks(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]]) -> tuple[Tie, ...]:
-    """Each validation or test photo that belongs with a photo of an earlier part, with that photo; ordered by file.
-
-    A photo is named once, with its surest tie.
-    """
-    return _find(rows, near_duplicates, "split")
-
-
-def find_conflicts(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]]) -> tuple[Tie, ...]:
-    """Each photo whose picture has another label elsewhere, with that photo; ordered by file, groups left aside."""
-    return _find(rows, near_duplicates, "label")
-
-
-def find_copies(rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]]) -> tuple[Tie, ...]:
-    """Each photo whose picture is there a second time, with the first of them; ordered by file, groups left aside."""
-    return _find(rows, near_duplicates, "file")
-
-
-def _find(
-    rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], differ: Literal["split", "label", "file"]
+def find_ties(
+    rows: Sequence[SplitRow], near_duplicates: Iterable[Sequence[str]], *, differ: Literal["split", "label", "file"]
 ) -> tuple[Tie, ...]:
-    """Each photo that differs from the first of its set, which stands in the earliest part."""
+    """Each photo that belongs with one of an earlier part and differs from it, with that photo; ordered by file.
+
+    Photos that `differ` in the split are leaks, in the label conflicts, in the file alone copies; for the last two
+    groups are left aside. A photo is named once, with its surest tie.
+    """
     by_file = {row.file: row for row in rows}
     found: dict[str, Tie] = {}
     for kind, files in tied_files(rows, near_duplicates):

@@ -2,7 +2,7 @@ import pytest
 
 from pcn_cli.data.scan.layouts import refuse_case_clashes, sort_by_folders, sort_by_table
 from pcn_cli.data.scan.scan_photos import scan_photos
-from pcn_cli.data.similar.leaks import find_leaks
+from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import split_scan
 from pcn_cli.errors import DataError, RecipeError
 
@@ -103,7 +103,7 @@ def test_the_first_capture_group_names_the_group_and_groups_stay_together(bursts
     assert groups_of(scan)["owl/owl3_1.jpg"] == "owl3"
     rows = split_scan(scan, seed=0, val=0.2, test=0.2)
     assert {row.split for row in rows} == {"train", "val", "test"}
-    assert find_leaks(rows, ()) == ()
+    assert find_ties(rows, (), differ="split") == ()
     loose = {row.file: row.split for row in split_scan(scan_photos(bursts), seed=0, val=0.2, test=0.2)}
     assert any(loose[f"owl/owl{burst}_0.jpg"] != loose[f"owl/owl{burst}_1.jpg"] for burst in range(10))
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from pcn_cli.data.scan.decode import SKETCH_SIDE, draw_sketch
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.duplicates import ALIKE_FROM, find_near_duplicates, group_near
-from pcn_cli.data.similar.leaks import find_leaks, tied_files
+from pcn_cli.data.similar.leaks import find_ties, tied_files
 from pcn_cli.data.split import split_scan
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.photos import Photo, Scan
@@ -91,7 +91,7 @@ def test_planted_copies_are_found_and_never_cross_the_split(planted):
     assert from_plain(Scan, json.loads(json.dumps(to_plain(scan)))) == scan
     for seed in range(5):
         rows = split_scan(scan, seed=seed, val=0.2, test=0.2)
-        assert find_leaks(rows, scan.near_duplicates) == ()
+        assert find_ties(rows, scan.near_duplicates, differ="split") == ()
         parts = {row.file: row.split for row in rows}
         assert all(parts[one] == parts[other] for one, other in exact | found)
         assert set(parts.values()) == {"train", "val", "test"}

@@ -1,4 +1,4 @@
-from pcn_cli.data.similar.leaks import find_conflicts, find_copies, find_leaks, tied_files
+from pcn_cli.data.similar.leaks import find_ties, tied_files
 from pcn_cli.records.photos import SplitRow
 
 
@@ -25,7 +25,7 @@ def test_each_leaking_photo_is_named_once_with_its_surest_tie():
         row("6", "val"),
         row("7", "test"),
     ]
-    found = find_leaks(rows, [("4", "6"), ("5", "7", "2")])
+    found = find_ties(rows, [("4", "6"), ("5", "7", "2")], differ="split")
     assert [(tie.kind, tie.part, tie.file, tie.other_part, tie.other) for tie in found] == [
         ("exact", "test", "2", "train", "1"),
         ("group", "val", "3", "train", "1"),
@@ -36,7 +36,7 @@ def test_each_leaking_photo_is_named_once_with_its_surest_tie():
 
 def test_what_stays_in_one_part_is_no_leak():
     rows = [row("1", "test", sha256="x"), row("2", "test", sha256="x"), row("3", "train"), row("4", "test")]
-    assert find_leaks(rows, [("1", "4")]) == ()
+    assert find_ties(rows, [("1", "4")], differ="split") == ()
 
 
 def test_one_picture_under_two_labels_is_a_conflict_wherever_it_stands():
@@ -47,7 +47,7 @@ def test_one_picture_under_two_labels_is_a_conflict_wherever_it_stands():
         row("4", "test", label="elm", group="g"),
         row("5", "val", label="ash"),
     ]
-    found = find_conflicts(rows, [("1", "5")])
+    found = find_ties(rows, [("1", "5")], differ="label")
     assert [(tie.kind, tie.file, tie.label, tie.other, tie.other_label) for tie in found] == [
         ("exact", "2", "elm", "1", "oak"),
         ("near", "5", "ash", "1", "oak"),
@@ -55,7 +55,7 @@ def test_one_picture_under_two_labels_is_a_conflict_wherever_it_stands():
 
 
 def test_near_duplicates_of_photos_that_were_left_out_do_not_matter():
-    assert find_leaks([row("1", "train")], [("1", "gone")]) == ()
+    assert find_ties([row("1", "train")], [("1", "gone")], differ="split") == ()
 
 
 def test_a_copy_is_a_picture_that_is_there_twice_in_any_part():
@@ -67,5 +67,5 @@ def test_a_copy_is_a_picture_that_is_there_twice_in_any_part():
         row("5", "test", group="g"),
         row("6", "test", group="g"),
     ]
-    found = find_copies(rows, [("3", "4")])
+    found = find_ties(rows, [("3", "4")], differ="file")
     assert [(tie.kind, tie.file, tie.other) for tie in found] == [("exact", "2", "1"), ("near", "4", "3")]
