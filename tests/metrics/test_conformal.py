@@ -51,13 +51,18 @@ def test_the_quantile_is_the_one_that_the_rank_asks_for() -> None:
     level = calibrate_sets(probabilities, np.zeros(20, dtype=int))[0]
 
     assert level.least_probability == pytest.approx(2 / 21)
-    new = SingleLabel(["a", "b"], np.array([[0.95, 0.05], [0.5, 0.5]]), ("a", "b"))
-    found = measure_sets(new, level)
-    assert found["conformal_90_coverage"].value == 1
-    assert found["conformal_90_set_size"].value == 1.5
+    # One photo's coverage by each label and its size say which classes its set holds.
+    for probabilities, expected in (([0.95, 0.05], [True, False]), ([0.5, 0.5], [True, True])):
+        by_label = [measure_sets(SingleLabel([own], np.array([probabilities]), ("a", "b")), level) for own in "ab"]
+        assert [found["conformal_90_coverage"].value == 1 for found in by_label] == expected
+        assert [found["conformal_90_set_size"].value for found in by_label] == [sum(expected)] * 2
 
 
 def test_a_level_without_photos_has_no_sets() -> None:
-    assert (
-        measure_sets(SingleLabel(["a"], np.array([[1.0, 0.0]]), ("a", "b")), ConformalLevel(level=0.95, photos=3)) == {}
-    )
+    inputs = SingleLabel(["a", "b"], np.eye(2), ("a", "b"))
+    with_photos = ConformalLevel(level=0.95, photos=40, least_probability=0.5)
+
+    assert measure_sets(inputs, ConformalLevel(level=0.95, photos=3)) == {}
+    assert set(measure_sets(inputs, with_photos)) == {
+        f"conformal_95_{name}" for name in ("coverage", "set_size", "empty")
+    }
