@@ -112,11 +112,7 @@ def choose_thresholds(probabilities: Floats, truths: Truths, classes: Sequence[s
 
 
 def reliability(confidences: Floats, right: Truths) -> tuple[Bin, ...]:
-    """At most 15 bins of equally many decisions, the least sure first.
-
-    `confidences` (n,) are how probable each was, such as the most probable class of a photo; `right` (n,) whether it
-    was right.
-    """
+    """At most 15 bins of equally many decisions (n,), the least sure first, by how probable and how right each was."""
     parts = np.array_split(np.argsort(confidences, kind="stable"), min(BINS, confidences.size))
     return tuple(
         Bin(confidence=float(confidences[part].mean()), accuracy=float(right[part].mean()), photos=part.size)

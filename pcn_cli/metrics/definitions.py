@@ -107,10 +107,6 @@ def _f1_of_counts(inputs: SingleLabel) -> Statistic:
     return lambda right, given: np.asarray((2 * right[:, measured] / (own + given[:, measured])).mean(axis=1))
 
 
-def _macro_f1(inputs: SingleLabel) -> Metric:
-    return counted(inputs, "mean F1 of the classes with photos", _f1_of_counts(inputs))
-
-
 def _weigh_macro_f1(inputs: SingleLabel) -> Callable[[Floats], Floats]:
     given = (inputs.predicted[:, None] == np.arange(len(inputs.classes))).astype(np.float64)  # (n, K)
     right, f1 = given * inputs.right[:, None], _f1_of_counts(inputs)
@@ -286,7 +282,7 @@ METRICS: tuple[Definition, ...] = (
         _CARD,
         hub="f1",
         hub_average="macro",
-        single=_macro_f1,
+        single=lambda inputs: counted(inputs, "mean F1 of the classes with photos", _f1_of_counts(inputs)),
         multi=_macro_f1_of_labels,
         weigh=_weigh_macro_f1,
     ),

@@ -124,17 +124,14 @@ def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]
 
 def show_name(name: str, *, longest: int) -> str:
     """`name` in at most `longest` characters, cut in the middle, on one line."""
-    shown = "".join(_show_character(c) for c in unicodedata.normalize("NFC", name))
+    shown = ""
+    for character in unicodedata.normalize("NFC", name):
+        kind = unicodedata.category(character)
+        # Control, invisible and turning (bidirectional) characters, halves of pairs, private and unassigned ones.
+        plain = character if kind[0] != "C" and ord(character) in _drawable() else MISSING
+        shown += " " if kind.startswith("Z") else plain
     tail = (longest - 1) // 3
     return shown if len(shown) <= longest else f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
-
-
-def _show_character(character: str) -> str:
-    kind = unicodedata.category(character)
-    if kind.startswith("Z"):
-        return " "
-    # Control, invisible and turning (bidirectional) characters, halves of pairs, private and unassigned ones.
-    return character if kind[0] != "C" and ord(character) in _drawable() else MISSING
 
 
 @cache

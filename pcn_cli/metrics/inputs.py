@@ -57,9 +57,9 @@ class Inputs(ABC):
         """The probabilities (n, K) as they are used; a ValueError where they are none."""
 
     @property
-    @abstractmethod
     def strata(self) -> Indices:
-        """(n,) what each photo is drawn from where photos are drawn again."""
+        """(n,) what each photo is drawn from where photos are drawn again; all from one unless a kind says more."""
+        return np.zeros(len(self.labels), dtype=np.int64)
 
     @property
     @abstractmethod
@@ -81,9 +81,10 @@ class Inputs(ABC):
     def decisions(self) -> tuple[Floats, Truths]:
         """How probable each decision was, and whether it was right."""
 
+    @property
     @abstractmethod
-    def is_class(self, label: int) -> Truths:
-        """Which photos are of the class, (n,)."""
+    def truths(self) -> Truths:
+        """(n, K) which photo has which class."""
 
     @property
     def measured(self) -> Indices:
@@ -99,7 +100,8 @@ class Inputs(ABC):
     def rankings(self) -> dict[str, tuple[Floats, Truths]]:
         """For each class that some photos have and some have not their probabilities (n,), and which have it."""
         ranked = np.flatnonzero((self.counts[1] > 0) & (self.counts[1] < len(self.labels)))
-        return {self.classes[label]: (self.probabilities[:, label], self.is_class(label)) for label in ranked.tolist()}
+        truths = self.truths
+        return {self.classes[label]: (self.probabilities[:, label], truths[:, label]) for label in ranked.tolist()}
 
     def untempered(self) -> Self:
         """The inputs with the probabilities of temperature 1."""
@@ -175,8 +177,9 @@ class SingleLabel(Inputs):
     def decisions(self) -> tuple[Floats, Truths]:
         return self.confidences, self.right
 
-    def is_class(self, label: int) -> Truths:
-        return np.asarray(self.targets == label)
+    @property
+    def truths(self) -> Truths:
+        return np.asarray(self.targets[:, None] == np.arange(len(self.classes)))
 
 
 @dataclass(frozen=True)
@@ -197,17 +200,12 @@ class MultiLabel(Inputs):
 
     @cached_property
     def truths(self) -> Truths:
-        """(n, K) which photo has which class."""
         return as_truths(self.labels, self.classes)
 
     @cached_property
     def decided(self) -> Truths:
         """(n, K) which classes reach their thresholds."""
         return np.asarray(self.probabilities >= np.asarray(0.5 if self.cuts is None else self.cuts))
-
-    @property
-    def strata(self) -> Indices:
-        return np.zeros(len(self.labels), dtype=np.int64)
 
     @cached_property
     def counts(self) -> tuple[Indices, Indices, Indices]:
@@ -224,9 +222,6 @@ class MultiLabel(Inputs):
     @property
     def decisions(self) -> tuple[Floats, Truths]:
         return self.probabilities.ravel(), self.truths.ravel()
-
-    def is_class(self, label: int) -> Truths:
-        return np.asarray(self.truths[:, label])
 
 
 def model_inputs(

@@ -80,11 +80,19 @@ def wilson_of_counts(matrix: NDArray[np.int64], statistic: Statistic, *, lowest:
     has none either, and says that it makes none; so each class borrows two photos' worth of the error rate of all.
     The rows of `matrix` (K, K) are the true classes; the statistic is from `lowest` to 1.
     """
-    photos = matrix.sum(axis=1).astype(np.float64)
-    shares = _borrow(matrix, photos)
+    photos, count = matrix.sum(axis=1).astype(np.float64), len(matrix)
+    wrong = (photos.sum() - np.trace(matrix) + 0.5) / (photos.sum() + 1)
+    common = np.full((count, count), wrong / max(1, count - 1))  # how classes are answered on the whole
+    np.fill_diagonal(common, 1 - wrong)
+    shares = (matrix + BORROWED * common) / (photos[:, None] + BORROWED)
     counts = shares * photos[:, None]
     right, predicted = np.diag(counts), counts.sum(axis=0)
-    by_right, by_predicted = _slopes(statistic, right, predicted)
+    # The derivatives by the right answers of each class, and by the predictions.
+    step, none = 1e-3 * np.eye(count), np.zeros((count, count))
+    more_right, more_predicted = np.concatenate([step, none]), np.concatenate([none, step])
+    up = statistic(right + more_right, predicted + more_predicted)
+    down = statistic(right - more_right, predicted - more_predicted)
+    by_right, by_predicted = np.split((up - down) / 2e-3, 2)
     slopes = by_predicted + np.diag(by_right)  # what one more answer in each cell changes
     variance = float(photos @ ((shares * slopes**2).sum(axis=1) - (shares * slopes).sum(axis=1) ** 2))
     smoothed = (float(statistic(right[None], predicted[None])[0]) - lowest) / (1 - lowest)
@@ -141,25 +149,6 @@ def _score(share: float, photos: float) -> Interval:
     middle, half = share + z2 / (2 * photos), np.sqrt(z2 * (share * (1 - share) + z2 / (4 * photos)) / photos)
     low, high = (middle - half) / (1 + z2 / photos), (middle + half) / (1 + z2 / photos)
     return max(0.0, float(low)), min(1.0, float(high))
-
-
-def _borrow(matrix: NDArray[np.int64], photos: Floats) -> Floats:
-    """The shares (K, K) in which each class is answered, with two photos answered as those of all classes are."""
-    wrong = (photos.sum() - np.trace(matrix) + 0.5) / (photos.sum() + 1)
-    count = len(matrix)
-    common = np.full((count, count), wrong / max(1, count - 1))
-    np.fill_diagonal(common, 1 - wrong)
-    return np.asarray((matrix + BORROWED * common) / (photos[:, None] + BORROWED))
-
-
-def _slopes(statistic: Statistic, right: Floats, predicted: Floats) -> tuple[Floats, Floats]:
-    """The derivatives (K,) of a statistic by the right answers of each class, and by the predictions."""
-    step, count = 1e-3, right.size
-    nudge = np.concatenate([step * np.eye(count), np.zeros((count, count))])
-    up = statistic(right + nudge, predicted + np.roll(nudge, count, axis=0))
-    down = statistic(right - nudge, predicted - np.roll(nudge, count, axis=0))
-    by_right, by_predicted = np.split((up - down) / (2 * step), 2)
-    return by_right, by_predicted
 
 
 def _moments_of_sum(values: Floats, targets: NDArray[np.int64]) -> tuple[float, float]:

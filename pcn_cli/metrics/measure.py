@@ -11,7 +11,7 @@ from pcn_cli.metrics.definitions import FOLDS, METRICS
 from pcn_cli.metrics.inputs import Inputs, SingleLabel
 from pcn_cli.metrics.selective import measure_threshold
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
-from pcn_cli.records.model import Calibration, ModelConfig
+from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import FoldAnswer
 
 
@@ -28,7 +28,13 @@ def measure_headline(inputs: Inputs) -> Metric | None:
 
 def measure_calibration(inputs: Inputs, config: ModelConfig) -> dict[str, Metric]:
     """Temperature, threshold and sets of the model, with what they give on these photos, by key."""
-    metrics = {"temperature": _temperature(config.temperature, config.calibration)} if config.calibration else {}
+    metrics, how = {}, config.calibration
+    if how:
+        photos, method = 0, f"1, not fitted: {how.validation_photos} validation photos are too few"
+        if how.log_loss_before is not None and how.log_loss_after is not None:
+            photos, fitted = how.photos, f"fitted on {how.photos} of {how.validation_photos} validation photos"
+            method = f"{fitted}, whose log-loss it took from {how.log_loss_before:.4f} to {how.log_loss_after:.4f}"
+        metrics["temperature"] = Metric(value=config.temperature, n=photos, method=method)
     if isinstance(inputs, SingleLabel):
         if config.selection:
             metrics |= measure_threshold(inputs, config.selection)
@@ -64,8 +70,9 @@ def candidate_metrics(candidates: Sequence[Candidate], kept: Metric | None) -> d
     figures = {}
     for one in candidates if kept else ():
         figure = "mean_average_precision" if one.mean_average_precision else "accuracy"
-        figures[names.get(one.name, f"{one.name}_{figure}")] = kept if one.kept else one.headline
-    return {key: value for key, value in figures.items() if value is not None}
+        if headline := kept if one.kept else one.headline:
+            figures[names.get(one.name, f"{one.name}_{figure}")] = headline
+    return figures
 
 
 def per_class(inputs: Inputs) -> tuple[ClassRow, ...]:
@@ -83,11 +90,3 @@ def per_class(inputs: Inputs) -> tuple[ClassRow, ...]:
         )
         for k, name in enumerate(inputs.classes)
     )
-
-
-def _temperature(value: float, how: Calibration) -> Metric:
-    """The temperature, with how it was found."""
-    if how.log_loss_before is None or how.log_loss_after is None:
-        return Metric(value=value, n=0, method=f"1, not fitted: {how.validation_photos} validation photos are too few")
-    found = f"fitted on {how.photos} of {how.validation_photos} validation photos, whose log-loss it took from"
-    return Metric(value=value, n=how.photos, method=f"{found} {how.log_loss_before:.4f} to {how.log_loss_after:.4f}")

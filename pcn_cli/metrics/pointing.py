@@ -16,11 +16,8 @@ from pcn_cli.records.predictions import Prediction
 def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Sequence[Box]]) -> dict[str, Metric]:
     """The share of photos whose peak lies in a box of the photo, by key; {} where no photo has a box.
 
-    Beside it the share of the right predictions, of a guess at the photo's middle and of one at random.
-
-    Args:
-        predictions: with `peak_x` and `peak_y` in pixels of the upright photo.
-        boxes: by file.
+    Beside it the share of the right predictions, of a guess at the photo's middle and of one at random. `boxes` are by
+    file.
     """
     played = [(one, boxes[one.file]) for one in predictions if boxes.get(one.file)]
     if not played:

@@ -109,11 +109,8 @@ def check_attention(how: Literal["even", "permuted"], right: Sequence[bool], rig
     """Whether the answers get worse once every patch counts the same, or once the weights stand at random places.
 
     That no accuracy is lost counts as shown where the interval leaves room for no more than 2 %, or no photo fares
-    otherwise.
-
-    Args:
-        right: whether each photo's answer is right as the network is.
-        right_so: whether it is right with the other attention.
+    otherwise. `right` tells of each photo whether its answer is right as the network is, `right_so` with the other
+    attention.
     """
     key, method = {
         "even": ("uniform_attention", "every patch given the same weight in the pooling"),
@@ -177,9 +174,8 @@ def check_pixels(attended: Sequence[float], random: Sequence[float]) -> TrustChe
 def check_pointing(hits: Mapping[str, Sequence[bool]], *, random: Sequence[float]) -> TrustCheck:
     """Whether the strongest patch lies on the object more often than the middle of the photo does.
 
-    Args:
-        hits: whether each photo's object was hit, by name: look, evidence and center.
-        random: the share of each photo that its boxes cover, which is what a random place reaches.
+    `hits` of each photo are by name: look, evidence and center; `random` is what a random place reaches, the share of
+    each photo that its boxes cover.
     """
     words = {
         "look": "photos whose strongest patch of the look is centred",
@@ -195,9 +191,7 @@ def check_pointing(hits: Mapping[str, Sequence[bool]], *, random: Sequence[float
 def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]) -> TrustCheck:
     """Whether more of the map lies on the object than of a map that is the same everywhere.
 
-    Args:
-        energy: the share in each photo's boxes, by name: look, evidence and center.
-        even: the boxes' share of what was seen.
+    `energy` in each photo's boxes is by name: look, evidence and center; `even` is the boxes' share of what was seen.
     """
     words = {
         "look": "mean share of the look in the boxes",
@@ -220,10 +214,9 @@ def trust_findings(trust: Trust) -> tuple[Finding, ...]:
     found = []
     for check in (one for one in trust.checks if one.outcome == "bad"):
         shown = ", ".join(f"{name.replace('_', ' ')} {metric.value:.3f}" for name, metric in check.values.items())
-        numbers = f"({shown}; {next(iter(check.values.values())).n} photos.)"
-        asked = _QUESTIONS[check.key]
-        evidence = f"{check.question} {check.verdict} {numbers}"
-        found.append(Finding(severity="note", title=asked.finding, evidence=evidence, remedy=asked.remedy))
+        photos, asked = next(iter(check.values.values())).n, _QUESTIONS[check.key]
+        evidence = f"{check.question} {check.verdict} ({shown}; {photos} photos.)"
+        found.append(Finding("note", asked.finding, evidence, asked.remedy))
     return tuple(found)
 
 
