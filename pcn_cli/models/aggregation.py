@@ -53,11 +53,8 @@ class AttentionPooled(AttentionNetwork):
         self.backbone = make_backbone(backbone, dict(backbone_args or {}), in_chans, drop_path_rate)
         channels, head_parts = inspect_backbone(self.backbone, in_chans)
         width = embed_dim or channels
-        self.num_classes = num_classes
-        self.in_chans = in_chans
-        self.class_tokens = class_tokens
-        self.num_features = channels
-        self.embed_dim = width
+        self.in_chans, self.num_features, self.embed_dim = in_chans, channels, width
+        self.num_classes, self.class_tokens = num_classes, class_tokens
         self.projection: nn.Module = nn.Identity()
         self.norm: nn.Module = nn.Identity()
         if width != channels:
@@ -68,8 +65,8 @@ class AttentionPooled(AttentionNetwork):
             for part in head_parts:
                 self.backbone.add_module(part, nn.Identity())
             head_parts = ()
-        own = (f"backbone.{part}." for part in head_parts)
-        self.pooling_prefixes = ("projection.", "pooling.", "norm.", "head.", *own)
+        behind = (f"backbone.{part}." for part in head_parts)
+        self.pooling_prefixes = ("projection.", "pooling.", "norm.", "head.", *behind)
         self.pooling = AttentionPooling(
             width,
             class_tokens=max(num_classes, 1) if class_tokens else None,
@@ -77,7 +74,10 @@ class AttentionPooled(AttentionNetwork):
             drop_rate=drop_rate,
             attn_drop_rate=attn_drop_rate,
         )
-        self.head_hidden_size = self._count_features()
+        reference = next(self.backbone.parameters())
+        token = torch.zeros(1, 1, width, device=reference.device, dtype=reference.dtype)
+        with torch.no_grad():
+            self.head_hidden_size = self.eval().finish(token).shape[-1]
         self.train()
         self.head = make_head(self.head_hidden_size, num_classes, class_tokens=class_tokens)
         self.feature_info = getattr(self.backbone, "feature_info", [])
@@ -132,21 +132,11 @@ class AttentionPooled(AttentionNetwork):
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float, ...]]:
         """A function for timm that orders parameters: the backbone's own layers, then everything behind the tokens."""
-        trunk = [
-            (name, name)
-            for name, _ in self.backbone.named_parameters()
-            if not f"backbone.{name}".startswith(self.pooling_prefixes)
-        ]
+        names = [name for name, _ in self.backbone.named_parameters()]
+        trunk = [(name, name) for name in names if not f"backbone.{name}".startswith(self.pooling_prefixes)]
         matcher = self.backbone.group_matcher(coarse=coarse)  # type: ignore[operator]
         layers = group_with_matcher(iter(trunk), matcher, reverse=True)
         return lambda name: (float(layers.get(name.removeprefix("backbone."), len(trunk) + 1)),)
-
-    @torch.no_grad()
-    def _count_features(self) -> int:
-        reference = next(self.backbone.parameters())
-        token = torch.zeros(1, 1, self.embed_dim, device=reference.device, dtype=reference.dtype)
-        self.eval()
-        return self.finish(token).shape[-1]
 
 
 # timm looks for this name in the module of an entry point.

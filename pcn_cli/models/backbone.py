@@ -24,11 +24,7 @@ _STEP, _ENOUGH = 64, 160  # pixels
 
 
 def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The last map of features (B, C, h, w) of images (B, 3, H, W): what average pooling would see.
-
-    Raises:
-        ValueError: it is no grid, as in networks of tokens.
-    """
+    """The last map of features (B, C, h, w) of images (B, 3, H, W): what average pooling would see."""
     features = cast("Callable[[Tensor], Tensor]", backbone.forward_features)(images)
     if not isinstance(features, Tensor) or features.ndim != 4:
         raise ValueError(f"{type(backbone).__name__} gives no grid of features to pool")
@@ -41,11 +37,7 @@ def is_nhwc(backbone: nn.Module) -> bool:
 
 
 def make_backbone(name: str, settings: dict[str, Any], in_chans: int, drop_path_rate: float) -> nn.Module:
-    """A timm model without weights and classifier.
-
-    Raises:
-        ValueError: there is none of that name, or it takes no such settings.
-    """
+    """A timm model without weights and classifier; a ValueError where there is none of that name and settings."""
     if not timm.is_model(name) or name.startswith(("attention_pooled", "patchconvnet")):
         raise ValueError(f"timm has no backbone called {name!r} to put attention pooling on")
     if forbidden := NOT_FOR_BACKBONES & settings.keys():
@@ -132,15 +124,13 @@ def _middle_only(backbone: nn.Module) -> nn.Module:
                 parent.add_module(name, nn.Identity())
     with torch.no_grad():
         for name, parameter in skeleton.named_parameters():
-            parameter.copy_(torch.zeros_like(parameter) if name.endswith("bias") else _middle(parameter))
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif parameter.ndim == 4:
+                rows, columns = (slice((size - 1) // 2, size // 2 + 1) for size in parameter.shape[2:])
+                parameter.zero_()[:, :, rows, columns] = 1 / parameter.shape[1]
+            elif parameter.ndim == 2:  # matrices average
+                parameter.fill_(1 / parameter.shape[1])
+            else:  # LayerScale passes on
+                parameter.fill_(1)
     return skeleton
-
-
-def _middle(weight: Tensor) -> Tensor:
-    if weight.ndim != 4:  # matrices average, LayerScale passes on
-        return torch.full_like(weight, 1 / weight.shape[1]) if weight.ndim == 2 else torch.ones_like(weight)
-    middle = torch.zeros_like(weight)
-    height, width = weight.shape[2:]
-    rows, columns = (slice((size - 1) // 2, size // 2 + 1) for size in (height, width))
-    middle[:, :, rows, columns] = 1 / weight.shape[1]
-    return middle

@@ -86,11 +86,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def count_stored(path: Path) -> int:
-    """How many numbers a safetensors file holds, by its header.
-
-    Raises:
-        ModelError: it is damaged.
-    """
+    """How many numbers a safetensors file holds, by its header."""
     try:
         with safe_open(path, framework="pt") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict
@@ -106,11 +102,7 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
 
 
 def fill_model(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Put `tensors` into `model`.
-
-    Raises:
-        ModelError: names or shapes differ; the message names the first of them.
-    """
+    """Put `tensors` into `model`; a ModelError says which names or shapes differ."""
     found, expected = (
         {name: tuple(tensor.shape) for name, tensor in each.items()} for each in (tensors, model.state_dict())
     )

@@ -88,7 +88,7 @@ class Part:
         write_json(self._note, asdict(origin))
 
     def discard(self) -> None:
-        """Forget all of it."""
+        """Remove it with its note."""
         with _explained(self.path):
             self.path.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)
@@ -101,11 +101,7 @@ class Part:
 
     @contextmanager
     def appending(self) -> Iterator[Callable[[bytes], None]]:
-        """A function that adds bytes at the end; they are on the disk when the block is left.
-
-        Raises:
-            ResourceError: the disk is full or the place not writable.
-        """
+        """A function that adds bytes at the end; they are on the disk when the block is left."""
         # Only our own calls are explained: an OSError of the block is the network's.
         with _explained(self.path):
             file = self.path.open("ab")
@@ -185,11 +181,7 @@ class Download:
         raise self._refuse(f"{reason} (tried {self.patience.tries} times)", again)
 
     def _try_once(self) -> Origin | None:
-        """Ask for what is missing, and take what comes.
-
-        Raises:
-            TryAgainError, OSError, HTTPException: the trouble may pass. DownloadError, ResourceError: it will not.
-        """
+        """Ask for what is missing, and take what comes; what a DownloadError or ResourceError tells will not pass."""
         part, origin = self.part, self.part.read_origin()
         have = part.size if origin and origin.url == self.url else 0
         if origin and have and have == origin.size:
@@ -203,7 +195,9 @@ class Download:
                 if origin and response.status == 206:
                     self._check_range(response, origin, have)
                 else:
-                    have, origin = 0, _read_origin(response, self.url)
+                    have, sent = 0, response.headers
+                    tag, modified = sent.get("ETag", ""), sent.get("Last-Modified", "")
+                    origin = Origin(url=self.url, size=response.length or 0, etag=tag, modified=modified)
                 self._check_room(origin.size, have)
                 if not have:
                     self._begin(response, origin)
@@ -305,21 +299,8 @@ class Download:
         return DownloadError(f"{self.url}: {found}", hint)
 
 
-def _read_origin(response: HTTPResponse, url: str) -> Origin:
-    """The size and validators that the server gives for a whole file."""
-    headers = response.headers
-    length = headers.get("Content-Length", "")
-    size = int(length) if length.isdigit() else 0
-    return Origin(url=url, size=size, etag=headers.get("ETag", ""), modified=headers.get("Last-Modified", ""))
-
-
 def _open(request: Request, patience: Patience) -> HTTPResponse:
-    """The server's answer.
-
-    Raises:
-        DownloadError: this, or where a redirect leads, is no web address, or is another host without encryption.
-        URLError: nobody answered. HTTPError: the status is neither 2xx nor a redirect.
-    """
+    """The server's answer; what is no web address, or leads to another host without encryption, is refused."""
 
     class PatientHTTP(HTTPConnection):
         def connect(self) -> None:
@@ -331,18 +312,17 @@ def _open(request: Request, patience: Patience) -> HTTPResponse:
             super().connect()
             self.sock.settimeout(patience.read)
 
-    class OpenHTTP(HTTPHandler):
+    class Patiently(HTTPHandler, HTTPSHandler):
         def http_open(self, req: Request) -> HTTPResponse:
             return self.do_open(PatientHTTP, req)
 
-    class OpenHTTPS(HTTPSHandler):
         def https_open(self, req: Request) -> HTTPResponse:
             patient = cast("Callable[..., HTTPSConnection]", PatientHTTPS)
             return self.do_open(patient, req, context=create_default_context())
 
     if (scheme := urlsplit(request.full_url).scheme) not in ("http", "https"):
         raise DownloadError(f"{request.full_url}: expected http or https, found {scheme or 'no scheme'}")
-    opener = build_opener(OpenHTTP(), OpenHTTPS(), _SaneRedirects())
+    opener = build_opener(Patiently(), _SaneRedirects())
     return cast("HTTPResponse", opener.open(request, timeout=patience.connect))
 
 

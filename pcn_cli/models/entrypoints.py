@@ -1,5 +1,6 @@
 """The PatchConvNets that timm can create by name, with the published weights of their cards."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
 from pcn_cli.models.published import SIZES, PatchConvNetSpec, from_published
 from pcn_cli.models.unpickle import find_tensors
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.models.zoo import CARDS, Card, find_card
+from pcn_cli.models.zoo import CARDS, find_card
 
 
 def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dict[str, Tensor]:
@@ -24,19 +25,7 @@ def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dic
     return tensors
 
 
-def _pretrained_cfg(card: Card) -> dict[str, Any]:
-    side = -(-card.input_size // STRIDE)
-    return {
-        "url": card.url or "",
-        "pool_size": (side, side),
-        "first_conv": "stem.0",
-        "paper_ids": card.paper,
-        **timm_cfg(card.preprocessing, card.network.num_classes, card.licence),
-    }
-
-
 def _register(name: str, size: str, *, class_tokens: bool = False) -> None:
-    """Make the network of that size known to timm."""
     embed_dim, depth, layer_scale = SIZES[size]
     settings = {"embed_dim": embed_dim, "depth": depth, "class_tokens": class_tokens}
 
@@ -63,7 +52,17 @@ def _register(name: str, size: str, *, class_tokens: bool = False) -> None:
 
 # timm looks for this name in the module of an entry point.
 default_cfgs = generate_default_cfgs(
-    {card.full_name: _pretrained_cfg(card) for card in CARDS if isinstance(card.network, PatchConvNetSpec)}
+    {
+        card.full_name: {
+            "url": card.url or "",
+            "pool_size": (math.ceil(card.input_size / STRIDE),) * 2,
+            "first_conv": "stem.0",
+            "paper_ids": card.paper,
+            **timm_cfg(card.preprocessing, card.network.num_classes, card.licence),
+        }
+        for card in CARDS
+        if isinstance(card.network, PatchConvNetSpec)
+    }
     | {"patchconvnet": {"first_conv": "stem.0", "classifier": "head"}}
 )
 _register("patchconvnet", "s60")

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
 from pcn_cli.records.model import PatchGrid
-from pcn_cli.tensors.private import feature_take_indices
+from pcn_cli.tensors.private import SqueezeExcite, feature_take_indices
 
 STRIDE = 16
 # Blocks whose activations are computed again together, when memory matters more than time.
@@ -190,18 +190,3 @@ class Block(nn.Module):
         x = self.conv_pwl(self.se(x))
         branch: Tensor = self.drop_path(self.gamma[:, None, None] * x)
         return tokens + branch
-
-
-class SqueezeExcite(nn.Module):
-    """x · sigmoid(conv(relu(conv(mean of x over the grid))))."""
-
-    def __init__(self, embed_dim: int) -> None:
-        super().__init__()
-        self.conv_reduce = nn.Conv2d(embed_dim, embed_dim // 4, 1)
-        self.conv_expand = nn.Conv2d(embed_dim // 4, embed_dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The grid with its channels weighed by what the whole picture holds."""
-        squeezed = x.mean((2, 3), keepdim=True)
-        gate: Tensor = self.conv_expand(F.relu(self.conv_reduce(squeezed)))
-        return x * gate.sigmoid()

@@ -138,19 +138,11 @@ _CLASS_HEAD = re.compile(r"head\.(\d+)\.(?:weight|bias)")
 
 
 def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our names → the same tensors; the linear layers of class tokens become one tensor of shape (K, 1, d).
-
-    Raises:
-        ModelError: a name is none of the published ones.
-    """
-    ours = {
-        _rename(name, _OURS, "the published"): tensor
-        for name, tensor in state_dict.items()
-        if not _CLASS_HEAD.fullmatch(name)
-    }
-    numbers = [int(head[1]) for name in state_dict if (head := _CLASS_HEAD.fullmatch(name))]
+    """Our names → the same tensors; the linear layers of class tokens become one tensor of shape (K, 1, d)."""
+    numbers = {name: int(head[1]) for name in state_dict if (head := _CLASS_HEAD.fullmatch(name))}
+    ours = {_rename(name, _OURS, "the published"): state_dict[name] for name in state_dict if name not in numbers}
     if numbers:
-        heads = [(f"head.{k}.weight", f"head.{k}.bias") for k in range(max(numbers) + 1)]
+        heads = [(f"head.{k}.weight", f"head.{k}.bias") for k in range(max(numbers.values()) + 1)]
         missing = [name for pair in heads for name in pair if name not in state_dict]
         if missing:
             raise ModelError(f"not the published layout: {missing[0]} is missing")
@@ -160,26 +152,19 @@ def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Published names → the same tensors, in the published order.
-
-    Raises:
-        ModelError: a name is none of ours.
-    """
+    """Published names → the same tensors, in the published order."""
     weight, bias = state_dict.get("head.weight"), state_dict.get("head.bias")
     heads: dict[str, Tensor] = {}
     if weight is not None and bias is not None and weight.ndim == 3:  # class tokens: (K, 1, d) and (K,)
         for k in range(len(weight)):
             heads |= {f"head.{k}.weight": weight[k], f"head.{k}.bias": bias[k : k + 1]}
     names = [name for name in state_dict if not (heads and name.startswith("head."))]
-    # The class token comes first in the published order; the rest is in ours.
-    published = {
-        _rename(name, _PUBLISHED, "our"): state_dict[name] for name in sorted(names, key="pooling.cls_token".__ne__)
-    }
-    return published | heads
+    names.sort(key="pooling.cls_token".__ne__)  # it comes first in the published order; the rest is in ours
+    return {_rename(name, _PUBLISHED, "our"): state_dict[name] for name in names} | heads
 
 
 def _rename(name: str, names: Mapping[str, str], layout: str) -> str:
-    """`name` by the other layout's word for its layer."""
+    """`name` by the other layout's word for its layer; a ModelError where there is none."""
     leaf = next((leaf for leaf in (".weight", ".bias") if name.endswith(leaf)), "")
     layer = name.removesuffix(leaf)
     number = re.match(r"blocks\.(\d+)\.", layer)

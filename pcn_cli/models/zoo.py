@@ -46,11 +46,7 @@ class NetworkSpec(Protocol):
         """Name → shape of every tensor in the published file."""
 
     def recognise(self, tensors: Mapping[str, Tensor], /) -> tuple[dict[str, Tensor], Self]:
-        """The tensors of a file by the names of its parameters, and the network of this kind that they make up.
-
-        Raises:
-            ModelError: they make up none.
-        """
+        """The tensors of a file by the names of its parameters, and the network of this kind that they make up."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,21 +125,17 @@ def verify(
     elif checks:
         table = new_table("name", "state", "sha256", "compared", "largest difference#", "file")
         for check in checks:
-            compared, difference = _compared(check)
+            compared, difference = "hash", ""
+            if check.get("largest_difference") is not None:
+                photos = f"{check['photos']} of {check['known']} photos"
+                compared = "a made-up picture" if check["synthetic"] else photos
+                difference = f"{check['largest_difference']:.1e} (of {check['tolerance']:.0e})"
             row = (safe(check["name"]), check["state"], check["found"][:16], compared, difference)
             table.add_row(*row, safe(check["path"]))
         out.print(table)
     else:
         say("there are no weights in the cache yet; get some with `pcn models get s60`")
     refuse_damaged(checks)
-
-
-def _compared(check: dict[str, Any]) -> tuple[str, str]:
-    """What was compared, and the largest difference with what it may be."""
-    if check.get("largest_difference") is None:
-        return "hash", ""
-    what = "a made-up picture" if check["synthetic"] else f"{check['photos']} of {check['known']} photos"
-    return what, f"{check['largest_difference']:.1e} (of {check['tolerance']:.0e})"
 
 
 def _show(got: dict[str, Any], *, json: bool) -> None:

@@ -39,11 +39,7 @@ class TimmSource(Source):
     pretrained_cfg: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> ModelConfig:
-        """Attention pooling on this backbone, which wants its photos as timm says.
-
-        Raises:
-            ModelError: it does not take photos.
-        """
+        """Attention pooling on this backbone, which wants its photos as timm says."""
         known = self.pretrained_cfg
         channels, height, width = known.get("input_size") or (3, 224, 224)
         if channels != 3:
@@ -164,11 +160,7 @@ class TimmSource(Source):
 
 
 def parse_timm(source: str) -> TimmSource:
-    """The backbone that `source` names, with the prefix.
-
-    Raises:
-        ModelError: there is no such network in timm, or the folder is not in timm's layout.
-    """
+    """The backbone that `source` names, with the prefix; a ModelError where timm does not know it."""
     if source.startswith(LOCAL_PREFIX):
         return _read_folder(Path(source.removeprefix(LOCAL_PREFIX)).expanduser())
     name, _, file = source.removeprefix(PREFIX).partition(":")
