@@ -63,14 +63,13 @@ def draw_photo(label: str, rng: np.random.Generator) -> tuple[Image.Image, Edges
     width, height = SIZES[rng.integers(len(SIZES))]
     photo = draw_ground(width, height, rng)
     thing = draw_thing(label, int(min(width, height) * rng.uniform(0.34, 0.62)), rng)
-    left, top = (place_within(whole, part, rng) for whole, part in zip(photo.size, thing.size, strict=True))
+    # Anywhere around the middle, so that a square crop keeps most of it.
+    left, top = (
+        int(np.clip(whole / 2 + rng.uniform(-90, 90) - part / 2, 4, whole - part - 4))
+        for whole, part in zip(photo.size, thing.size, strict=True)
+    )
     photo, edges = put(thing, photo, left, top, rng)
     return develop(photo, rng), edges
-
-
-def place_within(whole: int, part: int, rng: np.random.Generator) -> int:
-    """Where the thing begins along one side: anywhere around the middle, so that a square crop keeps most of it."""
-    return int(np.clip(whole / 2 + rng.uniform(-90, 90) - part / 2, 4, whole - part - 4))
 
 
 def draw_ground(width: int, height: int, rng: np.random.Generator) -> Image.Image:

@@ -26,7 +26,8 @@ def gather_images(sources: Sequence[str]) -> list[Path]:
         raise DataError("no images were named", "name photos, folders or patterns")
     found: list[Path] = []
     for source in sources:
-        matches = _match(source)
+        # A file may be called "photo[1].jpg": what exists is never a pattern.
+        matches = [source] if os.path.lexists(source) else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - text
         if not matches and len(sources) == 1:
             problem = "matches no file" if glob.has_magic(source) else "does not exist"
             hint = "pcn takes files and folders, not addresses" if "://" in source else ""
@@ -38,13 +39,6 @@ def gather_images(sources: Sequence[str]) -> list[Path]:
         named = sources[0] if len(sources) == 1 else f"none of the {len(sources):,} folders"
         raise DataError(f"{named} holds {'no' if len(sources) == 1 else 'any'} images", "name photos or their folder")
     return found
-
-
-def _match(source: str) -> list[str]:
-    # A file may be called "photo[1].jpg": what exists is never a pattern.
-    if os.path.lexists(source):
-        return [source]
-    return sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207 - keeps text
 
 
 def _open_up(path: Path) -> Iterator[Path]:

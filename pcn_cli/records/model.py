@@ -16,9 +16,6 @@ class Preprocessing:
     `crop`: the shorter side is resized to int(size / crop_pct), then a centred size × size square is cut out.
     `pad`: the longer side is resized to size, the rest is filled with the mean colour. `squash`: both sides become
     size. `height` and `width` are the network's input in pixels.
-
-    Raises:
-        ValueError: a side, crop_pct or std is out of range.
     """
 
     height: int
@@ -83,9 +80,6 @@ class Selection:
 
     Of `photos` validation photos `answered` reach the threshold and `right` of those are right. The threshold is None
     where none reaches the target.
-
-    Raises:
-        ValueError: the threshold is no probability.
     """
 
     target: float
@@ -108,9 +102,6 @@ class ClassThreshold:
     """The probability from which on a photo gets the class `label`, where photos may have several.
 
     It gave the best F1, `f1`, on the validation photos, `photos` of which have the class. Without any it is 0.5.
-
-    Raises:
-        ValueError: the threshold is no probability.
     """
 
     label: str
@@ -128,9 +119,6 @@ class ConformalLevel:
     """The sets that hold the label with probability `level`: every class that is at least `least_probability` probable.
 
     It comes from `photos` validation photos that the temperature never saw, and is None where they are too few.
-
-    Raises:
-        ValueError: the level or the probability is none.
     """
 
     level: float
@@ -208,9 +196,6 @@ class Replay:
 
     `classes` names the columns of all scores, `weights_sha256` the file of weights, `synthetic_seed` the picture that
     can always be made again, `synthetic_scores` its probabilities.
-
-    Raises:
-        ValueError: scores and classes do not fit.
     """
 
     weights_sha256: str

@@ -1,26 +1,37 @@
-"""run.json, read and written: a stage counts as finished only after its files exist and are hashed."""
+"""run.json, read and written: what made the run, and which of its stages are finished.
+
+A stage counts as finished only after its files exist and are hashed.
+"""
 
 import json
 import logging
+import platform
+import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from pcn_cli import __version__
 from pcn_cli.errors import ModelError, RunError, StoppedError
 from pcn_cli.files.atomic import sha256_of, write_json
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import RunRecord, StageRecord
-from pcn_cli.runs.provenance import command_line, now, versions
 from pcn_cli.runs.rundir import RunDir
 
 logger = logging.getLogger(__name__)
 Kind = Literal["train", "evaluate", "predict"]
+
+_LIBRARIES = ("torch", "torchvision", "timm", "albumentations", "scikit-learn", "numpy", "pillow", "safetensors")
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
 
 def read_record(run: RunDir) -> RunRecord:
@@ -66,7 +77,7 @@ def start_run(run: RunDir, *, kind: Kind, photos: Path, card: str, device: str) 
         record = RunRecord(
             status="running",
             kind=kind,
-            created=now(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             photos=str(photos.resolve()),
             card=card,
             argv=command_line(),
@@ -75,6 +86,28 @@ def start_run(run: RunDir, *, kind: Kind, photos: Path, card: str, device: str) 
         )
         write_record(run, record)
         yield
+
+
+def versions() -> dict[str, str]:
+    """The versions of everything that can change a number."""
+    found = {"pcn": __version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def command_line() -> tuple[str, ...]:
+    """The words that started this process, the program by its name alone, names and passwords in addresses masked."""
+    name = Path(sys.argv[0]).name.replace("__main__.py", "pcn")  # python -m pcn_cli
+    return (name, *(mask_userinfo(word) for word in sys.argv[1:]))
+
+
+def mask_userinfo(text: str) -> str:
+    """`text` with `***` for whatever stands before the @ of an address, as in https://user:password@host."""
+    return _USERINFO.sub(r"\1***@", text)
 
 
 def _refuse_occupied(run: RunDir) -> None:

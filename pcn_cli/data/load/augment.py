@@ -99,27 +99,23 @@ def _compose(level: Level, flip: bool, mean: tuple[float, float, float]) -> albu
     fill = tuple(255 * value for value in mean)
     transforms = [albumentations.HorizontalFlip(p=0.5)] if flip else []
     if level == "strong":
-        transforms.append(albumentations.SomeOf(_list_operations(fill, flip), n=2, replace=False, p=0.8))
+        angle = 15 if flip else 5  # where left and right matter, so may the direction of a slant
+        # None of these can empty a picture or fails on a small one.
+        operations = [
+            albumentations.AutoContrast(p=1),
+            albumentations.Equalize(p=1),
+            albumentations.Posterize(num_bits=(4, 7), p=1),
+            albumentations.Solarize(threshold_range=(0.6, 1.0), p=1),
+            albumentations.Sharpen(alpha=(0.1, 0.5), p=1),
+            albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=1),
+            albumentations.Affine(rotate=(-angle, angle), shear=(-8, 8), fill=fill, p=1),
+            albumentations.Affine(translate_percent=(-0.1, 0.1), fill=fill, p=1),
+            albumentations.ToGray(p=1),
+        ]
+        transforms.append(albumentations.SomeOf(operations, n=2, replace=False, p=0.8))
     if level in ("medium", "strong"):
         jitter = {"brightness": (0.7, 1.3), "contrast": (0.7, 1.3), "saturation": (0.7, 1.3), "hue": (0.0, 0.0)}
         transforms.append(albumentations.ColorJitter(**jitter, p=0.8))
         hole = {"num_holes_range": (1, 1), "hole_height_range": (0.1, 0.45), "hole_width_range": (0.1, 0.45)}
         transforms.append(albumentations.CoarseDropout(**hole, fill=fill, p=0.1))
     return albumentations.Compose(transforms)
-
-
-def _list_operations(fill: tuple[float, ...], flip: bool) -> list[albumentations.BasicTransform]:
-    """The short list that "strong" draws two of; none can empty a picture or fails on a small one."""
-    # Where left and right matter, so may the direction of a slant.
-    angle = 15 if flip else 5
-    return [
-        albumentations.AutoContrast(p=1),
-        albumentations.Equalize(p=1),
-        albumentations.Posterize(num_bits=(4, 7), p=1),
-        albumentations.Solarize(threshold_range=(0.6, 1.0), p=1),
-        albumentations.Sharpen(alpha=(0.1, 0.5), p=1),
-        albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=1),
-        albumentations.Affine(rotate=(-angle, angle), shear=(-8, 8), fill=fill, p=1),
-        albumentations.Affine(translate_percent=(-0.1, 0.1), fill=fill, p=1),
-        albumentations.ToGray(p=1),
-    ]

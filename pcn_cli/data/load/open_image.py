@@ -59,11 +59,7 @@ def open_photo(path: Path) -> Image.Image:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a regular file of at most `MAX_BYTES`.
-
-    Raises:
-        UnreadablePhotoError: it is none, is larger, or the system refuses.
-    """
+    """The content of a regular file of at most `MAX_BYTES`; any other is an UnreadablePhotoError."""
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):

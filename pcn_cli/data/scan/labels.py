@@ -33,11 +33,7 @@ class Candidate:
 
 
 def find_table(root: Path, labels: Path | None) -> Path | None:
-    """The table that names the classes: `labels`, otherwise one in the photos folder, otherwise None.
-
-    Raises:
-        DataError: `labels` does not exist.
-    """
+    """The table that names the classes: `labels`, otherwise one in the photos folder, otherwise None."""
     if labels is None:
         return next((root / name for name in TABLE_NAMES if (root / name).is_file()), None)
     if not labels.is_file():

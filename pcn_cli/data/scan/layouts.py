@@ -57,11 +57,7 @@ def sort_by_folders(entries: Mapping[str, str]) -> SortedFiles:
 
 
 def sort_by_table(root: Path, entries: Mapping[str, str], table: Path, *, group_column: str = "group") -> SortedFiles:
-    """Files labelled by `table`, their groups its `group_column`; what it does not list is passed over.
-
-    Raises:
-        DataError: the table is malformed or lists a file twice.
-    """
+    """Files labelled by `table`, their groups its `group_column`; what it does not list is passed over."""
     result = SortedFiles(layout="table", multi_label=has_column(table, SEVERAL))
     composed = {unicodedata.normalize("NFC", file): file for file in entries}
     lines: dict[str, int | None] = {}
@@ -115,9 +111,6 @@ def group_candidates(candidates: Sequence[Candidate], pattern: str) -> list[Cand
 
     A pattern with a slash sees the path below the photos folder, any other the file's name alone. A photo that does
     not match belongs to no group.
-
-    Raises:
-        RecipeError: `pattern` is no regular expression, or no name matches it.
     """
     hint = "--group-by '([a-z]+\\d+)_' puts photos together whose names begin alike, as in nest07_003.jpg"
     try:
