@@ -3,13 +3,13 @@
 from inspect import Parameter
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import typer
 from typer.models import OptionInfo
 
 from pcn_cli.recipe import schema
-from pcn_cli.recipe.schema import FLAGS, OPTIONS, PREDICT, Bounds, Option
+from pcn_cli.recipe.schema import FLAGS, OPTIONS, PREDICT, WEIGHTS, Bounds, Option
 
 
 def option_of(option: Option, *, bounded: bool = False) -> OptionInfo:
@@ -42,35 +42,29 @@ Offline = Annotated[bool, option_of(PREDICT["offline"])]
 Mirror = Annotated[str | None, option_of(PREDICT["mirror"])]
 
 
-def keyword(name: str, kind: Any, default: object = None) -> Parameter:  # noqa: ANN401 - a type
-    """One of the `**options` that a command only hands on, as Typer reads it."""
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-
-
 def recipe_options() -> list[Parameter]:
-    """An option for each field of the recipe that has a flag.
+    """The options of WEIGHTS, and one for each field of the recipe that has a flag.
 
-    They have no bounds: the recipe's reader minds them, and tells all problems at once.
+    The latter have no bounds: the recipe's reader minds them, and tells all problems at once.
     """
-    return [keyword(name, Annotated[_typer_type(one) | None, option_of(one)]) for name, one in FLAGS.items()]
+    fields = [_parameter(name, option_of(one), one, default=None) for name, one in FLAGS.items()]
+    return [*fields, *(_parameter(name, option_of(one), one, default=one.default) for name, one in WEIGHTS.items())]
 
 
 def predict_options() -> list[Parameter]:
     """An option for each field of PredictOptions."""
-    return [
-        keyword(name, Annotated[_typer_type(one) | None, option_of(one, bounded=True)], one.default)
-        for name, one in PREDICT.items()
-    ]
+    return [_parameter(name, option_of(one, bounded=True), one, default=one.default) for name, one in PREDICT.items()]
 
 
-def _typer_type(option: Option) -> Any:  # noqa: ANN401 - there are many types
-    """The type of an option as Typer knows it: without bounds, and the first of several."""
+def _parameter(name: str, shown: OptionInfo, option: Option, *, default: object) -> Parameter:
+    """One of a command's `**options` with the type that Typer knows: without bounds, and the first of several."""
     kind = option.type
     if NoneType in get_args(kind):
         kind = next(one for one in get_args(kind) if one is not NoneType)
     if get_origin(kind) is Annotated:
         kind = kind.__origin__
-    return Literal["auto", *get_args(kind)] if option.auto else kind
+    kind = Literal["auto", *get_args(kind)] if option.auto else kind
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind | None, shown])
 
 
 def examples(*lines: str) -> str:

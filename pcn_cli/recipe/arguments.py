@@ -1,6 +1,6 @@
 """Values checked against their types: fields of a recipe, arguments of the Python functions behind the commands."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, wraps
 from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.schema import FLAGS, PREDICT, show_options
+from pcn_cli.recipe.schema import FLAGS, PREDICT, WEIGHTS, show_options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,22 +36,25 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def with_recipe_options(function: Callable[P, T]) -> Callable[P, T]:
-    """`function`, whose `**options` are the fields of the recipe that have a flag; None where one is not given."""
-    return _with_options(function, {name: (option.type | None, None) for name, option in FLAGS.items()})
+    """`function` with checked arguments, whose `**options` are WEIGHTS and the fields of the recipe that have a flag.
+
+    A field is None where it is not given; the reader of the recipe checks it.
+    """
+    *own, more = signature(function).parameters.values()
+    fields = [_keyword(name, option.type | None, None) for name, option in FLAGS.items()]
+    weights = [_keyword(name, option.type, option.default) for name, option in WEIGHTS.items()]
+    return show_options(checked(show_options(function, [*own, *weights, more])), [*fields, *own, *weights])
 
 
 def with_predict_options(function: Callable[P, T]) -> Callable[P, T]:
-    """`function`, whose `**options` are the fields of PredictOptions."""
-    return _with_options(function, {name: (option.type, option.default) for name, option in PREDICT.items()})
+    """`function` with checked arguments, whose `**options` are the fields of PredictOptions."""
+    own = list(signature(function).parameters.values())[:-1]
+    options = [_keyword(name, option.type, option.default) for name, option in PREDICT.items()]
+    return checked(show_options(function, [*options, *own]))
 
 
-def _with_options(function: Callable[P, T], options: Mapping[str, tuple[Any, Any]]) -> Callable[P, T]:
-    own = [one for one in signature(function).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
-    shown = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in options.items()
-    ]
-    return show_options(function, [*shown, *own])
+def _keyword(name: str, kind: Any, default: Any) -> Parameter:  # noqa: ANN401 - there are many types
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def fit_value(kind: Any, value: Any) -> Any:  # noqa: ANN401 - there are many types

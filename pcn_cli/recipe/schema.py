@@ -133,8 +133,8 @@ class DataSection:
 
     labels: str | None = option(
         None,
-        "A CSV with the columns file,label[,split][,group], or labels for several, as cat;dog; otherwise the folders"
-        " name the classes.",
+        "A CSV with the columns file, label (and split, group), or labels for several, as cat;dog; otherwise the"
+        " folders name the classes.",
         flag="FILE",
         chosen="never",
     )
@@ -272,7 +272,7 @@ class EvaluateSection:
     batch_size: Count = option(32, "Photos per forward pass in evaluation and prediction.")
     boxes: str | None = option(
         None,
-        "A CSV with file,label,xmin,ymin,xmax,ymax,width,height to test the maps against.",
+        "A CSV with file, label, xmin, ymin, xmax, ymax, width, height to test the maps against.",
         flag="FILE",
         chosen="never",
     )
@@ -386,6 +386,7 @@ class PredictOptions:
 
 
 PREDICT = {option.argument: option for option in _gather_options(PredictOptions)}
+WEIGHTS = {name: PREDICT[name] for name in ("offline", "mirror")}
 
 
 def show_options(function: Callable[P, T], parameters: Iterable[Parameter]) -> Callable[P, T]:

@@ -89,11 +89,13 @@ class RunDir:
         return self.overlays / f"{index:05}-{safe_name(Path(file).stem)}.png"
 
 
-def new_run_dir(photos: str, model: str, *, runs: Path = RUNS) -> RunDir:
-    """The folder `runs/<photos>-<model>-<n>` with the first free number; it is not made yet.
+def new_run_dir(photos: str | Path, model: str, *, output: str | Path | None = None, runs: Path = RUNS) -> RunDir:
+    """The folder `output`, or `runs/<photos>-<model>-<n>` with the first free number; it is not made yet.
 
     Of `photos`, a folder, and of `model`, a card, `timm:NAME` or a path, the last part counts.
     """
+    if output:
+        return RunDir(Path(output))
     stem = f"{slug(Path(photos).resolve().name)}-{slug(Path(model.removeprefix('timm:')).name)}"
     taken = {path.name for path in runs.iterdir()} if runs.is_dir() else set()
     number = next(n for n in range(1, len(taken) + 2) if f"{stem}-{n}" not in taken)

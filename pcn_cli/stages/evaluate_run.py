@@ -104,7 +104,7 @@ def _evaluate_images(
     # A run's own boxes are around its own photos.
     recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes})
     stem = trained.root.name if trained else Path(name).name
-    run = RunDir(Path(output)) if output else new_run_dir(photos.resolve().name, f"{stem}-evaluated")
+    run = new_run_dir(photos, f"{stem}-evaluated", output=output)
     started = start_run(run, kind="evaluate", photos=photos, card=model.config.card, device=str(model.device))
     with started, recording_outcome(run):
         write_scan(run, scan)
@@ -128,7 +128,7 @@ def _evaluate_target(
     recipe = load_recipe(source.recipe, flags=flags).recipe
     rows, made = read_unchanged(source), read_record(source)
     model = open_retargetable(source, rows, device=device)
-    run = RunDir(Path(output)) if output else new_run_dir(source.root.name, "threshold")
+    run = new_run_dir(source.root.name, "threshold", output=output)
     started = start_run(run, kind="evaluate", photos=Path(made.photos), card=made.card, device=str(model.device))
     with started, recording_outcome(run):
         model = retarget_run(run, source, rows, model=model, target=target, recipe=recipe, callback=callback)

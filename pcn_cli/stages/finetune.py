@@ -16,9 +16,9 @@ from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.arguments import checked, with_recipe_options
+from pcn_cli.recipe.arguments import with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
-from pcn_cli.recipe.schema import OPTIONS, FailOn
+from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn
 from pcn_cli.records.codec import flatten
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Scan, SplitRow
@@ -58,7 +58,6 @@ class Outcome:
 
 
 @with_recipe_options
-@checked
 def finetune(
     photos: str | Path | None = None,
     *,
@@ -68,8 +67,6 @@ def finetune(
     resume: str | Path | None = None,
     fail_on: FailOn | None = None,
     dry_run: bool = False,
-    offline: bool = False,
-    mirror: str | None = None,
     callback: Callback | None = None,
     **options: Any,  # noqa: ANN401 - many types
 ) -> Outcome:
@@ -81,10 +78,11 @@ def finetune(
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
+    weights = {name: options.pop(name) for name in WEIGHTS if name in options}
     asked = _load_lasting(recipe, settings, read_flags(options))
     with StopRequest() as stop:
         callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
-        fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
+        fetch = Fetcher(callback=callback, **weights)
         run = _find_stopped(resume, photos=photos, output=output)
         if run is not None:
             if dry_run:
@@ -94,11 +92,14 @@ def finetune(
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         refuse_inside(Path(output) if output else RUNS, Path(photos))
-        plan = _settle(Path(photos), asked, callback, offline=offline, measure=dry_run, fail_on=fail_on)
-        run = RunDir(Path(output)) if output else new_run_dir(Path(photos).resolve().name, plan.source.name)
+        plan = _settle(Path(photos), asked, callback, offline=fetch.offline, measure=dry_run, fail_on=fail_on)
+        run = new_run_dir(photos, plan.source.name, output=output)
         if dry_run:
             return Outcome(run=run.root, plan=plan)
-        return _start(run, plan, fetch, callback, stop)
+        device = plan.recipe.train.device or ""
+        with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
+            _write_plan(run, plan)
+            return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
 
 
 def _load_lasting(recipe: str | Path | None, settings: Sequence[str], flags: dict[str, Any]) -> LoadedRecipe:
@@ -107,17 +108,12 @@ def _load_lasting(recipe: str | Path | None, settings: Sequence[str], flags: dic
         if isinstance(value, (str, Path)) and OPTIONS[key].flag == "FILE":
             flags[key] = str(Path(value).resolve())
     asked = load_recipe(recipe, settings=settings, flags=flags)
-    return replace(asked, recipe=asked.recipe.replace({"model.name": _lasting_source(asked.recipe.model.name)}))
-
-
-def _lasting_source(name: str) -> str:
-    """`name` with a path in it made absolute."""
+    name = asked.recipe.model.name
     prefix = LOCAL_PREFIX if name.startswith(LOCAL_PREFIX) else ""
     path = Path(name.removeprefix(prefix)).expanduser()
-    is_path = bool(prefix) or (
-        path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())
-    )
-    return f"{prefix}{path.resolve()}" if is_path else name
+    if prefix or (path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())):
+        asked = replace(asked, recipe=asked.recipe.replace({"model.name": f"{prefix}{path.resolve()}"}))
+    return asked
 
 
 def _settle(
@@ -135,19 +131,15 @@ def _settle(
     return plan
 
 
-def _start(run: RunDir, plan: Plan, fetch: Fetcher, callback: Callback, stop: StopRequest) -> Outcome:
-    """What a new run of `plan` came to."""
-    device = plan.recipe.train.device or ""
-    with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
-        with recording_outcome(run, done="running"):
-            with recording_stage(run, "scan", (run.scan, run.unreadable)):
-                write_scan(run, plan.scan)
-            with recording_stage(run, "split", (run.split,)):
-                write_split(run, plan.rows)
-            update_record(run, fingerprint=fingerprint(plan.rows))
-            # The recipe comes last: a run that has one can be resumed.
-            write_recipe(run, plan.recipe, plan.reasons)
-        return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
+def _write_plan(run: RunDir, plan: Plan) -> None:
+    with recording_outcome(run, done="running"):
+        with recording_stage(run, "scan", (run.scan, run.unreadable)):
+            write_scan(run, plan.scan)
+        with recording_stage(run, "split", (run.split,)):
+            write_split(run, plan.rows)
+        update_record(run, fingerprint=fingerprint(plan.rows))
+        # The recipe comes last: a run that has one can be resumed.
+        write_recipe(run, plan.recipe, plan.reasons)
 
 
 def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | None) -> None:

@@ -12,7 +12,7 @@ from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import write_text, write_with
 from pcn_cli.files.names import free_path, refuse_among, safe_name
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.arguments import checked, with_predict_options
+from pcn_cli.recipe.arguments import with_predict_options
 from pcn_cli.recipe.schema import PredictOptions
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SkippedFile
@@ -28,7 +28,6 @@ from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos
 UNKNOWN = "unknown"
 
 
-@checked
 @with_predict_options
 def predict(
     images: str | Path | Sequence[str | Path],
@@ -124,7 +123,7 @@ def predict_into_run(
         raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
     model = open_model(source.root, fetch=Fetcher(offline=True), device=device)
     config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
-    run = RunDir(Path(output)) if output else new_run_dir(root.name, f"{source.root.name}-predicted")
+    run = new_run_dir(root.name, f"{source.root.name}-predicted", output=output)
     started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))
     with started, recording_outcome(run):
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))

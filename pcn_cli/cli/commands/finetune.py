@@ -1,6 +1,6 @@
 """`pcn finetune`: scan, split, train, evaluate, explain, report."""
 
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,17 +8,16 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import FailOn, Json, Mirror, Offline, examples, keyword, recipe_options
+from pcn_cli.cli.options import FailOn, Json, examples, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
 from pcn_cli.recipe.schema import show_options
 
-# As the help shows them, before --dry-run and what else is named nowhere here.
+# As the help shows them.
 _ORDER = (
     *("photos", "model", "tune", "pooling", "recipe", "settings", "epochs", "lr", "batch_size", "size", "fit"),
     *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "boxes", "group_by", "fail_on"),
-    *("folds", "target_accuracy", "keep_checkpoints"),
+    *("folds", "target_accuracy", "keep_checkpoints", "dry_run", "offline", "mirror", "json"),
 )
-_ADDED = (keyword("fail_on", FailOn), keyword("offline", Offline, default=False), keyword("mirror", Mirror))
 
 app = typer.Typer()
 
@@ -41,6 +40,7 @@ def finetune(
     resume: Annotated[
         str | None, typer.Option(help="Go on with a stopped run; `auto` goes on or starts.", metavar="RUN|auto")
     ] = None,
+    fail_on: FailOn = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
@@ -55,6 +55,7 @@ def finetune(
             settings=settings or (),
             output=output,
             resume=resume,
+            fail_on=fail_on,
             dry_run=dry_run,
             callback=callback,
             **options,
@@ -68,13 +69,8 @@ def finetune(
         out.print(f"report: {safe(outcome.report)}", soft_wrap=True)
 
 
-def _shown_options() -> list[Parameter]:
-    """All options in the order of the help."""
-    *own, json, _ = signature(finetune).parameters.values()
-    ranks = {name: rank for rank, name in enumerate(_ORDER)}
-    return sorted((*recipe_options(), *own, *_ADDED, json), key=lambda one: ranks.get(one.name, len(ranks)))
-
-
+*_own, _ = signature(finetune).parameters.values()
+_shown = sorted((*recipe_options(), *_own), key=lambda one: _ORDER.index(one.name))
 app.command(
     epilog=examples(
         "pcn finetune ./my_images",
@@ -83,4 +79,4 @@ app.command(
         "pcn finetune ./my_images --pooling per-class",
         "pcn finetune --resume runs/my_images-s60-1",
     ),
-)(show_options(finetune, _shown_options()))
+)(show_options(finetune, _shown))
