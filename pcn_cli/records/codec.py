@@ -20,18 +20,25 @@ class Stored(Protocol):
     ARTIFACT: ClassVar[str]
 
 
-def to_plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass instance
-    """The record as a dict of JSON values; tuples become lists."""
-    return {name: flatten(getattr(record, name)) for name in field_names(type(record))}
+def to_plain(value: Any) -> Any:  # noqa: ANN401 - a record, or whatever one holds
+    """`value` as JSON has it: every record becomes a dict, every tuple a list."""
+    if is_dataclass(value):
+        return {name: to_plain(getattr(value, name)) for name in field_names(type(value))}
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    return value
 
 
-def from_plain(kind: type[T], plain: Mapping[str, Any]) -> T:
-    """The record of type `kind` that `to_plain` was given.
+def from_plain(kind: type[T], value: Any) -> T:  # noqa: ANN401 - checked here
+    """The value of type `kind`, a record or what one may hold, that `to_plain` was given.
 
     Raises:
-        ValueError: a field is missing or has another type; the message names the record and the field.
+        ValueError: it has another type, or a field is missing; the message names the record and the field.
     """
-    return _build(kind, _expect(dict, plain), revive)
+    revived: T = _revive(kind, value)
+    return revived
 
 
 def field_names(kind: type) -> tuple[str, ...]:
@@ -54,39 +61,25 @@ def from_cells(kind: type[T], cells: Mapping[str, str]) -> T:
     return _build(kind, cells, _parse)
 
 
-def flatten(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
-    """`value` as JSON has it, with every record in it as a dict."""
-    if is_dataclass(value):
-        return to_plain(value)
-    if isinstance(value, (tuple, list)):
-        return [flatten(item) for item in value]
-    if isinstance(value, dict):
-        return {key: flatten(item) for key, item in value.items()}
-    return value
-
-
-def revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hint
-    """The value of type `hint` that `flatten` was given.
-
-    Raises:
-        ValueError: it is of another type.
-    """
+def _revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hint
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple:
         items = _expect(list, value)
         members = arguments[:1] * len(items) if arguments[1:] == (...,) else arguments
-        return tuple(revive(member, item) for member, item in zip(members, items, strict=True))
+        return tuple(_revive(member, item) for member, item in zip(members, items, strict=True))
     if origin is dict:
-        return {key: revive(arguments[1], item) for key, item in _expect(dict, value).items()}
+        return {key: _revive(arguments[1], item) for key, item in _expect(dict, value).items()}
     if origin in (Union, UnionType):
-        return None if value is None else revive(_given(hint), value)
+        return None if value is None else _revive(_given(hint), value)
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"expected one of {arguments}, found {value!r}")
         return value
     if hint is Any:
         return value
-    return from_plain(hint, value) if isinstance(hint, type) and is_dataclass(hint) else _expect(hint, value)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _build(hint, _expect(dict, value), _revive)
+    return _expect(hint, value)
 
 
 @cache
@@ -117,7 +110,7 @@ def _given(hint: Any) -> Any:  # noqa: ANN401 - a type hint
 def _parse(hint: Any, cell: str) -> Any:  # noqa: ANN401 - follows the type hint
     if get_origin(hint) in (Union, UnionType):
         return None if cell == "" else _parse(_given(hint), cell)
-    return hint(cell) if hint in (int, float) else revive(hint, cell)
+    return hint(cell) if hint in (int, float) else _revive(hint, cell)
 
 
 def _expect(kind: type, value: Any) -> Any:  # noqa: ANN401 - checked here

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.records.codec import flatten
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
@@ -43,7 +43,7 @@ class Evaluation:
 
     def plain(self) -> dict[str, Any]:
         """The numbers as JSON."""
-        numbers = {name: flatten(getattr(self, name)) for name in ("metrics", "per_class", "findings")}
+        numbers = {name: to_plain(getattr(self, name)) for name in ("metrics", "per_class", "findings")}
         return {"run": str(self.run.root), **numbers}
 
 

@@ -15,7 +15,7 @@ from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.codec import field_names, flatten, from_cells, revive, to_cells
+from pcn_cli.records.codec import field_names, from_cells, from_plain, to_cells, to_plain
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
@@ -35,7 +35,7 @@ class Json(Generic[T]):
 
     def write(self, run: RunDir, value: T) -> None:
         """Put `value` into the run."""
-        write_json(self.place.of(run), flatten(value))
+        write_json(self.place.of(run), to_plain(value))
 
     def read(self, run: RunDir) -> T:
         """What the run holds.
@@ -44,14 +44,13 @@ class Json(Generic[T]):
             RunError: it does not hold that, or it is damaged.
         """
         try:
-            value: T = revive(self.kind, json.loads(self.place.of(run).read_text(encoding="utf-8")))
+            return from_plain(self.kind, json.loads(self.place.of(run).read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise RunError(
                 f"{run.root} has no {self.place.name}", f"measure it with `pcn evaluate {run.root}`"
             ) from error
         except ValueError as error:
             raise _damaged(self.place.of(run), error) from error
-        return value
 
     def find(self, run: RunDir) -> T | None:
         """What the run holds; None where there is no such file, as in runs of older versions."""

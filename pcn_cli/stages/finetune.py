@@ -19,7 +19,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn
-from pcn_cli.records.codec import flatten
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
@@ -54,7 +54,7 @@ class Outcome:
         if self.plan is not None:
             return {"run": str(self.run), **self.plan.plain()}
         figures = {name: getattr(self, name) for name in ("kept", "metrics", "per_class", "candidates", "findings")}
-        return {"run": str(self.run), "report": str(self.report), **flatten(figures)}
+        return {"run": str(self.run), "report": str(self.report), **to_plain(figures)}
 
 
 @with_recipe_options

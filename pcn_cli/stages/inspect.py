@@ -11,7 +11,7 @@ from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import DataSection, FailOn
-from pcn_cli.records.codec import flatten
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import Health, Scan
 from pcn_cli.stages.callback import Callback
@@ -31,10 +31,10 @@ class Inspection:
         """All of it as JSON."""
         return {
             **self.scan.plain(),
-            "health": flatten(self.health),
-            "leaks": flatten(self.leaks.leaks),
-            "conflicts": flatten(self.leaks.conflicts),
-            "findings": flatten(self.findings),
+            "health": to_plain(self.health),
+            "leaks": to_plain(self.leaks.leaks),
+            "conflicts": to_plain(self.leaks.conflicts),
+            "findings": to_plain(self.findings),
         }
 
 

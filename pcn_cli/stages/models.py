@@ -139,6 +139,6 @@ def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
 
 def _plain(found: Fetched | Verified) -> dict[str, Any]:
     """What was found, with the facts of its record beside the others."""
-    plain = to_plain(found) | {"path": str(found.path)}
+    plain: dict[str, Any] = to_plain(found) | {"path": str(found.path)}
     record: dict[str, Any] = plain.pop("record", {})
     return plain | record

@@ -16,7 +16,7 @@ from pcn_cli.models.sources.base import SourceFacts
 from pcn_cli.recipe.choose import Facts, choose
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.codec import flatten
+from pcn_cli.records.codec import to_plain
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
@@ -96,7 +96,7 @@ class Plan:
             "run_bytes": self.run_bytes(),
             "recipe": asdict(self.recipe),
             "reasons": self.reasons,
-            "findings": flatten(findings(self.leaks)),
+            "findings": to_plain(findings(self.leaks)),
         }
 
 
