@@ -216,7 +216,7 @@ def trust_findings(trust: Trust) -> tuple[Finding, ...]:
         shown = ", ".join(f"{name.replace('_', ' ')} {metric.value:.3f}" for name, metric in check.values.items())
         photos, asked = next(iter(check.values.values())).n, _QUESTIONS[check.key]
         evidence = f"{check.question} {check.verdict} ({shown}; {photos} photos.)"
-        found.append(Finding("note", asked.finding, evidence, asked.remedy))
+        found.append(Finding(severity="note", title=asked.finding, evidence=evidence, remedy=asked.remedy))
     return tuple(found)
 
 
