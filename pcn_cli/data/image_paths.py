@@ -26,8 +26,8 @@ def gather_images(sources: Sequence[str]) -> list[Path]:
         raise DataError("no images were named", "name photos, folders or patterns")
     found: list[Path] = []
     for source in sources:
-        # A file may be called "photo[1].jpg": what exists is never a pattern.
-        matches = [source] if os.path.lexists(source) else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - text
+        exists = os.path.lexists(source)  # a file may be called "photo[1].jpg": what exists is never a pattern
+        matches = [source] if exists else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - keeps text
         if not matches and len(sources) == 1:
             problem = "matches no file" if glob.has_magic(source) else "does not exist"
             hint = "pcn takes files and folders, not addresses" if "://" in source else ""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+RunKind = Literal["train", "evaluate", "predict"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
@@ -25,7 +27,7 @@ class RunRecord:
     device: str
     fingerprint: str = ""  # of the data: sha256 over the split's rows
     stages: dict[str, StageRecord] = field(default_factory=dict)
-    kind: Literal["train", "evaluate", "predict"] = "train"
+    kind: RunKind = "train"
     kept: str = ""  # "probe" or "tuned": which of the two the model folder holds
 
 

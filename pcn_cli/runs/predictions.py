@@ -62,11 +62,11 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
 
 
 def _row(prediction: Prediction) -> list[Cell]:
-    known = prediction.correct is not None
-    wrong = len(set(prediction.labels) ^ set(prediction.predicted_labels)) if known else ""
+    correct = prediction.correct
+    wrong = "" if correct is None else len(set(prediction.labels) ^ set(prediction.predicted_labels))
     return [
         *(getattr(prediction, name) for name in _FIXED[:-1]),
-        int(prediction.correct) if prediction.correct is not None else "",
+        "" if correct is None else int(correct),
         *([wrong] if prediction.multi_label else []),
         *([] if prediction.unknown is None else [int(prediction.unknown)]),
         *prediction.probabilities,

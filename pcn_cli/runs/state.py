@@ -24,12 +24,10 @@ from pcn_cli.files.atomic import sha256_of, write_json
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.records.codec import from_plain, to_plain
-from pcn_cli.records.run import RunRecord, StageRecord
+from pcn_cli.records.run import RunKind, RunRecord, StageRecord
 from pcn_cli.runs.rundir import RunDir
 
 logger = logging.getLogger(__name__)
-Kind = Literal["train", "evaluate", "predict"]
-
 _LIBRARIES = ("torch", "torchvision", "timm", "albumentations", "scikit-learn", "numpy", "pillow", "safetensors")
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
@@ -62,7 +60,7 @@ def update_record(run: RunDir, **changes: Any) -> RunRecord:  # noqa: ANN401 - f
 
 
 @contextmanager
-def start_run(run: RunDir, *, kind: Kind, photos: Path, card: str, device: str) -> Iterator[None]:
+def start_run(run: RunDir, *, kind: RunKind, photos: Path, card: str, device: str) -> Iterator[None]:
     """Make the run's folder and hold it until the block ends.
 
     What a run that was killed before its plan was made left there is taken over.

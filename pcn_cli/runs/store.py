@@ -43,14 +43,14 @@ class Json(Generic[T]):
         Raises:
             RunError: it does not hold that, or it is damaged.
         """
+        path = self.place.of(run)
         try:
-            return from_plain(self.kind, json.loads(self.place.of(run).read_text(encoding="utf-8")))
+            return from_plain(self.kind, json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
-            raise RunError(
-                f"{run.root} has no {self.place.name}", f"measure it with `pcn evaluate {run.root}`"
-            ) from error
+            hint = f"measure it with `pcn evaluate {run.root}`"
+            raise RunError(f"{run.root} has no {self.place.name}", hint) from error
         except ValueError as error:
-            raise _damaged(self.place.of(run), error) from error
+            raise _damaged(path, error) from error
 
     def find(self, run: RunDir) -> T | None:
         """What the run holds; None where there is no such file, as in runs of older versions."""

@@ -43,7 +43,7 @@ def find_table(root: Path, labels: Path | None) -> Path | None:
 
 def has_column(table: Path, name: str) -> bool:
     """Whether the table of labels has a column of that name, in either case."""
-    return name.strip().casefold() in _name_columns(next(_read_rows(table), (1, []))[1])
+    return name.strip().casefold() in _read_header(_read_rows(table))
 
 
 def read_labels(table: Path, *, group_column: str = "group") -> list[Candidate]:
@@ -54,7 +54,7 @@ def read_labels(table: Path, *, group_column: str = "group") -> list[Candidate]:
     """
     group_column = group_column.strip().casefold()
     rows = _read_rows(table)
-    header = _name_columns(next(rows, (1, []))[1])
+    header = _read_header(rows)
     _check_header(header, table, group_column)
     # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
     read_cell = rearm_cell if "sha256" in header else str
@@ -78,8 +78,8 @@ def _join_cells(rows: Sequence[Candidate], table: Path) -> list[Candidate]:
     return [replace(row, label=join_labels(filter(None, own))) for row, own in zip(rows, names, strict=True)]
 
 
-def _name_columns(cells: list[str]) -> list[str]:
-    return [cell.strip().casefold() for cell in cells]
+def _read_header(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    return [cell.strip().casefold() for cell in next(rows, (1, []))[1]]
 
 
 def _read_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
