@@ -30,10 +30,9 @@ def register_network(create: Callable[..., AttentionNetwork], **settings: object
 
 def _read_settings(architecture: str) -> Mapping[str, Any]:
     """What a config.json may set of a network of ours, with the defaults."""
-    known = timm.is_model(architecture) and "." not in architecture
-    settings: Mapping[str, Any] | None = (
-        getattr(timm.model_entrypoint(architecture), "settings", None) if known else None
-    )
+    settings: Mapping[str, Any] | None = None
+    if timm.is_model(architecture) and "." not in architecture:
+        settings = getattr(timm.model_entrypoint(architecture), "settings", None)
     if settings is None:
         raise ModelError(f"there is no network called {architecture!r} here", "pcn models list")
     return settings
@@ -70,11 +69,7 @@ def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, all finite; floating ones as float32.
-
-    Raises:
-        ModelError: there is no such file, it is damaged, or a number is not finite.
-    """
+    """The tensors of a safetensors file, floating ones as float32; refused where one is not finite."""
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
     try:

@@ -70,11 +70,8 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
     if len(names) > _MEMBERS or len(set(names)) != len(names):
         problem = f"it has {len(names)} members, some of the same name or too many"
     for member in sorted(members, key=lambda member: member.header_offset):
-        if (
-            member.compress_type != zipfile.ZIP_STORED
-            or member.file_size != member.compress_size
-            or member.flag_bits & 1
-        ):
+        stored = member.compress_type == zipfile.ZIP_STORED and member.file_size == member.compress_size
+        if not stored or member.flag_bits & 1:
             problem = f"{member.filename} is compressed or encrypted"
         elif member.header_offset < end:
             problem = f"{member.filename} overlaps another member"
@@ -90,21 +87,15 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
 
 
 def find_tensors(content: Any, where: str) -> dict[str, Tensor]:  # noqa: ANN401 - whatever the file holds
-    """The tensors by name in any of the layouts, without "module." before every name.
-
-    Raises:
-        ModelError: it holds none; the message says what it holds.
-    """
+    """The tensors by name in any of the layouts, without "module." before every name; refused where it holds none."""
     found, candidates = type(content).__name__, []
     if isinstance(content, Mapping):
         found = f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
         candidates = [*(content.get(layout) for layout in LAYOUTS), content]
     for tensors in candidates:
-        if (
-            isinstance(tensors, Mapping)
-            and tensors
-            and all(isinstance(name, str) and isinstance(one, Tensor) for name, one in tensors.items())
-        ):
+        if not isinstance(tensors, Mapping) or not tensors:
+            continue
+        if all(isinstance(name, str) and isinstance(one, Tensor) for name, one in tensors.items()):
             wrapped = all(name.startswith("module.") for name in tensors)
             return {name.removeprefix("module.") if wrapped else name: one.detach() for name, one in tensors.items()}
     raise ModelError(f"{where} holds {found}; expected tensors by name, or one of {', '.join(LAYOUTS)} with them")

@@ -184,11 +184,7 @@ def check_cached(card: Card) -> None:
 
 
 def import_weights(path: Path, card: Card | None = None) -> Fetched:
-    """The weights of a local `.pth`, converted once: as those of `card`, or under their own hash where none is given.
-
-    Raises:
-        ModelError: no such file, refused, does not fit the card, or another hash than recorded for it.
-    """
+    """The weights of a local `.pth`, converted once: as those of `card`, or under their own hash without one."""
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
     digest = sha256_of(path)

@@ -54,7 +54,7 @@ def import_model(path: Path, name: str | None = None) -> dict[str, Any]:
     """A local `.pth` in the cache: as the weights of that card, or of the card whose published file has this name.
 
     Raises:
-        ModelError: unknown card, refused, or does not fit.
+        ModelError: no such card or file, refused, does not fit, or another hash than recorded.
     """
     card = find_card(name) if name else card_of_file(path.name)
     return {"name": card.name if card else None, **_plain(convert(path, card))}

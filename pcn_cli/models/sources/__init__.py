@@ -8,7 +8,7 @@ from pcn_cli.models.sources.base import Source
 from pcn_cli.models.sources.folder import FolderSource
 from pcn_cli.models.sources.timm import PREFIX, parse_timm
 from pcn_cli.models.sources.weights import CardSource, FileSource
-from pcn_cli.models.zoo import find_card
+from pcn_cli.models.zoo import find_card, look_up_card
 
 
 def find_source(name: str) -> Source:
@@ -23,9 +23,7 @@ def find_source(name: str) -> Source:
     if name.startswith(PREFIX):
         return parse_timm(name)
     path = Path(name).expanduser()
-    try:
-        card = find_card(name)
-    except ModelError as error:
+    if not look_up_card(name):
         if (path / "model" / CONFIG).is_file():
             return FolderSource(path / "model")
         if path.is_dir():
@@ -33,6 +31,6 @@ def find_source(name: str) -> Source:
         if path.is_file():
             return FileSource(path)
         if path.suffix in (".pth", ".pt", ".safetensors") or len(path.parts) > 1:
-            raise ModelError(f"there is no file or folder {name}", error.hint) from error
-        raise
+            raise ModelError(f"there is no file or folder {name}", "pcn models list")
+    card = find_card(name)
     return FolderSource(card.folder) if card.folder else CardSource(card)

@@ -95,11 +95,7 @@ def load_model_folder(folder: Path) -> Loaded:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The facts of a model folder.
-
-    Raises:
-        ModelError: there is no config.json, or it is not one of ours.
-    """
+    """The facts of a model folder; a ModelError where it has no config.json, or not one of ours."""
     path = folder / CONFIG
     if not path.is_file():
         raise ModelError(f"{folder} is no model folder: there is no {CONFIG}", "name a run, a model folder or a card")

@@ -145,11 +145,9 @@ class TimmSource(Source):
         repository, revision = self._hub_place()
         own_file = f"{PREFIX}{self.name}:FILE.safetensors"
         try:
-            return Path(
-                huggingface_hub.hf_hub_download(
-                    repository, WEIGHTS, revision=revision, local_files_only=offline or is_offline()
-                )
-            )
+            here_only = offline or is_offline()
+            path = huggingface_hub.hf_hub_download(repository, WEIGHTS, revision=revision, local_files_only=here_only)
+            return Path(path)
         except Exception as error:  # whatever the hub and its transports raise
             # The hub's error for "not here, and nobody answers" is a kind of "there is no such file".
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
