@@ -140,15 +140,14 @@ def is_offline() -> bool:
 class Download:
     """One file to bring into `part`; `run` does it.
 
-    It may weigh `least` to `most` bytes; `beside` more must stay free on the disk. `known` is what the server said of
-    it another time. `on_bytes` hears the bytes so far and in all (`least`, where the server does not say).
+    It may weigh `least` to `most` bytes; `least` more must stay free, for what is made of it. `known` is what the
+    server said of it another time. `on_bytes` hears the bytes so far and in all (`least`, where that is not said).
     """
 
     url: str
     part: Part
     least: int
     most: int
-    beside: int = 0
     known: Origin | None = None
     patience: Patience
     on_bytes: Callable[[int, int], None] = lambda _done, _total: None
@@ -245,7 +244,7 @@ class Download:
         if size and not self.least <= size <= self.most:
             message = f"{self.url} weighs {size:,} bytes, expected {self.least:,} to {self.most:,}"
             raise DownloadError(message, _OTHER_PLACE)
-        needed = (size or self.least) - have + self.beside
+        needed = (size or self.least) - have + self.least
         if (free := self.part.free_bytes()) < needed:
             raise ResourceError(
                 f"the disk is full: {needed:,} bytes are needed in {self.part.path.parent}, {free:,} are free",

@@ -120,7 +120,7 @@ class Fetcher:
         # Files that hold the optimizer's state beside the weights weigh about four times as much.
         most = 8 * least + 2**26
         download = Download(
-            url=url, part=part, least=least, most=most, beside=least, known=known, patience=PATIENCE, on_bytes=on_bytes
+            url=url, part=part, least=least, most=most, known=known, patience=PATIENCE, on_bytes=on_bytes
         )
         try:
             origin = download.run()

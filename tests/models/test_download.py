@@ -243,8 +243,8 @@ def test_no_other_kind_of_address_is_opened(part, patience) -> None:
 def test_too_little_space_is_said_with_both_numbers(serve, part, patience, monkeypatch) -> None:
     server = serve(BODY)
     monkeypatch.setattr(Part, "free_bytes", lambda _: 1000)
-    with pytest.raises(ResourceError, match=f"{len(BODY) + 77:,} bytes are needed .*, 1,000 are free"):
-        download(server.url, part, beside=77, patience=patience)
+    with pytest.raises(ResourceError, match=f"{len(BODY) + 1077:,} bytes are needed .*, 1,000 are free"):
+        download(server.url, part, least=1077, patience=patience)
     assert part.size == 0
 
 
