@@ -82,10 +82,8 @@ def choose_split(
 ) -> tuple[Recipe, dict[str, str]]:
     """The recipe with the shares of validation and test, which must be known before the training photos are counted.
 
-    `photos` are all that can be read; the `own_parts` (train, val, test) that they come with are never changed.
-
-    Raises:
-        RecipeError: a share is given for a part that the photos come with.
+    `photos` are all that can be read; the `own_parts` (train, val, test) that they come with are never changed, and a
+    share that is given for one of them is refused.
     """
     refused = [part for part in ("val", "test") if part in own_parts and f"split.{part}" in loaded.given]
     refuse(
@@ -121,7 +119,10 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     if recipe.model.pooling == "per-class":
         choices.add("train.cutmix", 1.0, "two photos in one teach each class token to look at its own class")
     if recipe.train.tune == "probe":
-        _choose_probe(choices, facts)
+        choices.add("train.batch_size", _batch_size(facts.train_photos, most=64), facts.photos)
+        for key, option in OPTIONS.items():
+            if "tuning" in option.needs and option.chosen != "never":
+                choices.add(key, option.neutral, "not used: the probe computes every photo's tokens once")
     else:
         _choose_tuning(choices, facts)
     return choices.recipe, choices.reasons
@@ -176,13 +177,6 @@ def _choose_balance(choices: _Choices, facts: Facts) -> None:
     balance, monitor, less = ("loss", "macro_f1", "") if uneven else ("none", "log_loss", f", less than {IMBALANCE}")
     choices.add("train.balance", balance, reason + less)
     choices.add("train.monitor", monitor, reason + less)
-
-
-def _choose_probe(choices: _Choices, facts: Facts) -> None:
-    choices.add("train.batch_size", _batch_size(facts.train_photos, most=64), facts.photos)
-    for key, option in OPTIONS.items():
-        if "tuning" in option.needs and option.chosen != "never":
-            choices.add(key, option.neutral, "not used: the probe computes every photo's tokens once")
 
 
 def _choose_tuning(choices: _Choices, facts: Facts) -> None:

@@ -56,7 +56,12 @@ def load_recipe(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     from_file = [] if name_or_path is None else _from_file(str(name_or_path), problems)
-    for origin, key, written, in_file in [*from_file, *_from_settings(settings, problems), *_from_flags(flags or {})]:
+    from_flags = [
+        _Setting(f"{OPTIONS[key].flag_name} {value}", key, str(value) if isinstance(value, Path) else value)
+        for key, value in (flags or {}).items()
+        if value is not None
+    ]
+    for origin, key, written, in_file in [*from_file, *_from_settings(settings, problems), *from_flags]:
         if key not in OPTIONS:
             problems.append(f"{origin}: {_unknown_key(key)}")
             continue
@@ -110,11 +115,7 @@ def list_recipes() -> tuple[ShippedRecipe, ...]:
 
 
 def find_recipe(name: str) -> ShippedRecipe:
-    """The shipped recipe called `name`.
-
-    Raises:
-        RecipeError: there is none; the message names the nearest one, or all.
-    """
+    """The shipped recipe called `name`; a RecipeError names the nearest one, or all."""
     recipes = {one.name: one for one in list_recipes()}
     if name in recipes:
         return recipes[name]
@@ -158,14 +159,6 @@ def _from_settings(settings: Sequence[str], problems: list[str]) -> list[_Settin
         else:
             problems.append(f"--set {text}: expected section.key=value")
     return found
-
-
-def _from_flags(flags: Mapping[str, Any]) -> list[_Setting]:
-    return [
-        _Setting(f"{OPTIONS[key].flag_name} {value}", key, str(value) if isinstance(value, Path) else value)
-        for key, value in flags.items()
-        if value is not None
-    ]
 
 
 def _unknown_key(key: str) -> str:

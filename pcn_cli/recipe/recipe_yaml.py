@@ -66,10 +66,8 @@ _PlainLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 def dump_recipe(recipe: Recipe, reasons: Mapping[str, str], *, open_choices: bool = True) -> str:
     """The whole recipe as YAML that `load_recipe` reads back; each reason stands behind its value.
 
-    Args:
-        recipe: what is wanted.
-        reasons: dotted key → one sentence, for the values that were chosen automatically.
-        open_choices: leave open (null) what another machine should choose anew, its value only named beside it.
+    `reasons` are sentences by dotted key, for the values that were chosen automatically. With `open_choices`, what
+    another machine should choose anew is left open (null), its value only named beside it.
     """
     lines: list[str] = []
     section = ""
@@ -82,7 +80,9 @@ def dump_recipe(recipe: Recipe, reasons: Mapping[str, str], *, open_choices: boo
         if open_choices and reason and option.chosen == "anew" and value is not None:
             reason, value = f"{value} here: {reason}", None
         reason = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
-        line = f"{'  ' if section else ''}{option.name}: {_yaml_scalar(value)}"
+        scalar = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
+        scalar = scalar.removesuffix("\n").removesuffix("\n...")
+        line = f"{'  ' if section else ''}{option.name}: {scalar}"
         lines.append(f"{line}  # {reason}" if reason else line)
     return "\n".join(lines) + "\n"
 
@@ -90,10 +90,3 @@ def dump_recipe(recipe: Recipe, reasons: Mapping[str, str], *, open_choices: boo
 def explain_recipe(recipe: Recipe) -> str:
     """The whole recipe as YAML with each field's sentence behind it; it can be read back."""
     return dump_recipe(recipe, {key: option.sentence for key, option in OPTIONS.items()}, open_choices=False)
-
-
-def _yaml_scalar(value: Any) -> str:  # noqa: ANN401 - fields have many types
-    if value is None:
-        return "null"
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
-    return text.removesuffix("\n").removesuffix("\n...")

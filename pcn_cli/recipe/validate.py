@@ -27,7 +27,12 @@ def without_effect(
     elif recipe.augment.level == "none" and recipe.train.probe_epochs == 0:
         refused["augment.flip"] = "has no effect with augment.level=none and without a probe"
     if recipe.train.tune != "probe":
-        refused |= _refuse_teaching(recipe)
+        if recipe.train.teacher is None:
+            refused |= dict.fromkeys(_needing("teacher"), "has no effect without train.teacher")
+        elif recipe.model.pooling == "per-class":
+            refused["train.teacher"] = "cannot teach a network with a token for every class"
+        elif recipe.train.mixup or recipe.train.cutmix:
+            refused["train.teacher"] = "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"
         if recipe.train.probe_epochs == 0:
             refused.setdefault("evaluate.folds", "has no effect without a probe; leave out train.probe_epochs=0")
     if recipe.data.fit != "crop":
@@ -50,17 +55,6 @@ def without_effect(
 
 def _needing(need: Need) -> list[str]:
     return [key for key, option in OPTIONS.items() if need in option.needs]
-
-
-def _refuse_teaching(recipe: Recipe) -> dict[str, str]:
-    """Why the teacher's settings would not be noticed, or cannot be followed."""
-    if recipe.train.teacher is None:
-        return dict.fromkeys(_needing("teacher"), "has no effect without train.teacher")
-    if recipe.model.pooling == "per-class":
-        return {"train.teacher": "cannot teach a network with a token for every class"}
-    if recipe.train.mixup or recipe.train.cutmix:
-        return {"train.teacher": "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"}
-    return {}
 
 
 def refuse(problems: list[str]) -> None:

@@ -40,8 +40,18 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     """
     one, other = _read_run(Path(first)), _read_run(Path(second))
     if set(one.classes) != set(other.classes):
-        raise DataError(_differing_classes(one, other), "compare runs of the same classes")
-    pairs = _pairs(one, other)
+        lines = [
+            f"only {run.run.root} has {', '.join(sorted(set(run.classes) - set(rest.classes)))}"
+            for run, rest in ((one, other), (other, one))
+            if set(run.classes) - set(rest.classes)
+        ]
+        raise DataError(f"the runs have other classes: {'; '.join(lines)}", "compare runs of the same classes")
+    # In the order of the first; a copy has a pair for each time that both have it.
+    pairs = [
+        pair
+        for photo, predictions in one.predictions.items()
+        for pair in zip(predictions, other.predictions.get(photo, ()), strict=False)
+    ]
     if not pairs:
         raise DataError(
             f"{first} and {second} have no test photo in common",
@@ -66,11 +76,7 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         second_right=second_right,
         p_value=p_value,
         verdict=tell_verdict(
-            *names,
-            photos=len(pairs),
-            only_first=first_right,
-            only_second=second_right,
-            p_value=p_value,
+            *names, photos=len(pairs), only_first=first_right, only_second=second_right, p_value=p_value
         ),
         flips=tuple(_flips(pairs)),
     )
@@ -99,15 +105,6 @@ def _read_run(path: Path) -> Evaluated:
     return Evaluated(run=run, classes=classes, predictions=dict(found))
 
 
-def _pairs(one: Evaluated, other: Evaluated) -> list[tuple[Prediction, Prediction]]:
-    """The photos of both, in the order of the first; a copy has a pair for each time that both have it."""
-    return [
-        pair
-        for photo, predictions in one.predictions.items()
-        for pair in zip(predictions, other.predictions.get(photo, ()), strict=False)
-    ]
-
-
 def _inputs(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequence[str], *, seed: int) -> SingleLabel:
     """The predictions of a model whose classes are in the order `own`, brought into the order of `classes`."""
     order = [own.index(name) for name in classes]
@@ -129,12 +126,3 @@ def _flips(pairs: Sequence[tuple[Prediction, Prediction]]) -> list[Flip]:
         if one.predicted != other.predicted
     ]
     return sorted(flips, key=lambda flip: ("second", "first", "").index(flip.right))
-
-
-def _differing_classes(one: Evaluated, other: Evaluated) -> str:
-    lines = [
-        f"only {run.run.root} has {', '.join(sorted(set(run.classes) - set(rest.classes)))}"
-        for run, rest in ((one, other), (other, one))
-        if set(run.classes) - set(rest.classes)
-    ]
-    return f"the runs have other classes: {'; '.join(lines)}"

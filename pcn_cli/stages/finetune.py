@@ -246,11 +246,7 @@ def _is_unfinished(run: RunDir, photos: Path) -> bool:
 
 
 def _refuse_changes(run: RunDir, asked: LoadedRecipe, *, photos: str | Path | None, output: str | Path | None) -> None:
-    """Refuse to go on with `run` where what was repeated is not what it was started with.
-
-    Raises:
-        RunError: with the differences.
-    """
+    """Raise a RunError with the differences where what was repeated is not what `run` was started with."""
     record, own = read_record(run), read_recipe(run)
     differences = []
     if photos is not None and Path(photos).resolve() != Path(record.photos):

@@ -40,11 +40,7 @@ class Inspection:
 
 @checked
 def inspect_photos(
-    photos: Path,
-    *,
-    labels: Path | None = None,
-    group_by: str | None = None,
-    callback: Callback | None = None,
+    photos: Path, *, labels: Path | None = None, group_by: str | None = None, callback: Callback | None = None
 ) -> Inspection:
     """What `photos` holds and is like; every file is decoded once.
 
@@ -60,11 +56,7 @@ def inspect_photos(
 
 
 def refuse_unfit(inspection: Inspection, *, fail_on: FailOn | None) -> None:
-    """Refuse what `pcn finetune` would not train on.
-
-    Raises:
-        DataError: it would refuse; or `fail_on` is "leak" and there are leaks.
-    """
+    """Raise the DataError with which `pcn finetune` would refuse the photos."""
     check_scan(inspection.scan, max_unreadable=DataSection().max_unreadable)
     split_photos(inspection.scan, load_recipe(None))
     refuse_leaks(inspection.leaks, fail_on)

@@ -41,12 +41,7 @@ def scan_folder(
 
 
 def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...], Recipe, dict[str, str]]:
-    """Each photo with its part, and the recipe with the shares that were chosen, and why.
-
-    Raises:
-        DataError: a part would be empty.
-        RecipeError: a share is given for a part that the photos come with.
-    """
+    """Each photo with its part, none of them empty, and the recipe with the shares that were chosen, and why."""
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
     rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
@@ -60,11 +55,7 @@ def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...]
 
 
 def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
-    """The split of the run, every photo of which is still what it was.
-
-    Raises:
-        RunError: photos changed; with the differences, at most ten of them.
-    """
+    """The split of the run; a RunError lists photos that are not what they were, at most ten of them."""
     require(run, run.split, "start again with `pcn finetune PHOTOS`")
     rows = read_split(run)
     root = Path(read_record(run).photos)
@@ -89,11 +80,7 @@ def check_leaks(rows: Sequence[SplitRow], scan: Scan) -> Observations:
 
 
 def refuse_leaks(check: Observations, fail_on: FailOn | None) -> None:
-    """Refuse photos with leaks where `fail_on` asks for it.
-
-    Raises:
-        DataError: there are leaks, and `fail_on` is "leak".
-    """
+    """Raise a DataError where there are leaks and `fail_on` is "leak"."""
     if fail_on == "leak" and check.leaks:
         finding = findings(check)[0]
         hint = "take them out of one part, let pcn divide the photos, or leave --fail-on out"

@@ -104,13 +104,6 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
     """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
 
     With `offline`, a model whose weights would have to be fetched is refused.
-
-    Raises:
-        DataError: the photos cannot be trained on.
-        RecipeError: the recipe asks for what has no effect.
-        ModelError: there is no such network.
-        DownloadError: its weights are not here, and `offline` forbids to fetch them.
-        ResourceError: it does not fit into memory.
     """
     model = find_source(model_source(loaded.recipe.model.name))
     model.check_available(offline=offline)  # before thousands of photos are read
@@ -128,9 +121,7 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
         cost = measure_cost(model.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
         # `choose` counts for 224 pixels.
         facts = replace(
-            facts,
-            activation_mb=cost.activation_mb * (224 / size) ** 2,
-            seconds_per_photo=_STEP * cost.forward_seconds,
+            facts, activation_mb=cost.activation_mb * (224 / size) ** 2, seconds_per_photo=_STEP * cost.forward_seconds
         )
     recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
     if recipe.evaluate.folds is not None:

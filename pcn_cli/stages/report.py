@@ -109,6 +109,8 @@ def describe_evaluation(evaluation: Evaluation) -> ReportContent:
     run, record = evaluation.run, read_record(evaluation.run)
     kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
     facts = (record.card, kept, f"{len(evaluation.predictions):,} pictures", record.created[:10])
+    train = Counter(row.label for row in evaluation.rows if row.split == "train")
+    majority = min(train, key=lambda label: (-train[label], label)) if "baseline_majority" in evaluation.metrics else ""
     return ReportContent(
         title=read_recipe(run).report.title or run.root.name,
         run=run.root.name,
@@ -117,7 +119,7 @@ def describe_evaluation(evaluation: Evaluation) -> ReportContent:
         classes=evaluation.classes,
         predictions=evaluation.predictions,
         metrics=described(evaluation.metrics),
-        majority=_majority(evaluation),
+        majority=majority,
         candidates=evaluation.candidates,
         per_class=evaluation.per_class,
         confidence=evaluation.curves,
@@ -152,14 +154,6 @@ class RunArtifacts(Artifacts):
     def rows(self, kind: type[T]) -> tuple[T, ...]:
         """The rows of a table of the run, none where there is no such file."""
         return Table(Artifact(kind.ARTIFACT), kind).read(self._run)
-
-
-def _majority(evaluation: Evaluation) -> str:
-    """The most frequent class of the training photos; "" where always guessing it was not measured."""
-    train = Counter(row.label for row in evaluation.rows if row.split == "train")
-    if "baseline_majority" not in evaluation.metrics:
-        return ""
-    return min(train, key=lambda label: (-train[label], label))
 
 
 def _scan_facts(evaluation: Evaluation) -> ScanFacts:

@@ -1,7 +1,7 @@
 """What the runs folder holds: a row per run, and checkpoints that are no longer needed."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,6 @@ class RunRow:
     bytes: int
     latest: bool
     mean_average_precision: float | None = None
-
-    def plain(self) -> dict[str, Any]:
-        """The row as JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

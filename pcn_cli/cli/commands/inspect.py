@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 20
 
-
 app = typer.Typer()
 
 
@@ -87,16 +86,12 @@ def _show_health(scan: Scan, health: Health) -> None:
     table = new_table("", "")
     table.add_row("modes", ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items()))
     table.add_row("largest class over smallest", f"{health.imbalance:.1f}")
-    table.add_row("exact duplicates", _count_sets(health.exact_duplicates))
-    table.add_row("near duplicates", _count_sets(scan.near_duplicates))
+    for title, sets in (("exact duplicates", health.exact_duplicates), ("near duplicates", scan.near_duplicates)):
+        table.add_row(title, f"{sum(map(len, sets)):,} photos in {len(sets):,} sets" if sets else "none")
     table.add_row("groups that stay together", f"{len(groups):,}")
     table.add_row("recommended", f"--fit {health.fit}: {safe(health.fit_reason)}")
     out.print(table)
     out.print()
-
-
-def _count_sets(sets: Sequence[Sequence[str]]) -> str:
-    return f"{sum(map(len, sets)):,} photos in {len(sets):,} sets" if sets else "none"
 
 
 def _show_lines(title: str, lines: Sequence[str]) -> None:

@@ -34,8 +34,15 @@ def predict(
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
     _refuse_idle_mirror(options["mirror"], options["model"])
+    named: list[str] = []
+    for image in images:
+        if image == "-":  # a list on standard input, a name per line in whatever bytes
+            lines = (line.removesuffix(b"\r") for line in sys.stdin.buffer.read().split(b"\n"))
+            named += [os.fsdecode(line) for line in lines if line]
+        else:
+            named.append(image)
     with LiveProgress() as callback:
-        answers = predict_images(_named_images(images), callback=callback, **options)
+        answers = predict_images(named, callback=callback, **options)
     if json:
         print_json(answers)
     elif as_csv:
@@ -57,18 +64,6 @@ app.command(
         "find . -name '*.jpg' | pcn predict - --json",
     ),
 )(show_options(predict, (_images, *predict_options(), _as_csv, _json)))
-
-
-def _named_images(images: list[str]) -> list[str]:
-    """`images` with the list on standard input, a name per line in whatever bytes, in the place of each `-`."""
-    named = []
-    for image in images:
-        if image == "-":
-            lines = sys.stdin.buffer.read().split(b"\n")
-            named += [os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line]
-        else:
-            named.append(image)
-    return named
 
 
 def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:

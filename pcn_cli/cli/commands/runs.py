@@ -1,5 +1,6 @@
 """`pcn runs`: what was made so far, what it takes on the disk, and two of them compared."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from pcn_cli.records.codec import field_names, to_cells, to_plain
 from pcn_cli.records.evaluation import Comparison, Difference, Flip
 
 _MOST_FLIPS = 20
-
 _EXAMPLES = examples("pcn runs", "pcn runs compare A B", "pcn runs clean")
 app = typer.Typer(name="runs", invoke_without_command=True, epilog=_EXAMPLES)
 
@@ -28,7 +28,7 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
 
     found = found_runs()
     if json:
-        print_json([one.plain() for one in found])
+        print_json([asdict(one) for one in found])
         return
     if not found:
         say("there are no runs in ./runs yet; make one with `pcn finetune PHOTOS`")
