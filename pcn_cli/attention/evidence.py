@@ -28,9 +28,8 @@ def evidence_maps(network: Network, attended: Attended, classes: Tensor) -> Tens
     """
     height, width = attended.grid
     each_alone = torch.eye(height * width, dtype=torch.bool, device=classes.device).expand(len(classes), -1, -1)
-    without = class_logits_without(
-        network, attended.weights, attended.values, hidden=each_alone, classes=classes
-    )  # (B, N, k)
+    weights, values = attended.weights, attended.values
+    without = class_logits_without(network, weights, values, hidden=each_alone, classes=classes)  # (B, N, k)
     lowered = attended.logits.gather(1, classes)[:, None] - without
     return lowered.transpose(1, 2).reshape(*classes.shape, height, width)
 
@@ -39,11 +38,8 @@ def logits_without(network: Network, weights: Tensor, values: Tensor, *, hidden:
     """The logits (B, S, K) once the patches of each of S sets are hidden.
 
     The class token's own key, where it has one, is never hidden. Where nothing is left to look at, with class tokens
-    and every patch hidden, the weighted sum is 0: the token stays as it was before it looked.
-
-    Args:
-        weights, values: as in `Attended` of this network.
-        hidden: (B, S, N) bool, the patches row by row.
+    and every patch hidden, the weighted sum is 0: the token stays as it was before it looked. `weights` and `values`
+    are as in `Attended` of this network, `hidden` (B, S, N) are the patches row by row.
     """
     pieces = torch.split(hidden, _sets_at_once(weights, values), dim=1)
     return torch.cat([network.tail(_pool_without(weights, values, one)) for one in pieces], dim=1)

@@ -64,12 +64,9 @@ def run_hiding_tests(
     temperature: float,
     seeds: Sequence[tuple[int, int]],
 ) -> list[HidingTest]:
-    """What hiding does to each of B pictures with look maps (B, h, w), whose order is followed.
+    """What hiding does to each of B pictures, in the order of its predicted class's look, (B, h, w).
 
-    Args:
-        weights, values: as in `Attended` of this network.
-        predicted: the class of each picture, whose look is followed.
-        seeds: of the random patches; a picture's depend on nothing else.
+    `weights` and `values` are as in `Attended` of this network; a picture's random patches depend on its seed alone.
     """
     flat = looks.reshape(len(looks), -1)
     ranks = rank_patches(flat)
@@ -77,8 +74,24 @@ def run_hiding_tests(
     drawn = np.stack([draw_orders(seed, flat.shape[1], count=1)[0] for seed in seeds])
     facts = np.stack([ranks < half, ranks >= half, drawn < half], axis=1)
     sets = np.concatenate([curve_sets(ranks[:, None]), facts], axis=1)
-    probabilities = _probabilities(network, weights, values, sets, temperature)
-    return [_read_test(own, int(best)) for own, best in zip(probabilities, predicted, strict=True)]
+    hidden, kept, random_hidden = range(2 * STEPS, 2 * STEPS + 3)
+    tests = []
+    # The probabilities (2 · 21 + 3, K) that are left of each picture's.
+    for left, best in zip(_probabilities(network, weights, values, sets, temperature), predicted, strict=True):
+        own, classes = left[:, best], left.argmax(axis=1)
+        tests.append(
+            HidingTest(
+                deletion=own[:STEPS],
+                insertion=own[STEPS : 2 * STEPS],
+                deletion_classes=classes[:STEPS],
+                hidden_class=int(classes[hidden]),
+                hidden_p=float(left[hidden].max()),
+                hidden_own_p=float(own[hidden]),
+                kept_p=float(own[kept]),
+                random_hidden_p=float(own[random_hidden]),
+            )
+        )
+    return tests
 
 
 def run_random_orders(
@@ -192,9 +205,7 @@ def randomised(network: nn.Module, *, prefix: str = "", seed: int) -> nn.Module:
     """A copy in which the numbers of every parameter are shuffled, or of those alone whose names start with `prefix`.
 
     Shuffled rather than drawn anew, they keep their size: nothing overflows in deep networks with frozen statistics.
-
-    Raises:
-        ValueError: no name does.
+    A ValueError where no name starts so.
     """
     forgetful = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(seed)
@@ -211,19 +222,3 @@ def randomised(network: nn.Module, *, prefix: str = "", seed: int) -> nn.Module:
 def _probabilities(network: Network, weights: Tensor, values: Tensor, hidden: Sets, temperature: float) -> Floats:
     logits = logits_without(network, weights, values, hidden=torch.from_numpy(hidden).to(weights.device))
     return np.asarray(torch.softmax(logits.cpu().double() / temperature, dim=2))  # (B, S, K)
-
-
-def _read_test(probabilities: Floats, predicted: int) -> HidingTest:
-    """The test of one picture from the (2 · 21 + 3, K) that hiding left of its probabilities."""
-    own, classes = probabilities[:, predicted], probabilities.argmax(axis=1)
-    hidden, kept, random_hidden = range(2 * STEPS, 2 * STEPS + 3)
-    return HidingTest(
-        deletion=own[:STEPS],
-        insertion=own[STEPS : 2 * STEPS],
-        deletion_classes=classes[:STEPS],
-        hidden_class=int(classes[hidden]),
-        hidden_p=float(probabilities[hidden].max()),
-        hidden_own_p=float(own[hidden]),
-        kept_p=float(own[kept]),
-        random_hidden_p=float(own[random_hidden]),
-    )

@@ -48,12 +48,10 @@ def map_to_photo(
     size: tuple[int, int] | None = None,
     smooth: bool = True,
 ) -> PhotoMap:
-    """The values (h, w) of any grid laid on the picture.
+    """The values (h, w) of any grid laid on the picture, in `size` (width, height) or else `display_size`.
 
-    Args:
-        size: (width, height) of the result in pixels; otherwise `display_size`.
-        smooth: bilinear between the true patch centres, constant beyond the outermost; otherwise each pixel has the
-            value of the patch whose centre is nearest.
+    Where `smooth`, values are bilinear between the true patch centres and constant beyond the outermost; otherwise each
+    pixel has the value of the patch whose centre is nearest.
 
     Raises:
         ValueError: the values are not a grid, or the placement's box is empty.
@@ -98,9 +96,8 @@ def mirror_map(values: NDArray[np.floating], *, patch_grid: PatchGrid, width: in
 def mass_threshold(values: NDArray[np.floating], mass: float, *, patch_grid: PatchGrid, placement: Placement) -> float:
     """The value above which the drawn map holds `mass` of its total, over the whole input, padding included."""
     # The input itself as the picture: every part of it counts, whatever the picture shows of it.
-    width, height = placement.input_width, placement.input_height
-    plain = whole_input(width, height)
-    drawn = map_to_photo(values, patch_grid=patch_grid, placement=plain, size=(width, height)).values
+    size = (placement.input_width, placement.input_height)
+    drawn = map_to_photo(values, patch_grid=patch_grid, placement=whole_input(*size), size=size).values
     falling = np.sort(drawn, axis=None)[::-1]
     held = np.cumsum(falling, dtype=np.float64)
     return float(falling[np.searchsorted(held, mass * held[-1])])

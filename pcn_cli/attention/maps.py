@@ -23,9 +23,7 @@ def look_maps(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:
     """Look a_j / (1 − a_0): where the pooling took its information; every map is ≥ 0 and sums to 1.
 
     Where the class token kept everything for itself (image share 0) there is no map, and the even spread comes back.
-
-    Args:
-        weights: (…, N+1) with the class token first, or (…, N); the maps are (…, h, w).
+    The weights are (…, N+1) with the class token first, or (…, N), the maps (…, h, w).
 
     Raises:
         ValueError: the weights do not fit the grid, are negative or not finite.

@@ -107,9 +107,7 @@ def _finish(painted: Pixels, pixels: Pixels, laid: PhotoMap) -> Image.Image:
 
 def _paint_contours(pixels: Pixels, laid: PhotoMap, levels: list[float]) -> Pixels:
     """White lines around the given levels, the last one strongest, each with a dark rim that shows on any ground."""
-    side = max(pixels.shape[:2])
-    width = max(1.5, side / 280)
-    painted = pixels
+    width, painted = max(1.5, max(pixels.shape[:2]) / 280), pixels
     for number, level in enumerate(levels, start=1):
         own = width * number / len(levels)
         rim = _line(laid.values, level, own + max(1.5, width)) * laid.seen

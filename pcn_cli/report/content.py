@@ -111,11 +111,6 @@ class ReportContent:
         declared = self.model is not None and bool(self.model.model_args.get("class_tokens"))
         return declared or (self.maps is not None and self.maps.class_looks is not None)
 
-    @property
-    def has_evidence(self) -> bool:
-        """Whether it was measured what hiding patches does, which older runs and those with several labels lack."""
-        return self.maps is not None and self.maps.evidence is not None
-
     @cached_property
     def map_places(self) -> Mapping[str, int]:
         """The place of each picture among `maps`, by file."""

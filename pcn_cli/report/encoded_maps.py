@@ -19,11 +19,7 @@ _OCTAVES, _PER_OCTAVE = (-20, 12), 16  # of the histogram of signed values; with
 
 
 def encode_look(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """The lift of every patch as a byte, (h, w).
-
-    Raises:
-        ValueError: the values are not a grid, or not finite and ≥ 0.
-    """
+    """The lift of every patch as a byte, (h, w); a ValueError unless the values are a grid, finite and ≥ 0."""
     look = np.asarray(values, dtype=np.float64)
     if look.ndim != 2 or look.size == 0 or not np.isfinite(look).all() or (look < 0).any():
         raise ValueError(f"expected a grid of finite values ≥ 0, found shape {look.shape}")
@@ -42,8 +38,7 @@ def decode_lift(bytes_: NDArray[np.uint8]) -> NDArray[np.float64]:
 def encode_signed(values: NDArray[np.floating]) -> tuple[float, NDArray[np.int8]]:
     """The largest absolute value, and every value as a byte in −127 … 127 of it, (h, w).
 
-    Raises:
-        ValueError: the values are not a grid, or not finite.
+    A ValueError unless the values are a grid and finite.
     """
     given = np.asarray(values, dtype=np.float64)
     if given.ndim != 2 or given.size == 0 or not np.isfinite(given).all():

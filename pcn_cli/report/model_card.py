@@ -51,7 +51,7 @@ def describe_for_hub(content: ReportContent, *, photos: str) -> ModelCardData:
         raise ValueError("there is no model to describe")
     licence = content.model.licence
     listed = licence.lower() in _HUB_LICENCES
-    data = ModelCardData(
+    return ModelCardData(
         license=licence.lower() if listed else "other" if licence else None,
         license_name=one_line(licence) if licence and not listed else None,
         library_name="pcn",
@@ -71,11 +71,9 @@ def describe_for_hub(content: ReportContent, *, photos: str) -> ModelCardData:
                 metric_args={"average": metric.words.hub_average} if metric.words.hub_average else None,
             )
             for key, metric in card_metrics(content).items()
-        ],
+        ]
+        or None,
     )
-    if not data.eval_results:
-        data.eval_results = None
-    return data
 
 
 def one_line(text: str) -> str:
@@ -138,15 +136,19 @@ def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
         ("Input", f"{how.width} × {how.height} pixels: {FITS[how.fit]}"),
         ("Temperature", number(model.temperature)),
     ]
-    selection = model.selection
-    if selection is not None and selection.threshold is not None:
-        facts.append(("Unknown below", percent(selection.threshold)))
+    if model.selection is not None and model.selection.threshold is not None:
+        facts.append(("Unknown below", percent(model.selection.threshold)))
     return [(name, clean(fact)) for name, fact in facts]
 
 
 def list_limits(content: ReportContent) -> list[str]:
     """What a reader should not expect, each as a sentence that the run's own numbers support."""
-    limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and {_other_pictures(content)}."]
+    others = "takes every picture for one of them"
+    if content.multi_label:
+        others = "says nothing of what else a picture shows"
+    elif content.model and content.model.selection and content.model.selection.threshold is not None:
+        others += ", or where it is less sure than its threshold for unknown"
+    limits = [f"It knows {plural(len(content.classes), 'class', 'classes')} and {others}."]
     few = [clean(row.label) for row in content.per_class if row.few]
     if few:
         some = ", ".join(few[:5]) + (" …" if len(few) > 5 else "")
@@ -160,13 +162,3 @@ def list_limits(content: ReportContent) -> list[str]:
         "It was measured on pictures of the same kind as those it learned from, and on no others; those may go worse."
     )
     return limits
-
-
-def _other_pictures(content: ReportContent) -> str:
-    """What becomes of pictures that show none of the classes."""
-    if content.multi_label:
-        return "says nothing of what else a picture shows"
-    selection = content.model.selection if content.model else None
-    if selection is not None and selection.threshold is not None:
-        return "takes every picture for one of them, or where it is less sure than its threshold for unknown"
-    return "takes every picture for one of them"

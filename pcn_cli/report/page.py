@@ -20,15 +20,20 @@ def render_page(
 ) -> str:
     """The whole index.html.
 
-    Args:
-        report: what it shows.
-        blocks: the data by name, as `page_data.as_block` writes it, for a page that stands alone.
-        pictures: data URIs of the report's pictures by their paths, for such a page.
+    A page that stands alone is given the data by name, as `page_data.as_block` writes it, as `blocks`, and data URIs of
+    the report's `pictures` by their paths.
     """
     own_scripts = [name for page in PAGES for name in page.scripts]
     own_styles = [name for page in PAGES for name in page.styles]
     script = "(() => {\n'use strict';\n" + _joined("js", (*SCRIPTS, *own_scripts, "pages")) + "})();\n"
     style = _joined("css", (*STYLES, *own_styles, "print"))
+    # Nothing but the inline script and style and files of this folder, where the page has one; file: beside 'self', for
+    # browsers in which a page opened from disk has no origin of its own.
+    own = " 'self' file:" if blocks is None else ""
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}{own}; style-src {_hash(style)}; img-src{own} data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     environment = new_environment()
     environment.filters["source"] = lambda path: (pictures or {}).get(path, path)
     html = environment.get_template("index.html").render(
@@ -37,25 +42,12 @@ def render_page(
         rows=report.rows,
         title=clean(report.content.title),
         pages=[(page, view) for page in PAGES if (view := page.view(report)) is not None],
-        policy=_policy(script, style, alone=blocks is not None),
+        policy=policy,
         blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
         script=Markup(script),  # noqa: S704 - our own file, free of markup
         style=Markup(style),  # noqa: S704 - our own file, free of markup
     )
     return clean(html)
-
-
-def _policy(script: str, style: str, *, alone: bool) -> str:
-    """The Content-Security-Policy: one inline script and style by hash, files of this folder, and nothing else.
-
-    A page that stands alone has no folder.
-    """
-    # file: beside 'self', for browsers in which a page opened from disk has no origin of its own.
-    own = "" if alone else " 'self' file:"
-    return (
-        f"default-src 'none'; script-src {_hash(script)}{own}; style-src {_hash(style)}; img-src{own} data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _hash(text: str) -> str:

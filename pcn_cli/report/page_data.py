@@ -39,11 +39,7 @@ _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028
 
 
 def as_script(name: str, value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
-    """The script file that hands `value` to the page under `name`.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
+    """The script file that hands `value` to the page under `name`; a ValueError where a number is not finite."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # The outer string is pure ASCII, so that no encoding and no line separator can break out of it.
     return f"pcnData({_literal(name)},{_literal(text)});\n".encode("ascii")
@@ -52,8 +48,7 @@ def as_script(name: str, value: Any) -> bytes:  # noqa: ANN401 - whatever JSON c
 def as_block(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     """`value` as text between the tags of a script of type application/json, which it cannot end.
 
-    Raises:
-        ValueError: a number is not finite.
+    A ValueError where a number is not finite.
     """
     return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
 
@@ -66,6 +61,7 @@ def columns(report: ReportView) -> dict[str, object]:
     """The content of data/rows.js: what filters, sorting and tiles need of every prediction."""
     content, rows, predictions = report.content, report.rows, report.content.predictions
     pictures = [report.pictures.get(row.number) for row in rows.all]
+    identity = json.dumps([content.run, *(row.file for row in rows.all)])
     return {
         "names": rows.names,
         "labelled": rows.labelled,
@@ -85,7 +81,8 @@ def columns(report: ReportView) -> dict[str, object]:
         "width": [picture.width if picture else 0 for picture in pictures],
         "height": [picture.height if picture else 0 for picture in pictures],
         "large": [int(picture.large) if picture else 0 for picture in pictures],
-        "id": _identity(report),
+        # What tells this report from others on one disk, for decisions that the browser keeps.
+        "id": hashlib.sha256(identity.encode("ascii")).hexdigest()[:16],
         "filters": {one.name: one.rows for one in find_filters(content, rows) if one.name not in ("wrong", "right")},
         "numbers": field_names(AttentionNumbers),
         "spreads": find_spreads(predictions),
@@ -106,34 +103,27 @@ def _label_columns(report: ReportView) -> dict[str, object]:
     }
 
 
-def _identity(report: ReportView) -> str:
-    """What tells this report from others on one disk, for decisions that the browser keeps."""
-    files = json.dumps([report.content.run, *(row.file for row in report.rows.all)])
-    return hashlib.sha256(files.encode("ascii")).hexdigest()[:16]
-
-
 def _plain(value: float | None) -> float | None:
     """The number rounded for the page; None where it is not finite."""
     return round(value, DIGITS) if value is not None and abs(value) < float("inf") else None
 
 
 def find_spreads(predictions: Sequence[Prediction]) -> dict[str, object]:
-    """By the number's name: the smallest, the largest, and how many pictures lie in each of `BINS` even steps."""
+    """By the number's name: the smallest, the largest, and how many pictures lie in each of `BINS` even steps.
+
+    A number is left out that no picture has, or that is the same for all as far as the page shows it.
+    """
     numbers: dict[str, list[float]] = {"confidence": [one.confidence for one in predictions]}
     numbers |= {name: [getattr(one.attention, name) for one in predictions] for name in SPREADS}
     numbers["srg"] = [one.hiding.srg for one in predictions if one.hiding]
-    spreads = {name: _spread(values) for name, values in sorted(numbers.items())}
-    return {name: spread for name, spread in spreads.items() if spread is not None}
-
-
-def _spread(values: list[float]) -> list[object] | None:
-    """None where all pictures have one number as far as the page shows it, or none has any."""
-    known = np.asarray(values, dtype=np.float64)
-    known = known[np.isfinite(known)].round(DIGITS)
-    if known.size == 0 or known.min() == known.max():
-        return None
-    counts, edges = np.histogram(known, BINS)
-    return [round(float(edges[0]), DIGITS), round(float(edges[-1]), DIGITS), counts.tolist()]
+    spreads: dict[str, object] = {}
+    for name, values in sorted(numbers.items()):
+        known = np.asarray(values, dtype=np.float64)
+        known = known[np.isfinite(known)].round(DIGITS)
+        if known.size and known.min() < known.max():
+            counts, edges = np.histogram(known, BINS)
+            spreads[name] = [round(float(edges[0]), DIGITS), round(float(edges[-1]), DIGITS), counts.tolist()]
+    return spreads
 
 
 class Details:
@@ -149,27 +139,18 @@ class Details:
             yield first // DETAILS, [self._detail(row) for row in self._rows.all[first : first + DETAILS]]
 
     def _detail(self, row: Row) -> dict[str, object]:
-        return {
+        detail = {
             "top": [[self._rows.places[name], round(p, DIGITS)] for name, p in row.top],
             "numbers": [_plain(getattr(row.prediction.attention, name)) for name in field_names(AttentionNumbers)],
             "facts": file_facts(row.prediction.file, self._content),
-            **self._what_if(row),
-            **self._maps(row),
         }
-
-    def _what_if(self, row: Row) -> dict[str, object]:
-        """What is predicted once half of the look is hidden, how surely, and the prediction's other probabilities.
-
-        Those are with only that half kept, and with as many patches hidden at random.
-        """
-        hiding = row.prediction.hiding
-        if hiding is None:
-            return {}
-        p = (hiding.hidden_p, hiding.kept_p, hiding.random_hidden_p)
-        return {
-            "hidden": [self._rows.places[clean(hiding.hidden_top)], *map(_plain, p)],
-            "flips": _plain(hiding.flip_fraction),
-        }
+        if hiding := row.prediction.hiding:
+            # What is predicted once half of the look is hidden, how surely, and how probable the prediction stays with
+            # only that half kept, and with as many patches hidden at random.
+            p = (hiding.hidden_p, hiding.kept_p, hiding.random_hidden_p)
+            detail["hidden"] = [self._rows.places[clean(hiding.hidden_top)], *map(_plain, p)]
+            detail["flips"] = _plain(hiding.flip_fraction)
+        return detail | self._maps(row)
 
     def _maps(self, row: Row) -> dict[str, object]:
         """The look, the evidence as [place of the class, largest value, bytes] each, and the two curves.

@@ -118,7 +118,12 @@ class Rows:
 
     def urgent(self, count: int) -> tuple[Row, ...]:
         """At most `count` rows: mistakes by falling loss, then the least sure."""
-        return tuple(sorted(self.all, key=_urgency)[:count])
+
+        def urgency(row: Row) -> tuple[bool, float]:
+            wrong, loss = row.correct is False, -log(_LEAST_P) if row.loss is None else row.loss
+            return not wrong, -loss if wrong else row.prediction.confidence
+
+        return tuple(sorted(self.all, key=urgency)[:count])
 
     @cached_property
     def mistakes(self) -> tuple[Row, ...]:
@@ -164,9 +169,3 @@ def _loss(prediction: Prediction, by_class: Mapping[str, float]) -> float | None
         return None
     given = [p if name in prediction.labels else 1 - p for name, p in by_class.items()]
     return sum(-log(max(p, _LEAST_P)) for p in given) / len(given)
-
-
-def _urgency(row: Row) -> tuple[bool, float]:
-    wrong = row.correct is False
-    loss = row.loss if row.loss is not None else -log(_LEAST_P)
-    return (not wrong, -loss if wrong else row.prediction.confidence)

@@ -47,8 +47,6 @@ def write_report(
     A photo that cannot be opened any more stays in the report without its picture, and the page says so.
 
     Args:
-        folder: where the report goes.
-        content: what it shows.
         open_photo: gives the upright picture of a prediction's `file`; may raise PcnError or OSError.
         thumbnail: longer side of the pictures in pixels.
         on_picture: called with (done, total).

@@ -2,7 +2,6 @@
 
 from math import ceil
 
-from pcn_cli.records.metrics import ClassRow
 from pcn_cli.report.format import clean
 from pcn_cli.report.view_model import ReportView, Rows
 
@@ -18,7 +17,8 @@ def view_classes(report: ReportView) -> dict[str, object] | None:
     if not table:
         return None
     # Of very many classes those are shown that need a look: with photos, and the worst recall.
-    shown = table if len(table) <= MOST_ROWS else sorted(table, key=_worst_first)[:MOST_ROWS]
+    worst_first = sorted(table, key=lambda row: (row.recall is None, row.recall or 0.0, -row.support))
+    shown = table if len(table) <= MOST_ROWS else worst_first[:MOST_ROWS]
     confidence = report.content.confidence
     thresholds = {one.label: one for one in confidence.thresholds} if confidence else {}
     return {
@@ -56,7 +56,3 @@ def build_matrix(rows: Rows, support: dict[str, int]) -> list[list[dict[str, obj
         return {"label": label, "predicted": predicted, "count": count, "shade": shade}
 
     return [[cell(label, predicted) for predicted in rows.names] for label in rows.names]
-
-
-def _worst_first(row: ClassRow) -> tuple[bool, float, int]:
-    return (row.recall is None, row.recall or 0.0, -row.support)

@@ -1,11 +1,9 @@
 """Confidence: whether "80 % sure" is right four times in five, what answering less gains, and sets of classes."""
 
-from collections.abc import Mapping
 from math import floor
 
 from pcn_cli.records.evaluation import Bin, Curve
 from pcn_cli.records.metrics import Metric
-from pcn_cli.records.model import ConformalLevel
 from pcn_cli.report.view_model import ReportView
 
 SIDE = 300  # of a chart, in its own units
@@ -20,6 +18,11 @@ def view_confidence(report: ReportView) -> dict[str, object] | None:
     if curves.temperature != 1:
         charts.insert(0, _reliability("Without it", curves.before, metrics.get("ece_untempered")))
     lowest = min(floor(10 * min(curves.coverage.y)) / 10, 0.9)
+    # The metrics of a level's sets are None where there were not enough photos.
+    parts, sets = ("coverage", "set_size", "empty"), []
+    for level in curves.conformal:
+        found = {part: metrics.get(f"conformal_{100 * level.level:.0f}_{part}") for part in parts}
+        sets.append({"level": level, **found})
     return {
         "temperature": curves.temperature,
         "calibration": curves.calibration,
@@ -30,7 +33,7 @@ def view_confidence(report: ReportView) -> dict[str, object] | None:
         "lowest": lowest,
         "line": _line(curves.coverage, lowest),
         "steps": _steps(curves.coverage),
-        "sets": [_sets(level, metrics) for level in curves.conformal],
+        "sets": sets,
     }
 
 
@@ -52,13 +55,6 @@ def _line(curve: Curve, lowest: float) -> str:
 
 def _steps(curve: Curve) -> list[tuple[float, float]]:
     """About ten points of the curve for a table, from all answered to few."""
-    wanted = [share / 10 for share in range(10, 0, -1)]
     points = list(zip(curve.x, curve.y, strict=True))
-    nearest = [min(points, key=lambda point: abs(point[0] - share)) for share in wanted]
+    nearest = [min(points, key=lambda point: abs(point[0] - tenth / 10)) for tenth in range(10, 0, -1)]
     return list(dict.fromkeys(nearest))
-
-
-def _sets(level: ConformalLevel, metrics: Mapping[str, Metric]) -> dict[str, object]:
-    """What the sets of one level give; the metrics are None where there were not enough photos."""
-    name = f"conformal_{100 * level.level:.0f}"
-    return {"level": level} | {part: metrics.get(f"{name}_{part}") for part in ("coverage", "set_size", "empty")}

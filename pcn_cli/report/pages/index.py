@@ -64,7 +64,9 @@ def view_reproduce(report: ReportView) -> dict[str, object] | None:
 
 def view_prediction(report: ReportView) -> dict[str, object]:
     """One picture, large, with its map and numbers; a dialog over the other pages."""
-    return {"mapped": report.content.maps is not None, "hidden": report.content.has_evidence}
+    maps = report.content.maps
+    # Older runs, and those with several labels, did not measure what hiding patches does.
+    return {"mapped": maps is not None, "hidden": maps is not None and maps.evidence is not None}
 
 
 PAGES = (
