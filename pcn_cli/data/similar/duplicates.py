@@ -84,7 +84,7 @@ def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int],
     coarse = pictures.each(_shrink)
     shown = pictures.each(lambda block: block.std(axis=(1, 2, 3)) >= LEAST_CONTRAST)
     shown &= pictures.each(lambda block: (block + pictures.mean).std(axis=(1, 2, 3)) >= LEAST_CONTRAST)
-    for first, second in _candidates(_place(coarse), hashes, on_compared=on_compared):
+    for done, first, second in _candidates(_place(coarse), hashes):
         for start in range(0, len(first), _PAIRS):
             left, right = first[start : start + _PAIRS], second[start : start + _PAIRS]
             # What a chain joins already is not compared again.
@@ -92,6 +92,8 @@ def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int],
             left, right = left[worth], right[worth]
             same = _confirm(pictures, coarse, left, right)
             groups = join_groups(groups, left[same], right[same])
+        if on_compared:
+            on_compared(done, len(sketches))
     return groups
 
 
@@ -131,10 +133,8 @@ def _place(coarse: Floats) -> NDArray[np.float64]:
     return np.stack([*shape, red_blue[:, 0, 0]], axis=1).astype(np.float64)
 
 
-def _candidates(
-    places: NDArray[np.float64], hashes: Bits, *, on_compared: Callable[[int, int], None] | None
-) -> Iterator[tuple[Numbers, Numbers]]:
-    """Pairs of positions that lie close and whose hashes differ in few bits, each pair once, some at a time."""
+def _candidates(places: NDArray[np.float64], hashes: Bits) -> Iterator[tuple[int, Numbers, Numbers]]:
+    """How many pictures are done, and the positions of pairs, each once, that lie close and differ in few bits."""
     order = np.argsort(places[:, 0], kind="stable")
     ranked, count = places[order], len(places)
     for start in range(0, count, _BLOCK):
@@ -146,9 +146,7 @@ def _candidates(
         close = close[close["i"] < close["j"]]
         first, second = order[close["i"] + start], order[close["j"] + start]
         near = np.bitwise_count(hashes[first] ^ hashes[second]) <= MOST_DIFFERING_BITS
-        yield first[near], second[near]
-        if on_compared:
-            on_compared(end, count)
+        yield end, first[near], second[near]
 
 
 def _confirm(pictures: _Pictures, coarse: Floats, first: Numbers, second: Numbers) -> NDArray[np.bool_]:
