@@ -6,19 +6,10 @@ When a new version breaks something here, this file is what has to change.
 from typing import Any
 
 import torch
-from timm.models._efficientnet_blocks import SqueezeExcite
-from timm.models._features import feature_take_indices
-from timm.models._manipulate import group_with_matcher
+from timm.models._efficientnet_blocks import SqueezeExcite as SqueezeExcite
+from timm.models._features import feature_take_indices as feature_take_indices
+from timm.models._manipulate import group_with_matcher as group_with_matcher
 from torch._C import _remove_worker_pids
-
-__all__ = [
-    "SqueezeExcite",
-    "allow_compiled_variants",
-    "end_workers",
-    "feature_take_indices",
-    "group_with_matcher",
-    "running_iterator",
-]
 
 
 def allow_compiled_variants(count: int) -> None:
