@@ -80,17 +80,10 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - there are many ty
     return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
 
 
-_PLAIN_WORDS = {
-    "float_parsing": "should be a number",
-    "float_type": "should be a number",
-    "int_parsing": "should be a whole number",
-    "int_from_float": "should be a whole number",
-    "int_type": "should be a whole number",
-    "bool_parsing": "should be true or false",
-    "bool_type": "should be true or false",
-    "string_type": "should be text",
-    "path_type": "should be a path",
-    "sequence_type": "should be a list",
-    "sequence_str": "should be a list",
-    "list_type": "should be a list",
-}
+_PLAIN_WORDS = (
+    dict.fromkeys(("float_parsing", "float_type"), "should be a number")
+    | dict.fromkeys(("int_parsing", "int_from_float", "int_type"), "should be a whole number")
+    | dict.fromkeys(("bool_parsing", "bool_type"), "should be true or false")
+    | dict.fromkeys(("sequence_type", "sequence_str", "list_type"), "should be a list")
+    | {"string_type": "should be text", "path_type": "should be a path"}
+)

@@ -83,10 +83,6 @@ def predict(
             refuse_among(Path(asked.sort_into) / safe_name(label), named, holders)
     answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
-
-    def keep_reason(index: int, reason: str) -> None:
-        answers[index]["error"] = reason
-
     scored = score_photos(
         opened,
         Path(),
@@ -94,7 +90,7 @@ def predict(
         batch_size=asked.batch_size,
         workers=asked.workers,
         hiding=Hiding(seed=0) if evidence else None,
-        on_unreadable=keep_reason,
+        on_unreadable=lambda index, reason: answers[index].update(error=reason),
     )
     for one in scored:
         path = paths[one.index]
