@@ -72,8 +72,17 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: P
         axes.set_xticks(range(len(names)), names, rotation=90 if turned else 0)
         axes.set_yticks(range(len(names)), names)
         axes.spines[:].set_visible(False)
-        if named:
-            _draw_cells(axes, matrix, shares, size=min(10.0, 34 * cell))
+        if named:  # lines between the cells, and the numbers of those that hold photos
+            borders = np.arange(count + 1) - 0.5
+            axes.set_xticks(borders, minor=True)
+            axes.set_yticks(borders, minor=True)
+            axes.grid(which="minor", color=FAINT, linewidth=0.6)
+            axes.tick_params(which="minor", length=0)
+            size = min(10.0, 34 * cell)
+            size = min(size, size * 4 / len(str(matrix.max())))
+            for row, column in np.argwhere(matrix):
+                color = "white" if shares[row, column] > 0.3 else INK
+                axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=size, color=color)
         axes.set_xlabel("predicted", labelpad=8)
         axes.set_ylabel("true", labelpad=8)
         return _save(figure, stem)
@@ -137,19 +146,6 @@ def show_name(name: str, *, longest: int) -> str:
 @cache
 def _drawable() -> frozenset[int]:
     return frozenset().union(*(get_font(findfont(FontProperties(family=family))).get_charmap() for family in FONTS))
-
-
-def _draw_cells(axes: Axes, matrix: NDArray[np.int64], shares: NDArray[np.float64], *, size: float) -> None:
-    """Lines between the cells, and the numbers of those that hold photos."""
-    borders = np.arange(len(matrix) + 1) - 0.5
-    axes.set_xticks(borders, minor=True)
-    axes.set_yticks(borders, minor=True)
-    axes.grid(which="minor", color=FAINT, linewidth=0.6)
-    axes.tick_params(which="minor", length=0)
-    size = min(size, size * 4 / len(str(matrix.max())))
-    for row, column in np.argwhere(matrix):
-        color = "white" if shares[row, column] > 0.3 else INK
-        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=size, color=color)
 
 
 def _draw_curves(axes: Axes, rows: Sequence[EpochRow], curves: dict[str, list[float]]) -> None:

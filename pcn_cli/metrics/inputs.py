@@ -240,11 +240,7 @@ def model_inputs(
 
 
 def as_truths(labels: Sequence[str], classes: Sequence[str]) -> Truths:
-    """Which photo has which class, (n, K), from each photo's joined labels.
-
-    Raises:
-        ValueError: there are no photos, or a label is no class.
-    """
+    """Which photo has which class, (n, K); a ValueError where there are no photos, or a joined label is no class."""
     own = [split_labels(label, multi_label=True) for label in labels]
     _check_labels(own, classes)
     return np.asarray(MultiLabelBinarizer(classes=list(classes)).fit_transform(own), dtype=bool)

@@ -20,10 +20,8 @@ def find_doubts(targets: Indices, probabilities: Floats, *, judged: Truths) -> t
     such classes the most probable counts. The less probable its label, the more suspect a photo is; the most suspect
     stand first.
 
-    Args:
-        targets: (N,) labels as class numbers.
-        probabilities: (N, K) out of sample: of models that did not learn from the photo.
-        judged: (N,) which photos to look at; the others count for nothing.
+    `targets` (N,) are labels as class numbers, `probabilities` (N, K) of models that did not learn from the photo,
+    `judged` (N,) the photos to look at; the others count for nothing.
     """
     own = probabilities[np.arange(targets.size), targets]
     thresholds = np.full(probabilities.shape[1], np.inf)
@@ -49,8 +47,8 @@ def name_suspects(
     `judged` (N,) are the photos to look at; all when None.
     """
     targets = np.array([classes.index(photo.label) for photo in photos])
-    everyone = np.ones(len(photos), dtype=bool)
-    places, looks_like = find_doubts(targets, probabilities, judged=everyone if judged is None else judged)
+    looked_at = np.ones(len(photos), dtype=bool) if judged is None else judged
+    places, looks_like = find_doubts(targets, probabilities, judged=looked_at)
     return tuple(
         Suspect(
             rank=rank,

@@ -64,7 +64,7 @@ def columns(report: ReportView) -> dict[str, object]:
     identity = json.dumps([content.run, *(row.file for row in rows.all)])
     return {
         "names": rows.names,
-        "labelled": rows.labelled,
+        "labelled": rows.labelled > 0,
         "full": round(report.full_lift, 3),
         "fullEvidence": float(f"{report.full_evidence:.4g}"),
         "firstMap": "look" if content.look_decides else "evidence",

@@ -92,17 +92,12 @@ class Rows:
         return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
-    def labelled(self) -> bool:
-        """Whether any of them can be right or wrong."""
-        return self.with_label > 0
-
-    @cached_property
     def right(self) -> int:
         """How many are right."""
         return sum(row.correct is True for row in self.all)
 
     @cached_property
-    def with_label(self) -> int:
+    def labelled(self) -> int:
         """How many can be right or wrong."""
         return sum(row.labels is not None for row in self.all)
 

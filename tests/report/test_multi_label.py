@@ -59,7 +59,7 @@ def several(invent) -> ReportContent:
 def test_a_picture_is_right_when_all_its_labels_are(several):
     rows = build_rows(several)
     assert [row.correct for row in rows.all] == [True, False, True, False, False]
-    assert (rows.right, rows.with_label, rows.names) == (2, 5, several.classes)
+    assert (rows.right, rows.labelled, rows.names) == (2, 5, several.classes)
     assert [(row.label, row.predicted) for row in rows.all[1:4]] == [
         ("birch, oak", "oak"),
         ("none", "none"),

@@ -34,7 +34,7 @@ def test_a_label_the_model_does_not_know_has_no_loss_and_a_name(invent):
 def test_cells_count_every_labelled_picture_once(invent):
     content = invent(30)
     rows = build_rows(content)
-    assert sum(rows.cells.values()) == rows.with_label == 30
+    assert sum(rows.cells.values()) == rows.labelled == 30
     assert sum(count for (label, predicted), count in rows.cells.items() if label == predicted) == rows.right
 
 

@@ -49,11 +49,8 @@ def find_filters(content: ReportContent, rows: Rows) -> tuple[Filter, ...]:
         ("copy", "has a copy", lambda row: row.prediction.file in copies),
         ("suspect", "label in doubt", lambda row: row.prediction.file in doubted),
     )
-    found = (
-        Filter(name=name, title=title, rows=tuple(row.number for row in rows.all if has(row)))
-        for name, title, has in kinds
-    )
-    return tuple(one for one in found if one.rows)
+    found = [(name, title, tuple(row.number for row in rows.all if has(row))) for name, title, has in kinds]
+    return tuple(Filter(name=name, title=title, rows=own) for name, title, own in found if own)
 
 
 def unsure_below(content: ReportContent) -> float:
