@@ -30,7 +30,7 @@ class AttentionPooled(AttentionNetwork):
         embed_dim: width of the pooling; None keeps the backbone's. Another width puts a projection and a norm of ours
             in the place of what the backbone has behind its pooling.
         class_tokens: one class token per class, each with a map and a logit of its own.
-        drop_rate: dropout in the pooling block; attn_drop_rate: on its weights; drop_path_rate: handed to the backbone.
+        drop_rate: dropout in the pooling block; drop_path_rate: handed to the backbone.
 
     Raises:
         ValueError: there is no such backbone, it takes no such setting, or it gives no grid of features.
@@ -46,7 +46,6 @@ class AttentionPooled(AttentionNetwork):
         class_tokens: bool = False,
         in_chans: int = 3,
         drop_rate: float = 0.0,
-        attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
@@ -72,7 +71,6 @@ class AttentionPooled(AttentionNetwork):
             class_tokens=max(num_classes, 1) if class_tokens else None,
             layer_scale=None,
             drop_rate=drop_rate,
-            attn_drop_rate=attn_drop_rate,
         )
         reference = next(self.backbone.parameters())
         token = torch.zeros(1, 1, width, device=reference.device, dtype=reference.dtype)

@@ -30,7 +30,7 @@ class PatchConvNet(AttentionNetwork):
         class_tokens: one class token per class, each with a logit of its own.
         layer_scale: initial gamma of all residual branches.
         drop_path_rate: stochastic depth of the trunk, constant over depth.
-        drop_rate: dropout in the pooling's projection and MLP; attn_drop_rate: on its weights.
+        drop_rate: dropout in the pooling's projection and MLP.
     """
 
     pooling_prefixes = ("pooling.", "norm.", "head.")
@@ -45,7 +45,6 @@ class PatchConvNet(AttentionNetwork):
         layer_scale: float = 1e-4,
         in_chans: int = 3,
         drop_rate: float = 0.0,
-        attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
@@ -64,7 +63,6 @@ class PatchConvNet(AttentionNetwork):
             class_tokens=max(num_classes, 1) if class_tokens else None,
             layer_scale=layer_scale,
             drop_rate=drop_rate,
-            attn_drop_rate=attn_drop_rate,
         )
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         self.head = make_head(embed_dim, num_classes, class_tokens=class_tokens)

@@ -41,7 +41,6 @@ class AttentionPooling(nn.Module):
         class_tokens: int | None = None,
         layer_scale: float | None = 1e-4,
         drop_rate: float = 0.0,
-        attn_drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
@@ -55,7 +54,6 @@ class AttentionPooling(nn.Module):
         self.q = ScaledLinear(embed_dim, embed_dim, scale=scale)
         self.k = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
         self.v = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
-        self.attn_drop = nn.Dropout(attn_drop_rate)
         self.proj = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
         self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         self.fc1 = ScaledLinear(embed_dim, MLP_RATIO * embed_dim, scale=mlp_scale)
@@ -79,10 +77,10 @@ class AttentionPooling(nn.Module):
         patches = self._flatten(tokens)
         normed, normed_cls = self.norm1(patches), self.norm1(self.cls_token)
         weights = self._weigh(normed, normed_cls)
-        mix = self.attn_drop(weights)
         # Average pooling sees raw tokens: a LayerNorm before the values would change what is averaged.
-        mixed = self._mix(mix, patches, self.cls_token) if self.averages else self._mix(mix, normed, normed_cls)
-        return Pooled(self.finish(self.v(mixed, bias_share=mix.sum(-1, keepdim=True))), weights)
+        keys, cls = (patches, self.cls_token) if self.averages else (normed, normed_cls)
+        mixed = self._mix(weights, keys, cls)
+        return Pooled(self.finish(self.v(mixed, bias_share=weights.sum(-1, keepdim=True))), weights)
 
     def value(self, tokens: Tensor) -> Tensor:
         """The values of all keys: (B, d, h, w) → (B, N+1, d), class token first, or (B, N, d) with class tokens."""

@@ -298,7 +298,7 @@ def test_drop_path_is_constant_over_depth_and_spares_the_pooling() -> None:
     assert not any("drop_path" in name for name, _ in network.pooling.named_modules())
 
 
-@pytest.mark.parametrize("option", ["drop_path_rate", "drop_rate", "attn_drop_rate"])
+@pytest.mark.parametrize("option", ["drop_path_rate", "drop_rate"])
 def test_dropouts_act_in_training_only(option: str) -> None:
     network, images = small(**{option: 0.5}), torch.randn(2, 3, 64, 64)
     plain = small()
