@@ -25,17 +25,13 @@ class Check:
 
 def examine() -> list[Check]:
     """Every check, in display order."""
-    replaced = _version("albumentationsx") is not None
+    replaced, words = _version("albumentationsx") is not None, "not installed, as it should be"
+    if replaced:
+        words = "installed: it replaces albumentations under another licence (AGPL); `pip uninstall albumentationsx`"
     return [
         Check(name="python", ok=sys.version_info >= (3, 11), found=sys.version.split()[0]),
         *_packages(),
-        Check(
-            name="albumentationsx",
-            ok=not replaced,
-            found="installed: it replaces albumentations under another licence (AGPL); `pip uninstall albumentationsx`"
-            if replaced
-            else "not installed, as it should be",
-        ),
+        Check(name="albumentationsx", ok=not replaced, found=words),
         _device(),
         _free("memory", psutil.virtual_memory().available, "free"),
         _free("disk", shutil.disk_usage(Path.cwd()).free, "free here"),
