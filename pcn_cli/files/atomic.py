@@ -109,15 +109,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{uuid4().hex[:12]}.part{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        sync_file(part)
-        part.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        if error.errno is None:  # a library's own complaint, such as Pillow's of a mode it cannot save
-            raise
-        raise explain_os_error(error, path) from error
+        with explaining_refusal(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            sync_file(part)
+            part.replace(path)
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):  # the first error is the one to tell
             part.unlink(missing_ok=True)
@@ -157,21 +154,29 @@ def check_free_space(folder: Path, needed: int, *, what: str, hint: str) -> None
         raise ResourceError(f"{what} {needed / 1e6:.0f} MB and the disk of {folder} has {free / 1e6:.0f} MB free", hint)
 
 
-def explain_os_error(error: OSError, path: Path) -> ResourceError:
-    """The words for an operating system error met while writing `path`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceError(
-            f"the disk is full: cannot write {path}{_free_space(path)}",
-            "free some space, then run the same command again",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ResourceError(f"not allowed to write {path}", "choose another place with --output FOLDER")
-    return ResourceError(f"cannot write {path}: {error.strerror or error}", "choose another place with --output FOLDER")
+@contextmanager
+def explaining_refusal(path: Path) -> Iterator[None]:
+    """A context in which the operating system's refusal to write `path` is told in words.
 
-
-def _free_space(path: Path) -> str:
-    """How much room is left where `path` should be, in words; nothing where the system does not say."""
+    Raises:
+        ResourceError: disk full, read-only, no permission or another refusal.
+    """
     try:
-        return f" ({shutil.disk_usage(path.parent).free / 1e6:,.1f} MB free)"
-    except OSError:
-        return ""
+        yield
+    except OSError as error:
+        if error.errno is None:  # a library's own complaint, such as Pillow's of a mode it cannot save
+            raise
+        elsewhere = "choose another place with --output FOLDER"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            room = ""
+            with suppress(OSError):  # the system may not say
+                room = f" ({shutil.disk_usage(path.parent).free / 1e6:,.1f} MB free)"
+            message, hint = (
+                f"the disk is full: cannot write {path}{room}",
+                "free some space, then run the same command again",
+            )
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            message, hint = f"not allowed to write {path}", elsewhere
+        else:
+            message, hint = f"cannot write {path}: {error.strerror or error}", elsewhere
+        raise ResourceError(message, hint) from error

@@ -3,10 +3,9 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
@@ -14,46 +13,39 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from pcn_cli.errors import RunError
-from pcn_cli.files.atomic import explain_os_error, sync_file, sync_folder, write_text
-
-
-@dataclass(frozen=True)
-class NewFolder:
-    """A folder being filled; nobody else sees it yet."""
-
-    path: Path
-
-    def put(self, name: str, content: bytes) -> None:
-        """Write `content` to the file `name`, a POSIX path below the folder."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+from pcn_cli.files.atomic import explaining_refusal, sync_file, sync_folder, write_text
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[NewFolder]:
+def replacing_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
     """A folder to fill, which takes the place of `folder` when the block ends well and vanishes when it does not.
+
+    Given is a function that writes a file there, from its POSIX path below the folder and its content.
 
     Raises:
         ResourceError: disk full, read-only or no permission.
     """
     stem = f".{uuid4().hex[:12]}"
     part, old = folder.with_name(f"{stem}.part"), folder.with_name(f"{stem}.old")
+
+    def put(name: str, content: bytes) -> None:
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        (part / name).write_bytes(content)
+
     try:
-        part.mkdir(parents=True)
-        yield NewFolder(part)
-        _sync_tree(part)
-        if folder.exists():
-            folder.rename(old)
-        try:
-            part.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        sync_folder(folder.parent)
-    except OSError as error:
-        raise explain_os_error(error, folder) from error
+        with explaining_refusal(folder):
+            part.mkdir(parents=True)
+            yield put
+            _sync_tree(part)
+            if folder.exists():
+                folder.rename(old)
+            try:
+                part.rename(folder)
+            except OSError:
+                if old.exists():
+                    old.rename(folder)
+                raise
+            sync_folder(folder.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if folder.exists():  # otherwise the old one could not be put back, and is all there is
@@ -82,14 +74,16 @@ def hold_folder(folder: Path) -> Iterator[None]:
     """
     lock, owner = FileLock(folder / ".lock"), folder / ".lock-owner"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        with explaining_refusal(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
     except Timeout as error:
+        holder = ""
+        with suppress(FileNotFoundError):  # who holds it may be gone by the time we look
+            holder = owner.read_text(encoding="utf-8")
         raise RunError(
-            f"{folder} is in use by {_holder(owner)}", "wait for it to end, or choose another --output"
+            f"{folder} is in use by {holder or 'another process'}", "wait for it to end, or choose another --output"
         ) from error
-    except OSError as error:
-        raise explain_os_error(error, folder) from error
     try:
         write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
         yield
@@ -97,14 +91,6 @@ def hold_folder(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             owner.unlink(missing_ok=True)
         lock.release()
-
-
-def _holder(owner: Path) -> str:
-    """Who says to hold the lock; the holder may be gone by the time we look."""
-    try:
-        return owner.read_text(encoding="utf-8") or "another process"
-    except FileNotFoundError:
-        return "another process"
 
 
 def folder_bytes(folder: Path) -> int:

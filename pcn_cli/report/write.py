@@ -54,17 +54,17 @@ def write_report(
     Raises:
         ResourceError: the folder cannot be written.
     """
-    with replacing_folder(folder) as new:
+    with replacing_folder(folder) as put:
         report = build_view(
             content,
-            put=new.put,
-            put_data=lambda name, value: new.put(f"data/{name}.js", as_script(name, value)),
+            put=put,
+            put_data=lambda name, value: put(f"data/{name}.js", as_script(name, value)),
             open_photo=open_photo,
             thumbnail=thumbnail,
             most_large=MOST_LARGE,
             on_picture=on_picture,
         )
-        new.put("index.html", render_page(report).encode("utf-8"))
+        put("index.html", render_page(report).encode("utf-8"))
     return folder / "index.html"
 
 

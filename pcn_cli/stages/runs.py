@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pcn_cli.errors import RunError
-from pcn_cli.files.atomic import explain_os_error
+from pcn_cli.files.atomic import explaining_refusal
 from pcn_cli.files.folder import folder_bytes, hold_folder
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
@@ -74,10 +74,8 @@ def _clean(run: RunDir, *, really: bool) -> Cleaned | None:
             with hold_folder(run.root):
                 if read_record(run).status != "finished":  # it was taken up again while we waited
                     return None
-                try:
+                with explaining_refusal(run.checkpoints):
                     shutil.rmtree(run.checkpoints)
-                except OSError as error:
-                    raise explain_os_error(error, run.checkpoints) from error
     except RunError as error:
         return replace(found, left=error.message)
     except OSError as error:

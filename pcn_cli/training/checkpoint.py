@@ -22,7 +22,7 @@ from torch import Tensor
 from pcn_cli.errors import DivergedError, RunError
 from pcn_cli.files.atomic import (
     check_free_space,
-    explain_os_error,
+    explaining_refusal,
     sha256_of,
     sync_folder,
     write_bytes,
@@ -124,20 +124,21 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
     _check_finite(state)
     final = folder / f"step-{state.progress.step:08d}"
     part = folder / f".{final.name}.part"
+    needed = sum(t.nbytes for name in _TENSOR_FILES for t in getattr(state, name).values()) + 1_000_000
+    hint = "free some space, then go on from the checkpoint before"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        _check_space(folder, state)
-        part.mkdir()
-        _write_files(part, state)
-        if final.exists():  # damaged, or of before a divergence
-            final.replace(folder / f".{final.name}.old")
-        part.replace(final)
-        sync_folder(folder)
-        write_text(folder / "LAST", f"{final.name}\n")
-        _drop_others(folder, final.name)
-    except OSError as error:
-        raise explain_os_error(error, final) from error
+        with explaining_refusal(final):
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            check_free_space(folder, needed, what="a checkpoint needs", hint=hint)
+            part.mkdir()
+            _write_files(part, state)
+            if final.exists():  # damaged, or of before a divergence
+                final.replace(folder / f".{final.name}.old")
+            part.replace(final)
+            sync_folder(folder)
+            write_text(folder / "LAST", f"{final.name}\n")
+            _drop_others(folder, final.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return final
@@ -227,9 +228,3 @@ def _check_finite(state: TrainState) -> None:
         for key, tensor in getattr(state, name).items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise DivergedError(f"{key} ({name}) is not finite at step {state.progress.step}; nothing was saved")
-
-
-def _check_space(folder: Path, state: TrainState) -> None:
-    needed = sum(t.nbytes for name in _TENSOR_FILES for t in getattr(state, name).values()) + 1_000_000
-    hint = "free some space, then go on from the checkpoint before"
-    check_free_space(folder, needed, what="a checkpoint needs", hint=hint)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from pcn_cli.errors import DataError
-from pcn_cli.files.atomic import check_free_space, explain_os_error
+from pcn_cli.files.atomic import check_free_space, explaining_refusal
 from pcn_cli.tensors.batch import Batch, Batches
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.balance import even_order
@@ -194,10 +194,8 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     size = int(np.prod(shape)) * 2
     hint = "free some space, or set TMPDIR to another disk"
     check_free_space(path.parent, size, what="the tokens need", hint=hint)
-    try:
+    with explaining_refusal(path):
         with path.open("wb") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(path, dtype=np.float16, mode="r+", shape=shape)
-    except OSError as error:
-        raise explain_os_error(error, path) from error

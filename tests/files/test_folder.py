@@ -18,8 +18,8 @@ def test_the_folder_takes_the_place_of_the_older_one_in_one_step(tmp_path):
     target = tmp_path / "report"
     target.mkdir()
     (target / "old.txt").write_text("old")
-    with replacing_folder(target) as new:
-        new.put("a/b.txt", b"new")
+    with replacing_folder(target) as put:
+        put("a/b.txt", b"new")
         assert names(target) == ["old.txt"]
     assert names(tmp_path) == ["report/a/b.txt"]
 
@@ -30,8 +30,8 @@ def test_a_block_that_fails_leaves_the_older_folder_and_nothing_else(tmp_path):
     (target / "old.txt").write_text("old")
 
     def fail():
-        with replacing_folder(target) as new:
-            new.put("b.txt", b"new")
+        with replacing_folder(target) as put:
+            put("b.txt", b"new")
             raise KeyError
 
     with pytest.raises(KeyError):
