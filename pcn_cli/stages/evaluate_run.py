@@ -13,7 +13,7 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Box, Scan, SplitRow
+from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run
@@ -110,7 +110,12 @@ def _evaluate_images(
         write_scan(run, scan)
         write_recipe(run, recipe, {})
         write_split(run, rows)
-        learned_from = _learned_from(trained) if trained else ()
+        learned_from = []
+        if trained and trained.split.is_file():
+            root = Path(read_record(trained).photos)
+            learned_from = [
+                replace(row, file=str(root / row.file)) for row in read_split(trained) if row.split != "test"
+            ]
         return evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, learned_from=learned_from)
 
 
@@ -157,7 +162,10 @@ def evaluate_run(
     """
     root, config = Path(read_record(run).photos), model.config
     test = [row for row in rows if row.split == "test"]
-    boxes = _read_boxes(recipe.evaluate.boxes, test, root)
+    boxes = read_boxes(Path(recipe.evaluate.boxes)) if recipe.evaluate.boxes else {}
+    if boxes and not any(row.file in boxes for row in test):
+        hint = f"the table names photos below {root}, such as {test[0].file}"
+        raise DataError("no photo that was measured has a box", hint)
     hiding = choose_hiding(len(test), recipe, config)
     written = tuple(artifact.of(run) for artifact in (*_PHOTOS, *_NUMBERS, *_WORDS))
     with recording_stage(run, "evaluate", written):
@@ -176,27 +184,6 @@ def evaluate_run(
     return evaluation
 
 
-def _read_boxes(table: str | None, rows: Sequence[SplitRow], root: Path) -> dict[str, list[Box]]:
-    """The boxes of each photo; none without a table.
-
-    Raises:
-        DataError: it is no table of boxes, or none of `rows` has a box.
-    """
-    boxes = read_boxes(Path(table)) if table else {}
-    if boxes and not any(row.file in boxes for row in rows):
-        raise DataError(
-            "no photo that was measured has a box", f"the table names photos below {root}, such as {rows[0].file}"
-        )
-    return boxes
-
-
-def _learned_from(source: RunDir) -> list[SplitRow]:
-    """The photos that a run's model was made with, by their whole path."""
-    root = Path(read_record(source).photos)
-    rows = read_split(source) if source.split.is_file() else ()
-    return [replace(row, file=str(root / row.file)) for row in rows if row.split != "test"]
-
-
 def _rows_to_measure(scan: Scan, callback: Callback) -> list[SplitRow]:
     """The photos of the test part, or all where the photos come without one."""
     others = sum(one.reason == other_part("test") for one in scan.ignored)
@@ -210,11 +197,7 @@ def _rows_to_measure(scan: Scan, callback: Callback) -> list[SplitRow]:
 
 
 def _refuse_other_labels(scan: Scan, config: ModelConfig, photos: Path) -> None:
-    """Refuse photos that are not labelled as the model answers: with one label each or several, of its own classes.
-
-    Raises:
-        DataError: with what was found and what the model knows.
-    """
+    """Refuse photos that are not labelled as the model answers: with one label each or several, of its own classes."""
     if config.multi_label and not scan.multi_label:
         message = f"the model may give a photo several labels, and {scan.root} has one for each"
         raise DataError(message, "name a table with the columns file,labels with --labels FILE")

@@ -121,7 +121,10 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
         DivergedError: a tensor is not finite; nothing was written.
         ResourceError: disk full or not writable; the checkpoints before are as they were.
     """
-    _check_finite(state)
+    for name in _TENSOR_FILES:
+        for key, tensor in getattr(state, name).items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise DivergedError(f"{key} ({name}) is not finite at step {state.progress.step}; nothing was saved")
     final = folder / f"step-{state.progress.step:08d}"
     part = folder / f".{final.name}.part"
     needed = sum(t.nbytes for name in _TENSOR_FILES for t in getattr(state, name).values()) + 1_000_000
@@ -221,10 +224,3 @@ def _sweep(folder: Path) -> None:
     """Remove what a kill or a replaced checkpoint left behind."""
     for path in [*folder.glob(".step-*.part"), *folder.glob(".step-*.old")]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _check_finite(state: TrainState) -> None:
-    for name in _TENSOR_FILES:
-        for key, tensor in getattr(state, name).items():
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                raise DivergedError(f"{key} ({name}) is not finite at step {state.progress.step}; nothing was saved")

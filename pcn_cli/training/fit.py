@@ -73,10 +73,8 @@ def fit(
     Args:
         learner: new; it holds network, config and device.
         validate: gets the network in evaluation mode.
-        stop: polled after each step.
         checkpoints: a folder for checkpoints, from the newest of which the fit goes on; without it nothing reaches the
             disk.
-        clock: seconds from any origin.
 
     Raises:
         StoppedError: a stop was asked for; the state is saved.

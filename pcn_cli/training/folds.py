@@ -22,9 +22,7 @@ class Fold(NamedTuple):
 def divide_folds(targets: Numbers, groups: Numbers, *, folds: int, seed: int) -> list[Fold]:
     """Folds in which every class has its share, as far as photos of one group, which stay together, allow it.
 
-    Args:
-        targets: (N,) class numbers.
-        groups: (N,) equal numbers where photos belong together; the largest class needs as many as there are folds.
+    `groups` (N,) are equal where photos belong together; the largest class needs as many as there are folds.
     """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

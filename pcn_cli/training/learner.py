@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, RunError
@@ -21,7 +22,6 @@ from pcn_cli.training.optim import (
     average_decay,
     choose_trainable,
     fresh_norms,
-    make_average,
     make_optimizer,
     make_schedule,
     set_training_mode,
@@ -66,7 +66,7 @@ class Learner:
             weight_decay=config.weight_decay,
             trunk_ratio=1.0 if config.tune == "probe" else config.trunk_ratio,
         )
-        self.average = make_average(model) if config.ema else None
+        self.average = ModelEmaV3(model, use_warmup=True) if config.ema else None  # shorter while it is young
         if config.compile:
             compile_trunk(model, device)  # behind the average, which is validated and stays as it is
         self._objective = Objective(config)

@@ -36,9 +36,6 @@ def logistic_baseline(
 
     C is the one of `CS` with the smallest validation log-loss. Targets (N, K) of 0 and 1 get a regression for each
     class, with one C for all.
-
-    Raises:
-        DataError: there are no training photos.
     """
     several = train_targets.ndim == 2
     best: tuple[float, Baseline] | None = None

@@ -11,7 +11,6 @@ import torch
 from timm.models import group_parameters
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
-from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -46,11 +45,7 @@ def choose_trainable(model: nn.Module, tune: Tune) -> list[str]:
 
 
 def trunk_layer_decay(model: nn.Module, ratio: float) -> float:
-    """The layer decay of timm for which the stem's learning rate is `ratio` times the head's.
-
-    Raises:
-        ModelError: the network's group_matcher puts everything into one group.
-    """
+    """The layer decay of timm for which the stem's learning rate is `ratio` times the head's."""
     last = max(_layers(model).values())
     if last < 1:
         raise ModelError(f"the group_matcher of {type(model).__name__} tells no layers apart")
@@ -80,9 +75,6 @@ def make_optimizer(model: nn.Module, *, lr: float, weight_decay: float, trunk_ra
 
     No weight decay on one-dimensional tensors (biases, norms, LayerScale) and class tokens. With `trunk_ratio` below
     1 the groups carry timm's `lr_scale`, which the schedule applies.
-
-    Raises:
-        ModelError: see `layer_scales`.
     """
     spared = {*cast("Network", model).no_weight_decay(), "*cls_token"}
     if trunk_ratio < 1:
@@ -116,13 +108,8 @@ def make_schedule(optimizer: torch.optim.Optimizer, *, lr: float, steps: int, wa
     )
 
 
-def make_average(model: nn.Module) -> ModelEmaV3:
-    """A moving average of all weights and buffers, shorter while it is young; its decay is `average_decay`."""
-    return ModelEmaV3(model, use_warmup=True)
-
-
 def average_decay(steps: int) -> float:
-    """How much of the average survives a step in a run of `steps`."""
+    """How much of the average of the weights survives a step in a run of `steps`."""
     return min(0.9999, 1 - 1 / max(1.0, EMA_HORIZON * steps))
 
 

@@ -38,12 +38,7 @@ def fit_probe(
 ) -> FitResult:
     """The best pooling and head on frozen tokens, as a state of the whole network.
 
-    Args:
-        validate: from targets, as the caches hold them, and probabilities (N, K).
-        config: of `FitConfig.for_probe`.
-
-    Raises:
-        StoppedError, DivergedError, ResourceError: as `fit`.
+    `validate` gets targets, as the caches hold them, and probabilities (N, K); `config` is of `FitConfig.for_probe`.
     """
     result = fit(
         Learner(TokenHead(model), config, device=device),
@@ -57,11 +52,7 @@ def fit_probe(
 
 @torch.inference_mode()
 def token_probabilities(model: nn.Module, tokens: Tokens, *, device: torch.device) -> np.ndarray:
-    """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode.
-
-    Raises:
-        ResourceError: a batch does not fit into memory.
-    """
+    """Probabilities (N, K) float64 of the photos of a cache, in its order; `model` is left in evaluation mode."""
     network, rows, pieces = cast("Network", model.eval()), np.arange(len(tokens)), []
     with explain_memory("the probe was measured", "free some memory, or use --device cpu"):
         for first in range(0, len(rows), _SCORED_AT_ONCE):

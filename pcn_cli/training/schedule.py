@@ -11,10 +11,7 @@ _GUESSED_VALIDATION = 0.2  # of an epoch's training, until one was measured
 class SessionClock:
     """How long one session of a fit takes, and how fast it is.
 
-    Args:
-        clock: seconds from any origin.
-        limit: seconds for the whole fit, or None.
-        spent: seconds of earlier sessions.
+    `limit` is in seconds for the whole fit, `spent` those of earlier sessions; `clock` counts from any origin.
     """
 
     def __init__(

@@ -75,12 +75,7 @@ def compute_teacher_logits(
     bfloat16: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """The teacher's logits (photos, K') in float16, in the order of the batches' indices.
-
-    Raises:
-        ResourceError: a batch does not fit into memory.
-        StoppedError: `stop` asked for it.
-    """
+    """The teacher's logits (photos, K') in float16, in the order of the batches' indices."""
     pieces, indices = [], []
     with explain_memory("the teacher answered"):
         teacher = teacher.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -33,9 +33,7 @@ class TokenCache(AbstractContextManager["TokenCache"]):
     """Tokens of N photos; used as a context it removes its file in the end.
 
     Attributes:
-        tokens: (N, views, h, w, C) float16, memory-mapped; view 0 is the photo, view 1 its mirror image where there
-            is one.
-        views: how many views there are of each photo.
+        tokens: (N, views, h, w, C) float16, memory-mapped; view 0 is the photo, view 1, if any, its mirror image.
         targets: (N,) or (N, K) int64, in the order of the batches.
         indices: (N,) int64, the photos' places in their list.
     """
@@ -81,11 +79,7 @@ def cache_tokens(
     flip: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> TokenCache:
-    """The tokens of all photos of one epoch of `batches`, computed in evaluation mode without gradients.
-
-    Args:
-        flip: keep the mirrored photos' tokens as well.
-        on_batch: called with batches done and batches in all.
+    """The tokens of all photos of one epoch of `batches`, with `flip` those of the mirrored photos as well.
 
     Raises:
         DataError: there is no photo.

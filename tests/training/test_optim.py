@@ -3,6 +3,7 @@
 import pytest
 import torch
 from standin import Standin
+from timm.utils import ModelEmaV3
 from torch import nn
 
 from pcn_cli.errors import ModelError
@@ -12,7 +13,6 @@ from pcn_cli.training.optim import (
     choose_trainable,
     fresh_norms,
     layer_scales,
-    make_average,
     make_optimizer,
     make_schedule,
     set_training_mode,
@@ -122,7 +122,7 @@ def test_the_average_follows_the_length_of_the_run_and_covers_buffers() -> None:
     assert average_decay(1000) == pytest.approx(0.99)
     assert average_decay(10**9) == 0.9999
     model = Standin(norm=nn.BatchNorm2d)
-    average = make_average(model)
+    average = ModelEmaV3(model, use_warmup=True)
     average.decay = average_decay(1000)
     average.update(model, step=1)
     with torch.no_grad():

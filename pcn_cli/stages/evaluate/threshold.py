@@ -25,11 +25,7 @@ from pcn_cli.stages.inference.score import score_validation
 
 
 def open_source(source: str | Path | None) -> RunDir:
-    """The run whose validation photos a threshold is chosen on; the latest when None.
-
-    Raises:
-        RunError: it is a model without a run.
-    """
+    """The run whose validation photos a threshold is chosen on; the latest when None."""
     if source is not None and not RunDir(Path(source)).record.is_file():
         raise RunError(
             f"{source} is not a run, and only a run has validation photos to choose a threshold on",
@@ -39,12 +35,7 @@ def open_source(source: str | Path | None) -> RunDir:
 
 
 def open_retargetable(source: RunDir, rows: Sequence[SplitRow], *, device: str | None) -> LoadedModel:
-    """The model of the run `source`, whose photos are `rows`.
-
-    Raises:
-        RunError: the run has no validation photos.
-        RecipeError: its photos may have several labels.
-    """
+    """The model of the run `source`, whose photos are `rows`; refused where no threshold can be chosen for it."""
     if not any(row.split == "val" for row in rows):
         raise RunError(
             f"{source.root} has no validation photos to choose a threshold on: nothing was trained there",

@@ -56,11 +56,7 @@ def save_overlay(
 
 
 def save_evidence(target: Path, photo: Path, scored: Scored, *, patch_grid: PatchGrid) -> None:
-    """Put at `target` the photo with what spoke for the predicted class and what against it.
-
-    Raises:
-        ValueError: the photo was scored without hiding patches.
-    """
+    """Put at `target` the photo with what spoke for the predicted class and what against it."""
     if scored.hidden is None:
         raise ValueError("evidence was not computed")
     picture = draw_evidence(

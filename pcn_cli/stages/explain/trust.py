@@ -41,7 +41,12 @@ def check_maps(
 
     `boxes` around the objects are by file; there are none where they are not known.
     """
-    checks = _check_weights(scored)
+    known = [(one.prediction, one.hidden) for one in scored if one.hidden]
+    right = [bool(prediction.correct) for prediction, _ in known]
+    checks = [
+        trust.check_attention("even", right, [hidden.even == one.label for one, hidden in known]),
+        trust.check_attention("permuted", right, [hidden.permuted == one.label for one, hidden in known]),
+    ]
     sample = [one for one in scored if one.index in hiding.sample]
     if sample:
         gains = [one.prediction.hiding for one in sample if one.prediction.hiding]
@@ -57,16 +62,6 @@ def check_maps(
         checks += _check_passes(model, sample, photos, hiding, callback)
     checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, model.config)
     return Trust(sample=len(sample), seed=hiding.seed, checks=tuple(checks))
-
-
-def _check_weights(scored: Sequence[Scored]) -> list[TrustCheck]:
-    """What even and permuted attention cost, over all photos."""
-    known = [(one.prediction, one.hidden) for one in scored if one.hidden]
-    right = [bool(prediction.correct) for prediction, _ in known]
-    return [
-        trust.check_attention("even", right, [hidden.even == one.label for one, hidden in known]),
-        trust.check_attention("permuted", right, [hidden.permuted == one.label for one, hidden in known]),
-    ]
 
 
 def _check_passes(

@@ -101,11 +101,7 @@ def replay_model(folder: Path, *, images: Path | None) -> Replayed:
 
 
 def read_replay(folder: Path) -> Replay:
-    """What the model in `folder` keeps to be replayed.
-
-    Raises:
-        ModelError: nothing, or it is damaged.
-    """
+    """What the model in `folder` keeps to be replayed; ModelError where that is nothing, or damaged."""
     path = folder / REPLAY
     try:
         return from_plain(Replay, json.loads(path.read_text(encoding="utf-8")))

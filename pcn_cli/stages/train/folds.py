@@ -57,14 +57,10 @@ def cross_validate(
 ) -> tuple[FoldAnswer, ...]:
     """The answers to all `rows`, in their order, each by a probe that learned from none of its fold.
 
-    Args:
-        model: as the run's own probe began; it is left as it was.
-        rows: the photos of the `caches`, in their order.
-        groups: (N,) equal numbers where photos belong together.
+    `model` is as the run's own probe began, and left so; `rows` are the photos of the `caches`, in their order.
 
     Raises:
         DataError: a fold leaves too few photos that may be parted.
-        StoppedError: a stop was asked for.
     """
     folds, seed, classes = context.recipe.evaluate.folds or 2, context.recipe.seed, context.classes
     targets = np.concatenate([cache.targets for cache in caches])

@@ -73,10 +73,7 @@ def check_photos(
 ) -> None:
     """Put what the tokens say of `rows` into the run: suspects.csv, and of not too many neighbours.csv.
 
-    Args:
-        groups: (N,) equal numbers where photos belong together.
-        features: (N, C) mean tokens.
-        C: of a logistic regression that suits them.
+    `features` are the mean tokens (N, C), `C` that of a logistic regression that suits them.
     """
     if len(rows) <= MOST_PHOTOS:
         cells = np.concatenate([tokens.cell_features(CELLS) for tokens in caches])
