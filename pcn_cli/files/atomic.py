@@ -1,7 +1,4 @@
-"""Files that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder.
-
-Their content hashes, too.
-"""
+"""Files that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
 import csv
 import errno

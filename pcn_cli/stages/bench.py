@@ -29,8 +29,7 @@ from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import Hiding, hide_batch
 from pcn_cli.stages.inference.load import model_source
-from pcn_cli.tensors.batch import Batch
-from pcn_cli.tensors.network import Network
+from pcn_cli.tensors.network import Batch, Network
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.device import (
     choose_device,

@@ -1,8 +1,11 @@
-"""What the rooms ask of a network; PatchConvNet and every timm backbone with attention pooling offer it."""
+"""What the rooms ask of a network, which PatchConvNet and every timm backbone with attention pooling offer, and of
+the batches that go through it.
+"""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -69,4 +72,34 @@ class Network(Protocol):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute activations twice instead of keeping them."""
+        ...
+
+
+class Batch(NamedTuple):
+    """Samples that go through the network together.
+
+    Attributes:
+        images: (B, 3, H, W) float32, or tokens (B, C, h, w) in their place; channels-last in memory.
+        targets: class numbers (B,) int64; or (B, K), 1 where the sample has the class, else 0.
+        indices: (B,) int64, places in the list of samples.
+        sizes: (B, 2) int64, width and height of the upright photos in pixels; empty for tokens.
+        unreadable: (index, reason) of photos that belong here and could not be opened.
+    """
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+    sizes: Tensor = torch.empty((0, 2), dtype=torch.int64)
+    unreadable: Sequence[tuple[int, str]] = ()
+
+
+class Batches(Protocol):
+    """Batches in an order that depends on the epoch alone."""
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        ...
+
+    def batches(self, epoch: int = 0, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from number `start` on."""
         ...

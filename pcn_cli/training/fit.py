@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pcn_cli import __version__
 from pcn_cli.errors import DataError, DivergedError, StoppedError
 from pcn_cli.records.run import EpochRow
-from pcn_cli.tensors.batch import Batches
+from pcn_cli.tensors.network import Batches
 from pcn_cli.training.checkpoint import Checkpoints, Progress
 from pcn_cli.training.device import memory_mb
 from pcn_cli.training.fit_config import Validation, check_same_config, is_better

@@ -11,8 +11,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, RunError
-from pcn_cli.tensors.batch import Batch
-from pcn_cli.tensors.network import Network
+from pcn_cli.tensors.network import Batch, Network
 from pcn_cli.tensors.private import allow_compiled_variants
 from pcn_cli.training.checkpoint import Progress, TrainState
 from pcn_cli.training.device import is_out_of_memory

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pcn_cli.errors import ModelError
-from pcn_cli.tensors.batch import Batches
-from pcn_cli.tensors.network import Network
+from pcn_cli.tensors.network import Batches, Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.stop import StopRequest
 

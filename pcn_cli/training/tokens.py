@@ -20,8 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import check_free_space, explaining_refusal
-from pcn_cli.tensors.batch import Batch, Batches
-from pcn_cli.tensors.network import Network
+from pcn_cli.tensors.network import Batch, Batches, Network
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.stop import StopRequest

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pcn_cli.tensors.batch import Batch
+from pcn_cli.tensors.network import Batch
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner

@@ -20,7 +20,7 @@ from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
 from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.model import Preprocessing
-from pcn_cli.tensors.batch import Batch
+from pcn_cli.tensors.network import Batch
 from pcn_cli.tensors.private import end_workers, running_iterator
 
 Order = Callable[[int], NDArray[np.int64]]

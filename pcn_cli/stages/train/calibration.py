@@ -1,6 +1,5 @@
 """Calibrate: what the validation part says of the trained model's confidence, put into its config."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -11,10 +10,9 @@ from pcn_cli.metrics.findings import join_words
 from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.metrics.selective import select_threshold, selection_notes
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import SplitRow
 from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_validation
-from pcn_cli.stages.train.context import Probabilities, TrainContext
+from pcn_cli.stages.train.context import TrainContext
 
 
 def calibrate_model(model: nn.Module, context: TrainContext) -> ModelConfig:
@@ -26,39 +24,22 @@ def calibrate_model(model: nn.Module, context: TrainContext) -> ModelConfig:
     config, rows = context.model_config, context.part("val")
     loaded = LoadedModel(network=model, config=config, device=context.device)
     probabilities = score_validation(loaded, rows, root=context.root, recipe=context.recipe, callback=context.callback)
-    calibrate_it = _calibrate_labels if config.multi_label else _calibrate_classes
-    calibrated = calibrate_it(probabilities, rows, context)
-    for note in _notes(calibrated):
+    if config.multi_label:
+        truths = as_truths([row.label for row in rows], context.classes)
+        temperature, calibration = calibrate(probabilities, truths)
+        tempered = temper(probabilities, temperature, multi_label=True)
+        config = replace(config, thresholds=choose_thresholds(tempered, truths, context.classes))
+    else:
+        targets, target = context.targets(rows), context.recipe.evaluate.target_accuracy
+        fitting, rest = divide_validation(targets, seed=context.recipe.seed)
+        temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
+        tempered = temper(probabilities, temperature)
+        selection = None if target is None else select_threshold(tempered, targets, target=target)
+        config = replace(config, selection=selection, conformal=calibrate_sets(tempered[rest], targets[rest]))
+    config = replace(config, temperature=temperature, calibration=calibration)
+    for note in _notes(config):
         context.callback.on_note(note)
-    return calibrated
-
-
-def _calibrate_labels(probabilities: Probabilities, rows: Sequence[SplitRow], context: TrainContext) -> ModelConfig:
-    """The config with a temperature and a threshold for each class."""
-    truths = as_truths([row.label for row in rows], context.classes)
-    temperature, calibration = calibrate(probabilities, truths)
-    tempered = temper(probabilities, temperature, multi_label=True)
-    return replace(
-        context.model_config,
-        temperature=temperature,
-        calibration=calibration,
-        thresholds=choose_thresholds(tempered, truths, context.classes),
-    )
-
-
-def _calibrate_classes(probabilities: Probabilities, rows: Sequence[SplitRow], context: TrainContext) -> ModelConfig:
-    """The config with a temperature, the threshold that was wished for, and conformal sets."""
-    targets, target = context.targets(rows), context.recipe.evaluate.target_accuracy
-    fitting, rest = divide_validation(targets, seed=context.recipe.seed)
-    temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
-    tempered = temper(probabilities, temperature)
-    return replace(
-        context.model_config,
-        temperature=temperature,
-        calibration=calibration,
-        selection=None if target is None else select_threshold(tempered, targets, target=target),
-        conformal=calibrate_sets(tempered[rest], targets[rest]),
-    )
+    return config
 
 
 def _notes(config: ModelConfig) -> list[str]:
