@@ -125,11 +125,7 @@ def is_better(new: Validation, old: Validation | None, *, monitor: str) -> bool:
 
 
 def check_same_config(saved: FitConfig, config: FitConfig) -> None:
-    """Check that a fit saved under `saved` may go on under `config`.
-
-    Raises:
-        RunError: classes, data or settings differ; the message is the difference.
-    """
+    """Check that a fit saved under `saved` may go on under `config`; the RunError that is raised says what differs."""
     gone, new = sorted(set(saved.classes) - set(config.classes)), sorted(set(config.classes) - set(saved.classes))
     changes = [f"class {name} is gone" for name in gone] + [f"class {name} is new" for name in new]
     if saved.classes != config.classes and not changes:

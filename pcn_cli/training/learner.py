@@ -42,14 +42,12 @@ class Learner:
     Args:
         model: offers `tensors.network.Network`; changed in place, moved to `device` in channels-last memory.
         teacher_logits: (photos, teacher's classes) by the batches' indices, which are learned as well.
-
-    Attributes:
-        fresh_norms: the BatchNorms that were never trained and have no statistics worth keeping.
     """
 
     def __init__(
         self, model: nn.Module, config: FitConfig, *, device: torch.device, teacher_logits: Tensor | None = None
     ) -> None:
+        # BatchNorms that were never trained have no statistics worth keeping: theirs are learned.
         self.fresh_norms = fresh_norms(model) if config.tune == "all" else ()
         self._distillation = None
         if teacher_logits is not None:
@@ -94,10 +92,7 @@ class Learner:
     def take_step(self, batch: Batch, *, progress: Progress, on_note: Callable[[str], None]) -> Step:
         """One optimizer step on a batch, or none where its numbers are not finite.
 
-        Runs out of memory: halves `progress.micro_batch` and does the same step again, with the same randomness.
-
-        Raises:
-            ResourceError: memory ran out with a single photo.
+        Where memory runs out, `progress.micro_batch` is halved and the same step done again, with the same randomness.
         """
         before = self._stream.states
         while True:
@@ -174,11 +169,7 @@ class Learner:
         )
 
     def restore(self, state: TrainState) -> None:
-        """Be what `capture` saw.
-
-        Raises:
-            RunError: the state is of another network.
-        """
+        """Be what `capture` saw; RunError where that is of another network."""
         try:
             self.model.load_state_dict(state.model)
             if self.average is not None:

@@ -49,11 +49,9 @@ class Replayed:
 
 
 def record_replay(folder: Path, rows: Sequence[SplitRow], *, root: Path) -> None:
-    """Let the model in `folder` score up to 16 of the validation `rows`, and keep the scores beside it.
-
-    The photos are those with the smallest hashes: a choice that depends on nothing else.
-    """
+    """Let the model in `folder` score up to 16 of the validation `rows`, and keep the scores beside it."""
     model = _load(folder)
+    # Those with the smallest hashes: a choice that depends on nothing else.
     chosen = sorted({row.sha256: row for row in rows}.values(), key=lambda row: row.sha256)[:PHOTOS]
     scores = _score(model, root, [row.file for row in chosen])
     replay = Replay(
