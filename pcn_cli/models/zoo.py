@@ -132,48 +132,42 @@ def card_of_file(file_name: str) -> Card | None:
     return next((card for card in CARDS if card.file and card.file == file_name), None)
 
 
-def _patchconvnet(
-    size: str,
-    *,
-    num_classes: int = 1000,
-    class_tokens: bool = False,
-    side: int = 224,
-    **facts: Any,  # noqa: ANN401 - a card's
-) -> Card:
-    """The card of a PatchConvNet of that size, for photos of `side` pixels."""
-    width, depth, _ = SIZES[size]
+def _patchconvnet(name: str, file: str = "", *, num_classes: int = 1000, side: int = 224, **facts: Any) -> Card:  # noqa: ANN401
+    """The card of a PatchConvNet for photos of `side` pixels, published in `file` where there is one."""
+    width, depth, _ = SIZES[name.partition("-")[0]]
+    class_tokens = "-multi" in name
     return Card(
+        name=name,
         network=PatchConvNetSpec(embed_dim=width, depth=depth, num_classes=num_classes, class_tokens=class_tokens),
         preprocessing=Preprocessing(height=side, width=side),
-        **({"name": size} | facts),
+        url=BASE_URL + file if file else None,
+        **facts,
     )
 
 
-def _published(name: str, file: str, top1: float, **facts: Any) -> Card:  # noqa: ANN401 - a card's
-    """The card of a file that the authors published."""
-    size, class_tokens = name.partition("-")[0], "-multi" in name
-    return _patchconvnet(size, name=name, url=BASE_URL + file, top1=top1, class_tokens=class_tokens, **facts)
-
-
 CARDS: tuple[Card, ...] = (
-    _published("s60", "s60_224_21k.pth", 83.5, tag="fb_in22k_ft_in1k"),
-    _published("s60-384", "s60_384_21k.pth", 84.9, tag="fb_in22k_ft_in1k_384", side=384),
-    _published("s60-512", "s60_512_21k.pth", 85.4, tag="fb_in22k_ft_in1k_512", side=512),
-    _published("s60-1k", "s60_224_1k.pth", 82.1, tag="fb_in1k"),
-    _published("s120", "s120_224_1k.pth", 83.2, tag="fb_in1k", aliases=("s120-1k",), note="ImageNet-1k only"),
-    _published("b60", "b60_224_21k.pth", 85.4, tag="fb_in22k_ft_in1k"),
-    _published("b60-384", "b60_384_21k.pth", 86.5, tag="fb_in22k_ft_in1k_384", side=384),
-    _published("b60-1k", "b60_224_1k.pth", 83.5, tag="fb_in1k"),
-    _published("b120", "b120_224_21k.pth", 86.0, tag="fb_in22k_ft_in1k"),
-    _published("b120-384", "b120_384_21k.pth", 86.9, tag="fb_in22k_ft_in1k_384", side=384),
-    _published("b120-1k", "b120_224_1k.pth", 84.1, tag="fb_in1k"),
-    _published(
-        "s60-multi", "s60_multi_finetune_1k.pth", 82.0, tag="fb_ft_in1k", note="one class token per class, fine-tuned"
+    _patchconvnet("s60", "s60_224_21k.pth", top1=83.5, tag="fb_in22k_ft_in1k"),
+    _patchconvnet("s60-384", "s60_384_21k.pth", top1=84.9, tag="fb_in22k_ft_in1k_384", side=384),
+    _patchconvnet("s60-512", "s60_512_21k.pth", top1=85.4, tag="fb_in22k_ft_in1k_512", side=512),
+    _patchconvnet("s60-1k", "s60_224_1k.pth", top1=82.1, tag="fb_in1k"),
+    _patchconvnet("s120", "s120_224_1k.pth", top1=83.2, tag="fb_in1k", aliases=("s120-1k",), note="ImageNet-1k only"),
+    _patchconvnet("b60", "b60_224_21k.pth", top1=85.4, tag="fb_in22k_ft_in1k"),
+    _patchconvnet("b60-384", "b60_384_21k.pth", top1=86.5, tag="fb_in22k_ft_in1k_384", side=384),
+    _patchconvnet("b60-1k", "b60_224_1k.pth", top1=83.5, tag="fb_in1k"),
+    _patchconvnet("b120", "b120_224_21k.pth", top1=86.0, tag="fb_in22k_ft_in1k"),
+    _patchconvnet("b120-384", "b120_384_21k.pth", top1=86.9, tag="fb_in22k_ft_in1k_384", side=384),
+    _patchconvnet("b120-1k", "b120_224_1k.pth", top1=84.1, tag="fb_in1k"),
+    _patchconvnet(
+        "s60-multi",
+        "s60_multi_finetune_1k.pth",
+        top1=82.0,
+        tag="fb_ft_in1k",
+        note="one class token per class, fine-tuned",
     ),
-    _published(
+    _patchconvnet(
         "s60-multi-scratch",
         "s60_multi_scratch_1k.pth",
-        81.1,
+        top1=81.1,
         tag="fb_in1k",
         note="one class token per class, from scratch",
     ),

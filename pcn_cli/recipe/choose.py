@@ -1,17 +1,17 @@
 """What the recipe leaves open, chosen from facts about the photos, the machine and the model; one sentence for each.
 
 Pure functions: the same recipe and facts give the same choices. A value of the user always stands; one
-that could not be noticed in the chosen mode is refused (`validate.py`). Choices without a meaning in that mode (such as
+that could not be noticed in the chosen mode is refused. Choices without a meaning in that mode (such as
 epochs of a probe) stay None, so that the recipe written into a run can be used again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.load import LoadedRecipe
-from pcn_cli.recipe.schema import OPTIONS, Level, Recipe, parse_duration
-from pcn_cli.recipe.validate import refuse, without_effect
+from pcn_cli.recipe.schema import OPTIONS, Level, Need, Recipe, parse_duration
 from pcn_cli.records.model import Pooling
 from pcn_cli.records.photos import Fit
 
@@ -72,6 +72,7 @@ SCHEDULES = (
 
 IMBALANCE = 3  # largest class over smallest from which on rare classes are minded
 
+_MOST_CLASS_TOKENS = 300  # a pass keeps a token, a map and a row of the hidden layer for each class of each photo
 _FLOAT32_TO_BFLOAT16 = 0.58  # saved activations, measured on S60: 80 of 138 MB
 _CHECKPOINTED = 0.054  # the same with checkpointing every 8 blocks: 7.5 of 138 MB
 _SPARE_MEMORY = 0.3  # for weights, optimizer and fragments
@@ -85,9 +86,10 @@ def choose_split(
     `photos` are all that can be read; the `own_parts` (train, val, test) that they come with are never changed, and a
     share that is given for one of them is refused.
     """
-    refused = [part for part in ("val", "test") if part in own_parts and f"split.{part}" in loaded.given]
-    refuse(
-        [f"{loaded.origins[f'split.{part}']}: has no effect: the photos come with a {part} part" for part in refused]
+    _refuse(
+        f"{loaded.origins[f'split.{part}']}: has no effect: the photos come with a {part} part"
+        for part in ("val", "test")
+        if part in own_parts and f"split.{part}" in loaded.origins
     )
     share, size = (0.15, "under") if photos < 5_000 else (0.10, "from")
     choices = _Choices(loaded)
@@ -113,9 +115,7 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     choices.add("train.tune", *_tune(choices.recipe, facts))
     _choose_balance(choices, facts)
     recipe = choices.recipe
-    refuse(
-        without_effect(loaded, recipe, classes=facts.classes, own_pooling=facts.pooling, multi_label=facts.multi_label)
-    )
+    _check_effect(loaded, recipe, facts)
     if recipe.model.pooling == "per-class":
         choices.add("train.cutmix", 1.0, "two photos in one teach each class token to look at its own class")
     if recipe.train.tune == "probe":
@@ -126,6 +126,57 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     else:
         _choose_tuning(choices, facts)
     return choices.recipe, choices.reasons
+
+
+def _check_effect(loaded: LoadedRecipe, recipe: Recipe, facts: Facts) -> None:
+    """Refuse every value of the user that nobody would notice in the chosen mode, or that contradicts another."""
+    refused: dict[str, str] = {}
+    if facts.multi_label:
+        refused |= dict.fromkeys(_needing("one label"), "has no meaning where photos may have several labels")
+    if recipe.train.tune == "probe":
+        refused |= dict.fromkeys(
+            _needing("tuning"), "has no effect with train.tune=probe; add --tune all, or leave it out"
+        )
+        if recipe.model.pooling == "per-class":
+            del refused["train.cutmix"]
+        if recipe.train.probe_epochs == 0:
+            refused["train.probe_epochs"] = "must be at least 1 with train.tune=probe; or add --tune all"
+    elif recipe.augment.level == "none" and recipe.train.probe_epochs == 0:
+        refused["augment.flip"] = "has no effect with augment.level=none and without a probe"
+    if recipe.train.tune != "probe":
+        if recipe.train.teacher is None:
+            refused |= dict.fromkeys(_needing("teacher"), "has no effect without train.teacher")
+        elif recipe.model.pooling == "per-class":
+            refused["train.teacher"] = "cannot teach a network with a token for every class"
+        elif recipe.train.mixup or recipe.train.cutmix:
+            refused["train.teacher"] = "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"
+        if recipe.train.probe_epochs == 0:
+            refused.setdefault("evaluate.folds", "has no effect without a probe; leave out train.probe_epochs=0")
+    if recipe.data.fit != "crop":
+        refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
+    if recipe.evaluate.top_k >= facts.classes and not facts.multi_label:
+        refused["evaluate.top_k"] = f"has no effect with {facts.classes} classes"
+    if recipe.model.pooling == "per-class" and facts.classes > _MOST_CLASS_TOKENS:
+        refused["model.pooling"] = f"per-class is for at most {_MOST_CLASS_TOKENS} classes, found {facts.classes:,}"
+    elif recipe.model.pooling == "single" and facts.pooling == "per-class":
+        refused["model.pooling"] = "the model has a token per class, which cannot become a single one"
+    batch_size, micro_batch = recipe.train.batch_size, recipe.train.micro_batch
+    if recipe.train.tune != "probe" and batch_size and micro_batch and batch_size % micro_batch:
+        refused["train.micro_batch"] = f"should divide train.batch_size ({batch_size})"
+    _refuse(
+        f"{loaded.origins[key]}: {refused[key]}"
+        for key, option in OPTIONS.items()
+        if key in refused and key in loaded.origins and (option.neutral is None or recipe.value(key) != option.neutral)
+    )
+
+
+def _needing(need: Need) -> list[str]:
+    return [key for key, option in OPTIONS.items() if need in option.needs]
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    if lines := "\n".join(problems):
+        raise RecipeError(lines, "leave these out, or change what they depend on")
 
 
 def choose_workers(device: str, cores: int) -> tuple[int, str]:

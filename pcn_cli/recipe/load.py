@@ -19,15 +19,13 @@ from pcn_cli.recipe.schema import FLAGS, OPTIONS, SECTIONS, Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRecipe:
-    """A checked recipe and where each value that the user set himself comes from, by dotted key."""
+    """A checked recipe and where each value that the user set himself comes from, by dotted key.
+
+    A value in a file that repeats the default is not among them.
+    """
 
     recipe: Recipe
     origins: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def given(self) -> frozenset[str]:
-        """The dotted keys that the user set himself; a value in a file that repeats the default is not among them."""
-        return frozenset(self.origins)
 
 
 class _Setting(NamedTuple):

@@ -127,9 +127,9 @@ def _bench_model(
     name: str | Path, *, batch_size: int, rounds: int, device: torch.device, callback: Callback
 ) -> ModelBench:
     source = find_source(model_source(name))
-    facts, network = source.facts(), source.sketch(len(CLASSES))
-    size = facts.input_size
-    preprocessing = Preprocessing(height=size, width=size, crop_pct=facts.crop_pct, fit=facts.fit)
+    own, network = source.config().preprocessing, source.sketch(len(CLASSES))
+    size = max(own.height, own.width)
+    preprocessing = Preprocessing(height=size, width=size, crop_pct=own.crop_pct, fit=own.fit)
     cost = measure_cost(network, size=size, device=device)
     with explain_memory("the machine was measured", "give --batch-size 8"):
         works = list_workloads(network, preprocessing, batch_size=batch_size, device=device, on_note=callback.on_note)
@@ -137,10 +137,10 @@ def _bench_model(
             {work: one.do for work, one in works.items()},
             rounds=rounds,
             device=device,
-            on_round=lambda done: callback.on_progress(f"measuring {facts.name}", done, rounds),
+            on_round=lambda done: callback.on_progress(f"measuring {source.name}", done, rounds),
         )
     return ModelBench(
-        model=facts.name,
+        model=source.name,
         input_size=size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         activation_mb=cost.activation_mb,

@@ -11,8 +11,9 @@ import torch
 from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.files.machine import available_cores
 from pcn_cli.metrics.findings import Observations, findings
+from pcn_cli.models.build import pooling_of
 from pcn_cli.models.sources import find_source
-from pcn_cli.models.sources.base import SourceFacts
+from pcn_cli.models.sources.base import Source
 from pcn_cli.recipe.choose import Facts, choose
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
@@ -38,7 +39,7 @@ class Plan:
     photos: Path
     scan: Scan
     rows: tuple[SplitRow, ...]
-    source: SourceFacts
+    source: Source
     recipe: Recipe
     reasons: dict[str, str]
     leaks: Observations
@@ -105,20 +106,20 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
 
     With `offline`, a model whose weights would have to be fetched is refused.
     """
-    model = find_source(model_source(loaded.recipe.model.name))
-    model.check_available(offline=offline)  # before thousands of photos are read
+    source = find_source(model_source(loaded.recipe.model.name))
+    source.check_available(offline=offline)  # before thousands of photos are read
     if loaded.recipe.train.teacher is not None:
         find_source(model_source(loaded.recipe.train.teacher)).check_available(offline=offline)
     labels = loaded.recipe.data.labels
     scan = scan_folder(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
     rows, recipe, split_reasons = split_photos(scan, loaded)
-    source, device = model.facts(), choose_device(recipe.train.device)
+    device = choose_device(recipe.train.device)
     facts = gather_facts(rows, source, device)
     cost = None
     if measure or facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe"):
-        size = recipe.data.size or source.input_size
-        cost = measure_cost(model.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
+        size = recipe.data.size or facts.input_size
+        cost = measure_cost(source.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
         # `choose` counts for 224 pixels.
         facts = replace(
             facts, activation_mb=cost.activation_mb * (224 / size) ** 2, seconds_per_photo=_STEP * cost.forward_seconds
@@ -138,10 +139,12 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
     )
 
 
-def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.device) -> Facts:
+def gather_facts(rows: tuple[SplitRow, ...], source: Source, device: torch.device) -> Facts:
     """What the automatic choices are made from."""
     train = [row for row in rows if row.split == "train"]
     counts, on_cuda = Counter(name for row in train for name in row.labels), device.type == "cuda"
+    config = source.config()
+    preprocessing = config.preprocessing
     return Facts(
         train_photos=len(train),
         classes=len(counts),
@@ -151,8 +154,8 @@ def gather_facts(rows: tuple[SplitRow, ...], source: SourceFacts, device: torch.
         native_bf16=has_native_bf16(device),
         cores=available_cores(),
         memory_gb=(torch.cuda.mem_get_info(device)[0] if on_cuda else psutil.virtual_memory().available) / 1e9,
-        input_size=source.input_size,
-        fit=source.fit,
-        crop_pct=source.crop_pct,
-        pooling=source.pooling,
+        input_size=max(preprocessing.height, preprocessing.width),
+        fit=preprocessing.fit,
+        crop_pct=preprocessing.crop_pct,
+        pooling=pooling_of(config),
     )

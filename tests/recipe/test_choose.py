@@ -92,7 +92,7 @@ def test_the_users_values_always_stand() -> None:
     ]
     loaded = load_recipe(None, settings=[*settings, "train.device=cpu", "augment.level=strong", "train.mixup=0.7"])
     recipe, reasons = choose(loaded, CPU)
-    for key in loaded.given:
+    for key in loaded.origins:
         assert recipe.value(key) == loaded.recipe.value(key), key
         assert key not in reasons, key
 

@@ -29,7 +29,7 @@ def problems_of(name_or_path: str | None, **options) -> list[str]:
 def test_nothing_asked_for_gives_the_defaults() -> None:
     loaded = load_recipe(None)
     assert loaded.recipe == Recipe()
-    assert loaded.given == frozenset()
+    assert loaded.origins == {}
 
 
 def test_a_flag_wins_over_a_setting_over_the_file(write_recipe) -> None:
@@ -43,12 +43,12 @@ def test_a_flag_wins_over_a_setting_over_the_file(write_recipe) -> None:
         "train.lr": "--set train.lr=1e-3",
         "train.tune": f"{path}: train.tune",
     }
-    assert loaded.given == {"train.epochs", "train.lr", "train.tune"}
+    assert loaded.origins.keys() == {"train.epochs", "train.lr", "train.tune"}
 
 
 def test_a_file_that_repeats_a_default_asks_for_nothing(write_recipe) -> None:
-    assert load_recipe(write_recipe("train:\n  trunk_ratio: 0.03\n  lr: null\n")).given == frozenset()
-    assert load_recipe(None, settings=["train.trunk_ratio=0.03"]).given == {"train.trunk_ratio"}
+    assert load_recipe(write_recipe("train:\n  trunk_ratio: 0.03\n  lr: null\n")).origins == {}
+    assert load_recipe(None, settings=["train.trunk_ratio=0.03"]).origins.keys() == {"train.trunk_ratio"}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_recipe_says_for_whom_it_is(entry: ShippedRecipe) -> None:
 
 @pytest.mark.parametrize("entry", SHELF, ids=lambda entry: entry.name)
 def test_a_recipe_holds_only_what_differs_from_the_defaults(entry: ShippedRecipe) -> None:
-    assert load_recipe(entry.name).given == written_keys(entry)
+    assert load_recipe(entry.name).origins.keys() == written_keys(entry)
     assert written_keys(entry) <= set(OPTIONS)
     assert bool(written_keys(entry)) == (entry.name != "default")
 

@@ -78,7 +78,7 @@ def test_the_decoded_file_holds_as_much_detail_as_a_photo():
 
 
 def test_a_card_needs_no_weights_and_nothing_is_written(tmp_path, own_cache):
-    assert find_source("s60").facts().download_bytes
+    assert find_source("s60").download_bytes
     small = Preprocessing(height=32, width=32)
     works = list_workloads(
         find_source("s60").sketch(len(CLASSES)), small, batch_size=1, device=CPU, on_note=pytest.fail

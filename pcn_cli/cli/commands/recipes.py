@@ -60,6 +60,6 @@ def check(
 
     loaded = load_recipe(name, settings=settings or ())
     if json:
-        print_json({"ok": True, "given": sorted(loaded.given)})
+        print_json({"ok": True, "given": sorted(loaded.origins)})
         return
-    say(f"{safe(name)} is a good recipe; it sets {len(loaded.given)} of its own fields")
+    say(f"{safe(name)} is a good recipe; it sets {len(loaded.origins)} of its own fields")

@@ -1,33 +1,19 @@
-"""What every source answers: its facts, a sketch of it, its weights, and a network to start training from."""
+"""What every source answers: its network's facts, a sketch of it, its weights, and a network to start training from."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from pcn_cli.models.build import change_classes, change_pooling, make_model, pooling_of
+from pcn_cli.models.build import change_classes, change_pooling, make_model
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
-from pcn_cli.records.photos import Fit
 
 Loaded = tuple[AttentionNetwork, ModelConfig]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceFacts:
-    """What is known of a source before anything is fetched: enough to plan a training."""
-
-    name: str
-    input_size: int
-    crop_pct: float
-    fit: Fit
-    pooling: Pooling
-    parameters: int
-    download_bytes: int
 
 
 class Source(ABC):
@@ -40,10 +26,12 @@ class Source(ABC):
     def config(self) -> ModelConfig:
         """The facts of its network, without a download; no classes where it has none of its own."""
 
+    @property
     @abstractmethod
-    def count_parameters(self) -> int:
+    def parameters(self) -> int:
         """How many numbers its weights are."""
 
+    @property
     def download_bytes(self) -> int:
         """About how much would have to be downloaded."""
         return 0
@@ -65,20 +53,6 @@ class Source(ABC):
         Raises:
             ModelError, DownloadError: there are no weights, they are damaged or do not fit, or cannot be fetched.
         """
-
-    def facts(self) -> SourceFacts:
-        """What a plan needs to know; nothing is downloaded."""
-        config = self.config()
-        preprocessing = config.preprocessing
-        return SourceFacts(
-            name=self.name,
-            input_size=max(preprocessing.height, preprocessing.width),
-            crop_pct=preprocessing.crop_pct,
-            fit=preprocessing.fit,
-            pooling=pooling_of(config),
-            parameters=self.count_parameters(),
-            download_bytes=self.download_bytes(),
-        )
 
     def sketch(self, num_classes: int, *, pooling: Pooling | None = None) -> AttentionNetwork:
         """The network without its weights, to measure its cost with; `pooling` is its own where it is None."""

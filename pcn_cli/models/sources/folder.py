@@ -41,7 +41,8 @@ class FolderSource(Source):
     def config(self) -> ModelConfig:
         return self._config
 
-    def count_parameters(self) -> int:
+    @property
+    def parameters(self) -> int:
         return count_stored(self.path / WEIGHTS)
 
     def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:  # noqa: ARG002

@@ -5,6 +5,7 @@ Only safetensors are read: timm itself would also take a pickle where a network 
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,15 @@ class TimmSource(Source):
             licence=str(known.get("license") or ""),
         )
 
-    def count_parameters(self) -> int:
+    @cached_property
+    def parameters(self) -> int:
         """Those of the backbone and the pooling, without a head."""
         return sum(parameter.numel() for parameter in self.sketch(0).parameters())
 
+    @property
     def download_bytes(self) -> int:
         """What the hub would send; without the pooling it is a little less."""
-        return 0 if self.file else 4 * self.count_parameters()
+        return 0 if self.file else 4 * self.parameters
 
     def check_available(self, *, offline: bool) -> None:
         """Refuse what is no safetensors, or neither in the cache of the hub nor to be fetched."""

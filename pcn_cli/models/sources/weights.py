@@ -35,9 +35,11 @@ class CardSource(Source):
             licence=self.card.licence,
         )
 
-    def count_parameters(self) -> int:
+    @property
+    def parameters(self) -> int:
         return self.card.parameters
 
+    @property
     def download_bytes(self) -> int:
         """The least that the published file can weigh; 0 where its weights are in the cache."""
         stored = weights_path(self.card.full_name).is_file()
@@ -71,7 +73,8 @@ class FileSource(Source):
             return _config(PatchConvNetSpec.recognise(read_pth(self.path))[1])
         return _config(_recognise(self.path)[1])
 
-    def count_parameters(self) -> int:
+    @property
+    def parameters(self) -> int:
         """By the file's header; for a `.pth` by its size."""
         return self.path.stat().st_size // 4 if self._pickled else count_stored(self.path)
 

@@ -250,10 +250,10 @@ def test_a_hub_that_does_not_answer_is_a_failed_download(hub: Path, monkeypatch:
 
 def test_the_fit_is_the_source_s_own_unless_asked_for(tmp_path: Path) -> None:
     model, config = start("nano", CLASSES, fetch=no_fetch)
-    assert config.preprocessing.fit == find_source("nano").facts().fit == "crop"
+    assert config.preprocessing.fit == find_source("nano").config().preprocessing.fit == "crop"
     padded = replace(config, preprocessing=replace(config.preprocessing, fit="pad"))
     save_model_folder(tmp_path / "model", model, padded)
-    assert find_source(str(tmp_path)).facts().fit == "pad"
+    assert find_source(str(tmp_path)).config().preprocessing.fit == "pad"
     assert start(str(tmp_path), CLASSES, fetch=no_fetch)[1].preprocessing.fit == "pad"
     assert start(str(tmp_path), CLASSES, fetch=no_fetch, fit="crop")[1].preprocessing.fit == "crop"
 
@@ -368,20 +368,20 @@ def test_a_folder_keeps_its_head_for_the_same_classes_by_name(tmp_path: Path, cl
 
 
 def test_a_source_is_described_without_a_download(backbone_folder: Path, tmp_path: Path) -> None:
-    facts = find_source("s60-384").facts()
-    assert (facts.name, facts.input_size, facts.parameters) == ("s60-384", 384, 25_231_096)
-    assert facts.download_bytes == 4 * facts.parameters
-    assert find_source("nano").facts().download_bytes == 0
-    facts = find_source(f"timm:local-dir:{backbone_folder}").facts()
-    assert (facts.name, facts.input_size, facts.crop_pct) == ("mobilenetv3_small_050", 96, 0.9)
-    assert facts.download_bytes == 0
+    source = find_source("s60-384")
+    assert (source.name, source.config().preprocessing.height, source.parameters) == ("s60-384", 384, 25_231_096)
+    assert source.download_bytes == 4 * source.parameters
+    assert find_source("nano").download_bytes == 0
+    source = find_source(f"timm:local-dir:{backbone_folder}")
+    preprocessing = source.config().preprocessing
+    assert (source.name, preprocessing.height, preprocessing.crop_pct) == ("mobilenetv3_small_050", 96, 0.9)
+    assert source.download_bytes == 0
     write_weights(tmp_path / "w.safetensors")
     model, config = start(str(tmp_path / "w.safetensors"), CLASSES, fetch=no_fetch)
     save_model_folder(tmp_path / "model", model, config)
-    facts = find_source(str(tmp_path)).facts()
-    assert facts.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert find_source(str(tmp_path)).parameters == sum(parameter.numel() for parameter in model.parameters())
     with pytest.raises(ModelError, match="no model called"):
-        find_source("s61").facts()
+        find_source("s61")
 
 
 @torch.no_grad()
