@@ -13,7 +13,6 @@ learned (the parameter randomisation of Adebayo et al. 2018, arXiv:1810.03292).
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,24 +33,6 @@ Integers = NDArray[np.int64]
 Sets = NDArray[np.bool_]  # (…, N), True for a patch that is hidden
 STEPS = 21
 RANDOM_ORDERS = 8
-_HALF = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class HidingTest:
-    """What hiding did to one picture; probabilities are those of the predicted class unless another is named.
-
-    `deletion` and `insertion` (21,) are the curves, `deletion_classes` (21,) what was predicted along the first.
-    """
-
-    deletion: Floats
-    insertion: Floats
-    deletion_classes: Integers
-    hidden_class: int
-    hidden_p: float
-    hidden_own_p: float
-    kept_p: float
-    random_hidden_p: float
 
 
 def run_hiding_tests(
@@ -60,12 +41,12 @@ def run_hiding_tests(
     values: Tensor,
     *,
     looks: Floats,
-    predicted: Integers,
     temperature: float,
     seeds: Sequence[tuple[int, int]],
-) -> list[HidingTest]:
-    """What hiding does to each of B pictures, in the order of its predicted class's look, (B, h, w).
+) -> Floats:
+    """The probabilities (B, 2 · 21 + 3, K) that hiding leaves of B pictures, in the order of their looks (B, h, w).
 
+    The steps of deletion stand before those of insertion, then S50 hidden, S50 kept, and as many random patches hidden.
     `weights` and `values` are as in `Attended` of this network; a picture's random patches depend on its seed alone.
     """
     flat = looks.reshape(len(looks), -1)
@@ -74,24 +55,7 @@ def run_hiding_tests(
     drawn = np.stack([draw_orders(seed, flat.shape[1], count=1)[0] for seed in seeds])
     facts = np.stack([ranks < half, ranks >= half, drawn < half], axis=1)
     sets = np.concatenate([curve_sets(ranks[:, None]), facts], axis=1)
-    hidden, kept, random_hidden = range(2 * STEPS, 2 * STEPS + 3)
-    tests = []
-    # The probabilities (2 · 21 + 3, K) that are left of each picture's.
-    for left, best in zip(_probabilities(network, weights, values, sets, temperature), predicted, strict=True):
-        own, classes = left[:, best], left.argmax(axis=1)
-        tests.append(
-            HidingTest(
-                deletion=own[:STEPS],
-                insertion=own[STEPS : 2 * STEPS],
-                deletion_classes=classes[:STEPS],
-                hidden_class=int(classes[hidden]),
-                hidden_p=float(left[hidden].max()),
-                hidden_own_p=float(own[hidden]),
-                kept_p=float(own[kept]),
-                random_hidden_p=float(own[random_hidden]),
-            )
-        )
-    return tests
+    return _probabilities(network, weights, values, sets, temperature)
 
 
 def run_random_orders(
@@ -112,25 +76,33 @@ def run_random_orders(
 
 
 def hiding_numbers(
-    test: HidingTest, *, look: Floats, evidence: Floats, classes: Sequence[str], random_srg: Floats | None = None
+    left: Floats,
+    predicted: int,
+    *,
+    look: Floats,
+    evidence: Floats,
+    classes: Sequence[str],
+    random_srg: Floats | None = None,
 ) -> HidingNumbers:
-    """The numbers of one picture's test; look and evidence (h, w) are those of the predicted class."""
-    deletion, insertion = float(area_under(test.deletion)), float(area_under(test.insertion))
+    """The numbers of one picture's test (2 · 21 + 3, K); look and evidence (h, w) are those of the predicted class."""
+    own, best = left[:, predicted], left.argmax(axis=1)
+    hidden, kept, random_hidden = range(2 * STEPS, 2 * STEPS + 3)
+    deletion, insertion = float(area_under(own[:STEPS])), float(area_under(own[STEPS : 2 * STEPS]))
     srg = insertion - deletion
-    changed = np.flatnonzero(test.deletion_classes != test.deletion_classes[0])
+    changed = np.flatnonzero(best[:STEPS] != best[0])
     return HidingNumbers(
         deletion_auc=deletion,
         insertion_auc=insertion,
         srg=srg,
         random_gain=None if random_srg is None else srg - float(random_srg.mean()),
-        comprehensiveness=float(test.deletion[0]) - test.hidden_own_p,
-        sufficiency=float(test.deletion[0]) - test.kept_p,
+        comprehensiveness=float(own[0] - own[hidden]),
+        sufficiency=float(own[0] - own[kept]),
         flip_fraction=float(changed[0] / (STEPS - 1)) if changed.size else None,
         look_evidence_spearman=rank_correlation(look, evidence),
-        hidden_top=classes[test.hidden_class],
-        hidden_p=test.hidden_p,
-        kept_p=test.kept_p,
-        random_hidden_p=test.random_hidden_p,
+        hidden_top=classes[best[hidden]],
+        hidden_p=float(left[hidden].max()),
+        kept_p=float(own[kept]),
+        random_hidden_p=float(own[random_hidden]),
     )
 
 
@@ -152,7 +124,7 @@ def rank_patches(values: Floats) -> Integers:
 
 def half_count(look: Floats) -> int:
     """How many patches S50 has: the fewest that hold half of the look."""
-    return round(mass_fraction(look, _HALF) * look.size)
+    return round(mass_fraction(look, 0.5) * look.size)
 
 
 def draw_orders(seed: tuple[int, int], patches: int, *, count: int) -> Integers:

@@ -7,9 +7,8 @@ kind. A set may be empty: then no class is probable enough.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pcn_cli.metrics.inputs import Floats, SingleLabel
+from pcn_cli.metrics.inputs import Floats, Indices, SingleLabel
 from pcn_cli.metrics.intervals import mean, proportion
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ConformalLevel
@@ -17,7 +16,7 @@ from pcn_cli.records.model import ConformalLevel
 LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
 
 
-def calibrate_sets(probabilities: Floats, targets: NDArray[np.int64]) -> tuple[ConformalLevel, ...]:
+def calibrate_sets(probabilities: Floats, targets: Indices) -> tuple[ConformalLevel, ...]:
     """What a class needs to be in the sets of each level: the probability that ⌈(n + 1) · level⌉ of n labels reach.
 
     The probabilities (n, K) are with the temperature, of photos that it never saw; `targets` (n,) are true classes.

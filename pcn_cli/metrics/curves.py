@@ -5,11 +5,10 @@ intervals follow. Photos of the same probability are taken together.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from pcn_cli.metrics.calibration import reliability
-from pcn_cli.metrics.inputs import Floats, Inputs, SingleLabel, Truths
+from pcn_cli.metrics.inputs import Floats, Indices, Inputs, SingleLabel, Truths
 from pcn_cli.metrics.selective import coverage_curve
 from pcn_cli.records.evaluation import Curve, Curves
 from pcn_cli.records.model import ModelConfig
@@ -80,7 +79,7 @@ def thin(x: Floats, y: Floats) -> Curve:
     return Curve(x=tuple(np.round(x[chosen], _DIGITS).tolist()), y=tuple(np.round(y[chosen], _DIGITS).tolist()))
 
 
-def _grouped(scores: Floats, own: Truths) -> tuple[NDArray[np.int64], Floats, Floats]:
+def _grouped(scores: Floats, own: Truths) -> tuple[Indices, Floats, Floats]:
     """Each photo's group of equal scores, the highest first; per group the photos of the class and all photos."""
     _, group = np.unique(-scores, return_inverse=True)
     positives = np.bincount(group, weights=own.astype(np.float64)).astype(np.float64)

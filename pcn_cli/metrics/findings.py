@@ -1,8 +1,9 @@
 """What a person should know of the photos and before trusting the numbers: a check per finding, the gravest first."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
@@ -12,6 +13,7 @@ from pcn_cli.records.predictions import Suspect
 
 FEW_TEST_PHOTOS = 5
 WEAK_JUDGE = 0.7  # accuracy below which a model's doubts of labels say little
+_warn, _note = partial(Finding, "warning"), partial(Finding, "note")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +41,10 @@ class Observations:
     thresholds: Sequence[ClassThreshold] = ()
 
 
-def findings(facts: Observations) -> tuple[Finding, ...]:
-    """Every finding that the facts support, warnings before notes."""
-    return warnings_first(found for check in (*PHOTO_CHECKS, *NUMBER_CHECKS) for found in check(facts))
-
-
-def warnings_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings, warnings before notes, otherwise in their order."""
-    return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+def findings(facts: Observations, others: Sequence[Finding] = ()) -> tuple[Finding, ...]:
+    """Every finding that the facts support, and then the `others`; of all of them the warnings before the notes."""
+    found = [finding for check in (*PHOTO_CHECKS, *NUMBER_CHECKS) for finding in check(facts)]
+    return tuple(sorted([*found, *others], key=lambda finding: finding.severity != "warning"))
 
 
 def count_words(number: int, one: str, many: str) -> str:
@@ -58,14 +56,6 @@ def join_words(names: Sequence[str], *, longest: int = 8) -> str:
     """The names with commas between them; of many only the first, and how many more there are."""
     more = [f"and {len(names) - longest} more"] if len(names) > longest else []
     return ", ".join([*names[:longest], *more])
-
-
-def _warn(title: str, evidence: str, remedy: str) -> Finding:
-    return Finding(severity="warning", title=title, evidence=evidence, remedy=remedy)
-
-
-def _note(title: str, evidence: str, remedy: str) -> Finding:
-    return Finding(severity="note", title=title, evidence=evidence, remedy=remedy)
 
 
 def _percent(share: float) -> str:

@@ -9,10 +9,9 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from pcn_cli.metrics.inputs import Floats, Inputs, SingleLabel
+from pcn_cli.metrics.inputs import Floats, Indices, Inputs, SingleLabel
 from pcn_cli.records.metrics import Metric
 
 Interval = tuple[float, float]
@@ -72,7 +71,7 @@ def wilson(successes: int, n: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def wilson_of_counts(matrix: NDArray[np.int64], statistic: Statistic, *, lowest: float = 0.0) -> Interval | None:
+def wilson_of_counts(matrix: Indices, statistic: Statistic, *, lowest: float = 0.0) -> Interval | None:
     """Wilson's 95 % interval of a statistic of the confusion matrix; None where no answer would change it.
 
     The statistic is taken for a share among as many photos as give a share the same variance, which is the delta
@@ -104,7 +103,7 @@ def wilson_of_counts(matrix: NDArray[np.int64], statistic: Statistic, *, lowest:
     return lowest + (1 - lowest) * low, lowest + (1 - lowest) * high
 
 
-def hall(value: float, influence: Floats, targets: NDArray[np.int64], *, most: float = math.inf) -> Interval | None:
+def hall(value: float, influence: Floats, targets: Indices, *, most: float = math.inf) -> Interval | None:
     """Hall's 95 % interval of what adds up over photos, within [0, most]; None where no photo differs from its class.
 
     A transformation that takes the skewness out of the t statistic (Hall 1992, JRSS B 54): a mean whose few large
@@ -122,9 +121,7 @@ def hall(value: float, influence: Floats, targets: NDArray[np.int64], *, most: f
     return max(0.0, float(low)), min(most, float(high))
 
 
-def bootstrap_weights(
-    statistic: Callable[[Floats], Floats], targets: NDArray[np.int64], *, seed: int
-) -> Interval | None:
+def bootstrap_weights(statistic: Callable[[Floats], Floats], targets: Indices, *, seed: int) -> Interval | None:
     """The 95 % interval of a statistic of weighted photos; None where all resamples agree.
 
     A resample keeps the weight of every class but draws one photo fewer from it: drawing all n would show (n − 1)/n of
@@ -151,7 +148,7 @@ def _score(share: float, photos: float) -> Interval:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def _moments_of_sum(values: Floats, targets: NDArray[np.int64]) -> tuple[float, float]:
+def _moments_of_sum(values: Floats, targets: Indices) -> tuple[float, float]:
     """Variance and third central moment of a sum over photos that are drawn class by class, estimated without bias.
 
     Classes of fewer than three photos are taken together: alone they show no spread.
@@ -167,7 +164,7 @@ def _moments_of_sum(values: Floats, targets: NDArray[np.int64]) -> tuple[float, 
     return variance, third
 
 
-def _resampled_weights(targets: NDArray[np.int64], seed: int) -> Iterator[Floats]:
+def _resampled_weights(targets: Indices, seed: int) -> Iterator[Floats]:
     """How often each photo is drawn, (R, n) at a time; a class keeps its sum."""
     rng = np.random.default_rng(seed)
     classes = [np.flatnonzero(targets == label) for label in np.unique(targets)]

@@ -5,9 +5,8 @@ together.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pcn_cli.metrics.inputs import Floats, SingleLabel, Truths
+from pcn_cli.metrics.inputs import Floats, Indices, SingleLabel, Truths
 from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import Selection
@@ -44,11 +43,12 @@ def risk_area_influence(confidences: Floats, right: Truths) -> Floats:
     return influence
 
 
-def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Selection:
+def choose_threshold(probabilities: Floats, targets: Indices, *, target: float) -> Selection:
     """The lowest confidence, less a hair, from which on at least `target` of 10 or more answers are right.
 
-    `confidences` (n,) of the validation photos are with the temperature.
+    The probabilities (n, K) of the validation photos are with the temperature, `targets` (n,) their classes' numbers.
     """
+    confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     order, ends = _groups(confidences)
     answered, correct = ends + 1, np.cumsum(right[order])[ends]
     fitting = np.flatnonzero((correct >= target * answered - 1e-9) & (answered >= FEWEST))
@@ -63,11 +63,6 @@ def choose_threshold(confidences: Floats, right: Truths, *, target: float) -> Se
         answered=int(answered[best]),
         right=int(correct[best]),
     )
-
-
-def select_threshold(tempered: Floats, targets: NDArray[np.int64], *, target: float) -> Selection:
-    """`choose_threshold` of validation probabilities (n, K) with the temperature, beside class numbers (n,)."""
-    return choose_threshold(tempered.max(axis=1), tempered.argmax(axis=1) == targets, target=target)
 
 
 def selection_notes(selection: Selection | None) -> list[str]:
@@ -101,7 +96,7 @@ def measure_threshold(inputs: SingleLabel, selection: Selection) -> dict[str, Me
     return metrics
 
 
-def _groups(confidences: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _groups(confidences: Floats) -> tuple[Indices, Indices]:
     """The photos with the surest first, and the places where the next one is less sure."""
     order = np.argsort(-confidences, kind="stable")
     return order, np.append(np.flatnonzero(np.diff(confidences[order])), order.size - 1)

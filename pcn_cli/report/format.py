@@ -62,18 +62,12 @@ def gallery_link(**filters: str) -> str:
 
 def display_names(files: Sequence[str]) -> list[str]:
     """The names to show for `files`: as they are below the photos folder, absolute ones below their common folder."""
-    absolute = [file for file in files if _is_absolute(file)]
-    if not absolute:
-        return [clean(file) for file in files]
-    parents = [os.path.dirname(file.replace("\\", "/")) for file in absolute]  # noqa: PTH120 - text, of any system
-    # On two drives there is no common folder; the shortest parent still hides nothing but itself.
+    absolute = {file: file.replace("\\", "/") for file in files if re.match(r"[/\\]|[A-Za-z]:[\\/]", file)}
+    parents = [os.path.dirname(path) for path in absolute.values()]  # noqa: PTH120 - text, of any system
+    # On two drives there is no common folder: then the name alone is shown.
     common = os.path.commonpath(parents) if len({parent[:2] for parent in parents}) == 1 else ""
-    return [
-        clean(file.replace("\\", "/")[len(common) :].lstrip("/") if common else file.replace("\\", "/").split("/")[-1])
-        if _is_absolute(file)
-        else clean(file)
-        for file in files
-    ]
+    below = {file: path[len(common) :] if common else path.rpartition("/")[2] for file, path in absolute.items()}
+    return [clean(below[file].lstrip("/") if file in below else file) for file in files]
 
 
 def hide_paths(text: str) -> str:
@@ -84,10 +78,6 @@ def hide_paths(text: str) -> str:
     text = re.sub(r"""(["'])(?:[A-Za-z]:)?[\\/][^"'\n]*[\\/]([^"'\\/\n]+)[\\/]?\1""", r"\1…/\2\1", text)
     text = re.sub(r"""(?<![\w.~/…])/(?!/)(?:[^\s"'/]+/)+([^\s"'/]+)/?""", r"…/\1", text)
     return clean(re.sub(r"""\b[A-Za-z]:\\(?:[^\s"'\\]+\\)*([^\s"'\\]+)\\?""", r"…/\1", text))
-
-
-def _is_absolute(file: str) -> bool:
-    return file.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:[\\/]", file))
 
 
 def new_environment() -> Environment:

@@ -6,7 +6,6 @@ from torch import Tensor
 from pcn_cli.attention.faithfulness import (
     RANDOM_ORDERS,
     STEPS,
-    HidingTest,
     area_under,
     blur_patches,
     curve_sets,
@@ -48,34 +47,34 @@ def one_good_patch(patches: int = 20) -> tuple[Tensor, Tensor, np.ndarray]:
 
 def test_a_curve_goes_through_what_is_left_step_by_step() -> None:
     weights, values, look = one_good_patch()
-    (test,) = run_hiding_tests(
-        Counter(), weights, values, looks=look, predicted=np.array([0]), temperature=2.0, seeds=[(0, 0)]
-    )
+    (left,) = run_hiding_tests(Counter(), weights, values, looks=look, temperature=2.0, seeds=[(0, 0)])
+    deletion, insertion = left[:STEPS, 0], left[STEPS : 2 * STEPS, 0]
     own = 1 / (1 + np.exp(-(8 * 0.5 - 0.5) / 2))
     nothing = 1 / (1 + np.exp(1 / 2))
-    assert test.deletion[0] == test.insertion[-1] == pytest.approx(own)
-    assert test.deletion[1:] == pytest.approx(nothing)  # without patch 3 all that is left says −1
-    assert test.insertion[0] == pytest.approx(nothing)
+    assert deletion[0] == insertion[-1] == pytest.approx(own)
+    assert deletion[1:] == pytest.approx(nothing)  # without patch 3 all that is left says −1
+    assert insertion[0] == pytest.approx(nothing)
     for step in range(1, STEPS):  # patch 3, then others, and the class token's own share of 0.1
         others = 0.4 * (step - 1) / 19
         pooled = (8 * 0.5 - others - 0.1) / (0.5 + others + 0.1)
-        assert test.insertion[step] == pytest.approx(1 / (1 + np.exp(-pooled / 2)))
-    assert (test.deletion_classes[0], set(test.deletion_classes[1:])) == (0, {1})
+        assert insertion[step] == pytest.approx(1 / (1 + np.exp(-pooled / 2)))
+    deletion_classes = left[:STEPS].argmax(axis=1)
+    assert (deletion_classes[0], set(deletion_classes[1:])) == (0, {1})
 
 
 def test_what_ifs_hide_and_keep_the_patches_with_half_of_the_look() -> None:
     weights, values, look = one_good_patch()
-    (test,) = run_hiding_tests(
-        Counter(), weights, values, looks=look, predicted=np.array([0]), temperature=2.0, seeds=[(0, 1)]
-    )
+    (left,) = run_hiding_tests(Counter(), weights, values, looks=look, temperature=2.0, seeds=[(0, 1)])
+    numbers = hiding_numbers(left, 0, look=look[0], evidence=look[0], classes=CLASSES)
+    own, hidden = left[:, 0], left[2 * STEPS]
     assert half_count(look[0]) == 1
-    assert test.hidden_class == 1
-    assert test.hidden_own_p == pytest.approx(test.deletion[1])
-    assert test.hidden_p == pytest.approx(1 - test.hidden_own_p)
-    assert test.kept_p == pytest.approx(test.insertion[1])
+    assert numbers.hidden_top == "elm"
+    assert hidden[0] == pytest.approx(own[1])
+    assert numbers.hidden_p == pytest.approx(1 - hidden[0])
+    assert numbers.kept_p == pytest.approx(own[STEPS + 1])
     drawn = int(np.argmin(draw_orders((0, 1), 20, count=1)[0]))
     assert drawn != 3
-    assert test.random_hidden_p > test.deletion[0]  # one that spoke against oak is gone
+    assert numbers.random_hidden_p > own[0]  # one that spoke against oak is gone
 
 
 def test_random_orders_depend_on_the_picture_alone() -> None:
@@ -90,25 +89,18 @@ def test_random_orders_depend_on_the_picture_alone() -> None:
     assert both.std() > 0.05
 
 
-def invent_test(**changes: object) -> HidingTest:
-    facts = {
-        "deletion": np.linspace(0.9, 0.1, STEPS),
-        "insertion": np.full(STEPS, 0.9),
-        "deletion_classes": np.array([0] * 7 + [1] * 14),
-        "hidden_class": 1,
-        "hidden_p": 0.7,
-        "hidden_own_p": 0.3,
-        "kept_p": 0.8,
-        "random_hidden_p": 0.85,
-    }
-    return HidingTest(**facts | changes)
+def invent_test(*, changes_at: int = STEPS) -> np.ndarray:
+    """Of oak and elm what is left of oak, and a figure of elm that is above it from one step of deletion on."""
+    own = np.concatenate([np.linspace(0.9, 0.1, STEPS), np.full(STEPS, 0.9), [0.3, 0.8, 0.85]])
+    elm = np.zeros(own.size)
+    elm[changes_at:STEPS], elm[2 * STEPS] = 0.95, 0.7
+    return np.stack([own, elm], axis=1)
 
 
 def test_numbers_of_a_test_worked_out_by_hand() -> None:
     look, evidence = np.array([[4.0, 3, 2, 1]]), np.array([[8.0, 1, 3, 2]])
-    numbers = hiding_numbers(
-        invent_test(), look=look, evidence=evidence, classes=CLASSES, random_srg=np.array([0.1, -0.3])
-    )
+    left, orders = invent_test(changes_at=7), np.array([0.1, -0.3])
+    numbers = hiding_numbers(left, 0, look=look, evidence=evidence, classes=CLASSES, random_srg=orders)
     assert numbers.deletion_auc == pytest.approx(0.5)
     assert numbers.insertion_auc == pytest.approx(0.9)
     assert numbers.srg == pytest.approx(0.4)
@@ -122,8 +114,7 @@ def test_numbers_of_a_test_worked_out_by_hand() -> None:
 
 
 def test_what_is_not_known_is_none() -> None:
-    steady = invent_test(deletion_classes=np.zeros(STEPS, dtype=np.int64))
-    numbers = hiding_numbers(steady, look=np.full((1, 4), 0.25), evidence=np.eye(1, 4), classes=CLASSES)
+    numbers = hiding_numbers(invent_test(), 0, look=np.full((1, 4), 0.25), evidence=np.eye(1, 4), classes=CLASSES)
     assert numbers.random_gain is None
     assert numbers.flip_fraction is None
     assert numbers.look_evidence_spearman is None

@@ -10,7 +10,7 @@ from pcn_cli.files.atomic import write_csv
 from pcn_cli.metrics.curves import gather_curves
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
-from pcn_cli.metrics.findings import findings, warnings_first
+from pcn_cli.metrics.findings import findings
 from pcn_cli.metrics.inputs import SingleLabel, model_inputs
 from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibration, measure_folds, per_class
 from pcn_cli.metrics.pointing import play_pointing_game
@@ -109,7 +109,6 @@ def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence
         thresholds=curves.thresholds if curves else (),
         suspects=evaluation.suspects,
     )
-    maps = trust_findings(evaluation.trust) if evaluation.trust else ()
-    found = warnings_first((*findings(facts), *maps))
+    found = findings(facts, trust_findings(evaluation.trust) if evaluation.trust else ())
     store.FINDINGS.write(run, found)
     return found

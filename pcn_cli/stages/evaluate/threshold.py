@@ -10,7 +10,7 @@ from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import RecipeError, RunError
 from pcn_cli.files.atomic import write_bytes
 from pcn_cli.metrics.calibration import temper
-from pcn_cli.metrics.selective import select_threshold, selection_notes
+from pcn_cli.metrics.selective import choose_threshold, selection_notes
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
@@ -78,7 +78,7 @@ def retarget_run(
     with recording_stage(run, "calibrate", (run.model,)):
         probabilities = score_validation(model, validation, root=root, recipe=recipe, callback=callback)
         targets = np.array([model.config.classes.index(row.label) for row in validation])
-        selection = select_threshold(temper(probabilities, model.config.temperature), targets, target=target)
+        selection = choose_threshold(temper(probabilities, model.config.temperature), targets, target=target)
         for note in selection_notes(selection):
             callback.on_note(note)
         config = replace(model.config, selection=selection)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.faithfulness import (
+    STEPS,
     even_weights,
     hiding_numbers,
     logits_reweighed,
@@ -89,7 +90,6 @@ def hide_batch(
         attended.weights,
         attended.values,
         looks=looks,
-        predicted=classes[:, 0],
         temperature=config.temperature,
         seeds=seeds,
     )
@@ -115,15 +115,20 @@ def hide_batch(
     return [
         HiddenMaps(
             numbers=hiding_numbers(
-                test, look=looks[row], evidence=maps[row, 0], classes=config.classes, random_srg=random_srg.get(row)
+                left,
+                classes[row, 0],
+                look=looks[row],
+                evidence=maps[row, 0],
+                classes=config.classes,
+                random_srg=random_srg.get(row),
             ),
             evidence=maps[row],
             evidence_classes=classes[row],
-            deletion=test.deletion.astype(np.float32),
-            insertion=test.insertion.astype(np.float32),
+            deletion=left[:STEPS, classes[row, 0]].astype(np.float32),
+            insertion=left[STEPS : 2 * STEPS, classes[row, 0]].astype(np.float32),
             class_looks=None if class_looks is None else class_looks[row],
             even=config.classes[even[row]],
             permuted=config.classes[permuted[row]],
         )
-        for row, test in enumerate(tests)
+        for row, left in enumerate(tests)
     ]

@@ -8,7 +8,7 @@ from pcn_cli.metrics.calibration import FEWEST, calibrate, choose_thresholds, di
 from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
 from pcn_cli.metrics.findings import join_words
 from pcn_cli.metrics.inputs import as_truths
-from pcn_cli.metrics.selective import select_threshold, selection_notes
+from pcn_cli.metrics.selective import choose_threshold, selection_notes
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_validation
@@ -34,7 +34,7 @@ def calibrate_model(model: nn.Module, context: TrainContext) -> ModelConfig:
         fitting, rest = divide_validation(targets, seed=context.recipe.seed)
         temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
         tempered = temper(probabilities, temperature)
-        selection = None if target is None else select_threshold(tempered, targets, target=target)
+        selection = None if target is None else choose_threshold(tempered, targets, target=target)
         config = replace(config, selection=selection, conformal=calibrate_sets(tempered[rest], targets[rest]))
     config = replace(config, temperature=temperature, calibration=calibration)
     for note in _notes(config):
