@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pcn_cli.data.scan.content import HEAD_BYTES, is_camera_raw, promises_image, tell_format
@@ -61,7 +61,7 @@ def _may_be_image(path: Path) -> bool:
         return False
 
 
-def find_by_hash(root: Path, photos: Iterable[ReplayPhoto]) -> dict[str, str]:
+def find_by_hash(root: Path, photos: Sequence[ReplayPhoto]) -> dict[str, str]:
     """The path below `root` of each photo that is there, by its hash; its old place is looked at first.
 
     Only files of the right size are hashed.
@@ -69,21 +69,18 @@ def find_by_hash(root: Path, photos: Iterable[ReplayPhoto]) -> dict[str, str]:
     Raises:
         DataError: `root` is no folder that can be read.
     """
-    wanted = list(photos)
-    found = {photo.sha256: photo.file for photo in wanted if _is(root / photo.file, photo.sha256, photo.bytes)}
-    missing = {photo.sha256: photo.bytes for photo in wanted if photo.sha256 not in found}
-    if not missing:
-        return found
-    for file, obstacle in walk_folder(root).items():
+    found: dict[str, str] = {}
+    missing = {photo.sha256: photo.bytes for photo in photos}
+
+    def places() -> Iterator[str]:
+        yield from (photo.file for photo in photos)
+        if missing:
+            yield from (file for file, obstacle in walk_folder(root).items() if not obstacle)
+
+    for file in places():
         path = root / file
-        if obstacle or not path.is_file() or path.stat().st_size not in missing.values():
-            continue
-        digest = sha256_of(path)
-        if digest in missing:
-            found[digest] = file
-            del missing[digest]
+        if path.is_file() and path.stat().st_size in missing.values():
+            digest = sha256_of(path)
+            if missing.pop(digest, None) is not None:
+                found[digest] = file
     return found
-
-
-def _is(path: Path, sha256: str, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size and sha256_of(path) == sha256

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pcn_cli.errors import ResourceError
@@ -29,23 +29,14 @@ def free_path(folder: Path, name: str, taken: set[Path], *, replace: bool = Fals
     return path
 
 
-def refuse_inside(target: Path, photos: Path) -> None:
-    """Refuse to write to `target` where it lies inside `photos`.
-
-    Raises:
-        ResourceError: it lies inside; the user's photos are never written to.
-    """
-    refuse_among(target, {Path(os.path.realpath(photos))})
-
-
-def refuse_among(target: Path, folders: Collection[Path], holders: Collection[Path] = ()) -> None:
-    """Refuse to write to `target` where it lies in one of `folders` or is one of `holders`; both are resolved.
+def refuse_inside(target: Path, folders: Iterable[Path], holders: Collection[Path] = ()) -> None:
+    """Refuse to write to `target` where it lies in one of `folders` or is one of `holders`, which are resolved.
 
     Raises:
         ResourceError: it does or is; the user's photos are never written to.
     """
-    place = Path(os.path.realpath(target))
-    inside = [folder for folder in (place, *place.parents) if folder in folders] + [place] * (place in holders)
+    place, *real = (Path(os.path.realpath(path)) for path in (target, *folders))
+    inside = [folder for folder in (place, *place.parents) if folder in real] + [place] * (place in holders)
     if inside:
         raise ResourceError(
             f"{target} lies inside the photos folder {inside[0]}, which is never written to",

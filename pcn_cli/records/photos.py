@@ -101,10 +101,7 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRow:
-    """The part one photo belongs to; `sha256` lets a later command see that the photo is still the same.
-
-    With `multi_label` the label joins all of the photo's classes, of which there may be none.
-    """
+    """The part one photo belongs to; `sha256` lets a later command see that the photo is still the same."""
 
     file: str
     label: str

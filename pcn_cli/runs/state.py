@@ -68,7 +68,7 @@ def start_run(run: RunDir, *, kind: RunKind, photos: Path, card: str, device: st
     Raises:
         RunError: there is something else at that place, or another process holds it.
     """
-    refuse_inside(run.root, photos)
+    refuse_inside(run.root, [photos])
     _refuse_occupied(run)
     with hold_folder(run.root):
         _refuse_occupied(run)  # another process may have been quicker
@@ -143,32 +143,17 @@ def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iter
     started = time.monotonic()
     yield
     seconds = round(time.monotonic() - started, 2)
-    hashes = {path.relative_to(run.root).as_posix(): sha256_of(path) for path in _files(artifacts)}
+    inside = (path for artifact in artifacts for path in (artifact, *sorted(artifact.rglob("*"))))
+    files = [path for path in inside if path.is_file() and not path.name.startswith(".")]
+    hashes = {path.relative_to(run.root).as_posix(): sha256_of(path) for path in files}
     stages = {**read_record(run).stages, name: StageRecord(seconds=seconds, artifacts=hashes)}
     update_record(run, stages=stages)
 
 
 @contextmanager
 def recording_outcome(run: RunDir, *, done: Literal["running", "finished"] = "finished") -> Iterator[None]:
-    """Write into run.json how the block ended (`done`, stopped or failed) and into run.log why."""
-    with _logging_to(run.log):
-        try:
-            yield
-        except (StoppedError, KeyboardInterrupt):
-            logger.info("stopped")
-            update_record(run, status="stopped")
-            raise
-        except Exception:
-            logger.exception("failed")
-            update_record(run, status="failed")
-            raise
-        update_record(run, status=done)
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Append everything that pcn logs to `path` until the block ends."""
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    """Write into run.json how the block ended (`done`, stopped or failed), into run.log why and what pcn logs in it."""
+    handler = logging.FileHandler(run.log, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     pcn = logging.getLogger("pcn_cli")
     before = pcn.level
@@ -176,6 +161,16 @@ def _logging_to(path: Path) -> Iterator[None]:
     pcn.setLevel(logging.INFO)
     try:
         yield
+    except (StoppedError, KeyboardInterrupt):
+        logger.info("stopped")
+        update_record(run, status="stopped")
+        raise
+    except Exception:
+        logger.exception("failed")
+        update_record(run, status="failed")
+        raise
+    else:
+        update_record(run, status=done)
     finally:
         pcn.removeHandler(handler)
         pcn.setLevel(before)
@@ -210,11 +205,3 @@ def check_model(run: RunDir) -> None:
                     f"{path} is damaged or was changed: its sha256 is {found}, the run recorded {expected}",
                     "bring the file back from a copy, or train again",
                 )
-
-
-def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(child for child in path.rglob("*") if child.is_file() and not child.name.startswith("."))
-        elif path.exists():
-            yield path

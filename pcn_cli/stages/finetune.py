@@ -91,7 +91,7 @@ def finetune(
             return _go_on(run, fetch, callback, stop, fail_on=fail_on)
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
-        refuse_inside(Path(output) if output else RUNS, Path(photos))
+        refuse_inside(Path(output) if output else RUNS, [Path(photos)])
         plan = _settle(Path(photos), asked, callback, offline=fetch.offline, measure=dry_run, fail_on=fail_on)
         run = new_run_dir(photos, plan.source.name, output=output)
         if dry_run:
@@ -195,7 +195,7 @@ def _finish(
 def _name_latest(run: RunDir, callback: Callback) -> None:
     """Let `run` be the one that commands without a RUN use, unless that would write among the photos."""
     try:
-        refuse_inside(RUNS, Path(read_record(run).photos))
+        refuse_inside(RUNS, [Path(read_record(run).photos)])
     except ResourceError:
         callback.on_note(f"this folder holds the photos, so nothing is written here; name the run: {run.root}")
     else:

@@ -10,7 +10,7 @@ from typing import Any
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import write_text, write_with
-from pcn_cli.files.names import free_path, refuse_among, safe_name
+from pcn_cli.files.names import free_path, refuse_inside, safe_name
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_predict_options
 from pcn_cli.recipe.schema import PredictOptions
@@ -56,11 +56,11 @@ def predict(
     callback = callback or Callback()
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
-    named = {Path(os.path.realpath(source)) for source in sources if os.path.isdir(source)}  # noqa: PTH112 - never raises
+    named = [Path(source) for source in sources if os.path.isdir(source)]  # noqa: PTH112 - never raises
     holders = _holding_folders(paths)
     for target in (asked.overlay, asked.sort_into):
         if target is not None:
-            refuse_among(Path(target), named, holders)
+            refuse_inside(Path(target), named, holders)
     model = asked.model
     if model is None:
         model = open_run(None).root
@@ -80,7 +80,7 @@ def predict(
         )
     if asked.sort_into is not None:
         for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
-            refuse_among(Path(asked.sort_into) / safe_name(label), named, holders)
+            refuse_inside(Path(asked.sort_into) / safe_name(label), named, holders)
     answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
     scored = score_photos(

@@ -1,10 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from pcn_cli.errors import ResourceError
-from pcn_cli.files.names import free_path, refuse_among, refuse_inside, safe_name
+from pcn_cli.files.names import free_path, refuse_inside, safe_name
 
 
 @pytest.mark.parametrize(
@@ -47,13 +46,10 @@ def test_nothing_may_be_written_among_photos(tmp_path, target):
     (tmp_path / "photos").mkdir()
     (tmp_path / "link").symlink_to("photos")
     with pytest.raises(ResourceError, match="never written to"):
-        refuse_inside(tmp_path / target, tmp_path / "photos")
-    with pytest.raises(ResourceError, match="never written to"):
-        refuse_among(tmp_path / target, {Path(os.path.realpath(tmp_path / "photos")), Path("/other")})
+        refuse_inside(tmp_path / target, [tmp_path / "photos", Path("/other")])
 
 
 @pytest.mark.parametrize("target", ["", "maps", "photos-2", "photos/../maps"])
 def test_beside_and_above_photos_may_be_written(tmp_path, target):
     (tmp_path / "photos").mkdir()
-    refuse_inside(tmp_path / target, tmp_path / "photos")
-    refuse_among(tmp_path / target, {Path(os.path.realpath(tmp_path / "photos"))})
+    refuse_inside(tmp_path / target, [tmp_path / "photos", Path("/other")])

@@ -187,9 +187,20 @@ class PhotoBatches:
         self._sampler.epoch, self._sampler.start = epoch, start
         if start >= len(self):
             return
+        if self._loader is None:
+            self._loader = DataLoader(
+                self._dataset,
+                batch_sampler=self._sampler,
+                num_workers=self._workers,
+                collate_fn=stack_photos,
+                persistent_workers=self._workers > 0,
+                worker_init_fn=_prepare_worker,
+                # Without one of its own it would draw from the trainer's global generator.
+                generator=torch.Generator().manual_seed(0),
+            )
         try:
             with _quiet_about_workers():
-                loaded = iter(self._open_loader())
+                loaded = iter(self._loader)
             for batch in loaded:
                 for position, reason in batch.unreadable:
                     if self._on_unreadable is None:
@@ -217,20 +228,6 @@ class PhotoBatches:
         """Never leave the end of killed workers to torch, which may wait for them for ever."""
         if hasattr(self, "_loader"):
             self.close()
-
-    def _open_loader(self) -> "DataLoader[LoadedPhoto]":
-        if self._loader is None:
-            self._loader = DataLoader(
-                self._dataset,
-                batch_sampler=self._sampler,
-                num_workers=self._workers,
-                collate_fn=stack_photos,
-                persistent_workers=self._workers > 0,
-                worker_init_fn=_prepare_worker,
-                # Without one of its own it would draw from the trainer's global generator.
-                generator=torch.Generator().manual_seed(0),
-            )
-        return self._loader
 
 
 @contextmanager

@@ -109,7 +109,10 @@ def _decode(file: BinaryIO, kind: str) -> tuple[Image.Image, str]:
             _ = getattr(image, "n_frames", 1)
         image.load()
         _check_size(*image.size)
-        method = _UPRIGHT.get(_read_orientation(image))
+        try:
+            method = _UPRIGHT.get(int(image.getexif().get(ExifTags.Base.Orientation, 1)))
+        except Exception:  # noqa: BLE001 - damaged metadata must not cost a picture that was decoded well
+            method = None
         picture, mode = to_rgb(image), image.mode
     return picture.transpose(method) if method is not None else picture, mode
 
@@ -119,13 +122,6 @@ def _check_size(width: int, height: int) -> None:
         raise UnreadablePhotoError(f"a picture without pixels ({width}×{height})")
     if width * height > MAX_PIXELS:
         raise UnreadablePhotoError(f"{width}×{height} is {_TOO_MANY_PIXELS}")
-
-
-def _read_orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - damaged metadata must not cost a picture that was decoded well
-        return 1
 
 
 def _explain(error: Exception, kind: str) -> str:
