@@ -175,9 +175,8 @@ class ModelConfig:
 
     def withholds(self, confidence: float) -> bool | None:
         """Whether an answer of this confidence is "unknown"; None where the model has no threshold."""
-        if self.selection is None or self.selection.threshold is None:
-            return None
-        return self.selection.declines(confidence)
+        chosen = self.selection
+        return None if chosen is None or chosen.threshold is None else chosen.declines(confidence)
 
 
 @dataclass(frozen=True, kw_only=True)

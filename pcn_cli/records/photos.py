@@ -69,10 +69,9 @@ class SkippedFile:
 class Scan:
     """Everything a scan found; each file stands in exactly one of the three lists, in the order of its path.
 
-    `root` is the absolute photos folder, `layout` how labels were found; with `multi_label` a photo's label may join
-    several classes, or none. `near_duplicates` are sets of files that show one picture in different bytes (resized,
-    encoded again, cut a little, brightened), with their exact copies. `alike` counts photos that could not be told from
-    more than a quarter of all: they are left out of `near_duplicates`.
+    `root` is the absolute photos folder, `layout` how labels were found. `near_duplicates` are sets of files that show
+    one picture in different bytes (resized, encoded again, cut a little, brightened), with their exact copies. `alike`
+    counts photos that could not be told from more than a quarter of all: they are left out of `near_duplicates`.
     """
 
     root: str

@@ -58,7 +58,22 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
     first = len(_FIXED) + (several or withheld)  # a model of several labels has no threshold to withhold by
     behind = len(_ATTENTION) + (len(_HIDING) if tuple(header[-len(_HIDING) :]) == _HIDING else 0)
     classes = tuple(name.removeprefix("p_") for name in header[first : len(header) - behind])
-    return tuple(_prediction(row, classes, multi_label=several) for row in read_csv(path)), classes
+    predictions = tuple(
+        Prediction(
+            file=row["file"],
+            split=row["split"],
+            label=row["label"],
+            predicted=row["predicted"],
+            confidence=float(row["confidence"]),
+            probabilities=tuple(float(row[f"p_{name}"]) for name in classes),
+            multi_label=several,
+            attention=from_cells(AttentionNumbers, row),
+            hiding=from_cells(HidingNumbers, row) if row.get("deletion_auc") else None,
+            unknown=row[_UNKNOWN] == "1" if _UNKNOWN in row else None,
+        )
+        for row in read_csv(path)
+    )
+    return predictions, classes
 
 
 def _row(prediction: Prediction) -> list[Cell]:
@@ -73,21 +88,6 @@ def _row(prediction: Prediction) -> list[Cell]:
         *to_cells(prediction.attention),
         *(to_cells(prediction.hiding) if prediction.hiding else [""] * len(_HIDING)),
     ]
-
-
-def _prediction(row: dict[str, str], classes: Sequence[str], *, multi_label: bool) -> Prediction:
-    return Prediction(
-        file=row["file"],
-        split=row["split"],
-        label=row["label"],
-        predicted=row["predicted"],
-        confidence=float(row["confidence"]),
-        probabilities=tuple(float(row[f"p_{name}"]) for name in classes),
-        multi_label=multi_label,
-        attention=from_cells(AttentionNumbers, row),
-        hiding=from_cells(HidingNumbers, row) if row.get("deletion_auc") else None,
-        unknown=row[_UNKNOWN] == "1" if _UNKNOWN in row else None,
-    )
 
 
 # What AttentionMaps may lack, as it is stored.

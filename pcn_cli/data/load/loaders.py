@@ -54,14 +54,9 @@ class LoadedPhoto(NamedTuple):
 class PhotoDataset(Dataset[LoadedPhoto]):
     """Opens and prepares one photo; errors travel as values, since exceptions lose their facts between processes.
 
-    Args:
-        root: the photos folder.
-        files: paths below `root`; absolute ones are taken as they are.
-        targets: class index of each file, or (N, K) of 0 and 1 where a file may have several classes; all 0 where
-            nobody will ask.
-        preprocessing: evaluation preprocessing, used where `augmentation` is None.
-        augmentation: training variation; its sample is the position in `files`, and another number each time that an
-            epoch has the photo again.
+    `files` are paths below `root`, or absolute; `targets` are class numbers, or (N, K) of 0 and 1 where a file may have
+    several classes, or None where nobody will ask. With an `augmentation` photos are varied for training, otherwise
+    they are prepared as in evaluation.
     """
 
     def __init__(
@@ -148,14 +143,9 @@ def stack_photos(photos: list[LoadedPhoto]) -> Batch:
 class PhotoBatches:
     """Batches of photos, epoch after epoch; worker processes stay between epochs.
 
-    One iterator at a time: asking for a new one ends the one before.
-
-    Args:
-        batch_size: photos per batch; the last one may hold fewer.
-        workers: processes that decode; 0 decodes in this one.
-        order: the positions of an epoch, as many as there are photos; None takes them as they come.
-        on_unreadable: called with (position, reason) for a photo that cannot be opened, which is then left out of its
-            batch; without it such a photo is a DataError.
+    One iterator at a time: asking for a new one ends the one before. The last batch may hold fewer photos; 0 `workers`
+    decode in this process; without an `order` photos come as they stand. `on_unreadable` is called with (position,
+    reason) for a photo that cannot be opened, which is then left out of its batch; without it that is a DataError.
     """
 
     def __init__(

@@ -143,7 +143,13 @@ _BITS_PER_SAMPLE = 258  # TIFF tag
 def to_rgb(image: Image.Image) -> Image.Image:
     """The picture as RGB with 8 bits; `image` is loaded and keeps its size."""
     if image.mode.startswith(("I", "F")):
-        return _scale_deep(image)
+        values = np.asarray(image).astype(np.float32)
+        low, high = _value_range(image, values)
+        grey = np.clip((np.nan_to_num(values, nan=low) - low) * (255 / (high - low)), 0, 255)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            grey[values == transparent] = 255
+        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
     if image.mode == "LAB":
         return ImageCms.applyTransform(image, _lab_to_srgb()) or image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -151,16 +157,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
         if image.getchannel("A").getextrema() != (255, 255):
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
-
-
-def _scale_deep(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float32)
-    low, high = _value_range(image, values)
-    grey = np.clip((np.nan_to_num(values, nan=low) - low) * (255 / (high - low)), 0, 255)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
-    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
 
 
 def _value_range(image: Image.Image, values: NDArray[np.float32]) -> tuple[float, float]:

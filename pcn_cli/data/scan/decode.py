@@ -127,7 +127,12 @@ class _Decoders:
         position, path = item
         if not self._closed:
             process = getattr(self._local, "process", None) or self._start()
-            answer = _ask(process, path)
+            answer = b""  # without the end of its line where the process died
+            if process.stdin and process.stdout:
+                with suppress(OSError):  # the pipe is gone
+                    process.stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
+                    process.stdin.flush()
+                    answer = process.stdout.readline()
             if answer.endswith(b"\n"):
                 return position, FileFacts(**json.loads(answer))
             self._local.process = None
@@ -154,17 +159,6 @@ def _start_process() -> "subprocess.Popen[bytes]":
         _end(process)
         raise OSError(f"{sys.executable} ended at once")
     return process
-
-
-def _ask(process: "subprocess.Popen[bytes]", path: Path) -> bytes:
-    """The line that the process answers; without its end where the process died."""
-    if process.stdin is None or process.stdout is None:
-        return b""
-    with suppress(OSError):  # the pipe is gone
-        process.stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
-        process.stdin.flush()
-        return process.stdout.readline()
-    return b""
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

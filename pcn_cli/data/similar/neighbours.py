@@ -21,12 +21,9 @@ Numbers = NDArray[np.int64]
 
 
 def find_neighbours(features: NDArray[np.float32], targets: Numbers, groups: Numbers) -> list[tuple[int, int]]:
-    """Pairs of places whose features are as good as the same, the closest first; none among few or many photos.
+    """Pairs of places whose features (N, C) are as good as the same, the closest first; none among few or many photos.
 
-    Args:
-        features: (N, C), compared by the cosine.
-        targets: (N,) class numbers.
-        groups: (N,) equal numbers where photos are known to belong together; these pairs are left out.
+    `targets` (N,) are class numbers, `groups` (N,) equal where photos are known to belong together and left out.
     """
     if not NEIGHBOUR < len(features) <= MOST_PHOTOS:
         return []
