@@ -141,11 +141,6 @@ def curve_sets(ranks: Integers) -> Sets:
     return np.stack([deletion, insertion], axis=2).reshape(len(ranks), -1, patches)
 
 
-def logits_reweighed(network: Network, weights: Tensor, values: Tensor) -> Tensor:
-    """The logits (B, K) with these weights (B, T, N+1) or (B, T, N) instead of the network's own."""
-    return network.tail(weights @ values)
-
-
 def even_weights(weights: Tensor, patches: int) -> Tensor:
     """The weights with the patches' part shared evenly; the class token keeps its own."""
     own, rest = weights[..., :-patches], weights[..., -patches:]

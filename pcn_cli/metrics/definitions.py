@@ -28,16 +28,16 @@ FOLDS = "cross_validated_"
 class Definition:
     """One metric; a name in braces in key and title stands for what differs, such as the k of top-k.
 
-    `single` and `multi` compute it where a photo has one label, or may have several, and `both` in either case; they
-    give None where it says nothing. What has none of them is measured by a function of its own. `weigh`, of what
-    `pcn runs compare` compares and cross-validation tells of the probe, gives from weights (R, n) of the photos the
-    values (R,).
+    Unless its row says otherwise it is a share, and the higher the better. `single` and `multi` compute it where a
+    photo has one label, or may have several, and `both` in either case; they give None where it says nothing. What has
+    none of them is measured by a function of its own. `weigh`, of what `pcn runs compare` compares and cross-validation
+    tells of the probe, gives from weights (R, n) of the photos the values (R,).
     """
 
     key: str
     title: str
-    unit: Literal["share", "number"]
-    better: Literal["higher", "lower", ""] = ""
+    unit: Literal["share", "number"] = "share"
+    better: Literal["higher", "lower", ""] = "higher"
     shown: tuple[str, ...] = ()
     hub: str = ""
     hub_average: str = ""
@@ -272,22 +272,20 @@ def _prior_log_loss(inputs: Inputs) -> Metric | None:
 _TABLE, _CARD, _BASELINE = ("table",), ("table", "card"), ("baseline",)
 _CONFIDENCE, _FOLDS, _POINTING = ("confidence",), ("folds",), ("pointing",)
 METRICS: tuple[Definition, ...] = (
-    Definition("accuracy", "accuracy", "share", "higher", _CARD, single=_accuracy, weigh=_weigh_accuracy),
-    Definition("balanced_accuracy", "balanced accuracy", "share", "higher", _CARD, single=_balanced_accuracy),
+    Definition("accuracy", "accuracy", shown=_CARD, single=_accuracy, weigh=_weigh_accuracy),
+    Definition("balanced_accuracy", "balanced accuracy", shown=_CARD, single=_balanced_accuracy),
     Definition(
         "macro_f1",
         "macro F1",
-        "share",
-        "higher",
-        _CARD,
+        shown=_CARD,
         hub="f1",
         hub_average="macro",
         single=lambda inputs: counted(inputs, "mean F1 of the classes with photos", _f1_of_counts(inputs)),
         multi=_macro_f1_of_labels,
         weigh=_weigh_macro_f1,
     ),
-    Definition("micro_f1", "micro F1", "share", "higher", _TABLE, multi=_micro_f1),
-    Definition("exact_match", "exact match", "share", "higher", _TABLE, multi=_exact_match),
+    Definition("micro_f1", "micro F1", shown=_TABLE, multi=_micro_f1),
+    Definition("exact_match", "exact match", shown=_TABLE, multi=_exact_match),
     Definition("hamming_loss", "hamming loss", "number", "lower", _TABLE, multi=_hamming_loss),
     Definition("mcc", "MCC", "number", "higher", _CARD, hub="matthews_correlation", single=_matthews),
     Definition("log_loss", "log-loss", "number", "lower", _CARD, both=_log_loss, weigh=_weigh_log_loss),
@@ -295,29 +293,21 @@ METRICS: tuple[Definition, ...] = (
     Definition("brier", "Brier score", "number", "lower", _TABLE, both=_brier),
     Definition("ece", "ECE", "share", "lower", _CARD, both=_ece),
     Definition("ece_untempered", "ECE at T = 1", "share", "lower", _CONFIDENCE, single=_untempered(_ece)),
-    Definition("top_{top_k}_accuracy", "top-{top_k} accuracy", "share", "higher", _TABLE, single=_top_k_accuracy),
-    Definition(
-        "mean_average_precision", "mean average precision", "share", "higher", _CARD, both=_mean_average_precision
-    ),
-    Definition("roc_auc", "ROC area", "share", "higher", _TABLE, both=_roc_auc),
+    Definition("top_{top_k}_accuracy", "top-{top_k} accuracy", shown=_TABLE, single=_top_k_accuracy),
+    Definition("mean_average_precision", "mean average precision", shown=_CARD, both=_mean_average_precision),
+    Definition("roc_auc", "ROC area", shown=_TABLE, both=_roc_auc),
     Definition("aurc", "AURC", "number", "lower", _TABLE, single=_aurc),
-    Definition(
-        "baseline_majority", "always guessing the most frequent class", "share", "higher", _BASELINE, single=_majority
-    ),
+    Definition("baseline_majority", "always guessing the most frequent class", shown=_BASELINE, single=_majority),
     Definition(
         "baseline_majority_set",
         "exact match of always guessing the most frequent set of labels",
-        "share",
-        "higher",
-        _BASELINE,
+        shown=_BASELINE,
         multi=_majority,
     ),
     Definition(
         "baseline_prior_average_precision",
         "mean average precision of the classes' shares in training",
-        "share",
-        "higher",
-        _BASELINE,
+        shown=_BASELINE,
         multi=_prior_precision,
     ),
     Definition(
@@ -334,11 +324,11 @@ METRICS: tuple[Definition, ...] = (
 OTHERS: tuple[Definition, ...] = (
     Definition("temperature", "temperature", "number", "", _CONFIDENCE),
     Definition("threshold", "threshold", "share", "", _CONFIDENCE),
-    Definition("threshold_validation_coverage", "threshold validation coverage", "share", "higher", _CONFIDENCE),
-    Definition("threshold_validation_accuracy", "threshold validation accuracy", "share", "higher", _CONFIDENCE),
-    Definition("threshold_coverage", "threshold coverage", "share", "higher", _CONFIDENCE),
-    Definition("threshold_accuracy", "threshold accuracy", "share", "higher", _CONFIDENCE),
-    Definition("conformal_{level}_coverage", "{level} % sets: coverage", "share", "higher", _CONFIDENCE),
+    Definition("threshold_validation_coverage", "threshold validation coverage", shown=_CONFIDENCE),
+    Definition("threshold_validation_accuracy", "threshold validation accuracy", shown=_CONFIDENCE),
+    Definition("threshold_coverage", "threshold coverage", shown=_CONFIDENCE),
+    Definition("threshold_accuracy", "threshold accuracy", shown=_CONFIDENCE),
+    Definition("conformal_{level}_coverage", "{level} % sets: coverage", shown=_CONFIDENCE),
     Definition("conformal_{level}_set_size", "{level} % sets: set size", "number", "lower", _CONFIDENCE),
     Definition("conformal_{level}_empty", "{level} % sets: empty", "share", "lower", _CONFIDENCE),
     *(
@@ -347,24 +337,24 @@ OTHERS: tuple[Definition, ...] = (
         if row.weigh
     ),
     Definition(f"{FOLDS}accuracy_spread", "cross-validated accuracy: spread", "share", "lower", _FOLDS),
-    Definition("pointing_game", "strongest patch inside the object's box", "share", "higher", _POINTING),
-    Definition("pointing_game_right", "strongest patch inside the box where right", "share", "higher", _POINTING),
-    Definition("pointing_game_center", "middle of the photo inside the box", "share", "higher", _POINTING),
-    Definition("pointing_game_random", "random place inside the box", "share", "higher", _POINTING),
-    Definition("baseline_logistic", "logistic regression", "share", "higher", ("candidates",)),
-    Definition("accuracy_even", "accuracy with even attention", "share", "higher"),
-    Definition("accuracy_permuted", "accuracy with permuted attention", "share", "higher"),
-    Definition("accuracy_lost", "accuracy lost", "share", "higher"),
+    Definition("pointing_game", "strongest patch inside the object's box", shown=_POINTING),
+    Definition("pointing_game_right", "strongest patch inside the box where right", shown=_POINTING),
+    Definition("pointing_game_center", "middle of the photo inside the box", shown=_POINTING),
+    Definition("pointing_game_random", "random place inside the box", shown=_POINTING),
+    Definition("baseline_logistic", "logistic regression", shown=("candidates",)),
+    Definition("accuracy_even", "accuracy with even attention"),
+    Definition("accuracy_permuted", "accuracy with permuted attention"),
+    Definition("accuracy_lost", "accuracy lost"),
     Definition("srg", "SRG", "number", "higher"),
     Definition("srg_gain", "SRG gain", "number", "higher"),
-    Definition("correlation_{of}", "correlation {of}", "number"),
-    Definition("label_agreement", "label agreement", "share", "higher"),
-    Definition("drop_looked_at", "drop looked at", "share"),
-    Definition("drop_random", "drop random", "share"),
-    Definition("drop_difference", "drop difference", "share", "higher"),
-    *(Definition(name, name, "share") for name in ("look", "evidence", "center", "random")),
-    Definition("{candidate}_mean_average_precision", "{candidate} mean average precision", "share", "higher"),
-    Definition("{candidate}_accuracy", "{candidate} accuracy", "share", "higher"),
+    Definition("correlation_{of}", "correlation {of}", "number", ""),
+    Definition("label_agreement", "label agreement"),
+    Definition("drop_looked_at", "drop looked at", "share", ""),
+    Definition("drop_random", "drop random", "share", ""),
+    Definition("drop_difference", "drop difference"),
+    *(Definition(name, name, "share", "") for name in ("look", "evidence", "center", "random")),
+    Definition("{candidate}_mean_average_precision", "{candidate} mean average precision"),
+    Definition("{candidate}_accuracy", "{candidate} accuracy"),
 )
 
 _PATTERNS = tuple(

@@ -6,7 +6,6 @@ control and invisible characters are replaced, long names are cut in the middle.
 
 import unicodedata
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +30,7 @@ _PREFERRED = ("DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Hiragino Sans", "
 FONTS = tuple(family for family in _PREFERRED if family in {font.name for font in fontManager.ttflist})
 MISSING = "▯"  # what no font of this machine can draw: an empty box, nothing is hidden
 _STYLE = {
+    "font.family": list(FONTS),
     "svg.hashsalt": "pcn",  # ids inside an SVG do not change from run to run
     "font.size": 10,
     "text.color": INK,
@@ -62,7 +62,7 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: P
     letters = max(map(len, names), default=0)
     turned = 0.08 * letters > cell
     width, height = (count * cell + 0.8 + 0.085 * letters * beside for beside in (True, turned))
-    with _style():
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -90,7 +90,7 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: P
 
 def draw_history(rows: Sequence[EpochRow], *, stem: Path) -> tuple[Path, Path]:
     """The training curves, loss beside accuracy, as `<stem>.png` and `<stem>.svg`; a line parts probe and tuning."""
-    with _style():
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9.6, 3.6), layout="constrained")
         loss, quality = figure.subplots(1, 2)
         _draw_curves(loss, rows, {"training": [r.train_loss for r in rows], "validation": [r.val_loss for r in rows]})
@@ -106,7 +106,7 @@ def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]
     """F1, precision and recall of the (at most 120) weakest classes, as `<stem>.png` and `<stem>.svg`."""
     ordered = sorted(rows, key=lambda row: (row.f1 is None, row.f1 or 0, row.label))[:MOST_NAMED]
     height = float(np.clip(14 / len(ordered), 0.19, 0.36))  # inches per class
-    with _style():
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, height * len(ordered) + 1.1), layout="constrained")
         axes = figure.subplots()
         places = [float(place) for place in range(len(ordered))]
@@ -179,11 +179,6 @@ def _draw_curves(axes: Axes, rows: Sequence[EpochRow], curves: dict[str, list[fl
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)
-
-
-def _style() -> AbstractContextManager[None]:
-    """Our letters and lines, for as long as a figure is drawn."""
-    return mpl.rc_context({**_STYLE, "font.family": list(FONTS)})
 
 
 def _save(figure: Figure, stem: Path) -> tuple[Path, Path]:

@@ -31,11 +31,6 @@ class ReportView:
     full_lift: float = FULL_LIFT
     full_evidence: float = 1.0
 
-    @property
-    def without_picture(self) -> tuple["Row", ...]:
-        """Rows whose picture could not be opened any more."""
-        return tuple(row for row in self.rows.all if row.number not in self.pictures)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:

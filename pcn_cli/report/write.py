@@ -132,23 +132,23 @@ def build_view(
         put_data(f"detail-{number}", chunk)
     put_data("classes", details.means.plain(rows.names))
     # For readers without JavaScript.
-    overlays = {row.number: path for row in rows.front if (path := content.overlays.get(row.prediction.file))}
+    overlays = frozenset(
+        row.number
+        for row in rows.front
+        if (path := content.overlays.get(row.prediction.file))
+        and _put_webp(put, f"img/{row.number}-map.webp", Image.open, path, longest=thumbnail)
+    )
     figures = {name: f"figures/{number}.svg" for number, name in enumerate(content.figures)}
     for name, svg in content.figures.items():
         put(figures[name], svg.encode("utf-8", "replace"))
+    known = {rows.all[number].prediction.file: f"img/{number}.webp" for number in pictures}
     report = ReportView(
         content=content,
         rows=rows,
         pictures=pictures,
-        overlays=frozenset(
-            number
-            for number, path in overlays.items()
-            if _put_webp(put, f"img/{number}-map.webp", Image.open, path, longest=thumbnail)
-        ),
+        overlays=overlays,
         figures=figures,
-        pair_pictures=_put_pairs(
-            put, content, {rows.all[n].prediction.file: f"img/{n}.webp" for n in pictures}, open_photo
-        ),
+        pair_pictures=_put_pairs(put, content, known, open_photo),
         full_lift=details.look.top,
         full_evidence=details.evidence.top,
     )

@@ -13,7 +13,6 @@ from pcn_cli.attention.faithfulness import (
     even_weights,
     half_count,
     hiding_numbers,
-    logits_reweighed,
     permuted_weights,
     randomised,
     rank_correlation,
@@ -159,7 +158,7 @@ def test_the_networks_own_weights_give_its_own_answer() -> None:
     for class_tokens in (False, True):
         network = PatchConvNet(embed_dim=16, depth=1, num_classes=3, class_tokens=class_tokens, layer_scale=1.0).eval()
         attended = network.attend(torch.randn(2, 3, 64, 64))
-        again = logits_reweighed(network, attended.weights, attended.values)
+        again = network.tail(attended.weights @ attended.values)
         torch.testing.assert_close(again, attended.logits, atol=1e-5, rtol=1e-5)
 
 

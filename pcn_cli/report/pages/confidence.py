@@ -2,7 +2,7 @@
 
 from math import floor
 
-from pcn_cli.records.evaluation import Bin, Curve
+from pcn_cli.records.evaluation import Bin
 from pcn_cli.records.metrics import Metric
 from pcn_cli.report.view_model import ReportView
 
@@ -17,7 +17,11 @@ def view_confidence(report: ReportView) -> dict[str, object] | None:
     charts = [_reliability("With the temperature", curves.after, metrics.get("ece"))]
     if curves.temperature != 1:
         charts.insert(0, _reliability("Without it", curves.before, metrics.get("ece_untempered")))
+    points = list(zip(curves.coverage.x, curves.coverage.y, strict=True))
     lowest = min(floor(10 * min(curves.coverage.y)) / 10, 0.9)
+    span = max(1 - lowest, 0.1)
+    # About ten points for a table, from all answered to few.
+    steps = [min(points, key=lambda point: abs(point[0] - tenth / 10)) for tenth in range(10, 0, -1)]
     # The metrics of a level's sets are None where there were not enough photos.
     parts, sets = ("coverage", "set_size", "empty"), []
     for level in curves.conformal:
@@ -31,8 +35,8 @@ def view_confidence(report: ReportView) -> dict[str, object] | None:
         "metrics": metrics,
         "side": SIDE,
         "lowest": lowest,
-        "line": _line(curves.coverage, lowest),
-        "steps": _steps(curves.coverage),
+        "line": " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y) / span:.1f}" for x, y in points),
+        "steps": list(dict.fromkeys(steps)),
         "sets": sets,
     }
 
@@ -45,16 +49,3 @@ def _reliability(title: str, bins: tuple[Bin, ...], error: Metric | None) -> dic
         for x, y, photos in ((one.confidence, one.accuracy, one.photos) for one in bins)
     ]
     return {"title": title, "error": error, "bins": bins, "places": places}
-
-
-def _line(curve: Curve, lowest: float) -> str:
-    """The curve as points of an SVG line, the accuracy between `lowest` and 1."""
-    span = max(1 - lowest, 0.1)
-    return " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y) / span:.1f}" for x, y in zip(curve.x, curve.y, strict=True))
-
-
-def _steps(curve: Curve) -> list[tuple[float, float]]:
-    """About ten points of the curve for a table, from all answered to few."""
-    points = list(zip(curve.x, curve.y, strict=True))
-    nearest = [min(points, key=lambda point: abs(point[0] - tenth / 10)) for tenth in range(10, 0, -1)]
-    return list(dict.fromkeys(nearest))

@@ -35,7 +35,8 @@ class PairList:
 
 def view_health(report: ReportView) -> dict[str, object] | None:
     """The values of templates/health.html; None where nothing is known of the photos."""
-    missing, suspects = report.without_picture, report.content.suspects
+    missing = [row.file for row in report.rows.all if row.number not in report.pictures]
+    suspects = report.content.suspects
     if report.content.scan is None and not missing and not suspects:
         return None
     scan = report.content.scan or ScanFacts()
@@ -61,7 +62,7 @@ def view_health(report: ReportView) -> dict[str, object] | None:
             for file, one in zip(display_names([one.file for one in suspects]), suspects, strict=True)
         ][:MOST_SUSPECTS],
         "suspects_count": len(suspects),
-        "missing": [row.file for row in missing[:MOST_FILES]],
+        "missing": missing[:MOST_FILES],
         "missing_count": len(missing),
     }
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pcn_cli.records.metrics import Metric
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
-from pcn_cli.report.view_model import ReportView, Row
+from pcn_cli.report.view_model import ReportView
 
-FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for
+FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for, or all where there are few
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -27,6 +27,7 @@ class Bar:
 def view_overview(report: ReportView) -> dict[str, object]:
     """The values of templates/overview.html."""
     content, rows = report.content, report.rows
+    urgent = rows.mistakes or rows.front
     counts = Counter(name for row in rows.all for name in row.predicted_labels)
     return {
         "accuracy": content.metrics.get("accuracy"),
@@ -34,15 +35,10 @@ def view_overview(report: ReportView) -> dict[str, object]:
         "bars": compare(content),
         "metrics": [one for one in content.metrics.values() if not {"baseline", "candidates"} & set(one.words.shown)],
         "findings": sorted(content.findings, key=lambda one: SEVERITIES.get(one.severity, len(SEVERITIES))),
-        "first_look": first_look(rows.mistakes or rows.front),
+        "first_look": urgent[: next((count for count in FIRST_LOOK if len(urgent) >= count), len(urgent))],
         "counts": counts.most_common(20),
         "more_counts": max(0, len(counts) - 20),
     }
-
-
-def first_look(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The first of `rows` that fill whole lines, or all where there are few."""
-    return rows[: next((count for count in FIRST_LOOK if len(rows) >= count), len(rows))]
 
 
 def compare(content: ReportContent) -> list[Bar]:

@@ -11,7 +11,6 @@ from pcn_cli.attention.faithfulness import (
     STEPS,
     even_weights,
     hiding_numbers,
-    logits_reweighed,
     permuted_weights,
     run_hiding_tests,
     run_random_orders,
@@ -99,7 +98,7 @@ def hide_batch(
         class_looks = look_maps(own.float().cpu().numpy(), attended.grid)  # (B, k, h, w)
     patches = looks[0].size
     reweighed = (even_weights(attended.weights, patches), permuted_weights(attended.weights, patches, seeds=seeds))
-    even, permuted = (logits_reweighed(network, one, attended.values).argmax(dim=1).tolist() for one in reweighed)
+    even, permuted = (network.tail(one @ attended.values).argmax(dim=1).tolist() for one in reweighed)
     rows = [row for row, index in enumerate(indices) if index in hiding.sample]
     random_srg = {}
     if rows:
