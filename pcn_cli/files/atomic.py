@@ -109,32 +109,27 @@ def replacing(path: Path) -> Iterator[Path]:
         with explaining_refusal(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
-            sync_file(part)
+            sync(part)
             part.replace(path)
-            sync_folder(path.parent)
+            sync(path.parent)
     finally:
         with suppress(OSError):  # the first error is the one to tell
             part.unlink(missing_ok=True)
 
 
-def sync_file(path: Path) -> None:
-    """Wait until the disk holds `path`, which may be read-only where the system allows that (Windows does not)."""
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync(path: Path) -> None:
+    """Wait until the disk holds a file, or the names in a folder; for folders Windows and some disks cannot, nor need.
 
-
-def sync_folder(path: Path) -> None:
-    """Wait until the disk holds the names in `path`; Windows and some network disks cannot and need not."""
-    if os.name == "nt":
+    A file may be read-only where the system allows that (Windows does not).
+    """
+    windows, is_folder = os.name == "nt", path.is_dir()
+    if windows and is_folder:
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(descriptor)

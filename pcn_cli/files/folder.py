@@ -13,7 +13,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from pcn_cli.errors import RunError
-from pcn_cli.files.atomic import explaining_refusal, sync_file, sync_folder, write_text
+from pcn_cli.files.atomic import explaining_refusal, sync, write_text
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def replacing_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
                 if old.exists():
                     old.rename(folder)
                 raise
-            sync_folder(folder.parent)
+            sync(folder.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if folder.exists():  # otherwise the old one could not be put back, and is all there is
@@ -59,9 +59,9 @@ def _sync_tree(folder: Path) -> None:
         files = (here / name for here, names in tree for name in names)
         # Some at a time: what waits in the pool would take a kilobyte a file.
         while batch := list(islice(files, 512)):
-            list(pool.map(sync_file, batch))
+            list(pool.map(sync, batch))
     for here, _ in tree:
-        sync_folder(here)
+        sync(here)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from pcn_cli import __version__
 from pcn_cli.errors import DownloadError, ResourceError
-from pcn_cli.files.atomic import sync_file, write_json
+from pcn_cli.files.atomic import sync, write_json
 
 _OTHER_PLACE = "try another place with --mirror URL"
 _SIGN_IN = "sign in to the network if it asks for it, "
@@ -115,7 +115,7 @@ class Part:
         finally:
             with _explained(self.path):
                 file.close()
-                sync_file(self.path)
+                sync(self.path)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pcn_cli.files.atomic import (
     check_free_space,
     explaining_refusal,
     sha256_of,
-    sync_folder,
+    sync,
     write_bytes,
     write_json,
     write_text,
@@ -139,7 +139,7 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
             if final.exists():  # damaged, or of before a divergence
                 final.replace(folder / f".{final.name}.old")
             part.replace(final)
-            sync_folder(folder)
+            sync(folder)
             write_text(folder / "LAST", f"{final.name}\n")
             _drop_others(folder, final.name)
     finally:
@@ -182,7 +182,7 @@ def _write_files(part: Path, state: TrainState) -> None:
     write_json(part / "state.json", {"progress": to_plain(state.progress), "random": to_plain(state.random)})
     files = {p.name: {"size": p.stat().st_size, "sha256": sha256_of(p)} for p in sorted(part.iterdir())}
     write_json(part / "MANIFEST.json", {"files": files})
-    sync_folder(part)
+    sync(part)
 
 
 def _read(path: Path) -> TrainState:
