@@ -51,10 +51,8 @@ def map_to_photo(
     """The values (h, w) of any grid laid on the picture, in `size` (width, height) or else `display_size`.
 
     Where `smooth`, values are bilinear between the true patch centres and constant beyond the outermost; otherwise each
-    pixel has the value of the patch whose centre is nearest.
-
-    Raises:
-        ValueError: the values are not a grid, or the placement's box is empty.
+    pixel has the value of the patch whose centre is nearest. A ValueError where the values are not a grid, or the
+    placement's box is empty.
     """
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"expected a grid of values (h, w), found shape {values.shape}")

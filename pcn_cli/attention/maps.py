@@ -23,10 +23,8 @@ def look_maps(weights: NDArray[np.floating], grid: tuple[int, int]) -> Array:
     """Look a_j / (1 − a_0): where the pooling took its information; every map is ≥ 0 and sums to 1.
 
     Where the class token kept everything for itself (image share 0) there is no map, and the even spread comes back.
-    The weights are (…, N+1) with the class token first, or (…, N), the maps (…, h, w).
-
-    Raises:
-        ValueError: the weights do not fit the grid, are negative or not finite.
+    The weights are (…, N+1) with the class token first, or (…, N), the maps (…, h, w). A ValueError where the weights
+    do not fit the grid, are negative or not finite.
     """
     patches = _patch_weights(weights, grid)
     # The sum of the a_j rather than 1 − a_0: the same number without the cancellation.

@@ -62,11 +62,7 @@ def with_interval(value: float, inputs: Inputs, method: str, interval: Interval 
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """Wilson's 95 % score interval of a proportion, within [0, 1].
-
-    Raises:
-        ValueError: n is 0, or successes lie outside 0 … n.
-    """
+    """Wilson's 95 % score interval of a proportion, within [0, 1]; a ValueError unless 0 ≤ successes ≤ n and n > 0."""
     interval = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
     return float(interval.low), float(interval.high)
 

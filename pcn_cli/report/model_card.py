@@ -26,11 +26,7 @@ _HUB_LICENCES = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "c
 
 
 def write_card(content: ReportContent, *, photos: str) -> str:
-    """The text of README.md for a measured model; `photos` is the name of the folder that it learned from.
-
-    Raises:
-        ValueError: the content has no model.
-    """
+    """The text of README.md for a measured model; `photos` is the name of the folder that it learned from."""
     environment = new_environment()
     environment.filters |= {tool.__name__: tool for tool in (plain_markdown, one_line, fenced, without_folders)}
     text = environment.get_template("model_card.md").render(
@@ -46,7 +42,10 @@ def write_card(content: ReportContent, *, photos: str) -> str:
 
 
 def describe_for_hub(content: ReportContent, *, photos: str) -> ModelCardData:
-    """The front matter: what the Hub needs to list the model with its figures of the test part."""
+    """The front matter: what the Hub needs to list the model with its figures of the test part.
+
+    A ValueError where the content has no model.
+    """
     if content.model is None:
         raise ValueError("there is no model to describe")
     licence = content.model.licence

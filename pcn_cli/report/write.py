@@ -57,12 +57,12 @@ def write_report(
     with replacing_folder(folder) as put:
         report = build_view(
             content,
-            put=put,
-            put_data=lambda name, value: put(f"data/{name}.js", as_script(name, value)),
-            open_photo=open_photo,
+            put,
+            lambda name, value: put(f"data/{name}.js", as_script(name, value)),
+            open_photo,
             thumbnail=thumbnail,
-            most_large=MOST_LARGE,
             on_picture=on_picture,
+            most_large=MOST_LARGE,
         )
         put("index.html", render_page(report).encode("utf-8"))
     return folder / "index.html"
@@ -85,15 +85,7 @@ def write_single_report(
         ResourceError: the file cannot be written.
     """
     sink = MemorySink(len(content.predictions))
-    report = build_view(
-        content,
-        put=sink.put,
-        put_data=sink.put_data,
-        open_photo=open_photo,
-        thumbnail=thumbnail,
-        most_large=0,
-        on_picture=on_picture,
-    )
+    report = build_view(content, sink.put, sink.put_data, open_photo, thumbnail=thumbnail, on_picture=on_picture)
     # Those of the rows are drawn by the script; all others stand in the page.
     drawn = {name: sink.pictures[name] for name in (f"img/{number}.webp" for number in report.pictures)}
     blocks = sink.blocks | {"pictures": as_block(drawn)}
@@ -106,13 +98,13 @@ def write_single_report(
 
 def build_view(
     content: ReportContent,
-    *,
     put: Put,
     put_data: Callable[[str, object], None],
     open_photo: OpenPhoto,
+    *,
     thumbnail: int,
-    most_large: int,
     on_picture: OnPicture | None,
+    most_large: int = 0,
 ) -> ReportView:
     """What the page is to be drawn from, once everything beside it was written.
 
