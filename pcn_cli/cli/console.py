@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -72,8 +73,8 @@ def write_out(text: str) -> None:
         leave_closed_pipe()
 
 
-def new_table(*columns: str, title: str | None = None) -> Table:
-    """An empty table in the one look; columns whose name ends in # hold numbers."""
+def new_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
+    """A table in the one look; columns whose name ends in # hold numbers."""
     table = Table(
         title=title,
         title_justify="left",
@@ -85,6 +86,8 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     )
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pcn_cli.stages.plan import Plan
 
 _SMALL = "few photos"
+_VALUE = ("value#", "95 % interval#")
 
 
 def show_run(outcome: "Outcome") -> None:
@@ -40,63 +41,56 @@ def show_findings(findings: Sequence[Finding]) -> None:
 def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -> None:
     """The per-class table, then the headline with its interval and baseline."""
     if len(per_class) <= 40:
-        table = new_table("class", "precision#", "recall#", "F1#", "average precision#", "test photos#", "")
+        classes = []
         for row in per_class:
             rates = (row.precision, row.recall, row.f1, row.average_precision)
             shown = ("–" if rate is None else f"{rate:.1%}" for rate in rates)
-            table.add_row(safe(row.label), *shown, f"{row.support:,}", _SMALL if row.few else "")
-        out.print(table)
+            classes.append((safe(row.label), *shown, f"{row.support:,}", _SMALL if row.few else ""))
+        columns = ("class", "precision#", "recall#", "F1#", "average precision#", "test photos#", "")
+        out.print(new_table(columns, classes))
         out.print()
-    table = new_table("test part", "value#", "95 % interval#", "")
-    for metric in _shown(metrics, "table"):
-        table.add_row(*_cells(metric), _SMALL if metric.few else "")
-    for metric in (*_shown(metrics, "pointing"), *_shown(metrics, "baseline")):
-        table.add_row(*_cells(metric), "")
-    out.print(table)
+    rows = [(*_cells(metric), _SMALL if metric.few else "") for metric in _shown(metrics, "table")]
+    rows += [(*_cells(metric), "") for shown in ("pointing", "baseline") for metric in _shown(metrics, shown)]
+    out.print(new_table(("test part", *_VALUE, ""), rows))
     if "temperature" in metrics:
         show_confidence(metrics)
     folds = _shown(metrics, "folds")
     if folds:
-        table = new_table("cross-validated", "value#", "95 % interval#", "")
-        for metric in folds:
-            title, *cells = _cells(metric)
-            table.add_row(title.removeprefix("cross-validated "), *cells, metric.method.partition(":")[0])
+        told = ((metric.method.partition(":")[0], *_cells(metric)) for metric in folds)
+        rows = [(title.removeprefix("cross-validated "), value, ends, method) for method, title, value, ends in told]
         out.print()
-        out.print(table)
+        out.print(new_table(("cross-validated", *_VALUE, ""), rows))
 
 
 def show_confidence(metrics: Mapping[str, Metric]) -> None:
     """What calibration gave: the temperature and what it changed, the threshold, the sets (of one label only)."""
-    table = new_table("confidence", "value#", "95 % interval#", "")
-    for metric in sorted(_shown(metrics, "confidence"), key=lambda metric: metric is not metrics["temperature"]):
-        table.add_row(*_cells(metric), metric.method if metric is metrics["temperature"] else "")
-    for level in (90, 95) if "accuracy" in metrics else ():
-        if f"conformal_{level}_coverage" not in metrics:
-            table.add_row(f"{level} % sets", "–", "", "not enough photos")
+    first = metrics["temperature"]
+    shown = sorted(_shown(metrics, "confidence"), key=lambda metric: metric is not first)
+    rows = [(*_cells(metric), metric.method if metric is first else "") for metric in shown]
+    missing = [level for level in (90, 95) if f"conformal_{level}_coverage" not in metrics and "accuracy" in metrics]
+    rows += [(f"{level} % sets", "–", "", "not enough photos") for level in missing]
     out.print()
-    out.print(table)
+    out.print(new_table(("confidence", *_VALUE, ""), rows))
 
 
 def show_candidates(candidates: Sequence[Candidate]) -> None:
     """The models that were compared, with the one that was kept."""
     several = any(candidate.mean_average_precision for candidate in candidates)
     figure = "test mean average precision#" if several else "test accuracy#"
-    table = new_table("", "validation log-loss#", figure, "95 % interval#", title="compared")
+    rows = []
     for candidate in candidates:
         accuracy = _cells(candidate.headline)[1:] if candidate.headline else ("–", "")
         name = f"[bold]{safe(candidate.name)}[/bold] (kept)" if candidate.kept else safe(candidate.name)
-        table.add_row(name, f"{candidate.val_log_loss:.4f}", *accuracy)
+        rows.append((name, f"{candidate.val_log_loss:.4f}", *accuracy))
     out.print()
-    out.print(table)
+    out.print(new_table(("", "validation log-loss#", figure, "95 % interval#"), rows, title="compared"))
 
 
 def show_dry_run(plan: "Plan", run: Path) -> None:
     """What would be done, and what would be in the run's folder."""
-    table = new_table("class", "train#", "validation#", "test#")
-    for name in plan.scan.classes:
-        counts = Counter(row.split for row in plan.rows if name in row.labels)
-        table.add_row(safe(name), *(f"{counts[part]:,}" for part in PARTS))
-    out.print(table)
+    counts = Counter((label, row.split) for row in plan.rows for label in row.labels)
+    rows = [(safe(name), *(f"{counts[name, part]:,}" for part in PARTS)) for name in plan.scan.classes]
+    out.print(new_table(("class", "train#", "validation#", "test#"), rows))
     out.print()
     unreadable, ignored = len(plan.scan.unreadable), len(plan.scan.ignored)
     out.print(f"{len(plan.scan.photos):,} photos, {unreadable:,} unreadable, {ignored:,} ignored")

@@ -10,8 +10,7 @@ from pcn_cli.cli.console import new_table, print_json, safe, write_out
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_a_table_folds_long_words_and_loses_no_letter(width):
     name = "".join(chr(ord("a") + number % 26) for number in range(200)) + ".jpg"
-    table = new_table("file", "photos#")
-    table.add_row(safe(name), "7")
+    table = new_table(("file", "photos#"), [(safe(name), "7")])
     shown = io.StringIO()
     Console(file=shown, width=width, color_system=None).print(table)
     lines = shown.getvalue().splitlines()

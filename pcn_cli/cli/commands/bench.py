@@ -38,11 +38,11 @@ def bench(
         return
     for one in measured.models:
         title = f"{safe(one.model)}, {one.input_size} × {one.input_size}, {one.parameters / 1e6:.1f} M parameters"
-        table = new_table("work", "photos/s#", "× forward pass#", "in the rounds#", title=title)
+        rows = []
         for row in one.timings:
             spread = f"{row.ratio_low:.2f} – {row.ratio_high:.2f}"
-            table.add_row(safe(row.work), _rate(row.photos_per_second), f"{row.ratio:.2f}", spread)
-        out.print(table)
+            rows.append((safe(row.work), _rate(row.photos_per_second), f"{row.ratio:.2f}", spread))
+        out.print(new_table(("work", "photos/s#", "× forward pass#", "in the rounds#"), rows, title=title))
         out.print(f"memory kept of each photo in a step of tuning: {one.activation_mb:.1f} MB in float32")
         out.print()
     where = f"{safe(measured.device)}, threads: {measured.threads}, photos at once: {measured.batch_size}"

@@ -17,9 +17,8 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json([{"name": check.name, "ok": check.ok, "found": check.found} for check in checks])
     else:
-        table = new_table("", "check", "found")
-        for check in checks:
-            table.add_row("[green]ok[/green]" if check.ok else "[red]bad[/red]", safe(check.name), safe(check.found))
-        out.print(table)
+        marks = {True: "[green]ok[/green]", False: "[red]bad[/red]"}
+        rows = [(marks[check.ok], safe(check.name), safe(check.found)) for check in checks]
+        out.print(new_table(("", "check", "found"), rows))
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

@@ -52,10 +52,7 @@ def inspect(
 
 def _show(inspection: "Inspection") -> None:
     scan = inspection.scan
-    table = new_table("class", "photos#")
-    for name, count in scan.classes.items():
-        table.add_row(safe(name), f"{count:,}")
-    out.print(table)
+    out.print(new_table(("class", "photos#"), [(safe(name), f"{count:,}") for name, count in scan.classes.items()]))
     out.print()
     if inspection.health is not None:
         _show_health(scan, inspection.health)
@@ -73,24 +70,26 @@ def _show(inspection: "Inspection") -> None:
 
 
 def _show_health(scan: Scan, health: Health) -> None:
-    table = new_table("", "least#", "median#", "most#")
-    for name, spread, form in (
-        ("width", health.widths, ",.0f"),
-        ("height", health.heights, ",.0f"),
-        ("width ÷ height", health.aspects, ".2f"),
-    ):
-        table.add_row(name, *(format(value, form) for value in (spread.least, spread.median, spread.most)))
-    out.print(table)
+    spreads = {"width": health.widths, "height": health.heights, "width ÷ height": health.aspects}
+    rows = [
+        (name, *(f"{value:.2f}" if "÷" in name else f"{value:,.0f}" for value in (one.least, one.median, one.most)))
+        for name, one in spreads.items()
+    ]
+    out.print(new_table(("", "least#", "median#", "most#"), rows))
     out.print()
-    groups = {photo.group for photo in scan.photos if photo.group}
-    table = new_table("", "")
-    table.add_row("modes", ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items()))
-    table.add_row("largest class over smallest", f"{health.imbalance:.1f}")
-    for title, sets in (("exact duplicates", health.exact_duplicates), ("near duplicates", scan.near_duplicates)):
-        table.add_row(title, f"{sum(map(len, sets)):,} photos in {len(sets):,} sets" if sets else "none")
-    table.add_row("groups that stay together", f"{len(groups):,}")
-    table.add_row("recommended", f"--fit {health.fit}: {safe(health.fit_reason)}")
-    out.print(table)
+    exact, near = (
+        f"{sum(map(len, sets)):,} photos in {len(sets):,} sets" if sets else "none"
+        for sets in (health.exact_duplicates, scan.near_duplicates)
+    )
+    facts = {
+        "modes": ", ".join(f"{safe(mode)} {count:,}" for mode, count in health.modes.items()),
+        "largest class over smallest": f"{health.imbalance:.1f}",
+        "exact duplicates": exact,
+        "near duplicates": near,
+        "groups that stay together": f"{len({photo.group for photo in scan.photos if photo.group}):,}",
+        "recommended": f"--fit {health.fit}: {safe(health.fit_reason)}",
+    }
+    out.print(new_table(("", ""), facts.items()))
     out.print()
 
 

@@ -28,9 +28,8 @@ def list_models(json: Json = False) -> None:
     if json:
         print_json(cards)
         return
-    table = new_table("name", "input#", "parameters#", "top-1#", "download#", "")
-    for card in cards:
-        table.add_row(
+    rows = [
+        (
             f"[bold]{card['name']}[/bold]",
             str(card["input_size"]),
             f"{card['parameters'] / 1e6:.1f} M",
@@ -38,7 +37,9 @@ def list_models(json: Json = False) -> None:
             f"{card['minimum_bytes'] / 1e6:,.0f} MB" if card["url"] else "inside" if card["bundled"] else "none",
             card["note"],
         )
-    out.print(table)
+        for card in cards
+    ]
+    out.print(new_table(("name", "input#", "parameters#", "top-1#", "download#", ""), rows))
 
 
 @app.command("info", epilog=examples("pcn models info s60", "pcn models info s60 --json"))
@@ -50,10 +51,7 @@ def info(name: Name, json: Json = False) -> None:
     if json:
         print_json(card)
         return
-    table = new_table("", "")
-    for label, value in _facts(card):
-        table.add_row(f"[bold]{label}[/bold]", safe(value))
-    out.print(table)
+    out.print(new_table(("", ""), [(f"[bold]{label}[/bold]", safe(value)) for label, value in _facts(card) if value]))
 
 
 @app.command(
@@ -123,7 +121,7 @@ def verify(
     if json:
         print_json(checks)
     elif checks:
-        table = new_table("name", "state", "sha256", "compared", "largest difference#", "file")
+        rows = []
         for check in checks:
             compared, difference = "hash", ""
             if check.get("largest_difference") is not None:
@@ -131,8 +129,8 @@ def verify(
                 compared = "a made-up picture" if check["synthetic"] else photos
                 difference = f"{check['largest_difference']:.1e} (of {check['tolerance']:.0e})"
             row = (safe(check["name"]), check["state"], check["found"][:16], compared, difference)
-            table.add_row(*row, safe(check["path"]))
-        out.print(table)
+            rows.append((*row, safe(check["path"])))
+        out.print(new_table(("name", "state", "sha256", "compared", "largest difference#", "file"), rows))
     else:
         say("there are no weights in the cache yet; get some with `pcn models get s60`")
     refuse_damaged(checks)
@@ -153,7 +151,7 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     if card["bundled"]:
         top1 = ""  # of other classes: the note has it
     size = f"width {card['embed_dim']}, depth {card['depth']}, " if "depth" in card else ""
-    facts = [
+    return [
         ("name", ", ".join([card["name"], *card["aliases"]])),
         ("full name", card["full_name"]),
         ("network", f"{size}{card['parameters']:,} parameters"),
@@ -169,4 +167,3 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("paper", card["paper"]),
         ("note", card["note"]),
     ]
-    return [(label, value) for label, value in facts if value]

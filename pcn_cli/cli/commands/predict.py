@@ -79,7 +79,7 @@ def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
 def _show(answers: list[dict[str, Any]]) -> None:
     """A line per photo: its label, or every one that reaches its threshold, and the most probable others."""
     several = any("labels" in answer for answer in answers)
-    table = new_table("photo", *(("labels",) if several else ("label", "confidence#")), "next")
+    columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "next"), []
     for answer in answers:
         if answer["error"]:
             cells = [f"[red]unreadable: {safe(answer['error'])}[/red]"]
@@ -90,8 +90,8 @@ def _show(answers: list[dict[str, Any]]) -> None:
         else:
             others = answer["top"] if answer["unknown"] else answer["top"][1:]
             cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(others[:2])]
-        table.add_row(safe(answer["file"]), *cells)
-    out.print(table)
+        rows.append((safe(answer["file"]), *cells))
+    out.print(new_table(columns, rows))
 
 
 def _guesses(guesses: list[dict[str, Any]]) -> str:

@@ -25,10 +25,7 @@ def list_recipes(json: Json = False) -> None:
     if json:
         print_json([{"name": entry.name, "description": entry.description} for entry in entries])
         return
-    table = new_table("recipe", "for")
-    for entry in entries:
-        table.add_row(safe(entry.name), safe(entry.description))
-    out.print(table)
+    out.print(new_table(("recipe", "for"), [(safe(entry.name), safe(entry.description)) for entry in entries]))
 
 
 @app.command(

@@ -33,7 +33,7 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
     if not found:
         say("there are no runs in ./runs yet; make one with `pcn finetune PHOTOS`")
         return
-    table = new_table("run", "status", "model", "accuracy#", "photos#", "disk#", "made")
+    rows = []
     for one in found:
         accuracy = "" if one.accuracy is None else f"{one.accuracy:.1%}"
         if one.mean_average_precision is not None:
@@ -41,8 +41,8 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
         photos = "" if one.photos is None else f"{one.photos:,}"
         name = f"[bold]{safe(one.name)}[/bold] (latest)" if one.latest else safe(one.name)
         status = f"[red]{one.status}[/red]" if one.status == "damaged" else one.status
-        table.add_row(name, status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16])
-    out.print(table)
+        rows.append((name, status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16]))
+    out.print(new_table(("run", "status", "model", "accuracy#", "photos#", "disk#", "made"), rows))
 
 
 @app.command("clean", epilog=examples("pcn runs clean", "pcn runs clean --yes"))
@@ -104,18 +104,17 @@ def _show(comparison: Comparison) -> None:
         if count:
             say(f"{count:,} test photos of {name} are left out: the other run did not measure them under that label")
     few = "few photos" if comparison.differences[0].difference.few else ""
-    both = f"{comparison.photos:,} test photos of both"
-    table = new_table(both, *(f"{name}#" for name in names), "difference#", "95 % interval#", "")
-    for one in comparison.differences:
-        table.add_row(*_cells(one), few)
-    out.print(table)
+    both, numbers = f"{comparison.photos:,} test photos of both", [f"{name}#" for name in names]
+    rows = [(*_cells(one), few) for one in comparison.differences]
+    out.print(new_table((both, *numbers, "difference#", "95 % interval#", ""), rows))
     out.print()
     if comparison.flips:
-        flips = new_table("photo", "label", *(f"{name} said" for name in names), "right")
-        for flip in comparison.flips[:_MOST_FLIPS]:
-            right = {"first": names[0], "second": names[1]}.get(flip.right, "neither")
-            flips.add_row(*map(safe, (flip.file, flip.label, flip.first, flip.second)), right)
-        out.print(flips)
+        right = {"first": names[0], "second": names[1]}
+        flips = [
+            (*map(safe, (flip.file, flip.label, flip.first, flip.second)), right.get(flip.right, "neither"))
+            for flip in comparison.flips[:_MOST_FLIPS]
+        ]
+        out.print(new_table(("photo", "label", *(f"{name} said" for name in names), "right"), flips))
         out.print()
     if len(comparison.flips) > _MOST_FLIPS:
         say(f"… and {len(comparison.flips) - _MOST_FLIPS:,} more photos; `--csv` lists all")
