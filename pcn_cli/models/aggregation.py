@@ -66,12 +66,8 @@ class AttentionPooled(AttentionNetwork):
             head_parts = ()
         behind = (f"backbone.{part}." for part in head_parts)
         self.pooling_prefixes = ("projection.", "pooling.", "norm.", "head.", *behind)
-        self.pooling = AttentionPooling(
-            width,
-            class_tokens=max(num_classes, 1) if class_tokens else None,
-            layer_scale=None,
-            drop_rate=drop_rate,
-        )
+        tokens = max(num_classes, 1) if class_tokens else None
+        self.pooling = AttentionPooling(width, class_tokens=tokens, layer_scale=None, drop_rate=drop_rate)
         reference = next(self.backbone.parameters())
         token = torch.zeros(1, 1, width, device=reference.device, dtype=reference.dtype)
         with torch.no_grad():

@@ -306,10 +306,8 @@ def _open(request: Request, patience: Patience) -> HTTPResponse:
             super().connect()
             self.sock.settimeout(patience.read)
 
-    class PatientHTTPS(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(patience.read)
+    class PatientHTTPS(PatientHTTP, HTTPSConnection):
+        pass
 
     class Patiently(HTTPHandler, HTTPSHandler):
         def http_open(self, req: Request) -> HTTPResponse:

@@ -1,5 +1,7 @@
 """What PatchConvNet and the pooled backbones share: everything behind the tokens, and what can be asked of it."""
 
+from functools import cached_property
+
 import torch
 from timm.layers import trunc_normal_
 from torch import Tensor, nn
@@ -19,7 +21,6 @@ class AttentionNetwork(nn.Module):
     pooling: AttentionPooling
     norm: nn.Module
     head: nn.Module
-    _patch_grid: PatchGrid | None = None
     pooling_prefixes: tuple[str, ...]
     num_classes: int
     class_tokens: bool
@@ -43,17 +44,11 @@ class AttentionNetwork(nn.Module):
         """Where the patches lie on an input of that many pixels."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def patch_grid(self) -> PatchGrid:
-        """Where the patches lie, measured when first asked for, at the input size of `pretrained_cfg`."""
-        if self._patch_grid is None:
-            size = getattr(self, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
-            self._patch_grid = self.measure_patch_grid(*size[-2:])
-        return self._patch_grid
-
-    @patch_grid.setter
-    def patch_grid(self, grid: PatchGrid) -> None:
-        self._patch_grid = grid
+        """Where the patches lie; where nobody set it, measured at the input size of `pretrained_cfg`."""
+        size = getattr(self, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
+        return self.measure_patch_grid(*size[-2:])
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits (B, num_classes) of images (B, in_chans, H, W)."""

@@ -58,12 +58,8 @@ class PatchConvNet(AttentionNetwork):
         self.blocks = nn.ModuleList(
             Block(embed_dim, layer_scale=layer_scale, drop_path_rate=drop_path_rate) for _ in range(depth)
         )
-        self.pooling = AttentionPooling(
-            embed_dim,
-            class_tokens=max(num_classes, 1) if class_tokens else None,
-            layer_scale=layer_scale,
-            drop_rate=drop_rate,
-        )
+        tokens = max(num_classes, 1) if class_tokens else None
+        self.pooling = AttentionPooling(embed_dim, class_tokens=tokens, layer_scale=layer_scale, drop_rate=drop_rate)
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         self.head = make_head(embed_dim, num_classes, class_tokens=class_tokens)
         self.feature_info = [{"num_chs": embed_dim, "reduction": STRIDE, "module": f"blocks.{i}"} for i in range(depth)]

@@ -72,14 +72,9 @@ class Card:
     note: str = ""
 
     @property
-    def architecture(self) -> str:
-        """The name of the network in timm."""
-        return self.network.architecture
-
-    @property
     def full_name(self) -> str:
         """The name in timm: architecture.tag."""
-        return f"{self.architecture}.{self.tag}" if self.tag else self.architecture
+        return f"{self.network.architecture}.{self.tag}" if self.tag else self.network.architecture
 
     @property
     def file(self) -> str:
@@ -124,7 +119,7 @@ def look_up_card(name: str) -> Card | None:
     """The card that `find_card` would find; None where there is none."""
     wanted = name.strip().lower()
     exact = (card for card in CARDS if wanted in (card.name, card.full_name, *card.aliases))
-    return next(exact, None) or next((card for card in CARDS if wanted == card.architecture), None)
+    return next(exact, None) or next((card for card in CARDS if wanted == card.network.architecture), None)
 
 
 def card_of_file(file_name: str) -> Card | None:

@@ -183,11 +183,11 @@ def test_channels_last_is_kept_without_copies() -> None:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_every_card_is_a_network_of_timm(card) -> None:
-    assert card.architecture in timm.list_models("patchconvnet*")
+    assert card.network.architecture in timm.list_models("patchconvnet*")
     with torch.device("meta"):
         network = timm.create_model(card.full_name)
     assert sum(p.numel() for p in network.parameters()) == card.parameters
-    assert network.pretrained_cfg["tag" if card.tag else "architecture"] == (card.tag or card.architecture)
+    assert network.pretrained_cfg["tag" if card.tag else "architecture"] == (card.tag or card.network.architecture)
     assert network.pretrained_cfg["input_size"] == (3, card.input_size, card.input_size)
     assert network.pretrained_cfg["crop_pct"] == card.preprocessing.crop_pct
 

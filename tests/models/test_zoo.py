@@ -45,7 +45,7 @@ def test_the_weights_inside_the_package_are_those_of_their_card() -> None:
         assert hashlib.sha256(weights.read_bytes()).hexdigest() == card.sha256
         assert weights.stat().st_size <= 6_000_000
         assert (config.architecture, config.card, config.preprocessing) == (
-            card.architecture,
+            card.network.architecture,
             card.name,
             card.preprocessing,
         )
@@ -77,7 +77,7 @@ def test_the_least_bytes_are_four_per_parameter(name: str, least: int) -> None:
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_a_card_is_found_by_each_of_its_names(card: Card) -> None:
     assert all(find_card(name) is card for name in (card.name, card.full_name, *card.aliases, card.name.upper()))
-    assert card.network.size == card.architecture.removeprefix("patchconvnet_").split("_")[0]
+    assert card.network.size == card.network.architecture.removeprefix("patchconvnet_").split("_")[0]
     assert card.network.num_classes == (200 if card.bundled else 1000)
 
 

@@ -28,7 +28,7 @@ class CardSource(Source):
 
     def config(self) -> ModelConfig:
         return ModelConfig(
-            architecture=self.card.architecture,
+            architecture=self.card.network.architecture,
             classes=_class_names(self.card.network.num_classes),
             preprocessing=self.card.preprocessing,
             card=self.card.name,
