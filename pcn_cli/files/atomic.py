@@ -147,8 +147,8 @@ def check_free_space(folder: Path, needed: int, *, what: str, hint: str) -> None
 
 
 @contextmanager
-def explaining_refusal(path: Path) -> Iterator[None]:
-    """A context in which the operating system's refusal to write `path` is told in words.
+def explaining_refusal(path: Path, *, elsewhere: str = "choose another place with --output FOLDER") -> Iterator[None]:
+    """A context in which the operating system's refusal to write `path` is told in words; `elsewhere` is a hint.
 
     Raises:
         ResourceError: disk full, read-only, no permission or another refusal.
@@ -158,7 +158,6 @@ def explaining_refusal(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # a library's own complaint, such as Pillow's of a mode it cannot save
             raise
-        elsewhere = "choose another place with --output FOLDER"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             room = ""
             with suppress(OSError):  # the system may not say

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from ssl import SSLError, create_default_context
@@ -22,9 +23,10 @@ from filelock import FileLock
 
 from pcn_cli import __version__
 from pcn_cli.errors import DownloadError, ResourceError
-from pcn_cli.files.atomic import sync, write_json
+from pcn_cli.files.atomic import explaining_refusal, sync, write_json
 
 _OTHER_PLACE = "try another place with --mirror URL"
+_explained = partial(explaining_refusal, elsewhere="choose another place with PCN_CACHE=FOLDER")
 _SIGN_IN = "sign in to the network if it asks for it, "
 _WEB_PAGE = ("a web page came instead of weights", _SIGN_IN + "then run this again")
 
@@ -336,12 +338,3 @@ class _SaneRedirects(HTTPRedirectHandler):
             found = f"{req.full_url}: refused to follow to {newurl}: another place without encryption"
             raise DownloadError(found, _SIGN_IN + "or " + _OTHER_PLACE)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "choose another place with PCN_CACHE=FOLDER"
-        raise ResourceError(f"cannot write {path}: {error.strerror or error}", hint) from error
