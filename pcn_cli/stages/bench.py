@@ -13,7 +13,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -139,26 +138,22 @@ def _bench_model(
             device=device,
             on_round=lambda done: callback.on_progress(f"measuring {source.name}", done, rounds),
         )
+    per_photo = {work: np.array(seconds[work]) / one.photos for work, one in works.items()}
     return ModelBench(
         model=source.name,
         input_size=size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         activation_mb=cost.activation_mb,
-        timings=_compare({work: np.array(seconds[work]) / one.photos for work, one in works.items()}),
-    )
-
-
-def _compare(seconds: dict[str, NDArray[np.float64]]) -> tuple[Timing, ...]:
-    """The timings of each work's seconds per photo, one for each round, beside those of the forward pass."""
-    return tuple(
-        Timing(
-            work=work,
-            photos_per_second=float(1 / np.median(own)),
-            ratio=float(np.median(own / seconds[FORWARD])),
-            ratio_low=float(np.min(own / seconds[FORWARD])),
-            ratio_high=float(np.max(own / seconds[FORWARD])),
-        )
-        for work, own in seconds.items()
+        timings=tuple(
+            Timing(
+                work=work,
+                photos_per_second=float(1 / np.median(own)),
+                ratio=float(np.median(own / per_photo[FORWARD])),
+                ratio_low=float(np.min(own / per_photo[FORWARD])),
+                ratio_high=float(np.max(own / per_photo[FORWARD])),
+            )
+            for work, own in per_photo.items()
+        ),
     )
 
 
@@ -188,16 +183,24 @@ def list_workloads(
     with torch.inference_mode():
         tokens = cast("Network", network).forward_features(images).cpu()
     infer = torch.inference_mode()
-    config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
+    model_config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
     precision: Precision = "bfloat16" if has_native_bf16(device) else "float32"
     head, everything = TokenHead(copy.deepcopy(network)), copy.deepcopy(network)
     setting = FitConfig(classes=CLASSES, epochs=1, batch_size=batch_size, micro_batch=batch_size, lr=_RATE)
     probing, tuning = replace(setting, phase="probe", tune="probe"), replace(setting, precision=precision)
-    step, jpeg = partial(_step, device=device, on_note=on_note), draw_jpeg()
+    jpeg = draw_jpeg()
+
+    def step(module: nn.Module, inputs: Tensor, config: FitConfig) -> Callable[[], object]:
+        progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=batch_size)
+        learner = Learner(module, config, device=device)
+        learner.set_schedule(progress)
+        batch = Batch(inputs, torch.arange(batch_size) % len(CLASSES), torch.arange(batch_size))
+        return lambda: learner.take_step(batch, progress=progress, on_note=on_note)
+
     return {
         FORWARD: Workload(infer(partial(network, images)), batch_size),
         "forward pass and all maps": Workload(
-            infer(partial(explain, cast("Network", network), images, config)), batch_size
+            infer(partial(explain, cast("Network", network), images, model_config)), batch_size
         ),
         "step of the probe": Workload(step(head, tokens.clone(), probing), batch_size),
         f"step of tuning ({precision})": Workload(step(everything, pictures, tuning), batch_size),
@@ -225,14 +228,3 @@ def draw_jpeg() -> bytes:
     file = BytesIO()
     Image.fromarray(grainy).save(file, format="JPEG", quality=90)
     return file.getvalue()
-
-
-def _step(
-    network: nn.Module, inputs: Tensor, config: FitConfig, *, device: torch.device, on_note: Callable[[str], None]
-) -> Callable[[], object]:
-    """A training step of `network`, which is changed, on inputs (B, …) with made-up targets."""
-    progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=len(inputs))
-    learner = Learner(network, config, device=device)
-    learner.set_schedule(progress)
-    batch = Batch(inputs, torch.arange(len(inputs)) % len(CLASSES), torch.arange(len(inputs)))
-    return lambda: learner.take_step(batch, progress=progress, on_note=on_note)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,12 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
 from pcn_cli.runs.predictions import read_predictions
-from pcn_cli.runs.rundir import RunDir, open_run
+from pcn_cli.runs.rundir import open_run
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import read_split
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluated:
-    """What a run said of its test photos: each by the hash of its content and its label."""
-
-    run: RunDir
-    classes: tuple[str, ...]
-    predictions: dict[tuple[str, str], list[Prediction]]
+ByPhoto = dict[tuple[str, str], list[Prediction]]  # by the hash of the photo's content and its label
 
 
 @checked
@@ -38,29 +31,22 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         RunError: there is no such run, or it holds no evaluation.
         DataError: the runs have other classes, several labels per photo, or no test photo in common.
     """
-    one, other = _read_run(Path(first)), _read_run(Path(second))
-    if set(one.classes) != set(other.classes):
-        lines = [
-            f"only {run.run.root} has {', '.join(sorted(set(run.classes) - set(rest.classes)))}"
-            for run, rest in ((one, other), (other, one))
-            if set(run.classes) - set(rest.classes)
-        ]
+    (classes, one), (other_classes, other) = _read_run(Path(first)), _read_run(Path(second))
+    if set(classes) != set(other_classes):
+        own = (first, set(classes) - set(other_classes)), (second, set(other_classes) - set(classes))
+        lines = [f"only {open_run(run).root} has {', '.join(sorted(names))}" for run, names in own if names]
         raise DataError(f"the runs have other classes: {'; '.join(lines)}", "compare runs of the same classes")
     # In the order of the first; a copy has a pair for each time that both have it.
     pairs = [
-        pair
-        for photo, predictions in one.predictions.items()
-        for pair in zip(predictions, other.predictions.get(photo, ()), strict=False)
+        pair for photo, predictions in one.items() for pair in zip(predictions, other.get(photo, ()), strict=False)
     ]
     if not pairs:
         raise DataError(
             f"{first} and {second} have no test photo in common",
             f"measure both on the same photos: `pcn evaluate {first} --images PHOTOS`, and so for {second}",
         )
-    left, right = (
-        _inputs([pair[side] for pair in pairs], own.classes, one.classes, seed=seed)
-        for side, own in enumerate((one, other))
-    )
+    left = _inputs([pair[0] for pair in pairs], classes, classes, seed=seed)
+    right = _inputs([pair[1] for pair in pairs], other_classes, classes, seed=seed)
     first_right, second_right, p_value = mcnemar(left, right)
     names = Path(first).name, Path(second).name
     if names[0] == names[1]:
@@ -69,8 +55,8 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         first=str(first),
         second=str(second),
         photos=len(pairs),
-        only_first=sum(map(len, one.predictions.values())) - len(pairs),
-        only_second=sum(map(len, other.predictions.values())) - len(pairs),
+        only_first=sum(map(len, one.values())) - len(pairs),
+        only_second=sum(map(len, other.values())) - len(pairs),
         differences=find_differences(left, right),
         first_right=first_right,
         second_right=second_right,
@@ -82,7 +68,8 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     )
 
 
-def _read_run(path: Path) -> Evaluated:
+def _read_run(path: Path) -> tuple[tuple[str, ...], ByPhoto]:
+    """The classes of a run and what it said of its test photos."""
     run = open_run(path)
     record = read_record(run)
     if "evaluate" not in record.stages or not (run.predictions.is_file() and run.split.is_file()):
@@ -102,7 +89,7 @@ def _read_run(path: Path) -> Evaluated:
             found[hashes[prediction.file], prediction.label].append(prediction)
     except (KeyError, ValueError) as error:
         raise RunError(f"{run.predictions} is damaged: {error}", f"pcn evaluate {path}") from error
-    return Evaluated(run=run, classes=classes, predictions=dict(found))
+    return classes, found
 
 
 def _inputs(predictions: Sequence[Prediction], own: Sequence[str], classes: Sequence[str], *, seed: int) -> SingleLabel:

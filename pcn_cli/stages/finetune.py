@@ -92,7 +92,14 @@ def finetune(
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         refuse_inside(Path(output) if output else RUNS, [Path(photos)])
-        plan = _settle(Path(photos), asked, callback, offline=fetch.offline, measure=dry_run, fail_on=fail_on)
+        if asked.recipe.evaluate.boxes:
+            read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
+        callback.on_stage("scan and split")
+        plan = make_plan(Path(photos), asked, measure=dry_run, offline=fetch.offline, callback=callback)
+        _tell_leaks(plan.leaks, callback, fail_on=fail_on)
+        for key, reason in plan.reasons.items():
+            if plan.recipe.value(key) is not None:
+                callback.on_choice(key, plan.recipe.value(key), reason)
         run = new_run_dir(photos, plan.source.name, output=output)
         if dry_run:
             return Outcome(run=run.root, plan=plan)
@@ -114,21 +121,6 @@ def _load_lasting(recipe: str | Path | None, settings: Sequence[str], flags: dic
     if prefix or (path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())):
         asked = replace(asked, recipe=asked.recipe.replace({"model.name": f"{prefix}{path.resolve()}"}))
     return asked
-
-
-def _settle(
-    photos: Path, asked: LoadedRecipe, callback: Callback, *, offline: bool, measure: bool, fail_on: FailOn | None
-) -> Plan:
-    """The plan for `photos`, with its leaks and choices told."""
-    if asked.recipe.evaluate.boxes:
-        read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
-    callback.on_stage("scan and split")
-    plan = make_plan(photos, asked, measure=measure, offline=offline, callback=callback)
-    _tell_leaks(plan.leaks, callback, fail_on=fail_on)
-    for key, reason in plan.reasons.items():
-        if plan.recipe.value(key) is not None:
-            callback.on_choice(key, plan.recipe.value(key), reason)
-    return plan
 
 
 def _write_plan(run: RunDir, plan: Plan) -> None:
