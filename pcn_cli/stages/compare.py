@@ -17,7 +17,6 @@ from pcn_cli.runs.rundir import open_run
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import read_split
 
-
 ByPhoto = dict[tuple[str, str], list[Prediction]]  # by the hash of the photo's content and its label
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -28,9 +27,15 @@ def examine() -> list[Check]:
     replaced, words = _version("albumentationsx") is not None, "not installed, as it should be"
     if replaced:
         words = "installed: it replaces albumentations under another licence (AGPL); `pip uninstall albumentationsx`"
+    checks = [Check(name="python", ok=sys.version_info >= (3, 11), found=sys.version.split()[0])]
+    for requirement in map(Requirement, distribution("pcn-cli").requires or ()):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            found = _version(requirement.name)
+            fits = found is not None and requirement.specifier.contains(found, prereleases=True)
+            told = f"{found or 'not installed'} (needs {requirement.specifier})"
+            checks.append(Check(name=requirement.name, ok=fits, found=told))
     return [
-        Check(name="python", ok=sys.version_info >= (3, 11), found=sys.version.split()[0]),
-        *_packages(),
+        *checks,
         Check(name="albumentationsx", ok=not replaced, found=words),
         _device(),
         _free("memory", psutil.virtual_memory().available, "free"),
@@ -38,17 +43,6 @@ def examine() -> list[Check]:
         _cache(),
         _folder("runs", RUNS),
     ]
-
-
-def _packages() -> Iterator[Check]:
-    for line in distribution("pcn-cli").requires or ():
-        requirement = Requirement(line)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        found = _version(requirement.name)
-        fits = found is not None and requirement.specifier.contains(found, prereleases=True)
-        words = f"{found or 'not installed'} (needs {requirement.specifier})"
-        yield Check(name=requirement.name, ok=fits, found=words)
 
 
 def _version(name: str) -> str | None:

@@ -99,7 +99,14 @@ def _evaluate_images(
     scan = scan_folder(photos, labels=labels, only="test", callback=callback)
     model = open_model(name, fetch=Fetcher(callback=callback), device=device)
     _refuse_other_labels(scan, model.config, photos)
-    rows = _rows_to_measure(scan, callback)
+    others = sum(one.reason == other_part("test") for one in scan.ignored)
+    if others:
+        found = len(scan.photos)
+        callback.on_note(f"only their test part is measured: {found:,} of {found + others:,} photos")
+    rows = [
+        SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256, multi_label=scan.multi_label)
+        for photo in scan.photos
+    ]
     trained = open_run(source) if name != str(source) else None
     # A run's own boxes are around its own photos.
     recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes})
@@ -182,18 +189,6 @@ def evaluate_run(
         evaluation = replace(evaluation, findings=write_findings(evaluation, scan, learned_from=learned_from))
         write_model_card(evaluation)
     return evaluation
-
-
-def _rows_to_measure(scan: Scan, callback: Callback) -> list[SplitRow]:
-    """The photos of the test part, or all where the photos come without one."""
-    others = sum(one.reason == other_part("test") for one in scan.ignored)
-    if others:
-        found = len(scan.photos)
-        callback.on_note(f"only their test part is measured: {found:,} of {found + others:,} photos")
-    return [
-        SplitRow(file=photo.file, label=photo.label, split="test", sha256=photo.sha256, multi_label=scan.multi_label)
-        for photo in scan.photos
-    ]
 
 
 def _refuse_other_labels(scan: Scan, config: ModelConfig, photos: Path) -> None:

@@ -22,7 +22,7 @@ from pcn_cli.runs.store import UNREADABLE, read_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays, save_evidence, save_overlay
 from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
-from pcn_cli.stages.inference.load import open_model
+from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 
 UNKNOWN = "unknown"
@@ -51,13 +51,19 @@ def predict(
         RecipeError: an argument has no effect beside the others, or no meaning with a model that gives several labels.
         ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
-    asked = PredictOptions(**options)
-    _refuse_idle_drawing(asked)
-    callback = callback or Callback()
+    asked, callback = PredictOptions(**options), callback or Callback()
+    if asked.overlay is None and asked.overlay_map is not None:
+        raise RecipeError(f"--map {asked.overlay_map} has no effect without --overlay", "add --overlay DIR")
+    if asked.overlay is None and asked.look != "spotlight":
+        raise RecipeError(f"--look {asked.look} has no effect without --overlay", "add --overlay DIR")
+    if asked.look != "spotlight" and asked.overlay_map == "evidence":
+        raise RecipeError(f"--look {asked.look} has no effect with --map evidence", "leave one of the two out")
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
     named = [Path(source) for source in sources if os.path.isdir(source)]  # noqa: PTH112 - never raises
-    holders = _holding_folders(paths)
+    there = [path for path in paths if os.path.lexists(path)]
+    folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}  # of links, too
+    holders = {Path(os.path.realpath(folder)) for folder in folders}
     for target in (asked.overlay, asked.sort_into):
         if target is not None:
             refuse_inside(Path(target), named, holders)
@@ -73,18 +79,25 @@ def predict(
             "--sort-into has no meaning with a model that may give a photo several labels",
             "pcn predict … --csv > labels.csv lists them",
         )
-    evidence = asked.overlay_map == "evidence"
-    if evidence and config.multi_label:
+    if asked.overlay_map == "evidence" and config.multi_label:
         raise RecipeError(
             "--map evidence has no meaning with a model that may give a photo several labels", "leave --map out"
         )
     if asked.sort_into is not None:
         for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
             refuse_inside(Path(asked.sort_into) / safe_name(label), named, holders)
+    return _answer_photos(opened, paths, asked, callback)
+
+
+def _answer_photos(
+    model: LoadedModel, paths: Sequence[Path], asked: PredictOptions, callback: Callback
+) -> list[dict[str, Any]]:
+    """An answer for each of `paths`; overlays and copies are written as they are `asked` for."""
+    config, evidence = model.config, asked.overlay_map == "evidence"
     answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
     scored = score_photos(
-        opened,
+        model,
         Path(),
         [str(path) for path in paths],
         batch_size=asked.batch_size,
@@ -142,22 +155,6 @@ def predict_into_run(
             UNREADABLE.write(run, unreadable)
             draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
     return run
-
-
-def _refuse_idle_drawing(asked: PredictOptions) -> None:
-    if asked.overlay_map is not None and asked.overlay is None:
-        raise RecipeError(f"--map {asked.overlay_map} has no effect without --overlay", "add --overlay DIR")
-    if asked.look != "spotlight" and asked.overlay is None:
-        raise RecipeError(f"--look {asked.look} has no effect without --overlay", "add --overlay DIR")
-    if asked.look != "spotlight" and asked.overlay_map == "evidence":
-        raise RecipeError(f"--look {asked.look} has no effect with --map evidence", "leave one of the two out")
-
-
-def _holding_folders(paths: Sequence[Path]) -> set[Path]:
-    """The folders, resolved, that hold a photo, by the name given or where a link leads."""
-    there = [path for path in paths if os.path.lexists(path)]
-    folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}
-    return {Path(os.path.realpath(folder)) for folder in folders}
 
 
 def _no_answer(file: str, config: ModelConfig) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pcn_cli.report.write import MANY_BYTES, write_report, write_single_report
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import Artifact, RunDir, open_run
-from pcn_cli.runs.state import read_record, recording_stage, require
+from pcn_cli.runs.state import read_record, recording_stage
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
 
@@ -64,14 +64,14 @@ def report(
 
 def report_run(run: RunDir, *, callback: Callback, single_file: bool = False) -> Path:
     """The path of the report's page; the caller holds the run."""
-    require(run, run.predictions, f"measure it with `pcn evaluate {run.root}`")
+    content = gather_content(run)
     root, thumbnail = Path(read_record(run).photos), read_recipe(run).report.thumbnail
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
     write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
     with recording_stage(run, name, (page,)):
         write(
             place,
-            gather_content(run),
+            content,
             open_photo=lambda file: open_photo(root / file),
             thumbnail=thumbnail,
             on_picture=lambda done, total: callback.on_progress("writing the report", done, total),
