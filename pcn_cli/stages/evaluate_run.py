@@ -147,11 +147,6 @@ def _evaluate_target(
         return evaluate_run(run, model, rows, SCAN.read(run), recipe=recipe, callback=callback)
 
 
-_PHOTOS = (RunDir.predictions, RunDir.predictions_jsonl, RunDir.suspects, RunDir.attention, RunDir.overlays)
-_NUMBERS = (RunDir.per_class, RunDir.confusion, RunDir.metrics, RunDir.curves, RunDir.figures)
-_WORDS = (RunDir.findings, RunDir.trust, RunDir.model_card)
-
-
 def evaluate_run(
     run: RunDir,
     model: LoadedModel,
@@ -174,8 +169,9 @@ def evaluate_run(
         hint = f"the table names photos below {root}, such as {test[0].file}"
         raise DataError("no photo that was measured has a box", hint)
     hiding = choose_hiding(len(test), recipe, config)
-    written = tuple(artifact.of(run) for artifact in (*_PHOTOS, *_NUMBERS, *_WORDS))
-    with recording_stage(run, "evaluate", written):
+    photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays)
+    numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
+    with recording_stage(run, "evaluate", (*photos, *numbers, run.findings, run.trust, run.model_card)):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback)
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)

@@ -20,7 +20,7 @@ from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import UNREADABLE, read_recipe
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.explain.overlays import draw_overlays, save_evidence, save_overlay
+from pcn_cli.stages.explain.overlays import draw_overlays, save_overlay
 from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
 from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
@@ -93,7 +93,7 @@ def _answer_photos(
     model: LoadedModel, paths: Sequence[Path], asked: PredictOptions, callback: Callback
 ) -> list[dict[str, Any]]:
     """An answer for each of `paths`; overlays and copies are written as they are `asked` for."""
-    config, evidence = model.config, asked.overlay_map == "evidence"
+    config = model.config
     answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
     scored = score_photos(
@@ -102,7 +102,7 @@ def _answer_photos(
         [str(path) for path in paths],
         batch_size=asked.batch_size,
         workers=asked.workers,
-        hiding=Hiding(seed=0) if evidence else None,
+        hiding=Hiding(seed=0) if asked.overlay_map == "evidence" else None,
         on_unreadable=lambda index, reason: answers[index].update(error=reason),
     )
     for one in scored:
@@ -110,10 +110,8 @@ def _answer_photos(
         answers[one.index] = answer = _answer(one, config, top=asked.top)
         if asked.overlay is not None:
             target = free_path(Path(asked.overlay), f"{path.stem}.png", taken, replace=True)
-            if evidence:
-                save_evidence(target, path, one, patch_grid=config.patch_grid)
-            else:
-                save_overlay(target, path, one, patch_grid=config.patch_grid, look=asked.look)
+            evidence = one.hidden.evidence[0] if one.hidden else None
+            save_overlay(target, path, one, patch_grid=config.patch_grid, look=asked.look, evidence=evidence)
         if asked.sort_into is not None:
             copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, taken)
             write_with(copy, partial(shutil.copyfile, path))

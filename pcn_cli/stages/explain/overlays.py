@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pcn_cli.attention.maps import full_lift, lift_maps
 from pcn_cli.attention.overlay import draw_evidence, draw_overlay
 from pcn_cli.data.load.open_image import open_photo
@@ -28,38 +30,27 @@ def draw_overlays(
     full = full_lift(lift_maps(one.look) for one in scored)
     rows = sorted(range(len(scored)), key=lambda row: (scored[row].prediction.confidence, row))[: explain.overlays]
     for done, row in enumerate(rows, start=1):
-        one = scored[row]
-        save_overlay(
-            run.overlay(row, one.prediction.file),
-            root / one.prediction.file,
-            one,
-            patch_grid=config.patch_grid,
-            look=explain.look,
-            full=full,
-        )
+        one, file = scored[row], scored[row].prediction.file
+        target = run.overlay(row, file)
+        save_overlay(target, root / file, one, patch_grid=config.patch_grid, look=explain.look, full=full)
         callback.on_progress("drawing overlays", done, len(rows))
 
 
 def save_overlay(
-    target: Path, photo: Path, scored: Scored, *, patch_grid: PatchGrid, look: Look, full: float = FULL_LIFT
+    target: Path,
+    photo: Path,
+    scored: Scored,
+    *,
+    patch_grid: PatchGrid,
+    look: Look,
+    full: float = FULL_LIFT,
+    evidence: np.ndarray | None = None,
 ) -> None:
-    """Put at `target` the photo with what the network looked at."""
-    picture = draw_overlay(
-        open_photo(photo),
-        lift_maps(scored.look),
-        patch_grid=patch_grid,
-        placement=scored.placement,
-        look=look,
-        full=full,
-    )
-    write_with(target, lambda part: picture.save(part, format="PNG"))
-
-
-def save_evidence(target: Path, photo: Path, scored: Scored, *, patch_grid: PatchGrid) -> None:
-    """Put at `target` the photo with what spoke for the predicted class and what against it."""
-    if scored.hidden is None:
-        raise ValueError("evidence was not computed")
-    picture = draw_evidence(
-        open_photo(photo), scored.hidden.evidence[0], patch_grid=patch_grid, placement=scored.placement
-    )
-    write_with(target, lambda part: picture.save(part, format="PNG"))
+    """Put at `target` the photo with what the network looked at; with `evidence` (h, w) what spoke for its answer."""
+    picture, place = open_photo(photo), scored.placement
+    if evidence is not None:
+        drawn = draw_evidence(picture, evidence, patch_grid=patch_grid, placement=place)
+    else:
+        maps = lift_maps(scored.look)
+        drawn = draw_overlay(picture, maps, patch_grid=patch_grid, placement=place, look=look, full=full)
+    write_with(target, lambda part: drawn.save(part, format="PNG"))
