@@ -52,10 +52,9 @@ _RATE = 1e-9  # steps cost what they always do, and the random network stays as 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What one piece of work takes: photos per second in the median of the rounds.
+    """What one piece of work takes, in the median of the rounds.
 
-    `ratio` is its time per photo over that of the plain forward pass in the same round: the median, with the lowest
-    and the highest of the rounds.
+    `ratio` is its time per photo over that of the plain forward pass in the same round; low and high are of all rounds.
     """
 
     work: str
@@ -99,10 +98,7 @@ def bench(
 ) -> Bench:
     """How fast this machine is with each of `models`; nothing is downloaded or written.
 
-    Args:
-        models: cards, timm backbones, runs, model folders or weight files.
-        batch_size: photos per forward pass and per training step.
-        rounds: how often each piece of work is timed.
+    These are cards, timm backbones, runs, model folders or weight files; each piece of work is timed `rounds` times.
 
     Raises:
         ModelError: there is no such network.

@@ -44,14 +44,10 @@ def evaluate(
 ) -> Evaluation:
     """The numbers of a run's test part, measured anew; or of a model on other labelled photos, in a run of their own.
 
-    Args:
-        run: a run; with `images` also a card or a model folder. The latest run when None.
-        images: labelled photos to measure on instead; only their test part where they come with parts.
-        labels: the table that names their classes.
-        boxes: a table of the boxes around the objects, which the maps are tested against.
-        target_accuracy: choose a threshold for it on the run's validation photos, and put the model with it and the
-            numbers into a run of their own; the model of `run` stays as it was.
-        output: the folder of the new run; needs `images` or `target_accuracy`.
+    With `images` the model may also be a card or a model folder, and only their test part is measured where they come
+    with parts; `labels` is the table that names their classes. With `target_accuracy` a threshold is chosen for it on
+    the run's validation photos; the model with it gets a run of its own, and that of `run` stays as it was. `boxes` is
+    a table of the boxes around the objects, which the maps are tested against.
 
     Raises:
         RunError: there is no such run, its photos changed, or it has no validation photos for `target_accuracy`.

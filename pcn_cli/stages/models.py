@@ -23,13 +23,9 @@ def list_models() -> list[dict[str, Any]]:
 
 @checked
 def describe_model(name: str) -> dict[str, Any]:
-    """The facts of one card, and of its weights in the cache.
-
-    Raises:
-        ModelError: there is no such card.
-    """
+    """The facts of one card, and of its weights in the cache."""
     card = find_card(name)
-    return {**describe(card), "cache": _plain(verify_weights(card))}
+    return describe(card) | {"cache": _plain(verify_weights(card))}
 
 
 @checked
@@ -51,11 +47,7 @@ def get_model(
 
 @checked
 def import_model(path: Path, name: str | None = None) -> dict[str, Any]:
-    """A local `.pth` in the cache: as the weights of that card, or of the card whose published file has this name.
-
-    Raises:
-        ModelError: no such card or file, refused, does not fit, or another hash than recorded.
-    """
+    """A local `.pth` in the cache: as the weights of that card, or of the card whose published file has this name."""
     card = find_card(name) if name else card_of_file(path.name)
     return {"name": card.name if card else None, **_plain(convert(path, card))}
 

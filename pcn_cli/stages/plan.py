@@ -102,10 +102,7 @@ class Plan:
 
 
 def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Callback, offline: bool = False) -> Plan:
-    """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
-
-    With `offline`, a model whose weights would have to be fetched is refused.
-    """
+    """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it."""
     source = find_source(model_source(loaded.recipe.model.name))
     source.check_available(offline=offline)  # before thousands of photos are read
     if loaded.recipe.train.teacher is not None:

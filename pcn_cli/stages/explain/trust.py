@@ -37,10 +37,7 @@ def check_maps(
     recipe: Recipe,
     callback: Callback,
 ) -> Trust:
-    """The checks of the maps of labelled photos, which were scored with `hiding`; further passes go over its sample.
-
-    `boxes` around the objects are by file; there are none where they are not known.
-    """
+    """The checks of the maps of labelled photos, which were scored with `hiding`; further passes go over its sample."""
     known = [(one.prediction, one.hidden) for one in scored if one.hidden]
     right = [bool(prediction.correct) for prediction, _ in known]
     checks = [

@@ -58,9 +58,6 @@ def cross_validate(
     """The answers to all `rows`, in their order, each by a probe that learned from none of its fold.
 
     `model` is as the run's own probe began, and left so; `rows` are the photos of the `caches`, in their order.
-
-    Raises:
-        DataError: a fold leaves too few photos that may be parted.
     """
     folds, seed, classes = context.recipe.evaluate.folds or 2, context.recipe.seed, context.classes
     targets = np.concatenate([cache.targets for cache in caches])
