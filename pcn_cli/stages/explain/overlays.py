@@ -46,7 +46,7 @@ def save_overlay(
     full: float = FULL_LIFT,
     evidence: np.ndarray | None = None,
 ) -> None:
-    """Put at `target` the photo with what the network looked at; with `evidence` (h, w) what spoke for its answer."""
+    """Put at `target` the photo with what the network looked at, or with the `evidence` (h, w) for its answer."""
     picture, place = open_photo(photo), scored.placement
     if evidence is not None:
         drawn = draw_evidence(picture, evidence, patch_grid=patch_grid, placement=place)
