@@ -92,7 +92,10 @@ def describe(card: Card) -> dict[str, Any]:
     own = ("url", "sha256", "bundled", "top1", "licence", "paper", "note", "parameters", "minimum_bytes")
     preprocessing = to_plain(card.preprocessing)
     return {
-        **{key: getattr(card, key) for key in ("name", "full_name", "architecture", "tag")},
+        "name": card.name,
+        "full_name": card.full_name,
+        "architecture": card.network.architecture,
+        "tag": card.tag,
         **card.network.settings,
         "class_tokens": card.network.settings.get("class_tokens", False),
         "num_classes": card.network.num_classes,
