@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
@@ -13,7 +12,6 @@ from pcn_cli.records.predictions import Suspect
 
 FEW_TEST_PHOTOS = 5
 WEAK_JUDGE = 0.7  # accuracy below which a model's doubts of labels say little
-_warn, _note = partial(Finding, "warning"), partial(Finding, "note")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,3 +259,11 @@ NUMBER_CHECKS: tuple[Check, ...] = (
     _tuning_did_not_help,
     _temperature_not_fitted,
 )
+
+
+def _warn(title: str, evidence: str, remedy: str = "") -> Finding:
+    return Finding(severity="warning", title=title, evidence=evidence, remedy=remedy)
+
+
+def _note(title: str, evidence: str, remedy: str = "") -> Finding:
+    return Finding(severity="note", title=title, evidence=evidence, remedy=remedy)

@@ -59,7 +59,7 @@ class ClassRow:
         return self.support < FEW_PHOTOS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """Something a person should know, with its evidence and what to do about it."""
 
