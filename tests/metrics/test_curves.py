@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import softmax
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from pcn_cli.metrics import curves as ranking
@@ -12,7 +11,7 @@ from pcn_cli.metrics.curves import gather_curves
 from pcn_cli.metrics.inputs import model_inputs
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.evaluation import Curves
-from pcn_cli.records.model import ConformalLevel, ModelConfig, Preprocessing, Selection
+from pcn_cli.records.model import ModelConfig, Preprocessing
 
 
 def draw_scores(n: int, *, ties: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -54,45 +53,22 @@ def test_thinned_curves_have_at_most_200_points_and_keep_their_area(n: int) -> N
     assert auc(roc.x, roc.y) == pytest.approx(roc_auc_score(own, scores), abs=0.003)
 
 
-CLASSES = ("daisy", "roses", "tulips")
-CONFIG = ModelConfig(
-    architecture="nano",
-    classes=CLASSES,
-    preprocessing=Preprocessing(height=32, width=32),
-    temperature=2.0,
-    selection=Selection(target=0.9, photos=80, threshold=0.7, answered=60, right=55),
-    conformal=(
-        ConformalLevel(level=0.9, photos=40, least_probability=0.2),
-        ConformalLevel(level=0.95, photos=40),
-    ),
-)
-
-
-@pytest.fixture
-def measured() -> tuple[list[str], np.ndarray]:
-    """Labels and probabilities of 300 photos."""
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 3, 300)
-    logits = rng.normal(0, 1, (300, 3)) + 2 * np.eye(3)[targets]
-    return [CLASSES[label] for label in targets], softmax(logits, axis=1)
-
-
-def test_curves_are_kept_whole_by_json(measured) -> None:
+def test_curves_are_kept_whole_by_json(measured, calibrated) -> None:
     labels, probabilities = measured
 
-    curves = gather_curves(model_inputs(labels, temper(probabilities, 2.0), CONFIG), CONFIG)
+    curves = gather_curves(model_inputs(labels, temper(probabilities, 2.0), calibrated), calibrated)
 
     assert from_plain(Curves, json.loads(json.dumps(to_plain(curves)))) == curves
-    assert set(curves.roc) == set(curves.precision_recall) == set(CLASSES)
+    assert set(curves.roc) == set(curves.precision_recall) == set(calibrated.classes)
     assert curves.coverage.x[-1] == 1
     confidences = np.array([one.confidence for one in curves.before])
     assert confidences.mean() == pytest.approx(probabilities.max(axis=1).mean(), abs=1e-9)
     assert np.mean([one.confidence for one in curves.after]) < confidences.mean()
-    assert (curves.selection, curves.conformal) == (CONFIG.selection, CONFIG.conformal)
+    assert (curves.selection, curves.conformal) == (calibrated.selection, calibrated.conformal)
 
 
-def test_photos_of_one_class_have_no_curves_by_class() -> None:
-    curves = gather_curves(model_inputs(["daisy"] * 4, np.full((4, 3), 1 / 3), CONFIG), CONFIG)
+def test_photos_of_one_class_have_no_curves_by_class(calibrated) -> None:
+    curves = gather_curves(model_inputs(["daisy"] * 4, np.full((4, 3), 1 / 3), calibrated), calibrated)
 
     assert (curves.roc, curves.precision_recall) == ({}, {})
 

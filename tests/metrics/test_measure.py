@@ -3,7 +3,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from scipy.special import softmax
 from sklearn import metrics as sklearn_metrics
 
 from pcn_cli.metrics import intervals
@@ -12,7 +11,7 @@ from pcn_cli.metrics.definitions import METRICS, macro_f1_of
 from pcn_cli.metrics.inputs import model_inputs
 from pcn_cli.metrics.measure import measure_calibration, measure_folds
 from pcn_cli.records.metrics import ClassRow, Metric
-from pcn_cli.records.model import Calibration, ClassThreshold, ConformalLevel, ModelConfig, Preprocessing, Selection
+from pcn_cli.records.model import Calibration, ClassThreshold, ModelConfig, Preprocessing, Selection
 from pcn_cli.records.predictions import FoldAnswer
 
 KNOWN = (
@@ -143,36 +142,12 @@ def test_every_interval_of_several_labels_holds_the_truth_in_92_to_98_of_100_dra
     assert {name: share for name, share in shares.items() if not 0.92 <= share <= 0.98} == {}
 
 
-CLASSES = ("daisy", "roses", "tulips")
-CONFIG = ModelConfig(
-    architecture="nano",
-    classes=CLASSES,
-    preprocessing=Preprocessing(height=32, width=32),
-    temperature=2.0,
-    calibration=Calibration(validation_photos=80, photos=40, log_loss_before=0.61234, log_loss_after=0.5),
-    selection=Selection(target=0.9, photos=80, threshold=0.7, answered=60, right=55),
-    conformal=(
-        ConformalLevel(level=0.9, photos=40, least_probability=0.2),
-        ConformalLevel(level=0.95, photos=40),
-    ),
-)
-
-
-@pytest.fixture
-def measured() -> tuple[list[str], np.ndarray]:
-    """Labels and probabilities of 300 photos."""
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 3, 300)
-    logits = rng.normal(0, 1, (300, 3)) + 2 * np.eye(3)[targets]
-    return [CLASSES[label] for label in targets], softmax(logits, axis=1)
-
-
-def test_threshold_and_sets_are_measured_on_the_photos_at_hand(measured) -> None:
+def test_threshold_and_sets_are_measured_on_the_photos_at_hand(measured, calibrated) -> None:
     labels, probabilities = measured
-    right = np.array(labels) == np.array(CLASSES)[probabilities.argmax(axis=1)]
+    right = np.array(labels) == np.array(calibrated.classes)[probabilities.argmax(axis=1)]
     given = probabilities.max(axis=1) >= 0.7
 
-    metrics = measure_calibration(model_inputs(labels, probabilities, CONFIG), CONFIG)
+    metrics = measure_calibration(model_inputs(labels, probabilities, calibrated), calibrated)
 
     assert metrics["temperature"].value == 2
     assert "40 of 80 validation photos, whose log-loss it took from 0.6123 to 0.5000" in metrics["temperature"].method
@@ -190,8 +165,8 @@ def test_threshold_and_sets_are_measured_on_the_photos_at_hand(measured) -> None
     assert not any(name.startswith("conformal_95") for name in metrics)
 
 
-def test_what_was_not_calibrated_is_not_measured(measured) -> None:
-    bare = replace(CONFIG, temperature=1.0, calibration=None, selection=None, conformal=())
+def test_what_was_not_calibrated_is_not_measured(measured, calibrated) -> None:
+    bare = replace(calibrated, temperature=1.0, calibration=None, selection=None, conformal=())
     assert measure_calibration(model_inputs(*measured, bare), bare) == {}
 
     few = replace(bare, calibration=Calibration(validation_photos=9, photos=0), selection=Selection(target=1, photos=9))
@@ -200,8 +175,8 @@ def test_what_was_not_calibrated_is_not_measured(measured) -> None:
     assert metrics["temperature"].method == "1, not fitted: 9 validation photos are too few"
 
 
-def test_a_threshold_that_nothing_reaches_here_has_no_accuracy(measured) -> None:
-    strict = replace(CONFIG, selection=Selection(target=0.9, photos=80, threshold=1.0, answered=10, right=10))
+def test_a_threshold_that_nothing_reaches_here_has_no_accuracy(measured, calibrated) -> None:
+    strict = replace(calibrated, selection=Selection(target=0.9, photos=80, threshold=1.0, answered=10, right=10))
 
     metrics = measure_calibration(model_inputs(*measured, strict), strict)
 
