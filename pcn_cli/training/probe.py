@@ -7,6 +7,7 @@ stopping are the same. It has no checkpoints: it takes less time than they would
 import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Self, cast
 
 import numpy as np
@@ -71,6 +72,8 @@ class TokenHead(nn.Module):
         super().__init__()
         self.network = model
         self._prefixes = cast("Network", model).pooling_prefixes
+        # Known once: the average asks for the state in every step, and walking the trunk takes longer than averaging.
+        self._names = tuple(name for name in model.state_dict() if name.startswith(self._prefixes))
 
     @property
     def pooling_prefixes(self) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ class TokenHead(nn.Module):
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401 - torch's
         """The tensors behind the tokens."""
-        return {name: t for name, t in self.network.state_dict().items() if name.startswith(self._prefixes)}
+        return {name: attrgetter(name)(self.network).detach() for name in self._names}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *_: Any, **__: Any) -> Any:  # noqa: ANN401 - torch's
         """Take over the tensors behind the tokens."""

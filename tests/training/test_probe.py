@@ -1,5 +1,6 @@
 """The probe: tokens are computed once, only the pooling learns, and the baseline stands beside it."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from standin import Callbacks, ColourBatches, Standin, make_config, run_fit
 
 from pcn_cli.errors import DataError, ResourceError, StoppedError
+from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
 from pcn_cli.training.fit import FitResult
@@ -141,6 +143,28 @@ def test_the_probe_learns_with_the_trunk_untouched(tmp_path: Path) -> None:
             assert torch.equal(tensor, before[name]) != in_pooling, name
         probabilities = token_probabilities(fresh, cache, device=CPU)
         assert score(cache.targets, probabilities) == result.best
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        PatchConvNet(embed_dim=64, depth=2, num_classes=3),
+        AttentionPooled(backbone="mobilenetv3_small_100", num_classes=3, class_tokens=True),
+    ],
+    ids=["PatchConvNet", "mobilenetv3"],
+)
+def test_the_state_of_what_stands_behind_the_tokens_is_the_network_s_own(
+    network: PatchConvNet | AttentionPooled,
+) -> None:
+    head = TokenHead(network.to(memory_format=torch.channels_last))
+    state, whole = head.state_dict(), network.state_dict()
+    behind = [one for one in whole if one.startswith(network.pooling_prefixes)]
+    assert list(state) == behind
+    assert all(state[one].data_ptr() == whole[one].data_ptr() and not state[one].requires_grad for one in behind)
+    other = copy.deepcopy(head)
+    other.load_state_dict({one: tensor + 1 for one, tensor in state.items()})
+    assert all(torch.equal(other.state_dict()[one], tensor + 1) for one, tensor in state.items())
+    assert all(torch.equal(network.state_dict()[one], tensor) for one, tensor in whole.items())
 
 
 def test_what_stands_behind_the_tokens_resumes_with_the_same_bits_and_saves_no_trunk(tmp_path: Path) -> None:
