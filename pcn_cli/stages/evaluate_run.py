@@ -28,6 +28,7 @@ from pcn_cli.stages.inference.load import LoadedModel, model_source, open_model
 from pcn_cli.stages.inference.score import score_rows, write_scored
 from pcn_cli.stages.photos import read_unchanged, scan_folder
 from pcn_cli.stages.report import write_model_card
+from pcn_cli.training.tokens import TokenCache
 
 
 @checked
@@ -152,11 +153,13 @@ def evaluate_run(
     recipe: Recipe,
     callback: Callback,
     learned_from: Sequence[SplitRow] = (),
+    tokens: TokenCache | None = None,
 ) -> Evaluation:
     """The numbers of the test part of `rows`, with their files and the maps written into the run; the caller holds it.
 
     The photos are known to be unchanged; `scan` is what was found of them. `learned_from` are those that the model was
-    made with, where they are not of this run.
+    made with, where they are not of this run; `tokens` those that its trunk gives of the test part, where they are
+    known exactly.
     """
     root, config = Path(read_record(run).photos), model.config
     test = [row for row in rows if row.split == "test"]
@@ -168,7 +171,7 @@ def evaluate_run(
     photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays)
     numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
     with recording_stage(run, "evaluate", (*photos, *numbers, run.findings, run.trust, run.model_card)):
-        scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback)
+        scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback, tokens=tokens)
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
         predictions = [one.prediction for one in scored]

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -160,14 +161,18 @@ def _finish(
     """What the run came to after the stages that were not finished; the caller holds it, and its photos are `rows`."""
     recipe, evaluation, go_on = read_recipe(run), None, shlex.join(["pcn", "finetune", "--resume", str(run.root)])
     try:
-        with recording_outcome(run):
+        with recording_outcome(run), ExitStack() as scratch:
+            tokens = None
             if "train" not in read_record(run).stages:
                 callback.on_stage("train")
-                train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
+                tokens = train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
+                if tokens is not None:
+                    scratch.enter_context(tokens)
             if "evaluate" not in read_record(run).stages:
                 callback.on_stage("evaluate and explain")
                 model = open_model(run.root, fetch=Fetcher(offline=True), device=recipe.train.device)
-                evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback)
+                evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
+                scratch.close()
             if "report" not in read_record(run).stages:
                 callback.on_stage("report")
                 report_run(run, callback=callback)

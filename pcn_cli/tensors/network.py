@@ -46,6 +46,10 @@ class Network(Protocol):
         """The forward pass over normalised images (B, 3, H, W)."""
         ...
 
+    def attend_tokens(self, tokens: Tensor) -> Attended:
+        """The rest of the forward pass, from tokens (B, C, h, w) on."""
+        ...
+
     def tail(self, pooled: Tensor) -> Tensor:
         """Logits (…, K) of weighted sums of values (…, T, d), one for each class token."""
         ...
@@ -82,7 +86,7 @@ class Batch(NamedTuple):
         images: (B, 3, H, W) float32, or tokens (B, C, h, w) in their place; channels-last in memory.
         targets: class numbers (B,) int64; or (B, K), 1 where the sample has the class, else 0.
         indices: (B,) int64, places in the list of samples.
-        sizes: (B, 2) int64, width and height of the upright photos in pixels; empty for tokens.
+        sizes: (B, 2) int64, width and height of the upright photos in pixels; empty where nobody will ask.
         unreadable: (index, reason) of photos that belong here and could not be opened.
     """
 

@@ -1,4 +1,5 @@
-"""The trunk's tokens of every photo, computed once and kept as float16 in a scratch file: what the probe learns from.
+"""The trunk's tokens of every photo, computed once and kept in a scratch file: what the probe learns from, as float16,
+and what it is measured on, as they are.
 
 The scratch file is deleted with the cache; it is the one thing here that is written without `files`, being worthless
 after a kill. It never lies in the photos folder.
@@ -11,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,14 +33,18 @@ class TokenCache(AbstractContextManager["TokenCache"]):
     """Tokens of N photos; used as a context it removes its file in the end.
 
     Attributes:
-        tokens: (N, views, h, w, C) float16, memory-mapped; view 0 is the photo, view 1, if any, its mirror image.
+        tokens: (N, views, h, w, C) float16 or float32, memory-mapped; view 0 is the photo, view 1, if any, its mirror
+            image.
         targets: (N,) or (N, K) int64, in the order of the batches.
         indices: (N,) int64, the photos' places in their list.
+        sizes: (N, 2) int64, width and height of the upright photos in pixels.
     """
 
-    def __init__(self, *, tokens: np.ndarray, targets: np.ndarray, indices: np.ndarray, scratch: Path) -> None:
-        self.tokens, self.targets, self.indices = tokens, targets, indices
-        self.views = tokens.shape[1]
+    def __init__(
+        self, *, tokens: np.ndarray, targets: np.ndarray, indices: np.ndarray, sizes: np.ndarray, scratch: Path
+    ) -> None:
+        self.tokens, self.targets, self.indices, self.sizes = tokens, targets, indices, sizes
+        self.views, self._scratch = tokens.shape[1], scratch
         # Also when nobody ends the context, or the process ends by an error.
         self._remove = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
 
@@ -50,9 +55,25 @@ class TokenCache(AbstractContextManager["TokenCache"]):
         self.tokens = self.tokens[:0]
         self._remove()
 
+    def hand_on(self) -> "TokenCache":
+        """The same tokens in a cache that outlives the context of this one."""
+        self._remove.detach()
+        return TokenCache(
+            tokens=self.tokens, targets=self.targets, indices=self.indices, sizes=self.sizes, scratch=self._scratch
+        )
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """The photos in the order of the cache, with their sizes; tokens stand in the place of the images."""
+        for first in range(0, len(self), batch_size):
+            rows = np.arange(first, min(first + batch_size, len(self)))
+            targets, indices, sizes = (
+                torch.from_numpy(facts[rows]) for facts in (self.targets, self.indices, self.sizes)
+            )
+            yield Batch(self.read(rows), targets, indices, sizes)
+
     def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
         """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
-        taken = torch.from_numpy(np.ascontiguousarray(self.tokens[rows, views]))  # (B, h, w, C) float16
+        taken = torch.from_numpy(np.ascontiguousarray(self.tokens[rows, views]))  # (B, h, w, C)
         return taken.float().permute(0, 3, 1, 2)
 
     def mean_features(self) -> np.ndarray:
@@ -76,9 +97,13 @@ def cache_tokens(
     folder: Path,
     stop: StopRequest,
     flip: bool = False,
+    exact: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> TokenCache:
     """The tokens of all photos of one epoch of `batches`, with `flip` those of the mirrored photos as well.
+
+    They are kept as float16, which halves the disk they take; `exact` ones as float32, so that what is scored from them
+    is what the network says of the photo, to the last bit.
 
     Raises:
         DataError: there is no photo.
@@ -88,27 +113,33 @@ def cache_tokens(
     if len(batches) == 0:
         raise DataError("there is no photo to compute tokens of")
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
-    store = np.empty(0, dtype=np.float16)
-    targets, indices, filled = [], [], 0
+    dtype = torch.float32 if exact else torch.float16
+    store = np.empty(0)
+    targets, indices, sizes, filled = [], [], [], 0
     try:
         with explain_memory("the tokens were computed"):
             model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
             for number, batch in enumerate(batches.batches(), start=1):
                 stop.check("stopped while the tokens were computed")
-                tokens = _compute(model, batch.images.to(device), flip=flip)  # (B, views, h, w, C)
+                tokens = _compute(model, batch.images.to(device), flip=flip, dtype=dtype)  # (B, views, h, w, C)
                 if number == 1:  # no batch is larger than the first
-                    store = _allocate(scratch / "tokens.f16", (len(batches) * len(tokens), *tokens.shape[1:]))
+                    store = _allocate(scratch / "tokens", (len(batches) * len(tokens), *tokens.shape[1:]), tokens.dtype)
                 store[filled : filled + len(tokens)] = tokens
                 filled += len(tokens)
                 targets.append(batch.targets.numpy())
                 indices.append(batch.indices.numpy())
+                sizes.append(batch.sizes.numpy())
                 if on_batch is not None:
                     on_batch(number, len(batches))
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     return TokenCache(
-        tokens=store[:filled], targets=np.concatenate(targets), indices=np.concatenate(indices), scratch=scratch
+        tokens=store[:filled],
+        targets=np.concatenate(targets),
+        indices=np.concatenate(indices),
+        sizes=np.concatenate(sizes),
+        scratch=scratch,
     )
 
 
@@ -172,23 +203,25 @@ class TokenBatches:
 
 
 @torch.inference_mode()
-def _compute(model: nn.Module, images: Tensor, *, flip: bool) -> np.ndarray:
-    """Tokens (B, views, h, w, C) float16 of images (B, 3, H, W); values beyond float16 are clamped to its largest."""
+def _compute(model: nn.Module, images: Tensor, *, flip: bool, dtype: torch.dtype) -> np.ndarray:
+    """Tokens (B, views, h, w, C) of images (B, 3, H, W); values beyond float16 are clamped to its largest."""
     network = cast("Network", model)
     views = []
     for view in (images, images.flip(3)) if flip else (images,):
         tokens = network.forward_features(view.contiguous(memory_format=torch.channels_last))
-        views.append(tokens.float().clamp(-_LARGEST, _LARGEST).half().permute(0, 2, 3, 1).cpu())
+        if dtype == torch.float16:
+            tokens = tokens.clamp(-_LARGEST, _LARGEST)
+        views.append(tokens.to(dtype).permute(0, 2, 3, 1).cpu())
     return torch.stack(views, dim=1).numpy()
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A memory-mapped float16 array with its disk space reserved: a disk that is full later would kill the process."""
-    size = int(np.prod(shape)) * 2
+def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """A memory-mapped array with its disk space reserved: a disk that is full later would kill the process."""
+    size = int(np.prod(shape)) * dtype.itemsize
     hint = "free some space, or set TMPDIR to another disk"
     check_free_space(path.parent, size, what="the tokens need", hint=hint)
     with explaining_refusal(path):
         with path.open("wb") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(path, dtype=np.float16, mode="r+", shape=shape)
+        return np.memmap(path, dtype=dtype, mode="r+", shape=shape)

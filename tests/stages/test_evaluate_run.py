@@ -4,8 +4,12 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import pcn_cli
+from pcn_cli.errors import ResourceError
 from pcn_cli.files import atomic
+from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.photos import Box
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
@@ -68,3 +72,34 @@ def test_the_recipe_of_a_run_names_the_boxes_of_its_own_photos(photo_folder, tin
     boxed = evaluate(trained.run, images=others, boxes=table)
     assert "pointing_game" in boxed.metrics
     assert read_recipe(boxed.run).evaluate.boxes == str(table)
+
+
+@pytest.mark.parametrize("tune", ["probe", "all"])
+def test_a_run_measures_what_the_same_model_says_of_the_photos(photo_folder, tiny_weights, tune) -> None:
+    settings = ["train.probe_epochs=2", "explain.overlays=0"]
+    options = {"size": 64, "keep_checkpoints": True, "epochs": 2 if tune == "all" else None}
+    run = RunDir(pcn_cli.finetune(photo_folder, model=tiny_weights, tune=tune, settings=settings, **options).run)
+    assert not list(run.checkpoints.glob("pcn-tokens-*"))
+    written = (run.predictions, run.metrics, run.attention, run.trust)
+    before = [path.read_bytes() for path in written]
+    evaluate(run.root)
+    assert [path.read_bytes() for path in written] == before
+
+
+def test_tokens_of_an_evaluation_that_failed_are_gone_and_it_goes_on_from_the_photos(
+    photo_folder, tiny_weights, monkeypatch
+) -> None:
+    settings = ["train.probe_epochs=1", "explain.overlays=0"]
+    with monkeypatch.context() as patched:
+        patched.setattr("pcn_cli.stages.evaluate_run.write_scored", failing)
+        with pytest.raises(ResourceError, match="no room"):
+            pcn_cli.finetune(
+                photo_folder, model=tiny_weights, tune="probe", size=64, settings=settings, output="stopped"
+            )
+    stopped = RunDir(Path("stopped"))
+    assert list(stopped.checkpoints.iterdir()) == [stopped.probe]
+    assert pcn_cli.finetune(resume="stopped").metrics["accuracy"].n == len(read_csv(stopped.predictions))
+
+
+def failing(*_: object) -> None:
+    raise ResourceError("there is no room")

@@ -67,6 +67,37 @@ def test_cached_tokens_are_the_trunk_s_in_half_precision(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
+class Sized(InOrder):
+    def batches(self, epoch: int = 0, *, start: int = 0):
+        for batch in super().batches(epoch, start=start):
+            yield batch._replace(sizes=torch.stack([100 + batch.indices, 200 + batch.indices], dim=1))
+
+
+def test_exact_tokens_come_back_in_their_order_to_the_last_bit(tmp_path: Path) -> None:
+    model, batches = Standin(), Sized(count=30, batch_size=30)
+    with make_cache(model, tmp_path, batches, exact=True) as cache:
+        assert cache.tokens.dtype == np.float32
+        with torch.no_grad():
+            expected = model.forward_features(batches.images)
+        parts = list(cache.in_order(7))
+        assert [len(part.indices) for part in parts] == [7, 7, 7, 7, 2]
+        assert torch.equal(torch.cat([part.images for part in parts]), expected)
+        assert torch.cat([part.indices for part in parts]).tolist() == list(range(30))
+        assert torch.cat([part.targets for part in parts]).tolist() == batches.targets.tolist()
+        assert torch.cat([part.sizes for part in parts]).tolist() == [[100 + n, 200 + n] for n in range(30)]
+        assert all(part.images.is_contiguous(memory_format=torch.channels_last) for part in parts)
+
+
+def test_a_cache_that_is_handed_on_outlives_its_context(tmp_path: Path) -> None:
+    with make_cache(Standin(), tmp_path) as cache:
+        kept = cache.hand_on()
+        before = kept.read(np.arange(30))
+    assert torch.equal(kept.read(np.arange(30)), before)
+    with kept:
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_cache_that_nobody_closes_goes_with_its_last_user(tmp_path: Path) -> None:
     cache = make_cache(Standin(), tmp_path)
     assert len(list(tmp_path.iterdir())) == 1

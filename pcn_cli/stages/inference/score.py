@@ -27,6 +27,7 @@ from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities
+from pcn_cli.training.tokens import TokenCache
 
 _DOING = "photos were scored"
 _SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8"
@@ -61,11 +62,13 @@ def score_photos(
     batch_size: int,
     workers: int,
     hiding: Hiding | None = None,
+    tokens: TokenCache | None = None,
     on_unreadable: Callable[[int, str], None] | None = None,
 ) -> Iterator[Scored]:
     """Each photo's scores and maps, in the order of `files`; photos that cannot be opened go to `on_unreadable`.
 
-    With `hiding` evidence and curves are computed in the same pass; tokens are not kept.
+    With `hiding` evidence and curves are computed in the same pass. Where the `tokens` that this network's trunk gives
+    of `files` are known, exactly and in this order, no photo is opened and the trunk has nothing to do.
 
     Raises:
         ResourceError: a batch does not fit into memory.
@@ -79,11 +82,12 @@ def score_photos(
     )
     with explain_memory(_DOING, _SMALLER):
         network = cast("Network", model.network.to(device).eval())
-    for batch in photos.batches():
+    for batch in photos.batches() if tokens is None else tokens.in_order(batch_size):
         indices = batch.indices.tolist()
         hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
-            attended = network.attend(batch.images.to(device, memory_format=torch.channels_last))
+            images = batch.images.to(device, memory_format=torch.channels_last)
+            attended = network.attend(images) if tokens is None else network.attend_tokens(images)
             ranked = rank_classes(attended.logits)
             weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
             looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
@@ -122,11 +126,22 @@ def score_rows(
     hiding: Hiding | None,
     callback: Callback,
     doing: str = "evaluating",
+    tokens: TokenCache | None = None,
 ) -> list[Scored]:
-    """Scores and maps of photos whose labels are known, in their order; `doing` is what the callback is told."""
+    """Scores and maps of photos whose labels are known, in their order; `doing` is what the callback is told.
+
+    `tokens` are as `score_photos` takes them.
+    """
     scored = []
-    files, workers = [row.file for row in rows], loading_workers(recipe, model.device)
-    for one in score_photos(model, root, files, batch_size=recipe.evaluate.batch_size, workers=workers, hiding=hiding):
+    for one in score_photos(
+        model,
+        root,
+        [row.file for row in rows],
+        batch_size=recipe.evaluate.batch_size,
+        workers=loading_workers(recipe, model.device),
+        hiding=hiding,
+        tokens=tokens,
+    ):
         row = rows[one.index]
         scored.append(replace(one, prediction=replace(one.prediction, label=row.label, split=row.split)))
         callback.on_progress(doing, len(scored), len(rows))
@@ -134,11 +149,19 @@ def score_rows(
 
 
 def score_validation(
-    model: LoadedModel, rows: Sequence[SplitRow], *, root: Path, recipe: Recipe, callback: Callback
+    model: LoadedModel,
+    rows: Sequence[SplitRow],
+    *,
+    root: Path,
+    recipe: Recipe,
+    callback: Callback,
+    tokens: TokenCache | None = None,
 ) -> NDArray[np.float64]:
     """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
     plain = replace(model, config=replace(model.config, temperature=1.0))
-    scored = score_rows(plain, rows, root=root, recipe=recipe, hiding=None, callback=callback, doing="calibrating")
+    scored = score_rows(
+        plain, rows, root=root, recipe=recipe, hiding=None, callback=callback, doing="calibrating", tokens=tokens
+    )
     return np.array([one.prediction.probabilities for one in scored])
 
 

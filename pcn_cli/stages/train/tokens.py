@@ -40,7 +40,10 @@ def probe_rows(context: TrainContext) -> list[SplitRow]:
 
 @contextmanager
 def cache_parts(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Iterator[list[TokenCache]]:
-    """The tokens of the `rows` of train, val and test, a cache for each; they are gone when the block ends."""
+    """The tokens of the `rows` of train, val and test, a cache for each; they are gone when the block ends.
+
+    Those of val and test are exact: what is measured from them is what predict says of these photos.
+    """
     folder = context.run.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
     for abandoned in folder.glob("pcn-tokens-*"):
@@ -54,6 +57,7 @@ def cache_parts(model: nn.Module, rows: Sequence[SplitRow], context: TrainContex
                     device=context.device,
                     folder=folder,
                     flip=context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None),
+                    exact=part != "train",
                     on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
                     stop=context.stop,
                 )

@@ -18,7 +18,7 @@ from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.metrics import Candidate
-from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, SCAN, write_folds
@@ -37,14 +37,19 @@ from pcn_cli.training.logistic import logistic_baseline
 from pcn_cli.training.probe import fit_probe, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import compute_teacher_logits
+from pcn_cli.training.tokens import TokenCache
 
 State = dict[str, Tensor]
+PartTokens = dict[Part, TokenCache]
 
 
 def train_run(
     run: RunDir, recipe: Recipe, rows: Sequence[SplitRow], *, fetch: Fetcher, callback: Callback, stop: StopRequest
-) -> None:
-    """Train as the recipe says and put the better model into the run; the caller holds the run."""
+) -> TokenCache | None:
+    """Train as the recipe says and put the better model into the run; the caller holds the run.
+
+    What comes back are the test photos' tokens, where the kept model's trunk gives just these; the caller closes them.
+    """
     classes = tuple(sorted({name for row in rows for name in row.labels}))
     model, model_config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
     context = TrainContext(
@@ -64,37 +69,46 @@ def train_run(
             callback.on_note(
                 "several labels per photo: accuracy means all labels of a photo right, each given from 0.5 on"
             )
-        kept, state = choose_model(model, context)
+        kept, state, tokens = choose_model(model, context)
         model.load_state_dict(state)
-        save_model_folder(run.model, model, calibrate_model(model, context))
+        save_model_folder(run.model, model, calibrate_model(model, context, tokens=tokens.get("val")))
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
+        return tokens.get("test")
 
 
-def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State]:
-    """Which model is kept, "probe" or "tuned", and its weights; all that were compared stand in candidates.json."""
+def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State, PartTokens]:
+    """Which model is kept, "probe" or "tuned", its weights and, where they are known, its trunk's tokens.
+
+    All that were compared stand in candidates.json.
+    """
+    tokens: PartTokens = {}
     if context.recipe.train.probe_epochs:
-        model.load_state_dict(train_probe(model, context))
+        probed, tokens = train_probe(model, context)
+        model.load_state_dict(probed)
     kept, state = "probe", copy_state(model)
     candidates = {candidate.name: candidate for candidate in CANDIDATES.find(context.run) or ()}
     if context.recipe.train.tune != "probe":
         tuned = tune_model(model, context)
         if "probe" not in candidates or tuned.best.log_loss < candidates["probe"].val_log_loss:
-            kept, state = "tuned", tuned.best_state
+            kept, state, tokens = "tuned", tuned.best_state, {}
         model.load_state_dict(tuned.best_state)
         probabilities = score_batches(model, context.batches(context.part("test")), context)
         candidates["tuned"] = measure_candidate("tuned", tuned.best.log_loss, probabilities, context)
     order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
     CANDIDATES.write(context.run, tuple(replace(candidate, kept=candidate.name == kept) for candidate in order))
-    return kept, state
+    return kept, state, tokens
 
 
-def train_probe(model: nn.Module, context: TrainContext) -> State:
-    """The weights of the probe; they and the candidates it gives are kept, so that a resumed run has them already."""
+def train_probe(model: nn.Module, context: TrainContext) -> tuple[State, PartTokens]:
+    """The weights of the probe, and the tokens of the validation and test photos.
+
+    The weights and the candidates that it gives are kept, so that a resumed run has them already; tokens it has none.
+    """
     done = context.run.probe
     if done.is_file() and context.run.candidates.is_file():
         state: State = load_file(done)
-        return state
+        return state, {}
     rows = probe_rows(context)
     groups = number_groups(rows, SCAN.read(context.run).near_duplicates)
     with cache_parts(model, rows, context) as caches:
@@ -127,6 +141,7 @@ def train_probe(model: nn.Module, context: TrainContext) -> State:
         )
         model.load_state_dict(result.best_state)
         test_probabilities = token_probabilities(model, test_tokens, device=context.device)
+        tokens: PartTokens = {"val": val_tokens.hand_on(), "test": test_tokens.hand_on()}
     write_with(done, lambda part: save_file(result.best_state, part))
     baseline_val, baseline_test = np.split(baseline.probabilities, [len(val_tokens)])
     baseline_loss = validate(val_tokens.targets, baseline_val).log_loss
@@ -135,7 +150,7 @@ def train_probe(model: nn.Module, context: TrainContext) -> State:
         measure_candidate("logistic regression", baseline_loss, baseline_test, context),
     )
     CANDIDATES.write(context.run, candidates)
-    return result.best_state
+    return result.best_state, tokens
 
 
 def tune_model(model: nn.Module, context: TrainContext) -> FitResult:

@@ -1,14 +1,19 @@
 """The pass that gives scores and maps."""
 
+import numpy as np
 import pytest
 import torch
 
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.errors import ResourceError
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
+from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_photos
+from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.tokens import cache_tokens
 
 
 def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, monkeypatch) -> None:
@@ -26,3 +31,20 @@ def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, m
     with pytest.raises(ResourceError, match="the memory ran out while photos were scored") as caught:
         next(scored)
     assert "evaluate.batch_size=8" in caught.value.hint
+
+
+def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, tiny_weights, tmp_path) -> None:
+    recipe, cpu = Recipe(data=DataSection(size=64)), torch.device("cpu")
+    network, config = find_source(str(tiny_weights)).start(("a", "b", "c"), recipe, fetch=Fetcher(offline=True))
+    model = LoadedModel(network=network, config=config, device=cpu)
+    files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))
+    photos = PhotoBatches(PhotoDataset(photo_folder, files, preprocessing=config.preprocessing), batch_size=5)
+    options = {"batch_size": 5, "workers": 0, "hiding": Hiding(seed=0, sample=frozenset({1, 7}))}
+    from_photos = list(score_photos(model, photo_folder, files, **options))
+    with cache_tokens(network, photos, device=cpu, folder=tmp_path, exact=True, stop=StopRequest()) as tokens:
+        from_tokens = list(score_photos(model, tmp_path / "nowhere", files, tokens=tokens, **options))
+    assert len(files) == len(from_tokens) == 36
+    for one, other in zip(from_photos, from_tokens, strict=True):
+        assert (one.index, one.prediction, one.placement) == (other.index, other.prediction, other.placement)
+        assert np.array_equal(one.look, other.look)
+        assert np.array_equal(one.hidden.evidence, other.hidden.evidence)
