@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pcn_cli.attention.evidence import logits_without
@@ -113,6 +112,8 @@ def area_under(curves: Floats) -> Floats:
 
 def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
     """Spearman's correlation of two maps; None where one of them is level."""
+    from scipy.stats import spearmanr  # half a second, which a plain prediction need not wait for
+
     level = np.ptp(one) == 0 or np.ptp(other) == 0
     return None if level else float(spearmanr(one, other, axis=None).statistic)
 

@@ -24,6 +24,7 @@ from pcn_cli.cli.commands import (
 )
 from pcn_cli.cli.console import console, out, safe, verbosity
 from pcn_cli.errors import PcnError, StoppedError
+from pcn_cli.files.machine import keep_freed_memory
 
 app = typer.Typer(
     name="pcn",
@@ -59,6 +60,7 @@ def _global_options(
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    keep_freed_memory()
     try:
         app(prog_name="pcn")
     except PcnError as error:
