@@ -51,14 +51,19 @@ def make_backbone(name: str, settings: dict[str, Any], in_chans: int, drop_path_
     return backbone
 
 
+def look_size(backbone: nn.Module) -> tuple[int, int]:
+    """Height and width of a small picture that the backbone takes."""
+    config = getattr(backbone, "pretrained_cfg", {})
+    height, width = config["input_size"][-2:] if config.get("fixed_input_size") else (_LOOK_SIZE, _LOOK_SIZE)
+    return height, width
+
+
 def inspect_backbone(backbone: nn.Module, in_chans: int) -> tuple[int, tuple[str, ...]]:
     """How many channels the map of features has, and the parts with parameters that act behind it."""
-    config = getattr(backbone, "pretrained_cfg", {})
-    size = config["input_size"][-2:] if config.get("fixed_input_size") else (_LOOK_SIZE, _LOOK_SIZE)
     called: set[nn.Module] = set()
     hooks = [m.register_forward_pre_hook(lambda module, _inputs: called.add(module)) for m in backbone.modules()]
     reference, training = next(backbone.parameters()), backbone.training
-    images = torch.zeros(1, in_chans, *size, device=reference.device, dtype=reference.dtype)
+    images = torch.zeros(1, in_chans, *look_size(backbone), device=reference.device, dtype=reference.dtype)
     with torch.no_grad():
         channels = feature_map(backbone.eval(), images).shape[1]
     backbone.train(training)

@@ -58,16 +58,17 @@ class AttentionNetwork(nn.Module):
         """The logits for tokens (B, C, h, w); with `pre_logits` what the head would see, (B, F) or (B, K, F)."""
         return self._classify(self.pooling(self.project(tokens)).tokens, pre_logits)
 
-    def attend(self, images: Tensor) -> Attended:
-        """The logits and where they came from."""
-        return self.attend_tokens(self.forward_features(images))
+    def attend(self, images: Tensor, *, values: bool = True) -> Attended:
+        """The logits and where they came from; without `values` it costs no more than the logits."""
+        return self.attend_tokens(self.forward_features(images), values=values)
 
-    def attend_tokens(self, tokens: Tensor) -> Attended:
+    def attend_tokens(self, tokens: Tensor, *, values: bool = True) -> Attended:
         """The logits and where they came from, for tokens (B, C, h, w)."""
         projected = self.project(tokens)
         pooled = self.pooling(projected)
         grid = (tokens.shape[2], tokens.shape[3])
-        return Attended(self._classify(pooled.tokens), pooled.weights, self.pooling.value(projected), grid)
+        formed = self.pooling.value(projected) if values else pooled.tokens[:, :0]
+        return Attended(self._classify(pooled.tokens), pooled.weights, formed, grid)
 
     def tail(self, pooled: Tensor) -> Tensor:
         """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""

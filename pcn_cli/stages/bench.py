@@ -21,6 +21,7 @@ from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.data.drawing import draw_ground
 from pcn_cli.data.load.open_image import decode_photo
 from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Count, Precision
@@ -44,6 +45,7 @@ from pcn_cli.training.probe import TokenHead
 
 CLASSES = tuple(f"class {number}" for number in range(10))
 FORWARD = "forward pass"
+UNFOLDED = "forward pass, batch norms not folded"  # as while training; only of networks that have some
 _WIDTH, _HEIGHT = 1024, 768  # of the photo that is decoded
 _GRAIN = 10.0  # standard deviation, in 0 … 255
 _DECODED = 4  # times in a row: enough for the clock
@@ -173,11 +175,13 @@ def list_workloads(
     `on_note` hears where a training step had to be cut for want of memory.
     """
     network = network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    folded = fold_norms(network)
+    answering = cast("Network", folded)
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randn(batch_size, 3, preprocessing.height, preprocessing.width, generator=generator)
     images = pictures.to(device).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        tokens = cast("Network", network).forward_features(images).cpu()
+        tokens = answering.forward_features(images).cpu()
     infer = torch.inference_mode()
     model_config = ModelConfig(architecture="", classes=CLASSES, preprocessing=preprocessing)
     precision: Precision = "bfloat16" if has_native_bf16(device) else "float32"
@@ -193,11 +197,11 @@ def list_workloads(
         batch = Batch(inputs, torch.arange(batch_size) % len(CLASSES), torch.arange(batch_size))
         return lambda: learner.take_step(batch, progress=progress, on_note=on_note)
 
+    unfolded = {} if folded is network else {UNFOLDED: Workload(infer(partial(network, images)), batch_size)}
     return {
-        FORWARD: Workload(infer(partial(network, images)), batch_size),
-        "forward pass and all maps": Workload(
-            infer(partial(explain, cast("Network", network), images, model_config)), batch_size
-        ),
+        FORWARD: Workload(infer(partial(folded, images)), batch_size),
+        **unfolded,
+        "forward pass and all maps": Workload(infer(partial(explain, answering, images, model_config)), batch_size),
         "step of the probe": Workload(step(head, tokens.clone(), probing), batch_size),
         f"step of tuning ({precision})": Workload(step(everything, pictures, tuning), batch_size),
         f"decoding ({_WIDTH} × {_HEIGHT} JPEG)": Workload(

@@ -13,7 +13,8 @@ class Attended(NamedTuple):
     """One forward pass with the inside of the pooling laid open.
 
     logits (B, K); weights (B, 1, N+1), class token first, or (B, K, N) where each class has its own token; they sum
-    to 1; values (B, N+1, d) or (B, N, d) in the order of the weights; grid (h, w) with h · w = N, row by row.
+    to 1; values (B, N+1, d) or (B, N, d) in the order of the weights, or (B, 0, d) where they were not asked for; grid
+    (h, w) with h · w = N, row by row.
     """
 
     logits: Tensor
@@ -42,11 +43,11 @@ class Network(Protocol):
         """Logits (B, K) of tokens (B, C, h, w); with `pre_logits` what the classifier gets."""
         ...
 
-    def attend(self, images: Tensor) -> Attended:
-        """The forward pass over normalised images (B, 3, H, W)."""
+    def attend(self, images: Tensor, *, values: bool = True) -> Attended:
+        """The forward pass over normalised images (B, 3, H, W); without `values` it costs no more than the logits."""
         ...
 
-    def attend_tokens(self, tokens: Tensor) -> Attended:
+    def attend_tokens(self, tokens: Tensor, *, values: bool = True) -> Attended:
         """The rest of the forward pass, from tokens (B, C, h, w) on."""
         ...
 

@@ -58,6 +58,10 @@ def test_it_attends_as_patchconvnet_does(name: str) -> None:
     assert attended.values.shape == (2, 7, channels)
     torch.testing.assert_close(attended.weights.sum(-1), torch.ones(2, 1))
     assert torch.equal(attended.logits, network(images))
+    plain = network.attend(images, values=False)
+    assert plain.values.shape == (2, 0, channels)
+    assert torch.equal(plain.logits, attended.logits)
+    assert torch.equal(plain.weights, attended.weights)
     from_values = network.tail(attended.weights @ attended.values)
     torch.testing.assert_close(from_values, attended.logits, atol=1e-4, rtol=1e-4)
 

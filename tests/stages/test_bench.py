@@ -11,7 +11,7 @@ from pcn_cli.errors import ModelError, ResourceError
 from pcn_cli.models.sources import find_source
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import Preprocessing
-from pcn_cli.stages.bench import CLASSES, FORWARD, Bench, bench, draw_jpeg, list_workloads
+from pcn_cli.stages.bench import CLASSES, FORWARD, UNFOLDED, Bench, bench, draw_jpeg, list_workloads
 from pcn_cli.stages.callback import Callback
 
 CPU = torch.device("cpu")
@@ -60,10 +60,14 @@ def test_every_figure_is_there_and_agrees_with_the_others(small_run):
     assert from_plain(Bench, json.loads(json.dumps(to_plain(found)))) == found
 
 
-def test_the_network_is_not_changed_and_both_steps_learn():
-    network = find_source("nano").sketch(len(CLASSES))
+@pytest.mark.parametrize("source", ["nano", "timm:mobilenetv3_small_050"])
+def test_the_network_is_not_changed_and_both_steps_learn(source):
+    network = find_source(source).sketch(len(CLASSES))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     works = list_workloads(network, Preprocessing(height=32, width=32), batch_size=2, device=CPU, on_note=pytest.fail)
+    assert (UNFOLDED in works) == (source != "nano")
+    if UNFOLDED in works:
+        torch.testing.assert_close(works[FORWARD].do(), works[UNFOLDED].do(), rtol=1e-4, atol=1e-5)
     for name, work in works.items():
         result = work.do()
         if name.startswith("step"):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pcn_cli.models.build import change_classes, change_pooling, make_model
+from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
@@ -66,10 +67,10 @@ class Source(ABC):
         return model.eval(), config
 
     def read_teacher(self, *, fetch: Fetcher, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
-        """The trained network in evaluation mode, and how it wants its photos: whole, at `size` pixels."""
+        """The trained network as it answers fastest, and how it wants its photos: whole, at `size` pixels."""
         network, preprocessing = self._read_classifier(fetch)
         height, width = size or preprocessing.height, size or preprocessing.width
-        return network.eval(), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
+        return fold_norms(network.eval()), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
 
     def start(self, classes: tuple[str, ...], recipe: Recipe, *, fetch: Fetcher) -> Loaded:
         """The network to start training from as the recipe says, with a head for `classes`, and its facts.

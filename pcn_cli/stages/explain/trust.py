@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Box
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import LoadedModel
+from pcn_cli.stages.inference.load import LoadedModel, for_inference
 from pcn_cli.stages.inference.score import Scored, loading_workers
-from pcn_cli.tensors.network import Attended, Network
+from pcn_cli.tensors.network import Attended
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities
 
@@ -68,10 +67,10 @@ def _check_passes(
 
     All numbers are one per photo; maps that are level have no correlation and are left out.
     """
-    config, network = model.config, cast("Network", model.network)
+    config, network = model.config, for_inference(model.network, model.device)
     forgetful = {
-        "pooling": randomised(model.network, prefix="pooling.", seed=hiding.seed),
-        "network": randomised(model.network, seed=hiding.seed),
+        name: for_inference(randomised(model.network, prefix=prefix, seed=hiding.seed), model.device)
+        for name, prefix in (("pooling", "pooling."), ("network", ""))
     }
     correlations: dict[str, list[float]] = {"pooling": [], "network": [], "mirrored": []}
     drops: dict[str, list[float]] = {"most looked at": [], "random": []}
@@ -82,13 +81,13 @@ def _check_passes(
         with explain_memory("the maps were checked"), torch.inference_mode():
             images = batch.images.to(model.device, memory_format=torch.channels_last)
             for name, other in forgetful.items():
-                correlations[name] += _correlate(own, _looks(cast("Network", other).attend(images), classes))
-            mirrored, width = network.attend(images.flip(3)), images.shape[3]
+                correlations[name] += _correlate(own, _looks(other.attend(images, values=False), classes))
+            mirrored, width = network.attend(images.flip(3), values=False), images.shape[3]
             back = [mirror_map(one, patch_grid=config.patch_grid, width=width) for one in _looks(mirrored, classes)]
             correlations["mirrored"] += _correlate(own, back)
             same_label += (mirrored.logits.argmax(dim=1).cpu().numpy() == classes).tolist()
             for name, hidden in _choose_halves(own, hiding.seed).items():
-                logits = network.attend(blur_patches(images, hidden, patch_grid=config.patch_grid)).logits
+                logits = network.attend(blur_patches(images, hidden, patch_grid=config.patch_grid), values=False).logits
                 probabilities = to_probabilities(logits, multi_label=False, temperature=config.temperature)
                 left = probabilities.numpy()[np.arange(len(own)), classes]
                 drops[name] += [one.prediction.confidence - float(p) for one, p in zip(own, left, strict=True)]

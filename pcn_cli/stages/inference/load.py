@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
+from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import check_model, require
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device
 
 
@@ -48,6 +51,15 @@ def open_model(source: str | Path | None, *, fetch: Fetcher, device: str | None 
     """The network behind `source` in evaluation mode, with its facts; `device` is chosen when None."""
     network, config = find_source(model_source(source)).read(fetch=fetch)
     return LoadedModel(network=network, config=config, device=choose_device(device))
+
+
+def for_inference(network: nn.Module, device: torch.device) -> Network:
+    """The network as it answers fastest: in evaluation mode, batch norms folded, channels-last on `device`.
+
+    It is a copy where there is a norm to fold: what is trained, saved or made to forget keeps its layers.
+    """
+    ready = fold_norms(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return cast("Network", ready.eval())
 
 
 def model_source(source: str | Path | None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -23,8 +22,7 @@ from pcn_cli.runs.predictions import write_attention, write_jsonl, write_predict
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch, stack_hidden
-from pcn_cli.stages.inference.load import LoadedModel
-from pcn_cli.tensors.network import Network
+from pcn_cli.stages.inference.load import LoadedModel, for_inference
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.tokens import TokenCache
@@ -81,13 +79,14 @@ def score_photos(
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
-        network = cast("Network", model.network.to(device).eval())
+        network = for_inference(model.network, device)
     for batch in photos.batches() if tokens is None else tokens.in_order(batch_size):
         indices = batch.indices.tolist()
         hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
             images = batch.images.to(device, memory_format=torch.channels_last)
-            attended = network.attend(images) if tokens is None else network.attend_tokens(images)
+            attend = network.attend if tokens is None else network.attend_tokens
+            attended = attend(images, values=hiding is not None)
             ranked = rank_classes(attended.logits)
             weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
             looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)

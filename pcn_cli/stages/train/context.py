@@ -18,6 +18,7 @@ from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
 from pcn_cli.metrics.calibration import binary_log_loss
 from pcn_cli.metrics.definitions import macro_f1_of
 from pcn_cli.metrics.inputs import as_truths
+from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Preprocessing
@@ -150,9 +151,9 @@ def validate(targets: Targets, probabilities: Probabilities) -> Validation:
 @torch.inference_mode()
 def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext) -> Probabilities:
     """(N, K) float64, in the order of the batches."""
-    pieces = []
+    pieces, network = [], fold_norms(model)
     for batch in batches.batches():
         context.stop.check("stopped while measuring")
         images = batch.images.to(context.device, memory_format=torch.channels_last)
-        pieces.append(to_probabilities(model(images), multi_label=context.model_config.multi_label).numpy())
+        pieces.append(to_probabilities(network(images), multi_label=context.model_config.multi_label).numpy())
     return np.concatenate(pieces)

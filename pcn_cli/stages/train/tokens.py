@@ -11,6 +11,7 @@ from torch import nn
 
 from pcn_cli.data.similar.neighbours import MOST_PHOTOS, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
+from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.records.photos import SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
@@ -44,7 +45,7 @@ def cache_parts(model: nn.Module, rows: Sequence[SplitRow], context: TrainContex
 
     Those of val and test are exact: what is measured from them is what predict says of these photos.
     """
-    folder = context.run.checkpoints
+    folder, trunk = context.run.checkpoints, fold_norms(model)
     folder.mkdir(parents=True, exist_ok=True)
     for abandoned in folder.glob("pcn-tokens-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
@@ -52,7 +53,7 @@ def cache_parts(model: nn.Module, rows: Sequence[SplitRow], context: TrainContex
         yield [
             stack.enter_context(
                 cache_tokens(
-                    model,
+                    trunk,
                     context.batches([row for row in rows if row.split == part]),
                     device=context.device,
                     folder=folder,

@@ -4,14 +4,24 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import pcn_cli
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.recipe.load import load_recipe
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.model import ModelConfig, Preprocessing
+from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.predictions import read_attention, read_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import TRUST
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
+from pcn_cli.stages.explain.trust import check_maps
+from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.inference.load import LoadedModel
+from pcn_cli.stages.inference.score import score_rows
 
 FREE = ["uniform_attention", "permuted_attention"]
 ON_A_SAMPLE = ["order", "parameter_randomisation", "flip", "pixels"]
@@ -83,3 +93,33 @@ def test_boxes_are_looked_for_by_look_and_evidence(run: Path, tmp_path: Path) ->
 
 def test_an_older_run_has_no_checks(tmp_path: Path) -> None:
     assert TRUST.find(RunDir(tmp_path)) is None
+
+
+def test_folded_norms_change_no_check(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network forgets in all its layers, norms among them, and is folded behind that."""
+    torch.manual_seed(0)
+    network = AttentionPooled(backbone="mobilenetv3_small_050", num_classes=3)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.3)
+    for parameter in network.pooling.parameters():  # a fresh one looks evenly
+        torch.nn.init.normal_(parameter, 0, 0.3)
+    config = ModelConfig(
+        architecture="", classes=("blue", "green", "red"), preprocessing=Preprocessing(height=128, width=128)
+    )
+    model = LoadedModel(network=network, config=config, device=torch.device("cpu"))
+    files = sorted(path.relative_to(photo_folder) for path in photo_folder.glob("*/0[0-3].jpg"))
+    rows = [SplitRow(file=str(file), label=file.parent.name, split="test", sha256=str(file)) for file in files]
+    hiding, recipe = Hiding(seed=0, sample=frozenset(range(len(rows)))), Recipe()
+
+    def check() -> dict[str, float]:
+        told = {"root": photo_folder, "hiding": hiding, "recipe": recipe, "callback": Callback()}
+        scored = score_rows(model, rows, **told)
+        checks = check_maps(model, scored, boxes={}, **told).checks
+        return {f"{one.key} {name}": figure.value for one in checks for name, figure in one.values.items()}
+
+    folded = check()
+    monkeypatch.setattr("pcn_cli.stages.inference.load.fold_norms", lambda network: network)
+    assert folded == pytest.approx(check(), abs=1e-3)
+    assert {key.split()[0] for key in folded} == {*FREE, *ON_A_SAMPLE}

@@ -9,6 +9,8 @@ import torch
 
 import pcn_cli
 from pcn_cli.errors import ModelError, RunError
+from pcn_cli.models.aggregation import AttentionPooled
+from pcn_cli.stages.inference.load import for_inference
 
 CASES = ("S60_2x224x224_seed0", "S60_multi_1x224x224_seed3", "tiny_1x224x224_seed1", "tiny_2x96x96_seed0")
 
@@ -54,6 +56,22 @@ def test_golden_parity_through_the_import_of_a_pth(case, shared, fill, tmp_path)
     assert not model.training
     assert attended.grid == (images.shape[2] // 16, images.shape[3] // 16)
     assert attended.values.shape[:2] == (len(images), weights.shape[2])
+
+
+def test_a_network_answers_from_a_copy_with_its_norms_folded_where_it_has_some():
+    cpu = torch.device("cpu")
+    with_norms, without = (
+        AttentionPooled(backbone=name, num_classes=3) for name in ("mobilenetv3_small_050", "convnext_atto")
+    )
+    before = {name: tensor.clone() for name, tensor in with_norms.state_dict().items()}
+    ready = for_inference(with_norms, cpu)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in ready.modules())
+    assert not ready.training
+    assert ready.backbone.conv_stem.weight.is_contiguous(memory_format=torch.channels_last)
+    assert with_norms.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in with_norms.state_dict().items())
+    assert for_inference(without, cpu) is without
+    assert not without.training
 
 
 @pytest.mark.parametrize("kind", ["patchconvnet", "timm"])

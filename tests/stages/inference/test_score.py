@@ -20,7 +20,7 @@ def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, m
     recipe = Recipe(data=DataSection(size=64))
     network, config = find_source(str(tiny_weights)).start(("a", "b"), recipe, fetch=Fetcher(offline=True))
 
-    def attend(_: torch.Tensor) -> None:
+    def attend(_: torch.Tensor, **__: bool) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(network, "attend", attend)
@@ -31,6 +31,22 @@ def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, m
     with pytest.raises(ResourceError, match="the memory ran out while photos were scored") as caught:
         next(scored)
     assert "evaluate.batch_size=8" in caught.value.hint
+
+
+def test_values_are_formed_only_where_patches_are_hidden(photo_folder, tiny_weights, monkeypatch) -> None:
+    recipe, formed = Recipe(data=DataSection(size=64)), []
+    network, config = find_source(str(tiny_weights)).start(("a", "b"), recipe, fetch=Fetcher(offline=True))
+    value = network.pooling.value
+    monkeypatch.setattr(network.pooling, "value", lambda tokens: formed.append(len(tokens)) or value(tokens))
+    model = LoadedModel(network=network, config=config, device=torch.device("cpu"))
+    files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))[:6]
+    plain = list(score_photos(model, photo_folder, files, batch_size=4, workers=0))
+    assert formed == []
+    hiding = list(score_photos(model, photo_folder, files, batch_size=4, workers=0, hiding=Hiding(seed=0)))
+    assert formed == [4, 2]
+    for one, other in zip(plain, hiding, strict=True):
+        assert one.prediction.probabilities == other.prediction.probabilities
+        assert np.array_equal(one.look, other.look)
 
 
 def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, tiny_weights, tmp_path) -> None:
