@@ -3,8 +3,9 @@
 Deletion hides the most looked-at patches first, insertion keeps them alone; both are curves over the shares 0, 0.05 … 1
 of the patches, and their areas are RISE's (Petsiuk et al. 2018, arXiv:1806.07421). SRG, symmetric relevance gain
 (Blücher et al. 2024, arXiv:2401.06654), is the deletion area with the least looked-at first less that with the most
-looked-at first; hiding from the least on is keeping the most, so it is insertion less deletion. Comprehensiveness and
-sufficiency are ERASER's (DeYoung et al. 2020), for the patches that hold half of the look.
+looked-at first; hiding from the least on is keeping the most, so it is insertion less deletion. A random order has an
+SRG of 0 on average and none need be followed: turned round it is as likely, and the SRG changes its sign.
+Comprehensiveness and sufficiency are ERASER's (DeYoung et al. 2020), for the patches that hold half of the look.
 
 Beside the map itself stand its controls: other weights in the place of the pooling's own (Jain and Wallace 2019,
 arXiv:1902.10186), patches hidden in the pixels rather than in the pooling, and networks that have forgotten what they
@@ -31,7 +32,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Sets = NDArray[np.bool_]  # (…, N), True for a patch that is hidden
 STEPS = 21
-RANDOM_ORDERS = 8
 
 
 def run_hiding_tests(
@@ -57,23 +57,6 @@ def run_hiding_tests(
     return _probabilities(network, weights, values, sets, temperature)
 
 
-def run_random_orders(
-    network: Network,
-    weights: Tensor,
-    values: Tensor,
-    *,
-    predicted: Integers,
-    temperature: float,
-    seeds: Sequence[tuple[int, int]],
-) -> Floats:
-    """The SRG (B, 8) of random orders; the other arguments are those of `run_hiding_tests`."""
-    patches = values.shape[1] - (weights.shape[1] == 1)
-    orders = np.stack([draw_orders(seed, patches, count=RANDOM_ORDERS) for seed in seeds])
-    probabilities = _probabilities(network, weights, values, curve_sets(orders), temperature)
-    own = probabilities[np.arange(len(predicted)), :, predicted].reshape(len(predicted), RANDOM_ORDERS, 2, STEPS)
-    return np.asarray(area_under(own[:, :, 1]) - area_under(own[:, :, 0]))
-
-
 def hiding_numbers(
     left: Floats,
     predicted: int,
@@ -81,19 +64,16 @@ def hiding_numbers(
     look: Floats,
     evidence: Floats,
     classes: Sequence[str],
-    random_srg: Floats | None = None,
 ) -> HidingNumbers:
     """The numbers of one picture's test (2 · 21 + 3, K); look and evidence (h, w) are those of the predicted class."""
     own, best = left[:, predicted], left.argmax(axis=1)
     hidden, kept, random_hidden = range(2 * STEPS, 2 * STEPS + 3)
     deletion, insertion = float(area_under(own[:STEPS])), float(area_under(own[STEPS : 2 * STEPS]))
-    srg = insertion - deletion
     changed = np.flatnonzero(best[:STEPS] != best[0])
     return HidingNumbers(
         deletion_auc=deletion,
         insertion_auc=insertion,
-        srg=srg,
-        random_gain=None if random_srg is None else srg - float(random_srg.mean()),
+        srg=insertion - deletion,
         comprehensiveness=float(own[0] - own[hidden]),
         sufficiency=float(own[0] - own[kept]),
         flip_fraction=float(changed[0] / (STEPS - 1)) if changed.size else None,
@@ -172,14 +152,17 @@ def blur_patches(images: Tensor, hidden: NDArray[np.bool_], *, patch_grid: Patch
 def randomised(network: nn.Module, *, prefix: str = "", seed: int) -> nn.Module:
     """A copy in which the numbers of every parameter are shuffled, or of those alone whose names start with `prefix`.
 
-    Shuffled rather than drawn anew, they keep their size: nothing overflows in deep networks with frozen statistics.
+    What is not shuffled it shares with `network`. Shuffled rather than drawn anew, the numbers keep their size: nothing
+    overflows in deep networks with frozen statistics.
     A ValueError where no name starts so.
     """
-    forgetful = copy.deepcopy(network)
-    generator = torch.Generator().manual_seed(seed)
-    chosen = [parameter for name, parameter in forgetful.named_parameters() if name.startswith(prefix)]
-    if not chosen:
+    own = {name for name, _ in network.named_parameters() if name.startswith(prefix)}
+    if not own:
         raise ValueError(f"no parameter starts with {prefix!r}")
+    shared = {id(one): one for name, one in network.state_dict(keep_vars=True).items() if name not in own}
+    forgetful = copy.deepcopy(network, shared)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = [parameter for name, parameter in forgetful.named_parameters() if name in own]
     with torch.no_grad():
         for parameter in chosen:
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)

@@ -346,7 +346,7 @@ OTHERS: tuple[Definition, ...] = (
     Definition("accuracy_permuted", "accuracy with permuted attention"),
     Definition("accuracy_lost", "accuracy lost"),
     Definition("srg", "SRG", "number", "higher"),
-    Definition("srg_gain", "SRG gain", "number", "higher"),
+    Definition("srg_gain", "SRG gain", "number", "higher"),  # only in runs of before: srg less that of random orders
     Definition("correlation_{of}", "correlation {of}", "number", ""),
     Definition("label_agreement", "label agreement"),
     Definition("drop_looked_at", "drop looked at", "share", ""),

@@ -299,7 +299,7 @@ class ExplainSection:
     look: Look = option("spotlight", "How overlays are drawn.")
     checks: Checks = option(
         100,
-        "Test photos on which the maps are checked with further passes and random orders; 0: no such checks.",
+        "Test photos on which the maps are checked with further passes; 0: no such checks.",
         needs=ONE_LABEL,
     )
     overlays: CountOrZero = option(500, "Most overlay pictures written into the run, uncertain first.")

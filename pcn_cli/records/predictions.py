@@ -37,9 +37,9 @@ class HidingNumbers:
 
     S50 are the most looked-at patches that together hold half of the look. `deletion_auc` and `insertion_auc` are areas
     under the probability of the predicted class while patches are hidden, or all others are, the most looked-at first;
-    `srg` is insertion less deletion, `random_gain` how far that exceeds the mean of 8 random orders (None off the
-    sample); `comprehensiveness` and `sufficiency` are how much of the probability goes when S50 is hidden, or alone
-    kept; `flip_fraction` is the share of patches to hide until another class is predicted (None if that never happens);
+    `srg` is insertion less deletion, 0 on average for a random order; `comprehensiveness` and `sufficiency` are how
+    much of the probability goes when S50 is hidden, or alone kept; `flip_fraction` is the share of patches to hide
+    until another class is predicted (None if that never happens);
     `look_evidence_spearman` is None where one of the two maps is level. `hidden_top` is the class predicted without S50
     and `hidden_p` its probability; `kept_p` and `random_hidden_p` are the probability of the predicted class with S50
     alone, and with as many random patches hidden.
@@ -48,7 +48,6 @@ class HidingNumbers:
     deletion_auc: float
     insertion_auc: float
     srg: float
-    random_gain: float | None
     comprehensiveness: float
     sufficiency: float
     flip_fraction: float | None

@@ -51,13 +51,15 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
 
 
 def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
-    """The predictions and the classes that `write_predictions` was given; older tables lack what hiding does."""
+    """The predictions and the classes that `write_predictions` was given.
+
+    Older tables lack what hiding does, or have a column more of it.
+    """
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header = next(csv.reader(file))
     several, withheld = header[len(_FIXED)] == _WRONG, header[len(_FIXED)] == _UNKNOWN
     first = len(_FIXED) + (several or withheld)  # a model of several labels has no threshold to withhold by
-    behind = len(_ATTENTION) + (len(_HIDING) if tuple(header[-len(_HIDING) :]) == _HIDING else 0)
-    classes = tuple(name.removeprefix("p_") for name in header[first : len(header) - behind])
+    classes = tuple(name.removeprefix("p_") for name in header[first : header.index(_ATTENTION[0])])
     predictions = tuple(
         Prediction(
             file=row["file"],

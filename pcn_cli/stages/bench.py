@@ -212,12 +212,14 @@ def list_workloads(
 
 def explain(network: Network, images: Tensor, config: ModelConfig) -> None:
     """Compute scores, look, evidence of the top 3, both curves and all numbers of one batch."""
-    attended = network.attend(images)
+    tokens = network.forward_features(images)
+    attended = network.attend_tokens(tokens)
     ranked = rank_classes(attended.logits)
     best = ranked[:, 0].cpu().tolist()
     looks = look_maps(choose_weights(attended.weights.float().cpu().numpy(), best), attended.grid)
     indices = list(range(len(images)))
-    hide_batch(network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=Hiding(seed=0))
+    hiding = Hiding(seed=0)
+    hide_batch(network, tokens, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding)
 
 
 def draw_jpeg() -> bytes:

@@ -167,7 +167,7 @@ def evaluate_run(
     if boxes and not any(row.file in boxes for row in test):
         hint = f"the table names photos below {root}, such as {test[0].file}"
         raise DataError("no photo that was measured has a box", hint)
-    hiding = choose_hiding(len(test), recipe, config)
+    hiding = choose_hiding(len(test), recipe, model)
     photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays)
     numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
     with recording_stage(run, "evaluate", (*photos, *numbers, run.findings, run.trust, run.model_card)):

@@ -21,7 +21,7 @@ from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import UNREADABLE, read_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays, save_overlay
-from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
+from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 
@@ -142,7 +142,7 @@ def predict_into_run(
                 files,
                 batch_size=recipe.evaluate.batch_size,
                 workers=loading_workers(recipe, model.device),
-                hiding=choose_hiding(len(files), recipe, config),
+                hiding=None if config.multi_label else Hiding(seed=recipe.seed),
                 on_unreadable=lambda index, why: unreadable.append(SkippedFile(file=files[index], reason=why)),
             ):
                 scored.append(one)

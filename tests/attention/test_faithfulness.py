@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from pcn_cli.attention.faithfulness import (
-    RANDOM_ORDERS,
     STEPS,
     area_under,
     blur_patches,
@@ -18,7 +17,6 @@ from pcn_cli.attention.faithfulness import (
     rank_correlation,
     rank_patches,
     run_hiding_tests,
-    run_random_orders,
 )
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.records.model import PatchGrid
@@ -76,16 +74,17 @@ def test_what_ifs_hide_and_keep_the_patches_with_half_of_the_look() -> None:
     assert numbers.random_hidden_p > own[0]  # one that spoke against oak is gone
 
 
-def test_random_orders_depend_on_the_picture_alone() -> None:
+def test_an_order_turned_round_has_the_opposite_gain_so_random_ones_have_none_on_average() -> None:
     weights, values, _ = one_good_patch()
-    pair = (weights.expand(2, -1, -1), values.expand(2, -1, -1))
-    options = {"predicted": np.array([0, 0]), "temperature": 2.0}
-    both = run_random_orders(Counter(), *pair, seeds=[(0, 5), (0, 9)], **options)
-    turned = run_random_orders(Counter(), *pair, seeds=[(0, 9), (0, 5)], **options)
-    assert both.shape == (2, RANDOM_ORDERS)
-    assert both.tolist() == turned[::-1].tolist()
-    assert both[0].tolist() != both[1].tolist()
-    assert both.std() > 0.05
+    orders = draw_orders((0, 5), 20, count=8).astype(float).reshape(8, 4, 5)
+    gains = []
+    for looks in (orders, -orders):
+        pair = (weights.expand(8, -1, -1), values.expand(8, -1, -1))
+        tests = run_hiding_tests(Counter(), *pair, looks=looks - looks.min(), temperature=2.0, seeds=[(0, 1)] * 8)
+        own = tests[:, :, 0]
+        gains.append(area_under(own[:, STEPS : 2 * STEPS]) - area_under(own[:, :STEPS]))
+    assert gains[0] == pytest.approx(-gains[1])
+    assert gains[0].std() > 0.05
 
 
 def invent_test(*, changes_at: int = STEPS) -> np.ndarray:
@@ -98,12 +97,11 @@ def invent_test(*, changes_at: int = STEPS) -> np.ndarray:
 
 def test_numbers_of_a_test_worked_out_by_hand() -> None:
     look, evidence = np.array([[4.0, 3, 2, 1]]), np.array([[8.0, 1, 3, 2]])
-    left, orders = invent_test(changes_at=7), np.array([0.1, -0.3])
-    numbers = hiding_numbers(left, 0, look=look, evidence=evidence, classes=CLASSES, random_srg=orders)
+    left = invent_test(changes_at=7)
+    numbers = hiding_numbers(left, 0, look=look, evidence=evidence, classes=CLASSES)
     assert numbers.deletion_auc == pytest.approx(0.5)
     assert numbers.insertion_auc == pytest.approx(0.9)
     assert numbers.srg == pytest.approx(0.4)
-    assert numbers.random_gain == pytest.approx(0.5)
     assert numbers.comprehensiveness == pytest.approx(0.6)
     assert numbers.sufficiency == pytest.approx(0.1)
     assert numbers.flip_fraction == pytest.approx(0.35)
@@ -114,7 +112,6 @@ def test_numbers_of_a_test_worked_out_by_hand() -> None:
 
 def test_what_is_not_known_is_none() -> None:
     numbers = hiding_numbers(invent_test(), 0, look=np.full((1, 4), 0.25), evidence=np.eye(1, 4), classes=CLASSES)
-    assert numbers.random_gain is None
     assert numbers.flip_fraction is None
     assert numbers.look_evidence_spearman is None
 

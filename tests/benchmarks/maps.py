@@ -57,7 +57,7 @@ def main() -> None:
     boxes.add_argument("--pictures", type=int, default=2_000)
     demo = kinds.add_parser("demo", help="the same on the photos of a finished demo")
     demo.add_argument("folder", type=Path)
-    order = kinds.add_parser("order", help="symmetric relevance gain beside random orders, and parameter randomisation")
+    order = kinds.add_parser("order", help="symmetric relevance gain, and parameter randomisation")
     order.add_argument("photos", type=Path)
     order.add_argument("models", nargs="+")
     cost = kinds.add_parser("cost", help="what the maps add to the forward pass of S60")

@@ -49,7 +49,7 @@ def test_few_photos_leave_the_question_open() -> None:
 def test_verdicts_follow_the_interval(center: float, outcome: str) -> None:
     numbers = center + RNG.normal(0, 0.2, 50) - (0 if center else RNG.normal(0, 0.2, 50))
     numbers = numbers - numbers.mean() + center
-    assert trust.check_order(numbers, numbers).outcome == outcome
+    assert trust.check_order(numbers).outcome == outcome
     assert trust.check_pixels(numbers + 1, np.ones(50)).outcome == outcome
     assert trust.check_randomised(numbers, 0.5 - numbers).outcome == outcome
     assert trust.check_flip(0.5 + numbers, [True] * 50).outcome == outcome
@@ -71,7 +71,7 @@ def test_every_bad_check_has_a_title_of_its_own() -> None:
     bad = (
         trust.check_attention("even", [True] * 300, [True] * 300),
         trust.check_attention("permuted", [True] * 300, [True] * 300),
-        trust.check_order(numbers, numbers),
+        trust.check_order(numbers),
         trust.check_randomised(-numbers, 1 + numbers * 0.1),
         trust.check_flip(numbers, [True] * 50),
         trust.check_pixels(numbers, np.zeros(50)),

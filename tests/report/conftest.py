@@ -272,7 +272,6 @@ def invent_hiding(hidden_top: str) -> HidingNumbers:
         deletion_auc=0.3,
         insertion_auc=0.8,
         srg=0.5,
-        random_gain=None,
         comprehensiveness=0.4,
         sufficiency=0.1,
         flip_fraction=0.5,

@@ -17,7 +17,6 @@ HIDING = HidingNumbers(
     deletion_auc=0.25,
     insertion_auc=0.75,
     srg=0.5,
-    random_gain=0.4,
     comprehensiveness=0.3,
     sufficiency=-0.1,
     flip_fraction=0.35,
@@ -40,7 +39,7 @@ def invent() -> list[Prediction]:
         label="=oak",
         hiding=HIDING,
     )
-    never = replace(HIDING, random_gain=None, flip_fraction=None, look_evidence_spearman=None)
+    never = replace(HIDING, flip_fraction=None, look_evidence_spearman=None)
     return [known, replace(known, file="b.jpg", hiding=never), replace(known, file="c.jpg", hiding=None)]
 
 
@@ -58,6 +57,19 @@ def test_a_table_of_an_older_version_is_read(tmp_path: Path) -> None:
     found, classes = read_predictions(tmp_path / "old.csv")
     assert classes == CLASSES
     assert found == tuple(replace(one, hiding=None) for one in invent())
+
+
+def test_a_table_with_the_gain_over_random_orders_is_read(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p.csv", invent(), CLASSES)
+    with (tmp_path / "p.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    place = header.index("srg") + 1
+    with (tmp_path / "old.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [*row[:place], own, *row[place:]]
+            for row, own in zip([header, *rows], ["random_gain", "0.4", "", ""], strict=True)
+        )
+    assert read_predictions(tmp_path / "old.csv") == (tuple(invent()), CLASSES)
 
 
 def test_lines_of_json_have_the_same_keys_whether_anything_was_hidden(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def same_figures(one: Path, other: Path, *, within: float) -> None:
     left, right = read_csv(one), read_csv(other)
     assert len(left) == len(right) > 0
     for first, second in zip(left, right, strict=True):
-        assert first.keys() == second.keys()
+        assert second.keys() - {"random_gain"} == first.keys() - {"random_gain"}  # which only older runs have
         assert (first["file"], first["label"]) == (second["file"], second["label"])
         for key in first:
             if key.startswith("p_"):

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.faithfulness import (
@@ -12,22 +13,28 @@ from pcn_cli.attention.faithfulness import (
     even_weights,
     hiding_numbers,
     permuted_weights,
+    randomised,
     run_hiding_tests,
-    run_random_orders,
 )
-from pcn_cli.attention.maps import look_maps
+from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.predictions import HidingNumbers
+from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.tensors.network import Attended, Network
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hiding:
-    """How patches are hidden: `seed` draws random ones, photos in `sample` (their places in the list) get 8 orders."""
+    """How patches are hidden: `seed` draws random ones.
+
+    Photos in `sample` (their places in the list) are also seen by `forgetful`, the network with a pooling that forgot
+    what it learned.
+    """
 
     seed: int
     sample: frozenset[int] = frozenset()
+    forgetful: nn.Module | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +42,8 @@ class HiddenMaps:
     """What hiding gave of one photo; the arrays are those of `AttentionMaps`, in single precision.
 
     `even` and `permuted` are the classes predicted once the patches share the pooling's weight evenly, or have their
-    weights at random places.
+    weights at random places; `forgotten` (h, w) is the look of a pooling that forgot what it learned, of photos in the
+    sample.
     """
 
     numbers: HidingNumbers
@@ -46,17 +54,20 @@ class HiddenMaps:
     class_looks: np.ndarray | None
     even: str
     permuted: str
+    forgotten: np.ndarray | None
 
 
-def choose_hiding(photos: int, recipe: Recipe, config: ModelConfig) -> Hiding | None:
-    """How to hide patches of so many photos; random orders are followed for a sample that the recipe's seed draws.
+def choose_hiding(photos: int, recipe: Recipe, model: LoadedModel) -> Hiding | None:
+    """How to hide patches of so many photos; the recipe's seed draws the sample whose maps are checked further.
 
     None where photos may have several labels: what hiding changes is measured on the one class that was predicted.
     """
-    if config.multi_label:
+    if model.config.multi_label:
         return None
-    drawn = np.random.default_rng(recipe.seed).permutation(photos)[: recipe.explain.checks]
-    return Hiding(seed=recipe.seed, sample=frozenset(drawn.tolist()))
+    drawn = np.random.default_rng(recipe.seed).permutation(photos)[: recipe.explain.checks].tolist()
+    network = model.network.to(model.device)
+    forgetful = randomised(network, prefix="pooling.", seed=recipe.seed) if drawn else None
+    return Hiding(seed=recipe.seed, sample=frozenset(drawn), forgetful=forgetful)
 
 
 def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:
@@ -68,6 +79,7 @@ def stack_hidden(hidden: Sequence[HiddenMaps]) -> dict[str, np.ndarray]:
 
 def hide_batch(
     network: Network,
+    tokens: Tensor,
     attended: Attended,
     *,
     looks: np.ndarray,
@@ -76,7 +88,7 @@ def hide_batch(
     config: ModelConfig,
     hiding: Hiding,
 ) -> list[HiddenMaps]:
-    """What hiding gives of each photo of the batch that `network` saw as `attended`.
+    """What hiding gives of each photo of the batch with these `tokens`, which `network` saw as `attended`.
 
     `looks` (B, h, w) are of the predicted classes, `ranked` (B, k) the most probable classes of each photo, `indices`
     the photos' places in the list.
@@ -100,17 +112,11 @@ def hide_batch(
     reweighed = (even_weights(attended.weights, patches), permuted_weights(attended.weights, patches, seeds=seeds))
     even, permuted = (network.tail(one @ attended.values).argmax(dim=1).tolist() for one in reweighed)
     rows = [row for row, index in enumerate(indices) if index in hiding.sample]
-    random_srg = {}
-    if rows:
-        orders = run_random_orders(
-            network,
-            attended.weights[rows],
-            attended.values[rows],
-            predicted=classes[rows, 0],
-            temperature=config.temperature,
-            seeds=[seeds[row] for row in rows],
-        )
-        random_srg = dict(zip(rows, orders, strict=True))
+    forgotten = {}
+    if rows and hiding.forgetful is not None:
+        seen = cast("Network", hiding.forgetful).attend_tokens(tokens[rows], values=False)
+        weights = choose_weights(seen.weights.float().cpu().numpy(), classes[rows, 0].tolist())
+        forgotten = dict(zip(rows, look_maps(weights, seen.grid), strict=True))
     return [
         HiddenMaps(
             numbers=hiding_numbers(
@@ -119,7 +125,6 @@ def hide_batch(
                 look=looks[row],
                 evidence=maps[row, 0],
                 classes=config.classes,
-                random_srg=random_srg.get(row),
             ),
             evidence=maps[row],
             evidence_classes=classes[row],
@@ -128,6 +133,7 @@ def hide_batch(
             class_looks=None if class_looks is None else class_looks[row],
             even=config.classes[even[row]],
             permuted=config.classes[permuted[row]],
+            forgotten=forgotten.get(row),
         )
         for row, left in enumerate(tests)
     ]

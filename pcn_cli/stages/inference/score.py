@@ -84,15 +84,16 @@ def score_photos(
         indices = batch.indices.tolist()
         hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
-            images = batch.images.to(device, memory_format=torch.channels_last)
-            attend = network.attend if tokens is None else network.attend_tokens
-            attended = attend(images, values=hiding is not None)
+            seen = batch.images.to(device, memory_format=torch.channels_last)
+            if tokens is None:
+                seen = network.forward_features(seen)
+            attended = network.attend_tokens(seen, values=hiding is not None)
             ranked = rank_classes(attended.logits)
             weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
             looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
             if hiding is not None:
                 hidden = hide_batch(
-                    network, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
+                    network, seen, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
                 )
         probabilities = to_probabilities(
             attended.logits, multi_label=config.multi_label, temperature=config.temperature

@@ -19,12 +19,12 @@ from pcn_cli.runs.store import TRUST
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.explain.trust import check_maps
-from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.inference.hiding import choose_hiding
 from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_rows
 
-FREE = ["uniform_attention", "permuted_attention"]
-ON_A_SAMPLE = ["order", "parameter_randomisation", "flip", "pixels"]
+FREE = ["uniform_attention", "permuted_attention", "order"]
+ON_A_SAMPLE = ["parameter_randomisation", "flip", "pixels"]
 
 
 @pytest.fixture
@@ -42,11 +42,10 @@ def test_the_checks_are_written_and_so_is_what_they_stand_on(run: Path) -> None:
     assert trust.sample == 4
     by_key = {check.key: check for check in trust.checks}
     predictions, classes = read_predictions(run / "predictions.csv")
-    assert {check.values[name].n for check in trust.checks[:2] for name in check.values} == {len(predictions)}
+    assert {check.values[name].n for check in trust.checks[:3] for name in check.values} == {len(predictions)}
     assert {metric.n for key in ON_A_SAMPLE for metric in by_key[key].values.values()} == {4}
-    gains = [one.hiding.random_gain for one in predictions if one.hiding.random_gain is not None]
-    assert len(gains) == 4
-    assert by_key["order"].values["srg_gain"].value == pytest.approx(sum(gains) / 4)
+    gains = [one.hiding.srg for one in predictions]
+    assert by_key["order"].values["srg"].value == pytest.approx(sum(gains) / len(gains))
 
     maps = read_attention(run / "attention.npz")
     assert maps.evidence.shape == (len(predictions), 3, 4, 4)
@@ -73,7 +72,7 @@ def test_without_a_sample_only_what_costs_nothing_is_checked(run: Path) -> None:
     trust = TRUST.find(RunDir(run))
     assert trust is not None
     assert (trust.sample, [check.key for check in trust.checks]) == (0, FREE)
-    assert {row["random_gain"] for row in read_csv(run / "predictions.csv")} == {""}
+    assert all(row["srg"] for row in read_csv(run / "predictions.csv"))
 
 
 def test_boxes_are_looked_for_by_look_and_evidence(run: Path, tmp_path: Path) -> None:
@@ -111,7 +110,9 @@ def test_folded_norms_change_no_check(photo_folder: Path, monkeypatch: pytest.Mo
     model = LoadedModel(network=network, config=config, device=torch.device("cpu"))
     files = sorted(path.relative_to(photo_folder) for path in photo_folder.glob("*/0[0-3].jpg"))
     rows = [SplitRow(file=str(file), label=file.parent.name, split="test", sha256=str(file)) for file in files]
-    hiding, recipe = Hiding(seed=0, sample=frozenset(range(len(rows)))), Recipe()
+    recipe = Recipe()
+    hiding = choose_hiding(len(rows), recipe, model)
+    assert len(hiding.sample) == len(rows)
 
     def check() -> dict[str, float]:
         told = {"root": photo_folder, "hiding": hiding, "recipe": recipe, "callback": Callback()}

@@ -9,7 +9,7 @@ from pcn_cli.errors import ResourceError
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
-from pcn_cli.stages.inference.hiding import Hiding
+from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
 from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import score_photos
 from pcn_cli.training.stop import StopRequest
@@ -20,10 +20,10 @@ def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, m
     recipe = Recipe(data=DataSection(size=64))
     network, config = find_source(str(tiny_weights)).start(("a", "b"), recipe, fetch=Fetcher(offline=True))
 
-    def attend(_: torch.Tensor, **__: bool) -> None:
+    def compute(_: torch.Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(network, "attend", attend)
+    monkeypatch.setattr(network, "forward_features", compute)
     files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))
     assert files
     model = LoadedModel(network=network, config=config, device=torch.device("cpu"))
@@ -55,7 +55,7 @@ def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, 
     model = LoadedModel(network=network, config=config, device=cpu)
     files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))
     photos = PhotoBatches(PhotoDataset(photo_folder, files, preprocessing=config.preprocessing), batch_size=5)
-    options = {"batch_size": 5, "workers": 0, "hiding": Hiding(seed=0, sample=frozenset({1, 7}))}
+    options = {"batch_size": 5, "workers": 0, "hiding": choose_hiding(len(files), recipe, model)}
     from_photos = list(score_photos(model, photo_folder, files, **options))
     with cache_tokens(network, photos, device=cpu, folder=tmp_path, exact=True, stop=StopRequest()) as tokens:
         from_tokens = list(score_photos(model, tmp_path / "nowhere", files, tokens=tokens, **options))
@@ -64,3 +64,4 @@ def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, 
         assert (one.index, one.prediction, one.placement) == (other.index, other.prediction, other.placement)
         assert np.array_equal(one.look, other.look)
         assert np.array_equal(one.hidden.evidence, other.hidden.evidence)
+        assert np.array_equal(one.hidden.forgotten, other.hidden.forgotten)
