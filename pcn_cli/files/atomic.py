@@ -1,4 +1,7 @@
-"""Files that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
+"""Files that are there whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder.
+
+Without the two fsyncs, which take as long as drawing a picture, only a power cut can leave a file that is not whole.
+"""
 
 import csv
 import errno
@@ -91,14 +94,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_with(path: Path, write: Callable[[Path], None]) -> None:
-    """Put at `path` what `write` makes of a temporary path with the same suffix (for libraries that save by name)."""
-    with replacing(path) as part:
+def write_with(path: Path, write: Callable[[Path], None], *, durable: bool = True) -> None:
+    """Put at `path` what `write` makes of a temporary path with the same suffix (for libraries that save by name).
+
+    What is not `durable` is not waited for until the disk holds it: for the many that can be made again.
+    """
+    with replacing(path, durable=durable) as part:
         write(part)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path`, moved there when the block ends well and removed when it does not.
 
     Raises:
@@ -109,9 +115,11 @@ def replacing(path: Path) -> Iterator[Path]:
         with explaining_refusal(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
-            sync(part)
+            if durable:
+                sync(part)
             part.replace(path)
-            sync(path.parent)
+            if durable:
+                sync(path.parent)
     finally:
         with suppress(OSError):  # the first error is the one to tell
             part.unlink(missing_ok=True)

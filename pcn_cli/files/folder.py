@@ -4,9 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import explaining_refusal, sync, write_text
+from pcn_cli.files.threads import in_threads
 
 
 @contextmanager
@@ -55,11 +54,8 @@ def replacing_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
 def _sync_tree(folder: Path) -> None:
     tree = [(Path(here), names) for here, _, names in os.walk(folder)]
     # Many at once: a file system writes its journal once for all that wait, which is several times faster.
-    with ThreadPoolExecutor(max_workers=32) as pool:
-        files = (here / name for here, names in tree for name in names)
-        # Some at a time: what waits in the pool would take a kilobyte a file.
-        while batch := list(islice(files, 512)):
-            list(pool.map(sync, batch))
+    for _ in in_threads(sync, (here / name for here, names in tree for name in names), workers=32):
+        pass
     for here, _ in tree:
         sync(here)
 

@@ -8,13 +8,14 @@ import base64
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
 from pcn_cli.errors import PcnError, RecipeError
 from pcn_cli.files.atomic import write_bytes
 from pcn_cli.files.folder import replacing_folder
+from pcn_cli.files.threads import in_threads
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.page import render_page
 from pcn_cli.report.page_data import Details, as_block, as_script, columns
@@ -47,7 +48,7 @@ def write_report(
     A photo that cannot be opened any more stays in the report without its picture, and the page says so.
 
     Args:
-        open_photo: gives the upright picture of a prediction's `file`; may raise PcnError or OSError.
+        open_photo: gives the upright picture of a prediction's `file`, in several threads; may raise PcnError or OSError.
         thumbnail: longer side of the pictures in pixels.
         on_picture: called with (done, total).
 
@@ -113,10 +114,16 @@ def build_view(
     rows = build_rows(content)
     large = {row.number for row in rows.urgent(most_large)}
     pictures: dict[int, Picture] = {}
-    for row in rows.all:
-        picture = _put_picture(put, row, open_photo, thumbnail=thumbnail, large=row.number in large)
-        if picture is not None:
-            pictures[row.number] = picture
+
+    def draw(row: Row) -> Drawn | None:
+        return _draw_picture(row, open_photo, thumbnail=thumbnail, large=row.number in large)
+
+    for row, drawn in zip(rows.all, in_threads(draw, rows.all), strict=True):
+        if drawn is not None:
+            pictures[row.number] = drawn.picture
+            put(f"img/{row.number}.webp", drawn.small)
+            if drawn.large is not None:
+                put(f"img/{row.number}-large.webp", drawn.large)
         if on_picture is not None:
             on_picture(row.number + 1, len(rows.all))
     details = Details(content, rows)
@@ -197,7 +204,16 @@ def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[b
     return file.getvalue(), (width, height)
 
 
-def _put_picture(put: Put, row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Picture | None:
+class Drawn(NamedTuple):
+    """A prediction's pictures as WebP files, and what the page says of them."""
+
+    picture: Picture
+    small: bytes
+    large: bytes | None
+
+
+def _draw_picture(row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Drawn | None:
+    """The pictures; None where the photo cannot be opened any more."""
     try:
         with open_photo(row.prediction.file) as photo:
             small, (width, height) = as_webp(photo, longest=thumbnail, quality=SMALL_QUALITY)
@@ -205,10 +221,7 @@ def _put_picture(put: Put, row: Row, open_photo: OpenPhoto, *, thumbnail: int, l
             big = as_webp(photo, longest=LARGE)[0] if large and max(photo.size) > 1.25 * thumbnail else None
     except (PcnError, OSError):
         return None
-    put(f"img/{row.number}.webp", small)
-    if big is not None:
-        put(f"img/{row.number}-large.webp", big)
-    return Picture(width=width, height=height, large=big is not None)
+    return Drawn(Picture(width=width, height=height, large=big is not None), small, big)
 
 
 def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:

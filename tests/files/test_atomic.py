@@ -153,6 +153,23 @@ def test_the_disk_holds_the_bytes_before_the_name_changes(tmp_path: Path, monkey
     assert seen == [("file", "old"), ("folder", "new")]
 
 
+def test_what_can_be_made_again_is_whole_without_waiting_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic.os, "fsync", lambda _: pytest.fail("the disk was waited for"))
+    (tmp_path / "a.png").write_bytes(b"before")
+    seen = []
+
+    def write(part: Path) -> None:
+        part.write_bytes(b"after")
+        seen.append((tmp_path / "a.png").read_bytes())
+
+    atomic.write_with(tmp_path / "a.png", write, durable=False)
+    assert seen == [b"before"]
+    assert (tmp_path / "a.png").read_bytes() == b"after"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_a_disk_that_cannot_sync_folders_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fsync(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):

@@ -1,12 +1,12 @@
 """The one image opener: upright RGB, first picture, or a reason in plain words.
 
-Formats by content: JPEG (and MPO), PNG, WebP, BMP, GIF, TIFF, AVIF. Not for several threads at once: Pillow's
-warnings are silenced through Python's process-wide filters.
+Formats by content: JPEG (and MPO), PNG, WebP, BMP, GIF, TIFF, AVIF. Several threads may open photos at once.
 """
 
 import io
 import os
 import stat
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -90,15 +90,40 @@ def decode_photo(file: BinaryIO) -> tuple[Image.Image, str]:
     if kind is None:
         raise UnreadablePhotoError(name_content(head), is_image=False)
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of odd metadata and of large pictures; our own caps decide.
-            warnings.simplefilter("ignore")
+        with _SILENCE:
             return _decode(file, kind)
     except UnreadablePhotoError:
         raise
     # Damaged bytes make a decoder raise nearly anything: OSError, SyntaxError, TypeError, struct.error, MemoryError …
     except Exception as error:
         raise UnreadablePhotoError(_explain(error, kind)) from error
+
+
+class _Silence:
+    """A context without warnings: Pillow warns of odd metadata and of large pictures, and our own caps decide.
+
+    Python's filters are the process's: the first thread to enter sets them, and the last to leave puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._filters = threading.Lock(), 0, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_SILENCE = _Silence()
 
 
 def _decode(file: BinaryIO, kind: str) -> tuple[Image.Image, str]:

@@ -1,4 +1,5 @@
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image, ImageOps
 
 from pcn_cli.data.load import open_image
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo, to_rgb
+from pcn_cli.files.threads import in_threads
 
 
 def reason_of(path):
@@ -112,6 +114,25 @@ def test_warnings_of_the_decoder_stay_inside(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert open_photo(path).size == (10000, 9500)
+
+
+def test_several_threads_open_photos_without_a_warning_and_leave_the_filters_as_they_were(tmp_path, monkeypatch):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(path)
+    barrier, to_rgb = threading.Barrier(4, timeout=30), open_image.to_rgb
+
+    def warn_together(image):
+        barrier.wait()  # all four are inside
+        warnings.warn("odd metadata", stacklevel=1)
+        return to_rgb(image)
+
+    monkeypatch.setattr(open_image, "to_rgb", warn_together)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        sizes = [photo.size for photo in in_threads(open_photo, [path] * 40, workers=4)]
+        assert warnings.filters == before
+    assert sizes == [(8, 8)] * 40
 
 
 def test_mutated_images_are_opened_or_refused_with_a_reason(tmp_path):
