@@ -48,7 +48,7 @@ def write_report(
     A photo that cannot be opened any more stays in the report without its picture, and the page says so.
 
     Args:
-        open_photo: gives the upright picture of a prediction's `file`, in several threads; may raise PcnError or OSError.
+        open_photo: gives the upright picture of a prediction's `file`; may raise PcnError or OSError; threads share it.
         thumbnail: longer side of the pictures in pixels.
         on_picture: called with (done, total).
 
