@@ -70,6 +70,10 @@ class AttentionNetwork(nn.Module):
         formed = self.pooling.value(projected) if values else pooled.tokens[:, :0]
         return Attended(self._classify(pooled.tokens), pooled.weights, formed, grid)
 
+    def shifted_features(self, tokens: Tensor, shift: Tensor) -> Tensor:
+        """What the head would see (B, F) of tokens (B, C, h, w), were `shift` (d,) added to the one query."""
+        return self._classify(self.pooling.finish(self.pooling.mix_shifted(self.project(tokens), shift)), pre_logits=True)
+
     def tail(self, pooled: Tensor) -> Tensor:
         """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""
         return self._classify(self.pooling.finish(pooled))

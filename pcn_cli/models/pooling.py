@@ -68,6 +68,49 @@ class AttentionPooling(nn.Module):
         else:  # several tokens that are all alike would never look apart
             trunc_normal_(self.cls_token, std=TOKEN_STD)
 
+    @torch.no_grad()
+    def start_averaging(self) -> None:
+        """Become average pooling of the tokens, normed where values are: uniform weights, everything else passes on."""
+        for layer in (self.q, self.k, self.v, self.proj):
+            layer.weight.copy_(torch.zeros_like(layer.weight) if layer.residual or layer is self.q else torch.eye(self.embed_dim))
+            layer.bias.zero_()
+        for norm in (self.norm1, self.norm2):
+            norm.reset_parameters()
+        self.cls_token.zero_()
+        self.gamma_1.fill_(1.0)
+        self.gamma_2.zero_()
+
+    @torch.no_grad()
+    def shift_query(self, shift: Tensor) -> None:
+        """Add `shift` (d,) to the query of every class token."""
+        self.q.bias += shift / self.q.scale
+
+    def mix_shifted(self, tokens: Tensor, shift: Tensor) -> Tensor:
+        """The weighted sum of values (B, 1, d) of the grid (B, d, h, w), were `shift` (d,) added to the one query.
+
+        It is what `forward` makes, with gradients in `shift` alone and few passes over the tokens: the LayerNorm is
+        worked into the sums.
+        """
+        patches = self._flatten(tokens)
+        spread, means = torch.var_mean(patches, dim=-1, correction=0)  # (B, N)
+        inverse = (spread + LAYER_NORM_EPS).rsqrt()
+        normed_cls = self.norm1(self.cls_token)
+        query = (self.q(normed_cls)[0, 0] + shift) * self.embed_dim**-0.5
+        direction = self.k.transposed(query)  # (d,)
+        scaled = self.norm1.weight * direction
+        scores = (patches @ scaled - means * scaled.sum()) * inverse + self.norm1.bias @ direction
+        own = (normed_cls[0] @ direction).expand(len(patches), 1)
+        weights = torch.cat([own, scores], dim=1).softmax(dim=-1)  # the key's bias changes nothing
+        own, others = weights[:, :1], weights[:, 1:]
+        if self.averages:
+            mixed = own * self.cls_token[0] + torch.bmm(others[:, None], patches)[:, 0]
+        else:
+            others = others * inverse
+            normed = torch.bmm(others[:, None], patches)[:, 0] - (others * means).sum(1, keepdim=True)
+            mixed = own * normed_cls[0] + self.norm1.weight * normed + (1 - own) * self.norm1.bias
+        value: Tensor = self.v(mixed[:, None])
+        return value
+
     def reset_class_tokens(self, count: int) -> None:
         """Put `count` new class tokens in place of those there are."""
         self.cls_token = nn.Parameter(spread_class_tokens(self.cls_token.detach(), count))

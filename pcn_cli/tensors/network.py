@@ -31,6 +31,11 @@ class Network(Protocol):
     """
 
     @property
+    def embed_dim(self) -> int:
+        """How many numbers the query of the pooling has."""
+        ...
+
+    @property
     def pooling_prefixes(self) -> tuple[str, ...]:
         """Parameter-name prefixes of everything behind the tokens."""
         ...
@@ -41,6 +46,10 @@ class Network(Protocol):
 
     def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
         """Logits (B, K) of tokens (B, C, h, w); with `pre_logits` what the classifier gets."""
+        ...
+
+    def shifted_features(self, tokens: Tensor, shift: Tensor) -> Tensor:
+        """What the classifier would get (B, F) of tokens (B, C, h, w), were `shift` (d,) added to the one query."""
         ...
 
     def attend(self, images: Tensor, *, values: bool = True) -> Attended:

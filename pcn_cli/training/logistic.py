@@ -1,97 +1,135 @@
-"""Logistic regression on frozen features: the plain baseline beside the probe."""
+"""Logistic regression on frozen features: the head of a network as a convex problem."""
 
 import warnings
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pcn_cli.errors import DataError
 
-CS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C that the baseline tries
+CS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C that are tried, the strongest penalty first
+_WORSE = 2  # values of C in a row that are no better, after which larger ones are not tried
+_NEVER = -30.0  # logit of a class without a photo to learn from
+_CERTAIN = 1e-6  # share of the photos that have a label of which all or none have it
+
+Floats = NDArray[np.float32]
+Targets = NDArray[np.int64]
 
 
-class Baseline(NamedTuple):
-    """What logistic regression makes of some photos: probabilities (N, K) float64, and the C that was chosen."""
+@dataclass(frozen=True, kw_only=True)
+class LinearHead:
+    """Logits = features · weightᵀ + bias with weight (K, F) and bias (K,), learned with the regression's `C`.
 
-    probabilities: np.ndarray
-    C: float
-
-
-def logistic_baseline(
-    train_features: np.ndarray,
-    train_targets: np.ndarray,
-    *,
-    val_features: np.ndarray,
-    val_targets: np.ndarray,
-    features: np.ndarray,
-    classes: int,
-) -> Baseline:
-    """The probabilities that a logistic regression on standardised features (N, C) gives to `features`.
-
-    C is the one of `CS` with the smallest validation log-loss. Targets (N, K) of 0 and 1 get a regression for each
-    class, with one C for all.
+    Where photos have `several` labels each class is decided for itself.
     """
-    several = train_targets.ndim == 2
-    best: tuple[float, Baseline] | None = None
-    for C in CS if several or len(np.unique(train_targets)) > 1 else CS[:1]:
-        predict = regress(train_features, train_targets, C=C, classes=classes)
-        predicted = predict(val_features)
-        if several:
-            loss = float(log_loss(val_targets.ravel(), predicted.ravel(), labels=[0, 1]))
+
+    weight: Floats
+    bias: Floats
+    C: float
+    several: bool
+
+    def probabilities(self, features: Floats) -> NDArray[np.float64]:
+        """(N, K) of features (N, F)."""
+        logits = (features @ self.weight.T + self.bias).astype(np.float64)
+        return np.asarray(expit(logits) if self.several else softmax(logits, axis=1))
+
+
+def choose_head(
+    features: Floats,
+    targets: Targets,
+    *,
+    val_features: Floats,
+    val_targets: Targets,
+    classes: int,
+    photo_weights: Floats | None = None,
+) -> LinearHead:
+    """The head whose C, of `CS`, has the smallest validation log-loss; arguments as of `fit_heads`."""
+    best, least, worse = None, np.inf, 0
+    for head in fit_heads(features, targets, CS, classes=classes, photo_weights=photo_weights):
+        loss = _log_loss(val_targets, head.probabilities(val_features))
+        if best is None or loss < least:
+            best, least, worse = head, loss, 0
         else:
-            safe = np.clip(predicted, 1e-7, None)  # classes without a training photo have probability 0
-            loss = float(log_loss(val_targets, safe / safe.sum(axis=1, keepdims=True), labels=np.arange(classes)))
-        if best is None or loss < best[0]:
-            best = loss, Baseline(probabilities=predict(features), C=C)
+            worse += 1
+            if worse == _WORSE:
+                break
     assert best is not None  # noqa: S101 - CS is not empty
-    return best[1]
+    return best
 
 
-def regress(features: np.ndarray, targets: np.ndarray, *, C: float, classes: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from features (N, C) to probabilities (N, K): a regression on standardised features with `targets`.
+def fit_head(features: Floats, targets: Targets, *, C: float, classes: int) -> LinearHead:
+    """The head of one C; arguments as of `fit_heads`."""
+    return next(fit_heads(features, targets, (C,), classes=classes))
 
-    Classes without a photo get probability 0. Where photos have several labels, with targets (N, K) of 0 and 1, each
-    class is decided for itself, and one that all photos have, or none, is as probable as that.
+
+def fit_heads(
+    features: Floats,
+    targets: Targets,
+    CS: tuple[float, ...],
+    *,
+    classes: int,
+    photo_weights: Floats | None = None,
+) -> Iterator[LinearHead]:
+    """For each C, ascending, the logistic regression of `targets` on standardised features (N, F), as a head for them.
+
+    Targets are class numbers (N,), or (N, K) of 0 and 1 where photos may have several labels; `photo_weights` (N,) are
+    what each photo weighs. A class that no photo has is next to impossible, a label that all have next to certain.
 
     Raises:
         DataError: there are no photos.
     """
     if len(targets) == 0:
         raise DataError("there is no photo to train on")
+    scaler = StandardScaler().fit(features)
+    scaled, several = scaler.transform(features), targets.ndim == 2
+    if several:
+        shares = np.clip(targets.mean(axis=0), _CERTAIN, 1 - _CERTAIN)
+        solved = [_Regression(targets[:, k], k) for k in range(classes) if 0 < targets[:, k].mean() < 1]
+        start = logit(shares)
+    else:
+        present = np.unique(targets)
+        solved = [_Regression(targets, present)] if len(present) > 1 else []
+        start = np.where(np.isin(np.arange(classes), present), 0.0, _NEVER)
+    for C in CS:
+        weight, bias = np.zeros((classes, features.shape[1])), start.copy()
+        for regression in solved:
+            weight[regression.rows], bias[regression.rows] = regression.solve(scaled, C, photo_weights)
+        weight /= scaler.scale_
+        yield LinearHead(
+            weight=weight.astype(np.float32),
+            bias=(bias - weight @ scaler.mean_).astype(np.float32),
+            C=C,
+            several=several,
+        )
+
+
+class _Regression:
+    """One regression that goes on from where the last C left it, and the rows of the head that it gives."""
+
+    def __init__(self, targets: Targets, rows: int | Targets) -> None:
+        self.rows, self._targets = rows, targets
+        self._model = LogisticRegression(max_iter=500, warm_start=True)
+
+    def solve(self, scaled: Floats, C: float, photo_weights: Floats | None) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # one that is nearly converged will do
+            self._model.set_params(C=C).fit(scaled, self._targets, sample_weight=photo_weights)
+        weight, bias = self._model.coef_, self._model.intercept_
+        if isinstance(self.rows, int):
+            return weight[0], bias[0]
+        if len(self.rows) == 2:  # scikit-learn gives the difference of the two
+            return np.stack([-weight[0] / 2, weight[0] / 2]), np.array([-bias[0] / 2, bias[0] / 2])
+        return weight, bias
+
+
+def _log_loss(targets: Targets, probabilities: NDArray[np.float64]) -> float:
     if targets.ndim == 2:
-        return _regress_each(features, targets, C)
-    present = np.unique(targets)
-    model = _fit(features, targets, C) if len(present) > 1 else None
-
-    def predict(other: np.ndarray) -> np.ndarray:
-        probabilities = np.zeros((len(other), classes))
-        probabilities[:, present] = 1.0 if model is None else model.predict_proba(other)
-        return probabilities
-
-    return predict
-
-
-def _regress_each(features: np.ndarray, targets: np.ndarray, C: float) -> Callable[[np.ndarray], np.ndarray]:
-    shares = targets.mean(axis=0)
-    models = {k: _fit(features, targets[:, k], C) for k in np.flatnonzero((shares > 0) & (shares < 1)).tolist()}
-
-    def predict(other: np.ndarray) -> np.ndarray:
-        probabilities = np.tile(shares, (len(other), 1))
-        for k, model in models.items():
-            probabilities[:, k] = model.predict_proba(other)[:, 1]
-        return probabilities
-
-    return predict
-
-
-def _fit(features: np.ndarray, targets: np.ndarray, C: float) -> Pipeline:
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=500))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that is nearly converged is one
-        return model.fit(features, targets)
+        return float(log_loss(targets.ravel(), probabilities.ravel(), labels=[0, 1]))
+    return float(log_loss(targets, probabilities, labels=np.arange(probabilities.shape[1])))

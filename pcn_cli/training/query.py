@@ -1,0 +1,120 @@
+"""Where to look: a change of the pooling's query, learned together with the head that sees what it pools.
+
+The loss is that of the logistic regression with a penalty on the change, so that no change is the regression itself.
+All photos make one step of SciPy's L-BFGS; their tokens go through in groups that stay in the processor's cache.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from pcn_cli.tensors.network import Network
+from pcn_cli.training.logistic import Floats, LinearHead
+from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.tokens import Tokens
+
+STRENGTHS = (3_000.0, 1_000.0, 300.0, 100.0)  # of the penalty: half of it times the squared change
+MOST_PHOTOS = 5_000  # a query has few numbers: of more photos it learns from a sample
+_STEPS = 20
+_TOGETHER = 16
+
+
+def learn_shifts(
+    model: nn.Module,
+    tokens: Tokens,
+    features: Floats,
+    head: LinearHead,
+    *,
+    photo_weights: Floats | None,
+    seed: int,
+    stop: StopRequest,
+) -> Iterator[Tensor]:
+    """What to add (d,) to the query, for ever weaker penalties; each begins where the last one ended.
+
+    `features` (N, F) are what `head` was solved on, `photo_weights` (N,) what each photo weighs. A photo is seen as it
+    is or mirrored, drawn by `seed`. `model` is left as it is, without gradients.
+
+    Raises:
+        StoppedError: `stop` asked for it.
+    """
+    problem = _Problem(model, tokens, features, head, photo_weights=photo_weights, seed=seed, stop=stop)
+    numbers = problem.start
+    for strength in STRENGTHS:
+        options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS}
+        found = minimize(problem.loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options)
+        numbers = found.x
+        yield problem.shift(numbers)
+
+
+class _Problem:
+    """The loss as a function of the numbers that are sought: the change of the query, and the head on scaled features.
+
+    The head is sought for features of mean 0 and variance 1, the change in units of √d: then all numbers are alike.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokens: Tokens,
+        features: Floats,
+        head: LinearHead,
+        *,
+        photo_weights: Floats | None,
+        seed: int,
+        stop: StopRequest,
+    ) -> None:
+        for parameter in model.eval().parameters():
+            parameter.requires_grad_(False)
+        self._network, self._tokens, self._stop = cast("Network", model), tokens, stop
+        rng = np.random.default_rng(seed)
+        self._rows = np.sort(rng.permutation(len(tokens))[:MOST_PHOTOS])
+        self._views = rng.integers(0, tokens.views, len(self._rows))
+        self._targets = torch.from_numpy(tokens.targets[self._rows])
+        weights = np.ones(len(tokens)) if photo_weights is None else photo_weights
+        # As many views of as many photos as the regression had, so that its penalty is as strong as there.
+        more = tokens.views * len(tokens) / len(self._rows)
+        self._weights = torch.from_numpy(more * weights[self._rows]).float()
+        self._mean, self._scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+        self._C, self._shape, self._width = head.C, head.weight.shape, self._network.embed_dim
+        self._device = next(model.parameters()).device
+        weight, bias = head.weight * self._scale, head.bias + head.weight @ self._mean
+        self.start = np.concatenate([np.zeros(self._width), weight.ravel(), bias]).astype(np.float64)
+
+    def shift(self, numbers: NDArray[np.float64]) -> Tensor:
+        """The change of the query (d,)."""
+        return torch.from_numpy(numbers[: self._width]).float() * self._width**0.5
+
+    def loss(self, numbers: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
+        """The loss and its gradient."""
+        self._stop.check("stopped while the probe was fitted")
+        flat = torch.from_numpy(numbers).float().to(self._device).requires_grad_()
+        mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
+        change, weight, bias = flat.split([self._width, int(np.prod(self._shape)), self._shape[0]])
+        penalty = strength * change.square().sum() / 2 + weight.square().sum() / (2 * self._C)
+        total = float(penalty)
+        penalty.backward()  # type: ignore[no-untyped-call]
+        for first in range(0, len(self._rows), _TOGETHER):
+            some = slice(first, first + _TOGETHER)
+            seen = self._tokens.read(self._rows[some], self._views[some]).to(self._device)
+            change, weight, bias = flat.split([self._width, int(np.prod(self._shape)), self._shape[0]])
+            pooled = self._network.shifted_features(seen, change * self._width**0.5)
+            logits = (pooled - mean) / scale @ weight.view(self._shape).T + bias
+            own = _weighted_loss(logits, self._targets[some].to(self._device), self._weights[some].to(self._device))
+            total += float(own)
+            own.backward()  # type: ignore[no-untyped-call]
+        assert flat.grad is not None  # noqa: S101 - the loss depends on them
+        return total, flat.grad.double().cpu().numpy()
+
+
+def _weighted_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    if targets.ndim == 2:
+        each = binary_cross_entropy_with_logits(logits, targets.float(), reduction="none").sum(dim=1)
+    else:
+        each = cross_entropy(logits, targets, reduction="none")
+    return (weights * each).sum()
