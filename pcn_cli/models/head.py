@@ -72,7 +72,9 @@ class AttentionNetwork(nn.Module):
 
     def shifted_features(self, tokens: Tensor, shift: Tensor) -> Tensor:
         """What the head would see (B, F) of tokens (B, C, h, w), were `shift` (d,) added to the one query."""
-        return self._classify(self.pooling.finish(self.pooling.mix_shifted(self.project(tokens), shift)), pre_logits=True)
+        return self._classify(
+            self.pooling.finish(self.pooling.mix_shifted(self.project(tokens), shift)), pre_logits=True
+        )
 
     def tail(self, pooled: Tensor) -> Tensor:
         """The logits once the weighted sum of values (…, T, d) is known: hiding patches is closed form."""

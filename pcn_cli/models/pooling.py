@@ -72,8 +72,10 @@ class AttentionPooling(nn.Module):
     def start_averaging(self) -> None:
         """Become average pooling of the tokens, normed where values are: uniform weights, everything else passes on."""
         for layer in (self.q, self.k, self.v, self.proj):
-            layer.weight.copy_(torch.zeros_like(layer.weight) if layer.residual or layer is self.q else torch.eye(self.embed_dim))
+            layer.weight.zero_()
             layer.bias.zero_()
+            if not (layer.residual or layer is self.q):
+                layer.weight.fill_diagonal_(1.0)
         for norm in (self.norm1, self.norm2):
             norm.reset_parameters()
         self.cls_token.zero_()
@@ -83,7 +85,7 @@ class AttentionPooling(nn.Module):
     @torch.no_grad()
     def shift_query(self, shift: Tensor) -> None:
         """Add `shift` (d,) to the query of every class token."""
-        self.q.bias += shift / self.q.scale
+        self.q.bias.add_(shift / self.q.scale)
 
     def mix_shifted(self, tokens: Tensor, shift: Tensor) -> Tensor:
         """The weighted sum of values (B, 1, d) of the grid (B, d, h, w), were `shift` (d,) added to the one query.

@@ -36,6 +36,11 @@ class Network(Protocol):
         ...
 
     @property
+    def class_tokens(self) -> bool:
+        """Whether the pooling has a token, and a query, for each class."""
+        ...
+
+    @property
     def pooling_prefixes(self) -> tuple[str, ...]:
         """Parameter-name prefixes of everything behind the tokens."""
         ...

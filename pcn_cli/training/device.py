@@ -38,6 +38,17 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: many small products lose more by waiting for another than it brings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def has_native_bf16(device: torch.device) -> bool:
     """Whether the device computes in bfloat16 rather than imitating it."""
     if device.type == "cuda":

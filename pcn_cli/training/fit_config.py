@@ -11,6 +11,8 @@ from pcn_cli.errors import RunError
 from pcn_cli.recipe.schema import Monitor, Precision, Recipe, Tune, parse_duration
 from pcn_cli.training.balance import class_weights
 
+Phase = Literal["probe", "tune"]
+
 PROBE_PATIENCE = 10  # epochs without a better validation
 
 
@@ -27,7 +29,7 @@ class FitConfig:
     several classes, or none.
     """
 
-    phase: Literal["probe", "tune"] = "tune"
+    phase: Phase = "tune"
     tune: Tune = "all"
     classes: tuple[str, ...]
     multi_label: bool = False

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pcn_cli.tensors.network import Network
-from pcn_cli.training.device import explain_memory
+from pcn_cli.training.device import explain_memory, one_thread
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner, copy_state
@@ -24,6 +24,7 @@ from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 
 _SCORED_AT_ONCE = 128
+_POOLED_AT_ONCE = 16  # their tokens stay in the processor's cache
 
 
 def fit_probe(
@@ -59,6 +60,21 @@ def token_probabilities(model: nn.Module, tokens: Tokens, *, device: torch.devic
         for first in range(0, len(rows), _SCORED_AT_ONCE):
             logits = network.forward_head(tokens.read(rows[first : first + _SCORED_AT_ONCE]).to(device))
             pieces.append(to_probabilities(logits, multi_label=tokens.targets.ndim == 2))
+    return torch.cat(pieces).numpy()
+
+
+@torch.inference_mode()
+def pooled_features(model: nn.Module, tokens: Tokens, *, device: torch.device, view: int = 0) -> np.ndarray:
+    """What the head would see (N, F) float32 of the photos of a cache; of a token for each class their mean."""
+    network, places, pieces = cast("Network", model.eval()), np.arange(len(tokens)), []
+    still = torch.zeros(network.embed_dim, device=device)
+    with one_thread(), explain_memory("the tokens were pooled", "free some memory, or use --device cpu"):
+        for first in range(0, len(places), _POOLED_AT_ONCE):
+            seen = tokens.read(places[first : first + _POOLED_AT_ONCE], view).to(device)
+            if network.class_tokens:
+                pieces.append(network.forward_head(seen, pre_logits=True).mean(dim=1).cpu())
+            else:
+                pieces.append(network.shifted_features(seen, still).cpu())
     return torch.cat(pieces).numpy()
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from pcn_cli.tensors.network import Network
+from pcn_cli.training.device import one_thread
 from pcn_cli.training.logistic import Floats, LinearHead
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import Tokens
@@ -47,7 +48,8 @@ def learn_shifts(
     numbers = problem.start
     for strength in STRENGTHS:
         options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS}
-        found = minimize(problem.loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options)
+        with one_thread():
+            found = minimize(problem.loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options)
         numbers = found.x
         yield problem.shift(numbers)
 
@@ -88,28 +90,33 @@ class _Problem:
 
     def shift(self, numbers: NDArray[np.float64]) -> Tensor:
         """The change of the query (d,)."""
-        return torch.from_numpy(numbers[: self._width]).float() * self._width**0.5
+        return torch.from_numpy((numbers[: self._width] * self._width**0.5).astype(np.float32))
 
     def loss(self, numbers: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
         """The loss and its gradient."""
         self._stop.check("stopped while the probe was fitted")
         flat = torch.from_numpy(numbers).float().to(self._device).requires_grad_()
         mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
-        change, weight, bias = flat.split([self._width, int(np.prod(self._shape)), self._shape[0]])
+        change, weight, _ = self._parts(flat)
         penalty = strength * change.square().sum() / 2 + weight.square().sum() / (2 * self._C)
         total = float(penalty)
         penalty.backward()  # type: ignore[no-untyped-call]
         for first in range(0, len(self._rows), _TOGETHER):
             some = slice(first, first + _TOGETHER)
             seen = self._tokens.read(self._rows[some], self._views[some]).to(self._device)
-            change, weight, bias = flat.split([self._width, int(np.prod(self._shape)), self._shape[0]])
+            change, weight, bias = self._parts(flat)
             pooled = self._network.shifted_features(seen, change * self._width**0.5)
-            logits = (pooled - mean) / scale @ weight.view(self._shape).T + bias
+            logits = (pooled - mean) / scale @ weight.T + bias
             own = _weighted_loss(logits, self._targets[some].to(self._device), self._weights[some].to(self._device))
             total += float(own)
             own.backward()  # type: ignore[no-untyped-call]
         assert flat.grad is not None  # noqa: S101 - the loss depends on them
         return total, flat.grad.double().cpu().numpy()
+
+    def _parts(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The change of the query (d,), and the head's weight (K, F) and bias (K,)."""
+        classes, bias_at = self._shape[0], len(flat) - self._shape[0]
+        return flat[: self._width], flat[self._width : bias_at].view(classes, -1), flat[bias_at:]
 
 
 def _weighted_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

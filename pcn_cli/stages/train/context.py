@@ -4,6 +4,7 @@ where its epochs are written down.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,20 +18,22 @@ from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
 from pcn_cli.metrics.calibration import binary_log_loss
 from pcn_cli.metrics.definitions import macro_f1_of
-from pcn_cli.metrics.inputs import as_truths
+from pcn_cli.metrics.inputs import as_truths, model_inputs
+from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.schema import Monitor, Recipe
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.score import loading_workers
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.fit import FitCallback
-from pcn_cli.training.fit_config import FitConfig, Validation
+from pcn_cli.training.fit_config import Phase, Validation
 from pcn_cli.training.objective import to_probabilities
 from pcn_cli.training.stop import StopRequest
 
@@ -56,6 +59,26 @@ class TrainContext:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the logits."""
         return self.model_config.classes
+
+    @property
+    def monitor(self) -> Monitor:
+        """The validation figure that chooses among epochs and among models."""
+        return self.recipe.train.monitor or "log_loss"
+
+    def tell_result(self, name: str, probabilities: Probabilities, *, kept: bool) -> None:
+        """Say how good a model's answers to the validation photos are, and when that was known."""
+        labels = [row.label for row in self.part("val")]
+        figure = measure_headline(model_inputs(labels, probabilities, self.model_config))
+        if figure is None:
+            return
+        words = "mean average precision" if self.model_config.multi_label else "right"
+        between = "" if figure.ci_low is None else f" ({figure.ci_low:.1%} to {figure.ci_high:.1%})"
+        passed = datetime.now(UTC) - datetime.fromisoformat(read_record(self.run).created)
+        verdict = "the best so far" if kept else "not better beyond chance, so not kept"
+        self.callback.on_note(
+            f"{name}: {figure.value:.1%} {words}{between} on {len(labels):,} validation photos, "
+            f"after {passed.total_seconds():.0f} s; {verdict}"
+        )
 
     def part(self, name: Part) -> list[SplitRow]:
         """The rows of a part, in the order of the split."""
@@ -111,18 +134,18 @@ class NoteCallback(FitCallback):
 class HistoryCallback(NoteCallback):
     """Keeps history.csv while it grows: rows of before a stop stay, an epoch that is done again replaces its row."""
 
-    def __init__(self, context: TrainContext, config: FitConfig) -> None:
+    def __init__(self, context: TrainContext, phase: Phase, epochs: int) -> None:
         super().__init__(context)
-        self._config = config
+        self._phase, self._epochs = phase, epochs
         self._rows = {(row.phase, row.epoch): row for row in HISTORY.read(context.run)}
 
     def on_step(self, step: int, total: int, loss: float, lr: float, images_per_second: float) -> None:  # noqa: D102
-        if self._config.phase == "tune":  # a probe's steps are too many and too short to be worth telling
+        if self._phase == "tune":  # a probe's steps are too many and too short to be worth telling
             self.context.callback.on_step(step, total, loss, lr, images_per_second)
 
     def on_epoch(self, row: EpochRow) -> None:  # noqa: D102
         self.complete((row,))
-        self.context.callback.on_epoch(row, self._config.epochs)
+        self.context.callback.on_epoch(row, self._epochs)
 
     def complete(self, rows: Sequence[EpochRow]) -> None:
         """Put `rows` on the disk; a stop may have come between a checkpoint and its row."""

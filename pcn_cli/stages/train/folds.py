@@ -1,7 +1,7 @@
-"""Cross-validation: a probe for each fold, so that every photo is predicted by one that did not learn from it.
+"""Cross-validation: a model on the frozen trunk for each fold, so that one answers each photo that never saw it.
 
-Each probe is made as the run's own is: of the photos outside its fold about one in seven picks its best epoch, and it
-learns from the others.
+Each is made as the run's own is: about one in seven of the photos outside its fold chooses, and it learns from the
+others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pcn_cli.data.split import fingerprint, number_groups
+from pcn_cli.data.split import number_groups
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import FoldAnswer
-from pcn_cli.stages.train.context import NoteCallback, TrainContext, validate
-from pcn_cli.training.fit_config import FitConfig
+from pcn_cli.stages.train.context import NoteCallback, TrainContext
+from pcn_cli.stages.train.frozen import answer, behind_tokens, choose_frozen, fit_frozen
 from pcn_cli.training.folds import divide_folds, most_folds, set_aside
-from pcn_cli.training.learner import copy_state
-from pcn_cli.training.probe import fit_probe, token_probabilities
 from pcn_cli.training.tokens import TokenCache, TokenPick
 
 MOST_PHOTOS = 20_000  # a probe for each fold takes too long beyond
@@ -55,34 +53,23 @@ def cross_validate(
     groups: NDArray[np.int64],
     context: TrainContext,
 ) -> tuple[FoldAnswer, ...]:
-    """The answers to all `rows`, in their order, each by a probe that learned from none of its fold.
+    """The answers to all `rows`, in their order, each by a model that learned from none of its fold.
 
     `model` is as the run's own probe began, and left so; `rows` are the photos of the `caches`, in their order.
     """
     folds, seed, classes = context.recipe.evaluate.folds or 2, context.recipe.seed, context.classes
     targets = np.concatenate([cache.targets for cache in caches])
-    data, begun = fingerprint(context.rows), copy_state(model)
+    begun = behind_tokens(model)
     probabilities, numbers = np.empty((len(rows), len(classes))), np.empty(len(rows), dtype=np.int64)
     for number, fold in enumerate(divide_folds(targets, groups, folds=folds, seed=seed), start=1):
         context.callback.on_progress(_DOING, number - 1, folds)
         inner = set_aside(fold.learn, targets, groups, share=ASIDE, seed=seed)
-        model.load_state_dict(begun)
-        result = fit_probe(
-            model,
-            TokenPick(caches, inner.learn),
-            TokenPick(caches, inner.held_out),
-            validate,
-            config=FitConfig.for_probe(context.recipe, targets[inner.learn], classes=classes, fingerprint=data),
-            device=context.device,
-            callback=NoteCallback(context),
-            stop=context.stop,
-        )
-        model.load_state_dict(result.best_state)
-        held_out = TokenPick(caches, fold.held_out)
-        probabilities[fold.held_out] = token_probabilities(model, held_out, device=context.device)
+        learn, aside, held_out = (TokenPick(caches, places) for places in (*inner, fold.held_out))
+        fitted = list(fit_frozen(model, learn, aside, context, NoteCallback(context)))
+        probabilities[fold.held_out] = answer(choose_frozen(fitted, aside.targets, context), model, held_out, context)
+        model.load_state_dict(begun, strict=False)
         numbers[fold.held_out] = number
     context.callback.on_progress(_DOING, folds, folds)
-    model.load_state_dict(begun)
     return tuple(
         FoldAnswer(
             file=row.file,

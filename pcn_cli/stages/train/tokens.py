@@ -1,8 +1,7 @@
 """The frozen trunk's tokens of the photos, and what they say of them: doubtful labels, one scene in two parts."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -12,12 +11,12 @@ from torch import nn
 from pcn_cli.data.similar.neighbours import MOST_PHOTOS, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.models.fold_norms import fold_norms
-from pcn_cli.records.photos import SplitRow, Tie
+from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
-from pcn_cli.training.logistic import regress
+from pcn_cli.training.logistic import fit_head
 from pcn_cli.training.tokens import TokenCache, cache_tokens
 
 CELLS = 4  # a side: with the place of things told apart even a weak network finds what is alike
@@ -39,32 +38,26 @@ def probe_rows(context: TrainContext) -> list[SplitRow]:
     return [*rows, *context.part("val"), *context.part("test")]
 
 
-@contextmanager
-def cache_parts(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Iterator[list[TokenCache]]:
-    """The tokens of the `rows` of train, val and test, a cache for each; they are gone when the block ends.
+def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> TokenCache:
+    """The tokens of those `rows` that are in a part; a context at whose end they are gone.
 
     Those of val and test are exact: what is measured from them is what predict says of these photos.
     """
     folder, trunk = context.run.checkpoints, fold_norms(model)
     folder.mkdir(parents=True, exist_ok=True)
-    for abandoned in folder.glob("pcn-tokens-*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                cache_tokens(
-                    trunk,
-                    context.batches([row for row in rows if row.split == part]),
-                    device=context.device,
-                    folder=folder,
-                    flip=context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None),
-                    exact=part != "train",
-                    on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
-                    stop=context.stop,
-                )
-            )
-            for part in ("train", "val", "test")
-        ]
+    if part == "train":
+        for abandoned in folder.glob("pcn-tokens-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+    return cache_tokens(
+        trunk,
+        context.batches([row for row in rows if row.split == part]),
+        device=context.device,
+        folder=folder,
+        flip=context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None),
+        exact=part != "train",
+        on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
+        stop=context.stop,
+    )
 
 
 def check_photos(
@@ -112,7 +105,7 @@ def doubt_labels(
         return ()
     folds, probabilities = divide_folds(targets, groups, folds=FOLDS, seed=seed), np.empty((len(rows), len(classes)))
     for fold in folds:
-        predict = regress(features[fold.learn], targets[fold.learn], C=C, classes=len(classes))
-        probabilities[fold.held_out] = predict(features[fold.held_out])
+        head = fit_head(features[fold.learn], targets[fold.learn], C=C, classes=len(classes))
+        probabilities[fold.held_out] = head.probabilities(features[fold.held_out])
     judged = count_learned(folds, targets) >= FEWEST_LEARNED
     return name_suspects(rows, probabilities, classes, judged=judged)

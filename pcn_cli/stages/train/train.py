@@ -1,4 +1,4 @@
-"""Train: the probe on cached tokens, then tuning; the better of the two by validation log-loss becomes the model."""
+"""Train: logistic regression and the probe on cached tokens, then tuning; the best by validation becomes the model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pcn_cli.data.split import fingerprint, number_groups
 from pcn_cli.files.atomic import write_with
+from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
 from pcn_cli.metrics.inputs import model_inputs
 from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.sources import find_source
@@ -28,16 +29,17 @@ from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.context import HistoryCallback, Probabilities, TrainContext, score_batches, validate
 from pcn_cli.stages.train.folds import cross_validate
-from pcn_cli.stages.train.tokens import cache_parts, check_photos, probe_rows
+from pcn_cli.stages.train.frozen import PROBE, Fitted, answer, choose_frozen, fit_frozen
+from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, copy_state
-from pcn_cli.training.logistic import logistic_baseline
-from pcn_cli.training.probe import fit_probe, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import compute_teacher_logits
 from pcn_cli.training.tokens import TokenCache
+
+TUNED = "tuned"
 
 State = dict[str, Tensor]
 PartTokens = dict[Part, TokenCache]
@@ -78,79 +80,78 @@ def train_run(
 
 
 def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State, PartTokens]:
-    """Which model is kept, "probe" or "tuned", its weights and, where they are known, its trunk's tokens.
+    """Which model is kept, its weights and, where they are known, its trunk's tokens.
 
-    All that were compared stand in candidates.json.
+    Each begins where the best before it ended, and is kept where it is better beyond chance on the validation photos.
+    All that were compared stand in candidates.json; the test photos are only looked at after each choice.
     """
     tokens: PartTokens = {}
+    kept = TUNED
     if context.recipe.train.probe_epochs:
-        probed, tokens = train_probe(model, context)
-        model.load_state_dict(probed)
-    kept, state = "probe", copy_state(model)
-    candidates = {candidate.name: candidate for candidate in CANDIDATES.find(context.run) or ()}
-    if context.recipe.train.tune != "probe":
-        tuned = tune_model(model, context)
-        if "probe" not in candidates or tuned.best.log_loss < candidates["probe"].val_log_loss:
-            kept, state, tokens = "tuned", tuned.best_state, {}
-        model.load_state_dict(tuned.best_state)
-        probabilities = score_batches(model, context.batches(context.part("test")), context)
-        candidates["tuned"] = measure_candidate("tuned", tuned.best.log_loss, probabilities, context)
-    order = [candidates[name] for name in ("tuned", "probe", "logistic regression") if name in candidates]
-    CANDIDATES.write(context.run, tuple(replace(candidate, kept=candidate.name == kept) for candidate in order))
+        kept, tokens = keep_frozen(model, context)
+    state = copy_state(model)
+    if context.recipe.train.tune == "probe":
+        return kept, state, tokens
+    targets, val_batches = context.targets(context.part("val")), context.batches(context.part("val"))
+    before = score_batches(model.eval(), val_batches, context) if kept != TUNED else None
+    tuned = tune_model(model, context)
+    model.load_state_dict(tuned.best_state)
+    after = score_batches(model, val_batches, context)
+    if before is None or is_better_beyond_chance(targets, after, before, monitor=context.monitor):
+        kept, state, tokens = TUNED, tuned.best_state, {}
+    context.tell_result(TUNED, after, kept=kept == TUNED)
+    probabilities = score_batches(model, context.batches(context.part("test")), context)
+    candidate = measure_candidate(TUNED, tempered_log_loss(targets, after), probabilities, context)
+    write_candidates([candidate, *(CANDIDATES.find(context.run) or ())], kept, context)
     return kept, state, tokens
 
 
-def train_probe(model: nn.Module, context: TrainContext) -> tuple[State, PartTokens]:
-    """The weights of the probe, and the tokens of the validation and test photos.
+def keep_frozen(model: nn.Module, context: TrainContext) -> tuple[str, PartTokens]:
+    """Which of the models on the frozen trunk is kept, put into `model`, and its trunk's validation and test tokens.
 
-    The weights and the candidates that it gives are kept, so that a resumed run has them already; tokens it has none.
+    Weights and candidates are kept on the disk, so that a resumed run has them already; tokens it has none.
     """
-    done = context.run.probe
-    if done.is_file() and context.run.candidates.is_file():
-        state: State = load_file(done)
-        return state, {}
+    done, known = context.run.probe, CANDIDATES.find(context.run)
+    if done.is_file() and known:
+        model.load_state_dict(load_file(done), strict=False)
+        return next((one.name for one in known if one.kept), PROBE), {}
     rows = probe_rows(context)
+    with cache_part(model, rows, "train", context) as train, cache_part(model, rows, "val", context) as val:
+        fitted: list[Fitted] = []
+        history = HistoryCallback(context, "probe", context.recipe.train.probe_epochs)
+        for one in fit_frozen(model, train, val, context, history):
+            fitted.append(one)
+            kept = choose_frozen(fitted, val.targets, context)
+            context.tell_result(one.name, one.probabilities, kept=one is kept)
+        with cache_part(model, rows, "test", context) as test:
+            look_at_photos(model, rows, [train, val, test], fitted[0], context)
+            candidates = [
+                measure_candidate(one.name, one.loss, answer(one, model, test, context), context) for one in fitted
+            ]
+            tokens: PartTokens = {"val": val.hand_on(), "test": test.hand_on()}
+    state = kept.state
+    model.load_state_dict(state, strict=False)
+    write_with(done, lambda part: save_file(state, part))
+    write_candidates(candidates[::-1], kept.name, context)
+    return kept.name, tokens
+
+
+def look_at_photos(
+    model: nn.Module, rows: Sequence[SplitRow], caches: Sequence[TokenCache], regression: Fitted, context: TrainContext
+) -> None:
+    """Put into the run what the tokens of all photos say of them, and where it is wished for the cross-validation."""
     groups = number_groups(rows, SCAN.read(context.run).near_duplicates)
-    with cache_parts(model, rows, context) as caches:
-        train_tokens, val_tokens, test_tokens = caches
-        train_features, val_features, test_features = features = [tokens.mean_features() for tokens in caches]
-        baseline = logistic_baseline(
-            train_features,
-            train_tokens.targets,
-            val_features=val_features,
-            val_targets=val_tokens.targets,
-            features=np.concatenate([val_features, test_features]),
-            classes=len(context.classes),
-        )
-        if not context.model_config.multi_label:
-            check_photos(rows, caches, groups, context, features=np.concatenate(features), C=baseline.C)
-        if context.recipe.evaluate.folds is not None:
-            write_folds(context.run, cross_validate(model, rows, caches, groups, context), context.classes)
-        config = FitConfig.for_probe(
-            context.recipe, train_tokens.targets, classes=context.classes, fingerprint=fingerprint(context.rows)
-        )
-        result = fit_probe(
-            model,
-            train_tokens,
-            val_tokens,
-            validate,
-            config=config,
-            device=context.device,
-            callback=HistoryCallback(context, config),
-            stop=context.stop,
-        )
-        model.load_state_dict(result.best_state)
-        test_probabilities = token_probabilities(model, test_tokens, device=context.device)
-        tokens: PartTokens = {"val": val_tokens.hand_on(), "test": test_tokens.hand_on()}
-    write_with(done, lambda part: save_file(result.best_state, part))
-    baseline_val, baseline_test = np.split(baseline.probabilities, [len(val_tokens)])
-    baseline_loss = validate(val_tokens.targets, baseline_val).log_loss
-    candidates = (
-        measure_candidate("probe", result.best.log_loss, test_probabilities, context),
-        measure_candidate("logistic regression", baseline_loss, baseline_test, context),
-    )
-    CANDIDATES.write(context.run, candidates)
-    return result.best_state, tokens
+    if not context.model_config.multi_label:
+        features = np.concatenate([tokens.mean_features() for tokens in caches])
+        check_photos(rows, caches, groups, context, features=features, C=regression.head.C if regression.head else 1.0)
+    if context.recipe.evaluate.folds is not None:
+        write_folds(context.run, cross_validate(model, rows, caches, groups, context), context.classes)
+
+
+def write_candidates(candidates: Sequence[Candidate], kept: str, context: TrainContext) -> None:
+    """Put what was compared into the run, each once and the last made first."""
+    own = {one.name: one for one in reversed(candidates)}
+    CANDIDATES.write(context.run, tuple(replace(one, kept=one.name == kept) for one in reversed(own.values())))
 
 
 def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
@@ -161,7 +162,7 @@ def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
     )
     teacher_logits = _teacher_logits(context) if config.teacher else None
     val_batches, val_targets = context.batches(val_rows), context.targets(val_rows)
-    history = HistoryCallback(context, config)
+    history = HistoryCallback(context, "tune", config.epochs)
     result = fit(
         Learner(model, config, device=context.device, teacher_logits=teacher_logits),
         context.train_batches(batch_size=config.batch_size),

@@ -1,0 +1,167 @@
+"""What the frozen trunk gives: logistic regression on what the pooling makes of the tokens, then the probe, whose
+pooling has learned as well.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pcn_cli.data.split import fingerprint
+from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
+from pcn_cli.models.head import AttentionNetwork
+from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext, validate
+from pcn_cli.training.balance import class_weights
+from pcn_cli.training.fit import FitCallback
+from pcn_cli.training.fit_config import FitConfig
+from pcn_cli.training.logistic import LinearHead, choose_head
+from pcn_cli.training.probe import TokenHead, fit_probe, pooled_features, token_probabilities
+from pcn_cli.training.query import learn_shifts
+from pcn_cli.training.tokens import Tokens
+
+REGRESSION, PROBE = "logistic regression", "probe"
+_WORSE = 2  # strengths in a row that are no better, after which weaker ones are not tried
+
+State = dict[str, Tensor]
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A model on the frozen trunk: its tensors behind the tokens, and its answers to the validation photos (N, K).
+
+    `loss` is their log-loss after a temperature, `head` what a regression solved on features of the pooling.
+    """
+
+    name: str
+    probabilities: Probabilities
+    loss: float
+    state: State
+    head: LinearHead | None = None
+
+
+def fit_frozen(
+    model: nn.Module, train: Tokens, val: Tokens, context: TrainContext, callback: FitCallback
+) -> Iterator[Fitted]:
+    """The logistic regression, then the probe; `model` ends as it began."""
+    begun = behind_tokens(model)
+    solved = [_solve_head(model, start, train, val, context) for start in _pooling_starts(model)]
+    yield min((regression for regression, _ in solved), key=lambda fitted: fitted.loss)
+    model.load_state_dict(begun, strict=False)
+    if cast("AttentionNetwork", model).class_tokens:
+        probe = _fit_class_tokens(model, train, val, context, callback)
+    else:
+        probes = [_learn_query(model, *one, train, val, context) for one in solved]
+        probe = min(probes, key=lambda fitted: fitted.loss)
+    model.load_state_dict(begun, strict=False)
+    yield probe
+
+
+def choose_frozen(fitted: Sequence[Fitted], targets: Targets, context: TrainContext) -> Fitted:
+    """The one to keep, of models from simple to complex: a later one if it is better beyond chance.
+
+    Who asked for a token for each class asked for its maps, which the regression has not: there the last is kept.
+    """
+    kept, *others = fitted
+    for other in others:
+        monitor, wished = context.monitor, context.recipe.model.pooling == "per-class"
+        if wished or is_better_beyond_chance(targets, other.probabilities, kept.probabilities, monitor=monitor):
+            kept = other
+    return kept
+
+
+def answer(fitted: Fitted, model: nn.Module, tokens: Tokens, context: TrainContext) -> Probabilities:
+    """What the model says of cached photos (N, K); `model` ends with its tensors."""
+    model.load_state_dict(fitted.state, strict=False)
+    if fitted.head and cast("AttentionNetwork", model).class_tokens:
+        return fitted.head.probabilities(pooled_features(model, tokens, device=context.device))
+    return token_probabilities(model, tokens, device=context.device)
+
+
+def behind_tokens(model: nn.Module) -> State:
+    """Copies of the tensors behind the tokens."""
+    return {name: tensor.detach().clone() for name, tensor in TokenHead(model).state_dict().items()}
+
+
+def _pooling_starts(model: nn.Module) -> list[State]:
+    """What the pooling may begin as: as it is, and where that is something else, as average pooling."""
+    network, own = cast("AttentionNetwork", model), behind_tokens(model)
+    if network.class_tokens:
+        return [own]
+    network.pooling.start_averaging()
+    averaging = behind_tokens(model)
+    model.load_state_dict(own, strict=False)
+    same = all(torch.equal(own[name], tensor) for name, tensor in averaging.items())
+    return [own] if same else [own, averaging]
+
+
+def _solve_head(
+    model: nn.Module, start: State, train: Tokens, val: Tokens, context: TrainContext
+) -> tuple[Fitted, Features]:
+    """The regression on what the pooling `start` gives, and its features (N · views, F)."""
+    model.load_state_dict(start, strict=False)
+    views = [pooled_features(model, train, view=view, device=context.device) for view in range(train.views)]
+    features, targets = np.concatenate(views), np.concatenate([train.targets] * train.views)
+    val_features = pooled_features(model, val, device=context.device)
+    head = choose_head(
+        features,
+        targets,
+        val_features=val_features,
+        val_targets=val.targets,
+        classes=len(context.classes),
+        photo_weights=_photo_weights(targets, context),
+    )
+    own = {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.from_numpy(head.bias)}
+    # Beside a token for each class it is compared, but no head of the network.
+    state = start if cast("AttentionNetwork", model).class_tokens else start | own
+    probabilities = head.probabilities(val_features)
+    loss = tempered_log_loss(val.targets, probabilities)
+    return Fitted(name=REGRESSION, probabilities=probabilities, state=state, head=head, loss=loss), features
+
+
+def _learn_query(
+    model: nn.Module, regression: Fitted, features: Features, train: Tokens, val: Tokens, context: TrainContext
+) -> Fitted:
+    """The best probe whose query was changed ever more freely from the regression's, its head solved anew each time."""
+    assert regression.head is not None  # noqa: S101 - it solved one
+    model.load_state_dict(regression.state, strict=False)
+    weights, seed = _photo_weights(train.targets, context), context.recipe.seed
+    probes: list[Fitted] = []
+    for shift in learn_shifts(
+        model, train, features, regression.head, photo_weights=weights, seed=seed, stop=context.stop
+    ):
+        cast("AttentionNetwork", model).pooling.shift_query(shift)
+        probe, _ = _solve_head(model, behind_tokens(model), train, val, context)
+        probes.append(replace(probe, name=PROBE))
+        model.load_state_dict(regression.state, strict=False)
+        losses = [regression.loss, *(one.loss for one in probes)]
+        if min(losses) not in losses[-_WORSE:]:
+            break
+    return min(probes, key=lambda fitted: fitted.loss)
+
+
+def _fit_class_tokens(
+    model: nn.Module, train: Tokens, val: Tokens, context: TrainContext, callback: FitCallback
+) -> Fitted:
+    """The probe with a token for each class, trained step by step: the tokens must learn to look apart."""
+    config = FitConfig.for_probe(
+        context.recipe, train.targets, classes=context.classes, fingerprint=fingerprint(context.rows)
+    )
+    result = fit_probe(
+        model, train, val, validate, config=config, device=context.device, callback=callback, stop=context.stop
+    )
+    model.load_state_dict(result.best_state)
+    probabilities = token_probabilities(model, val, device=context.device)
+    loss = tempered_log_loss(val.targets, probabilities)
+    return Fitted(name=PROBE, probabilities=probabilities, state=behind_tokens(model), loss=loss)
+
+
+def _photo_weights(targets: Targets, context: TrainContext) -> Features | None:
+    """What each photo weighs (N,), where uneven classes are to be evened out."""
+    if context.recipe.train.balance in (None, "none") or targets.ndim == 2:
+        return None
+    return np.array(class_weights(targets, len(context.classes)), dtype=np.float32)[targets]
