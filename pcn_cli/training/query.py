@@ -99,7 +99,7 @@ class _Problem:
         mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
         change, weight, _ = self._parts(flat)
         penalty = strength * change.square().sum() / 2 + weight.square().sum() / (2 * self._C)
-        total = float(penalty)
+        total = float(penalty.detach())
         penalty.backward()  # type: ignore[no-untyped-call]
         for first in range(0, len(self._rows), _TOGETHER):
             some = slice(first, first + _TOGETHER)
@@ -108,7 +108,7 @@ class _Problem:
             pooled = self._network.shifted_features(seen, change * self._width**0.5)
             logits = (pooled - mean) / scale @ weight.T + bias
             own = _weighted_loss(logits, self._targets[some].to(self._device), self._weights[some].to(self._device))
-            total += float(own)
+            total += float(own.detach())
             own.backward()  # type: ignore[no-untyped-call]
         assert flat.grad is not None  # noqa: S101 - the loss depends on them
         return total, flat.grad.double().cpu().numpy()
