@@ -141,7 +141,9 @@ class AttentionPooling(nn.Module):
         With `classes` (…, k) the weighted sums (…, k, d) are those of these class tokens.
         """
         own = self.cls_token[0] if classes is None else self.cls_token[0][classes]
-        cls = own + self.gamma_1 * self.drop(self.proj(pooled))
+        cls: Tensor = own + self.gamma_1 * self.drop(self.proj(pooled))
+        if _all_zero(self.gamma_2):  # as a probe leaves it that only learned where to look
+            return cls
         hidden = self.drop(F.gelu(self.fc1(self.norm2(cls))))
         finished: Tensor = cls + self.gamma_2 * self.drop(self.fc2(hidden))
         return finished
@@ -179,6 +181,13 @@ def spread_class_tokens(tokens: Tensor, count: int) -> Tensor:
     return tokens.mean(dim=1, keepdim=True) + own.to(tokens.device)
 
 
+def _all_zero(*parameters: Tensor) -> bool:
+    """Whether what these multiply adds nothing to an answer; never where gradients or the graph are wanted."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    return not any(bool(parameter.any()) for parameter in parameters)
+
+
 class ScaledLinear(nn.Linear):
     """A linear layer scale · (W x + b), to which `residual` adds x; with scale 1 an ordinary one.
 
@@ -203,6 +212,8 @@ class ScaledLinear(nn.Linear):
 
     def forward(self, x: Tensor, bias_share: Tensor | None = None) -> Tensor:
         """The map of x (…, d), with `bias_share` (…, 1) of the bias where x is a sum whose weights add up to that."""
+        if self.residual and _all_zero(self.weight, self.bias):
+            return x
         mapped = F.linear(x, self.weight, self.bias if bias_share is None else None)
         if bias_share is not None:
             mapped = mapped + bias_share * self.bias

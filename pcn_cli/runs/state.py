@@ -131,16 +131,19 @@ def sweep_parts(run: RunDir) -> None:
 
 
 @contextmanager
-def recording_stage(run: RunDir, name: str, artifacts: tuple[Path, ...]) -> Iterator[None]:
+def recording_stage(
+    run: RunDir, name: str, artifacts: tuple[Path, ...], *, began: float | None = None
+) -> Iterator[None]:
     """Record stage `name` as finished with its seconds and the hashes of its files, once the block ended well.
 
-    Until then the record says nothing of it, nor of a report made of older numbers.
+    Until then the record says nothing of it, nor of a report made of older numbers. A stage that did its work before
+    there was a run says when, in seconds of the monotonic clock, it `began`.
     """
     stale = {name, "report", "report-file"} if name == "evaluate" else {name}
     before = read_record(run).stages
     if stale & before.keys():
         update_record(run, stages={key: stage for key, stage in before.items() if key not in stale})
-    started = time.monotonic()
+    started = time.monotonic() if began is None else began
     yield
     seconds = round(time.monotonic() - started, 2)
     inside = (path for artifact in artifacts for path in (artifact, *sorted(artifact.rglob("*"))))

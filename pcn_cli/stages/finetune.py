@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,7 @@ def finetune(
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
         callback.on_stage("scan and split")
+        began = time.monotonic()
         plan = make_plan(Path(photos), asked, measure=dry_run, offline=fetch.offline, callback=callback)
         _tell_leaks(plan.leaks, callback, fail_on=fail_on)
         for key, reason in plan.reasons.items():
@@ -106,7 +108,7 @@ def finetune(
             return Outcome(run=run.root, plan=plan)
         device = plan.recipe.train.device or ""
         with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
-            _write_plan(run, plan)
+            _write_plan(run, plan, began=began)
             return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
 
 
@@ -124,9 +126,9 @@ def _load_lasting(recipe: str | Path | None, settings: Sequence[str], flags: dic
     return asked
 
 
-def _write_plan(run: RunDir, plan: Plan) -> None:
+def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
     with recording_outcome(run, done="running"):
-        with recording_stage(run, "scan", (run.scan, run.unreadable)):
+        with recording_stage(run, "scan", (run.scan, run.unreadable), began=began):
             write_scan(run, plan.scan)
         with recording_stage(run, "split", (run.split,)):
             write_split(run, plan.rows)
@@ -175,7 +177,7 @@ def _finish(
                 scratch.close()
             if "report" not in read_record(run).stages:
                 callback.on_stage("report")
-                report_run(run, callback=callback)
+                report_run(run, callback=callback, evaluation=evaluation)
             if not recipe.train.keep_checkpoints:
                 shutil.rmtree(run.checkpoints, ignore_errors=True)
             _name_latest(run, callback)

@@ -62,9 +62,11 @@ def report(
         return report_run(here, single_file=single_file, callback=callback)
 
 
-def report_run(run: RunDir, *, callback: Callback, single_file: bool = False) -> Path:
-    """The path of the report's page; the caller holds the run."""
-    content = gather_content(run)
+def report_run(
+    run: RunDir, *, callback: Callback, single_file: bool = False, evaluation: Evaluation | None = None
+) -> Path:
+    """The path of the report's page; the caller holds the run, and its files are not read where it has `evaluation`."""
+    content = gather_content(evaluation or read_evaluation(run))
     root, thumbnail = Path(read_record(run).photos), read_recipe(run).report.thumbnail
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
     write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
@@ -91,9 +93,9 @@ def write_model_card(evaluation: Evaluation) -> None:
         write_text(run.model_card, write_card(describe_evaluation(evaluation), photos=photos))
 
 
-def gather_content(run: RunDir) -> ReportContent:
-    """Everything the run's files say, for the pages."""
-    evaluation = read_evaluation(run)
+def gather_content(evaluation: Evaluation) -> ReportContent:
+    """What the evaluation, the maps and the charts of its run say, for the pages."""
+    run = evaluation.run
     overlays = {one.file: run.overlay(index, one.file) for index, one in enumerate(evaluation.predictions)}
     charts = sorted(run.figures.glob("*.svg")) if run.figures.is_dir() else []
     return replace(

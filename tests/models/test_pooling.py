@@ -40,3 +40,29 @@ def test_new_class_tokens_are_as_many_as_asked_for() -> None:
     own = pooling.cls_token - pooling.cls_token.mean(dim=1, keepdim=True)  # beside what all begin with
     assert own.std().item() == pytest.approx(0.02, rel=0.1)
     assert pooling(torch.randn(1, 256, 2, 2)).weights.shape == (1, 9, 4)
+
+
+@pytest.mark.parametrize("layer_scale", [None, 1e-4])
+def test_what_adds_nothing_is_left_out_of_an_answer_and_changes_no_bit_of_it(layer_scale: float | None) -> None:
+    torch.manual_seed(0)
+    pooling = AttentionPooling(32, layer_scale=layer_scale).eval()
+    pooling.start_averaging()
+    pooling.shift_query(torch.randn(32))
+    tokens, called = torch.randn(2, 32, 3, 3), []
+    pooling.fc1.register_forward_hook(lambda *_: called.append("fc1"))
+    with torch.no_grad():
+        quick, values = pooling(tokens), pooling.value(tokens)
+    assert called == []
+    whole = pooling(tokens)  # with gradients everything takes part
+    assert called == ["fc1"]
+    assert torch.equal(quick.tokens, whole.tokens)
+    assert torch.equal(quick.weights, whole.weights)
+    assert torch.equal(values, pooling.value(tokens))
+    whole.tokens.sum().backward()
+    assert pooling.gamma_2.grad is not None
+    assert pooling.gamma_2.grad.any()
+    with torch.no_grad():
+        pooling.gamma_2[3] = 0.1
+        changed = pooling(tokens)
+    assert called == ["fc1", "fc1"]
+    assert not torch.equal(changed.tokens, quick.tokens)

@@ -13,9 +13,12 @@ from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.photos import Box
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import read_recipe, write_boxes
 from pcn_cli.stages import evaluate_run as stage
 from pcn_cli.stages.evaluate_run import evaluate
+from pcn_cli.stages.photos import scan_folder
+from pcn_cli.stages.report import report
 
 SETTINGS = ["train.probe_epochs=1", "explain.overlays=0", "explain.checks=0"]
 
@@ -35,6 +38,35 @@ def test_each_photo_is_hashed_once_in_a_run_and_again_by_a_later_command(photo_f
     photos = sorted(photo_folder.rglob("*.jpg"))
     assert sorted(hashed) == photos
     assert set(hashed.values()) == {1}
+
+
+def test_the_report_of_a_run_is_made_of_what_the_evaluation_gave_and_not_read_again(
+    photo_folder, tiny_weights, monkeypatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("pcn_cli.stages.report.read_evaluation", lambda _: pytest.fail("read again"))
+        outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS)
+    first = {path.relative_to(outcome.run): path.read_bytes() for path in sorted(outcome.report.parent.rglob("*.*"))}
+    report(outcome.run)
+    again = {path.relative_to(outcome.run): path.read_bytes() for path in sorted(outcome.report.parent.rglob("*.*"))}
+    assert first == again
+
+
+def test_the_seconds_of_the_scan_are_those_of_reading_the_photos(photo_folder, tiny_weights, monkeypatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    scanned = []
+
+    def scan(*_: object, **__: object) -> object:
+        for _ in range(1000):
+            next(clock)
+        scanned.append(next(clock))
+        return scan_folder(photo_folder)
+
+    monkeypatch.setattr("pcn_cli.stages.plan.scan_folder", scan)
+    run = RunDir(pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS).run)
+    assert scanned
+    assert read_record(run).stages["scan"].seconds > 1000
 
 
 def test_what_an_evaluation_gives_is_what_its_files_hold(photo_folder, tiny_weights, monkeypatch):

@@ -19,6 +19,7 @@ from pcn_cli.data.load.preprocessing import place_input, preprocess
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.models.weights import Fetcher
+from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.callback import Callback
@@ -127,7 +128,7 @@ def test_a_single_file_stands_beside_the_report_and_is_told_where_it_is_large(ru
 
 
 def test_the_report_shows_the_evidence_and_the_curves_of_the_run(run):
-    content, maps = gather_content(RunDir(run)), read_attention(run / "attention.npz")
+    content, maps = gather_content(read_evaluation(RunDir(run))), read_attention(run / "attention.npz")
     assert list(content.map_places) == list(maps.files)
     for row, file in enumerate(maps.files):
         place = content.map_places[file]
