@@ -7,7 +7,6 @@ nearly even leaves hardly a mark, which is what it has to say.
 
 from typing import get_args
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -74,14 +73,21 @@ def draw_evidence(
 
 def heat_color(strength: NDArray[np.floating]) -> Pixels:
     """The colours (…, 3) in 0 … 255 of strengths in [0, 1]: inferno, which grows evenly in lightness."""
-    return np.asarray(255 * mpl.colormaps["inferno"](strength)[..., :3], dtype=np.float32)
+    return _color("inferno", strength)
 
 
 def evidence_color(strength: NDArray[np.floating]) -> Pixels:
     """The colours (…, 3) in 0 … 255 of strengths in [−1, 1]: orange above 0, purple below, both pale near it."""
     # ColorBrewer's PuOr from its middle to the last step but one: the last is too dark to be told on a photo.
     place = 0.5 - 0.4 * np.where(np.asarray(strength) < 0, -1, 1) * (0.35 + 0.65 * np.abs(strength))
-    return np.asarray(255 * mpl.colormaps["PuOr"](place)[..., :3], dtype=np.float32)
+    return _color("PuOr", place)
+
+
+def _color(name: str, places: NDArray[np.floating]) -> Pixels:
+    """The colours (…, 3) in 0 … 255 of places in [0, 1] on one of matplotlib's scales."""
+    import matplotlib as mpl  # a tenth of a second, which a prediction without overlays need not wait for
+
+    return np.asarray(255 * mpl.colormaps[name](places)[..., :3], dtype=np.float32)
 
 
 def _shrink(photo: Image.Image, placement: Placement) -> Pixels:
