@@ -64,7 +64,7 @@ class _Schedule(NamedTuple):
 
 SCHEDULES = (
     _Schedule(199, 60, 1e-3, "light", 0.0),
-    _Schedule(1_999, 40, 3e-4, "light", 0.0),
+    _Schedule(1_999, 40, 1e-3, "light", 0.0),
     _Schedule(19_999, 20, 3e-4, "medium", 0.0),
     _Schedule(99_999, 12, 5e-4, "strong", 0.1),
     _Schedule(float("inf"), 10, 5e-4, "strong", 0.1),

@@ -197,7 +197,7 @@ class TrainSection:
     clip_grad: Positive = option(1.0, "Largest norm of the gradient.")
     warmup: Share = option(0.1, "Share of the steps in which the rate rises.")
     trunk_ratio: Ratio = option(
-        0.03, "Rate of the stem over the rate of the head (layer decay from end to end).", needs=TUNING
+        0.1, "Rate of the stem over the rate of the head (layer decay from end to end).", needs=TUNING
     )
     ema: bool = option(True, "Average the weights over training; the average is what is evaluated.")
     balance: Balance | None = option(
@@ -208,7 +208,7 @@ class TrainSection:
         needs=ONE_LABEL,
         neutral="none",
     )
-    label_smoothing: Rate = option(0.1, "Label smoothing of the loss.")
+    label_smoothing: Rate = option(0.05, "Label smoothing of the loss.")
     mixup: NotNegative | None = option(None, "Mixup alpha.", needs=TUNING + ONE_LABEL, neutral=0.0)
     cutmix: NotNegative | None = option(
         None, "CutMix alpha; with class tokens it also mixes the probe's tokens.", needs=TUNING + ONE_LABEL, neutral=0.0

@@ -68,8 +68,8 @@ def test_without_an_accelerator_the_probe_is_the_default_and_says_why() -> None:
     [
         (5, "pooling", 60, 1e-3, "light", 0.0),
         (199, "pooling", 60, 1e-3, "light", 0.0),
-        (200, "all", 40, 3e-4, "light", 0.0),
-        (1_999, "all", 40, 3e-4, "light", 0.0),
+        (200, "all", 40, 1e-3, "light", 0.0),
+        (1_999, "all", 40, 1e-3, "light", 0.0),
         (2_000, "all", 20, 3e-4, "medium", 0.0),
         (20_000, "all", 12, 5e-4, "strong", 0.1),
         (100_000, "all", 10, 5e-4, "strong", 0.1),

@@ -47,8 +47,8 @@ def test_a_flag_wins_over_a_setting_over_the_file(write_recipe) -> None:
 
 
 def test_a_file_that_repeats_a_default_asks_for_nothing(write_recipe) -> None:
-    assert load_recipe(write_recipe("train:\n  trunk_ratio: 0.03\n  lr: null\n")).origins == {}
-    assert load_recipe(None, settings=["train.trunk_ratio=0.03"]).origins.keys() == {"train.trunk_ratio"}
+    assert load_recipe(write_recipe("train:\n  trunk_ratio: 0.1\n  lr: null\n")).origins == {}
+    assert load_recipe(None, settings=["train.trunk_ratio=0.1"]).origins.keys() == {"train.trunk_ratio"}
 
 
 @pytest.mark.parametrize(
