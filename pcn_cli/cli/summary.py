@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcn_cli.cli.console import new_table, out, safe, say
+from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import PARTS
 
@@ -24,6 +25,8 @@ def show_run(outcome: "Outcome") -> None:
     show_numbers(outcome.metrics, outcome.per_class)
     if outcome.candidates:
         show_candidates(outcome.candidates)
+    if outcome.learning_curve:
+        show_learning_curve(outcome.learning_curve)
     say(f"run: {safe(outcome.run)}")
 
 
@@ -84,6 +87,19 @@ def show_candidates(candidates: Sequence[Candidate]) -> None:
         rows.append((name, f"{candidate.val_log_loss:.4f}", *accuracy))
     out.print()
     out.print(new_table(("", "validation log-loss#", figure, "95 % interval#"), rows, title="compared"))
+
+
+def show_learning_curve(curve: LearningCurve) -> None:
+    """What shares of the training photos taught, up to all of them; what it comes to stands among the findings."""
+    figure = "test accuracy#" if curve.figure == "accuracy" else "test mean average precision#"
+    rows = [
+        (f"{step.share} of the photos" if step.draws > 1 else step.share, f"{step.photos:,}", *_cells(step.figure)[1:])
+        for step in curve.steps
+    ]
+    out.print()
+    out.print(new_table(("learned from", "photos#", figure, "95 % interval#"), rows, title="learning curve"))
+    if curve.left_out:
+        out.print(f"  [dim]{safe(curve.told_left_out)}[/dim]", soft_wrap=True)
 
 
 def show_dry_run(plan: "Plan", run: Path) -> None:

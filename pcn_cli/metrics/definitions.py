@@ -212,29 +212,34 @@ def _top_k_accuracy(inputs: SingleLabel) -> Metric | None:
     return proportion(int(right), inputs.targets.size, method)
 
 
+def mean_average_precision(inputs: Inputs) -> tuple[float, Floats] | None:
+    """It, and what one more of each photo adds to it (n,); None where no class has both photos and others."""
+    return _mean_area(inputs, average_precision_score, curves.average_precision_influence)
+
+
 def _mean_average_precision(inputs: Inputs) -> Metric | None:
-    method = "mean average precision of the classes with photos"
-    return _mean_area(inputs, average_precision_score, curves.average_precision_influence, method)
+    method, area = "mean average precision of the classes with photos", mean_average_precision(inputs)
+    return summed(*area, inputs, method, most=1.0) if area else None
 
 
 def _roc_auc(inputs: Inputs) -> Metric | None:
     method = "mean area under the ROC curve, each class against the rest"
-    return _mean_area(inputs, roc_auc_score, curves.roc_area_influence, method)
+    area = _mean_area(inputs, roc_auc_score, curves.roc_area_influence)
+    return summed(*area, inputs, method, most=1.0) if area else None
 
 
 def _mean_area(
     inputs: Inputs,
     measure: Callable[[Truths, Floats], float],
     influence: Callable[[Floats, Truths], Floats],
-    method: str,
-) -> Metric | None:
+) -> tuple[float, Floats] | None:
     areas, influences = [], np.zeros(len(inputs.labels))
     for scores, own in inputs.rankings().values():
         areas.append(float(measure(own, scores)))
         influences += influence(scores, own)
     if not areas:
         return None
-    return summed(float(np.mean(areas)), influences / len(areas), inputs, method, most=1.0)
+    return float(np.mean(areas)), influences / len(areas)
 
 
 def _aurc(inputs: SingleLabel) -> Metric:

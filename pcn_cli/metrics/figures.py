@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from pcn_cli.files.atomic import write_with
+from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import ClassRow
 from pcn_cli.records.run import EpochRow
 
@@ -128,6 +129,29 @@ def draw_per_class(rows: Sequence[ClassRow], *, stem: Path) -> tuple[Path, Path]
         axes.set_axisbelow(True)
         axes.spines[["left", "bottom"]].set_visible(False)
         figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9, handletextpad=0.4)
+        return _save(figure, stem)
+
+
+def draw_learning_curve(curve: LearningCurve, *, stem: Path) -> tuple[Path, Path]:
+    """What shares of the training photos taught, with 95 % intervals, as `<stem>.png` and `<stem>.svg`."""
+    photos, figures = [step.photos for step in curve.steps], [step.figure for step in curve.steps]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.8, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for place, one in zip(photos, figures, strict=True):
+            if one.ci_low is not None and one.ci_high is not None:
+                axes.plot([place, place], [one.ci_low, one.ci_high], color="#cfe3e2", linewidth=6)
+        axes.plot(photos, [one.value for one in figures], color=ACCENT, linewidth=2, marker="o", markersize=5)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(photos, [f"{number:,}" for number in photos])
+        axes.set_xlabel("photos learned from")
+        axes.set_title(f"Test {curve.figure.replace('_', ' ')}")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(length=0)
         return _save(figure, stem)
 
 

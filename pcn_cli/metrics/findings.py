@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pcn_cli.metrics.learning_curve import judge_outlook
 from pcn_cli.recipe.choose import IMBALANCE
+from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import Calibration, ClassThreshold, Selection
 from pcn_cli.records.photos import TIES, Health, SkippedFile, Tie
@@ -37,6 +39,7 @@ class Observations:
     selection: Selection | None = None
     suspects: Sequence[Suspect] = ()
     thresholds: Sequence[ClassThreshold] = ()
+    learning_curve: LearningCurve | None = None
 
 
 def findings(facts: Observations, others: Sequence[Finding] = ()) -> tuple[Finding, ...]:
@@ -246,6 +249,48 @@ def _threshold_not_chosen(facts: Observations) -> Iterator[Finding]:
         )
 
 
+def _more_photos(facts: Observations) -> Iterator[Finding]:
+    curve = facts.learning_curve
+    if curve is None:
+        return
+    (half, whole), gain = curve.steps[-2:], curve.gain
+    words = "are right" if curve.figure == "accuracy" else "mean average precision"
+    step = f"{100 * gain.value:+.1f} points ({100 * (gain.ci_low or 0):+.1f} to {100 * (gain.ci_high or 0):+.1f})"
+    evidence = (
+        f"With half of the training photos ({half.photos:,}) {_with_interval(half.figure)} {words}, with all"
+        f" {whole.photos:,} {_with_interval(whole.figure)}: {step} on the same {gain.n:,} test photos."
+    )
+    if curve.most:
+        most = curve.most
+        evidence += (
+            f" {most.label} gained most: from {_percent(most.half)} to {_percent(most.all)} of"
+            f" {count_words(most.photos, 'test photo', 'test photos')}."
+        )
+    title, remedy = _OUTLOOKS[judge_outlook(curve)]
+    yield _note(title, f"{evidence} Measured with logistic regression on the frozen network.", remedy)
+
+
+def _with_interval(figure: Metric) -> str:
+    if figure.ci_low is None or figure.ci_high is None:
+        return _percent(figure.value)
+    return f"{_percent(figure.value)} ({100 * figure.ci_low:.1f} to {100 * figure.ci_high:.1f})"
+
+
+_OUTLOOKS = {
+    "help": (
+        "More photos would still help",
+        "Add photos to the folders and run the same command again; each step up takes about twice as many.",
+    ),
+    "little": (
+        "More photos of these kinds would probably change little",
+        "Right labels, another --model or --tune all may bring more.",
+    ),
+    "open": (
+        "Whether more photos would help cannot be told from so few test photos",
+        "The step could be chance. Measure on more photos with --set split.test=0.3.",
+    ),
+}
+
 Check = Callable[[Observations], Iterator[Finding]]
 PHOTO_CHECKS: tuple[Check, ...] = (_leaks, _conflicts, _alike, _neighbours, _small_classes, _flipping)
 NUMBER_CHECKS: tuple[Check, ...] = (
@@ -258,6 +303,7 @@ NUMBER_CHECKS: tuple[Check, ...] = (
     _imbalance,
     _tuning_did_not_help,
     _temperature_not_fitted,
+    _more_photos,
 )
 
 

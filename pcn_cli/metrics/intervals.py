@@ -67,6 +67,28 @@ def wilson(successes: int, n: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
+def wilson_of_share(share: float, photos: float) -> Interval:
+    """Wilson's interval of a share among photos; neither their number nor how many are right need be whole."""
+    z2 = float(_BOTH_WAYS[1] ** 2)
+    middle, half = share + z2 / (2 * photos), np.sqrt(z2 * (share * (1 - share) + z2 / (4 * photos)) / photos)
+    low, high = (middle - half) / (1 + z2 / photos), (middle + half) / (1 + z2 / photos)
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def paired(value: float, influence: Floats) -> Interval:
+    """The 95 % interval of a difference on the same photos, to which one more of each adds `influence` (n,).
+
+    As if two photos more had been drawn, one for each side (Bonett and Price 2012, J. Educ. Behav. Stat. 37), so that
+    it does not shrink to nothing where both answer alike.
+    """
+    photos = influence.size
+    own = photos * (influence - influence.mean()) + value
+    center = own.sum() / (photos + 2)
+    variance = ((own**2).sum() + 2) / (photos + 2) - center**2
+    low, high = center + _BOTH_WAYS * np.sqrt(variance / (photos + 2))
+    return max(-1.0, float(low)), min(1.0, float(high))
+
+
 def wilson_of_counts(matrix: Indices, statistic: Statistic, *, lowest: float = 0.0) -> Interval | None:
     """Wilson's 95 % interval of a statistic of the confusion matrix; None where no answer would change it.
 
@@ -95,7 +117,7 @@ def wilson_of_counts(matrix: Indices, statistic: Statistic, *, lowest: float = 0
     if variance <= _SAME * worth or worth <= 0:
         return None
     own = statistic(np.diag(matrix)[None].astype(np.float64), matrix.sum(axis=0)[None].astype(np.float64))
-    low, high = _score((float(own[0]) - lowest) / (1 - lowest), worth / variance)
+    low, high = wilson_of_share((float(own[0]) - lowest) / (1 - lowest), worth / variance)
     return lowest + (1 - lowest) * low, lowest + (1 - lowest) * high
 
 
@@ -134,14 +156,6 @@ def bootstrap_weights(statistic: Callable[[Floats], Floats], targets: Indices, *
     shift = norm.ppf(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
     low, high = np.quantile(values, norm.cdf(2 * shift + _BOTH_WAYS))
     return float(low), float(high)
-
-
-def _score(share: float, photos: float) -> Interval:
-    """Wilson's interval of a share among a number of photos that need not be whole."""
-    z2 = float(_BOTH_WAYS[1] ** 2)
-    middle, half = share + z2 / (2 * photos), np.sqrt(z2 * (share * (1 - share) + z2 / (4 * photos)) / photos)
-    low, high = (middle - half) / (1 + z2 / photos), (middle + half) / (1 + z2 / photos)
-    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def _moments_of_sum(values: Floats, targets: Indices) -> tuple[float, float]:

@@ -151,7 +151,8 @@ def _check_effect(loaded: LoadedRecipe, recipe: Recipe, facts: Facts) -> None:
         elif recipe.train.mixup or recipe.train.cutmix:
             refused["train.teacher"] = "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"
         if recipe.train.probe_epochs == 0:
-            refused.setdefault("evaluate.folds", "has no effect without a probe; leave out train.probe_epochs=0")
+            for key in ("evaluate.folds", "evaluate.learning_curve"):
+                refused.setdefault(key, "has no effect without a probe; leave out train.probe_epochs=0")
     if recipe.data.fit != "crop":
         refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
     if recipe.evaluate.top_k >= facts.classes and not facts.multi_label:

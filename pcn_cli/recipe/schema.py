@@ -283,6 +283,12 @@ class EvaluateSection:
         needs=ONE_LABEL,
         chosen="never",
     )
+    learning_curve: bool = option(
+        False,
+        "Also measure what an eighth, a quarter and half of the training photos teach: would more of them help?",
+        flag="",
+        neutral=False,
+    )
     target_accuracy: Ratio | None = option(
         None,
         "Wished share of right answers; less sure photos become `unknown`.",

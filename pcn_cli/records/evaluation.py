@@ -73,6 +73,58 @@ class Trust:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CurveStep:
+    """What the regressions reach that learned from a share of the training photos, in the mean.
+
+    `draws` of them learned from `photos` photos each (in the mean), together from all. `figure` is of the test photos,
+    as are those of `classes`: the recall of each, or where photos have several labels the average precision.
+    """
+
+    draws: int
+    photos: int
+    figure: Metric
+    classes: dict[str, float]
+
+    @property
+    def share(self) -> str:
+        """The share of the photos, such as 1/8; all."""
+        return "all" if self.draws == 1 else f"1/{self.draws}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassGain:
+    """What a class, of which there are `photos` test photos, gained from half of the training photos to all."""
+
+    label: str
+    half: float
+    all: float
+    photos: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """What ever more training photos teach, as the test photos show; `figure` names what is measured.
+
+    `gain` is the figure with all of them less that with half; `most` the class that gained most, where one gained.
+    `left_out` are the draws of the shares in which `scarce`, or another class, would have too few photos.
+    """
+
+    ARTIFACT: ClassVar = "learning_curve.json"
+    figure: Literal["accuracy", "mean_average_precision"]
+    steps: tuple[CurveStep, ...]
+    gain: Metric
+    most: ClassGain | None = None
+    left_out: tuple[int, ...] = ()
+    scarce: str = ""
+
+    @property
+    def told_left_out(self) -> str:
+        """Which shares are missing and why; "" where all are there."""
+        shares = " and ".join(f"1/{draws}" for draws in reversed(self.left_out))
+        return f"without {shares}: too few photos of a class, such as {self.scarce}" if shares else ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """One number of both runs on the photos they share, and the second less the first with its interval."""
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.records.codec import to_plain
-from pcn_cli.records.evaluation import Curves, Trust
+from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
@@ -36,6 +36,7 @@ class Evaluation:
     findings: tuple[Finding, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     suspects: tuple[Suspect, ...] = ()
+    learning_curve: LearningCurve | None = None
     trust: Trust | None = None
     rows: tuple[SplitRow, ...] = ()
     scan: Scan | None = None
@@ -65,6 +66,7 @@ def read_evaluation(run: RunDir) -> Evaluation:
         findings=store.FINDINGS.find(run) or (),
         candidates=store.CANDIDATES.find(run) or (),
         suspects=store.SUSPECTS.read(run),
+        learning_curve=store.LEARNING_CURVE.find(run),
         trust=store.TRUST.find(run),
         rows=store.read_split(run) if run.split.is_file() else (),
         scan=store.SCAN.find(run),

@@ -8,7 +8,7 @@ from typing import overload
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import write_text
 from pcn_cli.files.names import safe_name
-from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.records.run import EpochRow
 
@@ -52,6 +52,7 @@ class RunDir:
     suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first
     neighbours = Artifact("neighbours.csv")  # photos of two parts that the network finds as good as the same
     folds = Artifact("folds.csv")  # what cross-validation answered to every photo
+    learning_curve = Artifact(LearningCurve.ARTIFACT)  # what shares of the training photos teach
     model = Artifact("model")  # config.json and model.safetensors, usable without the rest of the run
     model_config = Artifact("model/config.json")  # what the model says of itself
     model_card = Artifact("model/README.md")  # what to know before using it, as the Hugging Face Hub shows it

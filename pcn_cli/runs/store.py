@@ -16,7 +16,7 @@ from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import field_names, from_cells, from_plain, to_cells, to_plain
-from pcn_cli.records.evaluation import Curves, Trust
+from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SEVERAL, Box, Scan, SkippedFile, SplitRow, Tie
@@ -89,6 +89,7 @@ NEIGHBOURS = Table(RunDir.neighbours, Tie)
 METRICS = Json(RunDir.metrics, dict[str, Metric])
 PER_CLASS = Table(RunDir.per_class, ClassRow)
 CURVES = Json(RunDir.curves, Curves)
+LEARNING_CURVE = Json(RunDir.learning_curve, LearningCurve)
 FINDINGS = Json(RunDir.findings, tuple[Finding, ...])
 TRUST = Json(RunDir.trust, Trust)
 MODEL_CONFIG = Json(RunDir.model_config, ModelConfig)

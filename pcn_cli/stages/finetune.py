@@ -22,6 +22,7 @@ from pcn_cli.recipe.arguments import with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn
 from pcn_cli.records.codec import to_plain
+from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
@@ -49,13 +50,17 @@ class Outcome:
     per_class: tuple[ClassRow, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()
+    learning_curve: LearningCurve | None = None
     kept: str = ""
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON."""
         if self.plan is not None:
             return {"run": str(self.run), **self.plan.plain()}
-        figures = {name: getattr(self, name) for name in ("kept", "metrics", "per_class", "candidates", "findings")}
+        names = ("kept", "metrics", "per_class", "candidates", "findings")
+        figures = {name: getattr(self, name) for name in names}
+        if self.learning_curve:
+            figures["learning_curve"] = self.learning_curve
         return {"run": str(self.run), "report": str(self.report), **to_plain(figures)}
 
 
@@ -210,6 +215,7 @@ def _outcome(evaluation: Evaluation) -> Outcome:
         per_class=evaluation.per_class,
         candidates=evaluation.candidates,
         findings=evaluation.findings,
+        learning_curve=evaluation.learning_curve,
         kept=read_record(run).kept,
     )
 

@@ -24,6 +24,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.photos import check_leaks, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
+from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.training.device import Cost, choose_device, has_native_bf16, measure_cost
 
 _STEP = 3.0  # a training step's time over its forward pass's
@@ -80,8 +81,9 @@ class Plan:
 
     def run_contents(self) -> tuple[str, ...]:
         """What the finished run will hold."""
-        folds = () if self.recipe.evaluate.folds is None else (str(RunDir(Path()).folds),)
-        return (*RunDir.contents(), *folds)
+        run, wished = RunDir(Path()), self.recipe.evaluate
+        asked = ((run.folds, wished.folds is not None), (run.learning_curve, wished.learning_curve))
+        return (*RunDir.contents(), *(str(path) for path, is_wished in asked if is_wished))
 
     def plain(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -124,6 +126,8 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
     recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
     if recipe.evaluate.folds is not None:
         check_folds(rows, scan.near_duplicates, folds=recipe.evaluate.folds)
+    if recipe.evaluate.learning_curve:
+        check_learning_curve(rows, scan.near_duplicates, seed=recipe.seed)
     return Plan(
         photos=photos,
         scan=scan,

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.metrics.figures import MISSING, draw_confusion, draw_history, draw_per_class, show_name
-from pcn_cli.records.metrics import ClassRow
+from pcn_cli.metrics.figures import (
+    MISSING,
+    draw_confusion,
+    draw_history,
+    draw_learning_curve,
+    draw_per_class,
+    show_name,
+)
+from pcn_cli.records.evaluation import CurveStep, LearningCurve
+from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.run import EpochRow
 
 HOSTILE = (
@@ -57,6 +65,19 @@ def check(paths: tuple[Path, Path]) -> None:
         assert len(image.convert("L").getcolors()) > 2
     tree = ET.fromstring(svg.read_text("utf-8"))
     assert not [node for node in tree.iter() if node.tag.endswith("script")]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_learning_curve_is_drawn_with_and_without_intervals(tmp_path: Path, count: int) -> None:
+    figures = [Metric(value=0.9, n=9, method="")] + [Metric(value=0.5, n=9, method="", ci_low=0.2, ci_high=0.7)] * 3
+    steps = tuple(
+        CurveStep(draws=2**n, photos=4_000 // 2**n, figure=figures[n], classes={}) for n in reversed(range(count))
+    )
+    gain = Metric(value=0.4, n=9, method="")
+
+    paths = draw_learning_curve(LearningCurve(figure="accuracy", steps=steps, gain=gain), stem=tmp_path / "curve")
+
+    check(paths)
 
 
 @pytest.mark.parametrize("count", [2, 5, 30, 100, 130])

@@ -1,6 +1,7 @@
 from typing import Any
 
 from pcn_cli.metrics.findings import NUMBER_CHECKS, PHOTO_CHECKS, Observations, findings
+from pcn_cli.records.evaluation import ClassGain, CurveStep, LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Metric
 from pcn_cli.records.model import Calibration, ClassThreshold, Selection
 from pcn_cli.records.photos import Health, SkippedFile, Spread, Tie
@@ -125,6 +126,43 @@ def test_a_weak_model_s_doubts_are_told_as_such() -> None:
     assert found.evidence.startswith("The model is right on only 60.0 % of 50 photos, so many of these are its own ")
 
 
+def curve(low: float, high: float, **changed: Any) -> LearningCurve:
+    """From half of the photos to all the accuracy rises from 80 to 84 %, between `low` and `high`."""
+    steps = (
+        CurveStep(draws=2, photos=300, figure=metric(0.8, 0.7, 0.87), classes={}),
+        CurveStep(draws=1, photos=600, figure=metric(0.84, 0.75, 0.9), classes={}),
+    )
+    given: dict[str, Any] = {"figure": "accuracy", "steps": steps, "gain": metric(0.04, low, high)}
+    return LearningCurve(**(given | changed))
+
+
+def test_a_step_beyond_chance_says_that_more_photos_would_help() -> None:
+    most = ClassGain(label="roses", half=0.5, all=0.65, photos=20)
+
+    (found,) = findings(facts(learning_curve=curve(0.01, 0.07, most=most)))
+
+    assert (found.severity, found.title) == ("note", "More photos would still help")
+    assert found.evidence == (
+        "With half of the training photos (300) 80.0 % (70.0 to 87.0) are right, with all 600 84.0 % (75.0 to 90.0):"
+        " +4.0 points (+1.0 to +7.0) on the same 50 test photos. roses gained most: from 50.0 % to 65.0 % of 20 test"
+        " photos. Measured with logistic regression on the frozen network."
+    )
+
+
+def test_a_step_that_is_surely_small_says_that_they_would_change_little() -> None:
+    (found,) = findings(facts(learning_curve=curve(-0.02, 0.019)))
+
+    assert found.title == "More photos of these kinds would probably change little"
+    assert "gained most" not in found.evidence
+
+
+def test_a_step_that_may_be_chance_or_large_says_that_nobody_can_tell() -> None:
+    (found,) = findings(facts(learning_curve=curve(0.0, 0.08, figure="mean_average_precision")))
+
+    assert found.title == "Whether more photos would help cannot be told from so few test photos"
+    assert "80.0 % (70.0 to 87.0) mean average precision, with all 600" in found.evidence
+
+
 def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
     found = findings(
         facts(
@@ -137,11 +175,12 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
             selection=Selection(target=0.9, photos=3),
             suspects=[suspect(1)],
             thresholds=(ClassThreshold(label="ash"),),
+            learning_curve=curve(0.01, 0.07),
         )
     )
 
     assert len(found) == len(NUMBER_CHECKS)
-    assert [one.severity for one in found] == ["warning"] * 5 + ["note"] * 4
+    assert [one.severity for one in found] == ["warning"] * 5 + ["note"] * 5
     assert all(one.remedy for one in found)
 
 

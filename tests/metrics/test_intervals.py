@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from pcn_cli.metrics.intervals import bootstrap_weights, hall, wilson, wilson_of_counts
+from pcn_cli.metrics.intervals import (
+    bootstrap_weights,
+    hall,
+    paired,
+    wilson,
+    wilson_of_counts,
+    wilson_of_share,
+)
 
 
 def test_wilson_agrees_with_its_formula() -> None:
@@ -17,6 +24,33 @@ def test_wilson_stays_within_zero_and_one(right: int) -> None:
 
     assert 0 <= low <= right / 10 <= high <= 1
     assert high - low > 0.2
+
+
+def test_wilson_of_a_share_is_that_of_its_photos() -> None:
+    assert wilson_of_share(412 / 450, 450) == pytest.approx(wilson(412, 450))
+    assert wilson_of_share(1.0, 7) == pytest.approx(wilson(7, 7))
+
+
+def test_the_interval_of_a_paired_difference_agrees_with_its_formula() -> None:
+    first, second, n, z = 6, 19, 100, 1.959963984540054  # photos that one side alone has right
+    right = np.zeros((2, n))
+    right[0, :first], right[1, -second:] = 1, 1
+    lone, other = (first + 1) / (n + 2), (second + 1) / (n + 2)
+    half = z * np.sqrt((lone + other - (other - lone) ** 2) / (n + 2))
+
+    found = paired((second - first) / n, (right[1] - right[0]) / n)
+
+    assert found == pytest.approx((other - lone - half, other - lone + half))
+    assert found[0] > 0
+
+
+@pytest.mark.parametrize("photos", [3, 200])
+def test_where_both_answer_alike_few_photos_say_little_and_many_much(photos: int) -> None:
+    low, high = paired(0.0, np.zeros(photos))
+
+    assert low == pytest.approx(-high)
+    assert -1 < low < 0
+    assert (high > 0.3) == (photos == 3)
 
 
 def test_wilson_of_nothing_is_refused() -> None:

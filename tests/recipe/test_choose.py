@@ -173,6 +173,10 @@ def test_a_value_for_tuning_is_refused_where_the_probe_was_chosen_by_itself() ->
             "--set evaluate.folds=5: has no effect without a probe; leave out train.probe_epochs=0",
         ),
         (
+            ["train.probe_epochs=0", "evaluate.learning_curve=true"],
+            "--set evaluate.learning_curve=true: has no effect without a probe; leave out train.probe_epochs=0",
+        ),
+        (
             ["train.batch_size=10", "train.micro_batch=4"],
             "--set train.micro_batch=4: should divide train.batch_size (10)",
         ),

@@ -11,7 +11,16 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.metrics.definitions import described
-from pcn_cli.records.evaluation import Bin, Curve, Curves, Trust, TrustCheck
+from pcn_cli.records.evaluation import (
+    Bin,
+    ClassGain,
+    Curve,
+    Curves,
+    CurveStep,
+    LearningCurve,
+    Trust,
+    TrustCheck,
+)
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import (
     Calibration,
@@ -139,6 +148,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
                 EpochRow: tuple(epochs),
                 Suspect: invent_suspects(base, name),
                 Trust: invent_trust(accuracy, name),
+                LearningCurve: invent_learning_curve(accuracy, base.classes),
             }
         ),
         figures={name("history"): SVG},
@@ -214,6 +224,21 @@ def invent_trust(metric: Metric, name: Callable[[str], str]) -> Trust:
             )
             for key, outcome in (("order", "good"), ("uniform_attention", "bad"))
         ),
+    )
+
+
+def invent_learning_curve(figure: Metric, classes: tuple[str, ...]) -> LearningCurve:
+    """Half of the photos and all of them teach the same."""
+    return LearningCurve(
+        figure="accuracy",
+        steps=tuple(
+            CurveStep(draws=draws, photos=12 // draws, figure=figure, classes=dict.fromkeys(classes, 0.5))
+            for draws in (2, 1)
+        ),
+        gain=Metric(value=0.03, n=figure.n, method="", ci_low=-0.01, ci_high=0.07),
+        most=ClassGain(label=classes[0], half=0.4, all=0.5, photos=20),
+        left_out=(4, 8),
+        scarce=classes[1],
     )
 
 

@@ -3,7 +3,7 @@ import hashlib
 import re
 from dataclasses import replace
 
-from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pages.index import PAGES
@@ -83,6 +83,18 @@ def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
     assert "✓ passes order? so Look" in text
     assert "✕ fails uniform_attention? so" in text
     assert 'id="trust"' not in render(replace(content, artifacts=content.artifacts.without(Trust)))
+
+
+def test_a_learning_curve_stands_with_its_step_and_the_class_that_gained_most(invent):
+    content = invent(60)
+    text = " ".join(re.sub(r"<[^>]*>", " ", render(content)).replace("\N{NO-BREAK SPACE}", " ").split())
+    assert "The step from half to all: +3.0 points (-1.0 to +7.0). birch gained most: from 40.0 % to 50.0 %" in text
+    assert "1/2 6 2" in text
+    assert "all 12 1" in text
+    assert "without 1/8 and 1/4: too few photos of a class, such as maple" in text
+    assert "What fewer photos taught" not in render(
+        replace(content, artifacts=content.artifacts.without(LearningCurve))
+    )
 
 
 def test_the_model_card_says_what_becomes_of_pictures_below_the_threshold(invent):

@@ -16,7 +16,7 @@ from pcn_cli.recipe.schema import show_options
 _ORDER = (
     *("photos", "model", "tune", "pooling", "recipe", "settings", "epochs", "lr", "batch_size", "size", "fit"),
     *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "boxes", "group_by", "fail_on"),
-    *("folds", "target_accuracy", "keep_checkpoints", "dry_run", "offline", "mirror", "json"),
+    *("folds", "learning_curve", "target_accuracy", "keep_checkpoints", "dry_run", "offline", "mirror", "json"),
 )
 
 app = typer.Typer()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pcn_cli.records.evaluation import Trust
+from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.model_card import view_card
 from pcn_cli.report.pages.classes import view_classes, view_confusions
@@ -47,14 +47,15 @@ def view_trust(report: ReportView) -> dict[str, object] | None:
 
 
 def view_training(report: ReportView) -> dict[str, object] | None:
-    """The curves, what was compared and kept, and a row per epoch."""
+    """The curves, what was compared and kept, what fewer photos taught, and a row per epoch."""
     content = report.content
     # The page has its own confusion matrix, whose cells open.
     figures = {name: path for name, path in report.figures.items() if not name.startswith("confusion")}
     history = content.artifacts.rows(EpochRow)
     if not (figures or history or content.candidates):
         return None
-    return {"figures": figures, "candidates": content.candidates, "history": history}
+    curve = content.artifacts.find(LearningCurve)
+    return {"figures": figures, "candidates": content.candidates, "history": history, "curve": curve}
 
 
 def view_reproduce(report: ReportView) -> dict[str, object] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from pcn_cli.files.atomic import write_csv
 from pcn_cli.metrics.curves import gather_curves
 from pcn_cli.metrics.definitions import described
-from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_per_class
+from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_learning_curve, draw_per_class
 from pcn_cli.metrics.findings import findings
 from pcn_cli.metrics.inputs import SingleLabel, model_inputs
 from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibration, measure_folds, per_class
@@ -74,6 +74,7 @@ def measure_predictions(
         confusion=matrix,
         candidates=candidates,
         suspects=store.SUSPECTS.read(run),
+        learning_curve=store.LEARNING_CURVE.find(run),
         rows=tuple(rows),
         scan=scan,
         model=config if run.model_config.is_file() else None,
@@ -81,13 +82,15 @@ def measure_predictions(
 
 
 def draw_figures(evaluation: Evaluation) -> None:
-    """Draw the confusion matrix, where there is one, the classes and, where something was trained, its curves."""
+    """Draw the classes and, where there are such, the confusion matrix, the training and the learning curve."""
     folder, history = evaluation.run.figures, store.HISTORY.read(evaluation.run)
     if evaluation.confusion is not None:
         draw_confusion(evaluation.confusion, evaluation.classes, stem=folder / "confusion")
     draw_per_class(evaluation.per_class, stem=folder / "per_class")
     if history:
         draw_history(history, stem=folder / "history")
+    if evaluation.learning_curve:
+        draw_learning_curve(evaluation.learning_curve, stem=folder / "learning_curve")
 
 
 def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence[SplitRow] = ()) -> tuple[Finding, ...]:
@@ -108,6 +111,7 @@ def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence
         selection=curves.selection if curves else None,
         thresholds=curves.thresholds if curves else (),
         suspects=evaluation.suspects,
+        learning_curve=evaluation.learning_curve,
     )
     found = findings(facts, trust_findings(evaluation.trust) if evaluation.trust else ())
     store.FINDINGS.write(run, found)

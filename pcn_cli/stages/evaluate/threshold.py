@@ -52,7 +52,7 @@ def open_retargetable(source: RunDir, rows: Sequence[SplitRow], *, device: str |
 
 # What scan and training left in a run: it is as true of the same model with another threshold.
 _PHOTOS = (RunDir.scan, RunDir.unreadable, RunDir.split, RunDir.suspects, RunDir.neighbours)
-_TRAINING = (RunDir.history, RunDir.candidates, RunDir.folds)
+_TRAINING = (RunDir.history, RunDir.candidates, RunDir.folds, RunDir.learning_curve)
 
 
 def retarget_run(

@@ -113,7 +113,7 @@ def _solve_head(
         val_features=val_features,
         val_targets=val.targets,
         classes=len(context.classes),
-        photo_weights=_photo_weights(targets, context),
+        photo_weights=photo_weights(targets, context),
     )
     own = {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.from_numpy(head.bias)}
     # Beside a token for each class it is compared, but no head of the network.
@@ -129,7 +129,7 @@ def _learn_query(
     """The best probe whose query was changed ever more freely from the regression's, its head solved anew each time."""
     assert regression.head is not None  # noqa: S101 - it solved one
     model.load_state_dict(regression.state, strict=False)
-    weights, seed = _photo_weights(train.targets, context), context.recipe.seed
+    weights, seed = photo_weights(train.targets, context), context.recipe.seed
     probes: list[Fitted] = []
     for shift in learn_shifts(
         model, train, features, regression.head, photo_weights=weights, seed=seed, stop=context.stop
@@ -160,7 +160,7 @@ def _fit_class_tokens(
     return Fitted(name=PROBE, probabilities=probabilities, state=behind_tokens(model), loss=loss)
 
 
-def _photo_weights(targets: Targets, context: TrainContext) -> Features | None:
+def photo_weights(targets: Targets, context: TrainContext) -> Features | None:
     """What each photo weighs (N,), where uneven classes are to be evened out."""
     if context.recipe.train.balance in (None, "none") or targets.ndim == 2:
         return None

@@ -31,11 +31,16 @@ Numbers = NDArray[np.int64]
 
 def probe_rows(context: TrainContext) -> list[SplitRow]:
     """The photos that the probe works with: training photos, of many a sample, then validation, then test."""
-    rows = context.part("train")
-    if len(rows) > MOST_LEARNED:
-        drawn = np.random.default_rng(context.recipe.seed).permutation(len(rows))[:SAMPLE]
-        rows = [rows[place] for place in sorted(drawn)]
-    return [*rows, *context.part("val"), *context.part("test")]
+    return [*learned_rows(context.rows, seed=context.recipe.seed), *context.part("val"), *context.part("test")]
+
+
+def learned_rows(rows: Sequence[SplitRow], *, seed: int) -> list[SplitRow]:
+    """The training photos, of many a sample, in the order of the split."""
+    rows = [row for row in rows if row.split == "train"]
+    if len(rows) <= MOST_LEARNED:
+        return rows
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:SAMPLE]
+    return [rows[place] for place in sorted(drawn)]
 
 
 def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> TokenCache:

@@ -22,7 +22,7 @@ from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.runs.store import CANDIDATES, SCAN, write_folds
+from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, write_folds
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
@@ -30,6 +30,7 @@ from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.context import HistoryCallback, Probabilities, TrainContext, score_batches, validate
 from pcn_cli.stages.train.folds import cross_validate
 from pcn_cli.stages.train.frozen import PROBE, Fitted, answer, choose_frozen, fit_frozen
+from pcn_cli.stages.train.learning_curve import draw_learning_curve
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult, fit
@@ -65,8 +66,8 @@ def train_run(
         callback=callback,
         stop=stop,
     )
-    artifacts = (run.model, run.history, run.candidates, run.suspects, run.neighbours, run.folds)
-    with recording_stage(run, "train", artifacts):
+    looks = (run.suspects, run.neighbours, run.folds, run.learning_curve)
+    with recording_stage(run, "train", (run.model, run.history, run.candidates, *looks)):
         if context.model_config.multi_label:
             callback.on_note(
                 "several labels per photo: accuracy means all labels of a photo right, each given from 0.5 on"
@@ -139,13 +140,19 @@ def keep_frozen(model: nn.Module, context: TrainContext) -> tuple[str, PartToken
 def look_at_photos(
     model: nn.Module, rows: Sequence[SplitRow], caches: Sequence[TokenCache], regression: Fitted, context: TrainContext
 ) -> None:
-    """Put into the run what the tokens of all photos say of them, and where it is wished for the cross-validation."""
+    """Put into the run what the tokens say of all photos; where wished for, cross-validation and learning curve."""
     groups = number_groups(rows, SCAN.read(context.run).near_duplicates)
     if not context.model_config.multi_label:
         features = np.concatenate([tokens.mean_features() for tokens in caches])
         check_photos(rows, caches, groups, context, features=features, C=regression.head.C if regression.head else 1.0)
     if context.recipe.evaluate.folds is not None:
         write_folds(context.run, cross_validate(model, rows, caches, groups, context), context.classes)
+    if context.recipe.evaluate.learning_curve:
+        curve = draw_learning_curve(model, regression, caches, context)
+        if curve is None:
+            context.callback.on_note("no learning curve: no class has both test photos and others")
+        else:
+            LEARNING_CURVE.write(context.run, curve)
 
 
 def write_candidates(candidates: Sequence[Candidate], kept: str, context: TrainContext) -> None:
