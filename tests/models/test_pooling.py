@@ -33,6 +33,36 @@ def test_a_step_of_the_optimizer_moves_a_wide_pooling_little() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("layer_scale", [None, 0.5])
+def test_pooling_that_starts_averaging_gives_the_mean_and_even_weights(layer_scale) -> None:
+    torch.manual_seed(0)
+    pooling = AttentionPooling(16, layer_scale=layer_scale).eval()
+    for parameter in pooling.parameters():
+        torch.nn.init.normal_(parameter)
+    pooling.start_averaging()
+    tokens = torch.randn(3, 16, 4, 5)
+    pooled = pooling(tokens)
+    patches = tokens.flatten(2).transpose(1, 2)
+    values = patches if layer_scale is None else torch.nn.functional.layer_norm(patches, (16,), eps=1e-6)
+    torch.testing.assert_close(pooled.tokens[:, 0], values.mean(dim=1) * 20 / 21)
+    torch.testing.assert_close(pooled.weights, torch.full((3, 1, 21), 1 / 21))
+
+
+@pytest.mark.parametrize("layer_scale", [None, 0.5])
+def test_a_shifted_query_mixes_as_the_forward_pass_does(layer_scale) -> None:
+    torch.manual_seed(0)
+    pooling = AttentionPooling(16, layer_scale=layer_scale).eval()
+    for parameter in pooling.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    tokens, shift = 3 * torch.randn(5, 16, 3, 4) + 1, torch.randn(16)
+    mixed = pooling.finish(pooling.mix_shifted(tokens, shift))
+    still = pooling.finish(pooling.mix_shifted(tokens, torch.zeros(16)))
+    torch.testing.assert_close(still, pooling(tokens).tokens, rtol=1e-4, atol=1e-4)
+    pooling.shift_query(shift)
+    torch.testing.assert_close(mixed, pooling(tokens).tokens, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(mixed, still, atol=1e-2)
+
+
 def test_new_class_tokens_are_as_many_as_asked_for() -> None:
     pooling = AttentionPooling(256, class_tokens=4)
     pooling.reset_class_tokens(9)

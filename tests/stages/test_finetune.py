@@ -92,13 +92,11 @@ def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, 
     outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="all", epochs=2, batch_size=8, **SETTINGS)
     candidates = {candidate.name: candidate for candidate in outcome.candidates}
     assert set(candidates) == {"tuned", "probe", "logistic regression"}
-    losses = {name: candidates[name].val_log_loss for name in ("tuned", "probe")}
-    assert candidates[min(losses, key=losses.get)].kept
-    assert outcome.kept == min(losses, key=losses.get)
+    assert [name for name, one in candidates.items() if one.kept] == [outcome.kept]
+    # Five validation photos, all of them right: nothing is better beyond chance than the simplest.
+    assert outcome.kept == "logistic regression"
     history = read_csv(outcome.run / "history.csv")
-    assert [(row["phase"], row["epoch"]) for row in history] == [
-        ("probe", "1"), ("probe", "2"), ("probe", "3"), ("tune", "1"), ("tune", "2"),
-    ]  # fmt: skip
+    assert [(row["phase"], row["epoch"]) for row in history] == [("tune", "1"), ("tune", "2")]
     assert not (outcome.run / "checkpoints").exists()
 
 

@@ -1,47 +1,97 @@
-"""Logistic regression on features: the baseline beside the probe."""
+"""Logistic regression on features, as a head of a network."""
 
 import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from pcn_cli.training.logistic import logistic_baseline
+from pcn_cli.errors import DataError
+from pcn_cli.training.logistic import CS, choose_head, fit_head, fit_heads
 
 
-def test_the_baseline_finds_what_is_there_and_knows_absent_classes() -> None:
+def make_photos(classes: int, count: int = 90, *, width: int = 6) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    targets = np.arange(90) % 3
-    features = rng.normal(size=(90, 6)).astype(np.float32)
-    features[np.arange(90), targets] += 3
-    part = slice(0, 60), slice(60, 75), slice(75, 90)
-    baseline = logistic_baseline(
-        features[part[0]],
-        np.where(targets[part[0]] == 2, 3, targets[part[0]]),
-        val_features=features[part[1]],
-        val_targets=targets[part[1]],
-        features=features[part[2]],
-        classes=4,
+    targets = np.arange(count) % classes
+    features = rng.normal(size=(count, width)).astype(np.float32) * np.arange(1, width + 1) + 5
+    features[np.arange(count), targets] += 4
+    return features.astype(np.float32), targets
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("C", [0.001, 0.3])
+def test_the_head_says_what_scikit_learn_says(classes, C):
+    features, targets = make_photos(classes)
+    head = fit_head(features[:60], targets[:60], C=C, classes=classes)
+    own = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2_000, tol=1e-8))
+    own.fit(features[:60].astype(np.float64), targets[:60])
+    np.testing.assert_allclose(
+        head.probabilities(features[60:]), own.predict_proba(features[60:].astype(np.float64)), atol=3e-3
     )
-    assert baseline.probabilities.shape == (15, 4)
-    np.testing.assert_allclose(baseline.probabilities.sum(axis=1), 1.0)
-    assert np.all(baseline.probabilities[:, 2] == 0)
-    right = baseline.probabilities.argmax(1) == np.where(targets[part[2]] == 2, 3, targets[part[2]])
-    assert right.mean() > 0.8
+    assert head.weight.shape == (classes, 6)
+    assert head.bias.shape == (classes,)
 
 
-def test_a_baseline_of_one_class_is_certain_of_it() -> None:
-    ones = np.ones((4, 2), dtype=np.float32)
-    baseline = logistic_baseline(
-        ones, np.full(4, 1), val_features=ones, val_targets=np.full(4, 1), features=ones, classes=3
+def test_photos_that_weigh_more_count_more():
+    features, targets = make_photos(3)
+    (doubled,) = fit_heads(features, targets, (0.01,), classes=3, photo_weights=np.full(90, 2.0, dtype=np.float32))
+    np.testing.assert_allclose(
+        doubled.probabilities(features),
+        fit_head(features, targets, C=0.02, classes=3).probabilities(features),
+        atol=1e-3,
     )
-    assert baseline.probabilities.tolist() == [[0.0, 1.0, 0.0]] * 4
+    weights = np.where(targets == 1, 5.0, 1.0).astype(np.float32)
+    (weighted,) = fit_heads(features, targets, (0.01,), classes=3, photo_weights=weights)
+    plain = fit_head(features, targets, C=0.01, classes=3)
+    assert weighted.probabilities(features)[:, 1].mean() > plain.probabilities(features)[:, 1].mean() + 0.1
 
 
-def test_the_baseline_of_several_labels_decides_each_and_knows_classes_that_all_or_none_have() -> None:
+def test_c_is_the_one_with_the_smallest_validation_log_loss():
+    rng = np.random.default_rng(0)
+    features, targets = make_photos(3, 60, width=40)
+    noise = rng.normal(size=features.shape).astype(np.float32) * 8
+    chosen = choose_head(
+        features + noise, targets, val_features=features[30:] - noise[30:], val_targets=targets[30:], classes=3
+    )
+    losses = {
+        head.C: -np.log(head.probabilities(features[30:] - noise[30:])[np.arange(30), targets[30:]]).mean()
+        for head in fit_heads(features + noise, targets, CS, classes=3)
+    }
+    assert min(losses, key=losses.__getitem__) == chosen.C
+
+
+def test_a_class_without_photos_is_next_to_impossible_and_a_lone_one_certain():
+    features, targets = make_photos(3)
+    head = fit_head(features, np.where(targets == 2, 3, targets), C=0.1, classes=4)
+    probabilities = head.probabilities(features)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert np.all(probabilities[:, 2] < 1e-6)
+    assert (probabilities.argmax(axis=1) == np.where(targets == 2, 3, targets)).mean() > 0.8
+    alone = fit_head(features, np.full(90, 1), C=0.1, classes=3).probabilities(features)
+    assert alone.argmax(axis=1).tolist() == [1] * 90
+    assert alone.max(axis=1).min() > 1 - 1e-6
+
+
+def test_several_labels_are_decided_each_and_classes_that_all_or_none_have_are_known():
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (120, 4))
     targets[:, 2], targets[:, 3] = 0, 1
     features = (rng.normal(size=(120, 6)) + np.pad(3 * targets, ((0, 0), (0, 2)))).astype(np.float32)
-    baseline = logistic_baseline(
-        features[:80], targets[:80], val_features=features[80:100], val_targets=targets[80:100],
-        features=features[100:], classes=4,
-    )  # fmt: skip
-    assert baseline.probabilities[:, 2:].tolist() == [[0.0, 1.0]] * 20
-    assert ((baseline.probabilities[:, :2] >= 0.5) == targets[100:, :2]).mean() > 0.85
+    head = choose_head(
+        features[:80], targets[:80], val_features=features[80:100], val_targets=targets[80:100], classes=4
+    )
+    probabilities = head.probabilities(features[100:])
+    assert probabilities[:, 2].max() < 1e-5
+    assert probabilities[:, 3].min() > 1 - 1e-5
+    assert ((probabilities[:, :2] >= 0.5) == targets[100:, :2]).mean() > 0.85
+
+
+def test_features_that_never_change_do_no_harm():
+    features, targets = make_photos(3)
+    features[:, 0] = 7.0
+    assert np.isfinite(fit_head(features, targets, C=1.0, classes=3).probabilities(features)).all()
+
+
+def test_no_photos_are_refused():
+    with pytest.raises(DataError, match="no photo to train on"):
+        fit_head(np.empty((0, 3), dtype=np.float32), np.empty(0, dtype=np.int64), C=1.0, classes=2)

@@ -101,7 +101,7 @@ def test_a_run_tells_its_suspects_everywhere_and_changes_nothing(photo_folder):
     assert {"train", "val", "test"} >= {one["split"] for one in suspects}
     labels = {row["file"]: row["label"] for row in read_csv(run.split)}
     assert {one["file"]: one["label"] for one in suspects}.items() <= labels.items()
-    (finding,) = (f for f in json.loads(run.findings.read_text()) if f["title"].endswith("that the model contradicts"))
+    (finding,) = (f for f in json.loads(run.findings.read_text()) if f["title"].endswith("may have a wrong label"))
     assert finding["title"].startswith(f"{len(suspects)} photo")
     assert (
         f"{suspects[0]['file']} ({suspects[0]['label']}, looks like {suspects[0]['suggested']})" in finding["evidence"]
