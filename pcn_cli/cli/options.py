@@ -64,6 +64,7 @@ def _parameter(name: str, shown: OptionInfo, option: Option, *, default: object)
     if get_origin(kind) is Annotated:
         kind = kind.__origin__
     kind = Literal["auto", *get_args(kind)] if option.auto else kind
+    kind = list[kind] if option.several else kind  # type: ignore[valid-type]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind | None, shown])
 
 

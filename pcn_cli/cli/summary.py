@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pcn_cli.cli.console import new_table, out, safe, say
 from pcn_cli.records.evaluation import LearningCurve
-from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk
 from pcn_cli.records.photos import PARTS
 
 # Only named in signatures: `pcn --help` need not pay for what they import.
@@ -23,6 +23,8 @@ def show_run(outcome: "Outcome") -> None:
     """What to know of a finished run, its numbers, what was compared, and where everything lies."""
     show_findings(outcome.findings)
     show_numbers(outcome.metrics, outcome.per_class)
+    if outcome.models:
+        show_trunks(outcome.models)
     if outcome.candidates:
         show_candidates(outcome.candidates)
     if outcome.learning_curve:
@@ -102,6 +104,23 @@ def show_learning_curve(curve: LearningCurve) -> None:
         out.print(f"  [dim]{safe(curve.told_left_out)}[/dim]", soft_wrap=True)
 
 
+def show_trunks(trunks: Sequence[Trunk]) -> None:
+    """The models to choose from, with the one that was kept; before the choice without figures."""
+    measured = any(trunk.headline for trunk in trunks)
+    figure = "average precision#" if any(trunk.mean_average_precision for trunk in trunks) else "accuracy#"
+    figures = ("log-loss#", figure, "95 % interval#") if measured else ()
+    rows = []
+    for trunk in trunks:
+        name = f"[bold]{safe(trunk.name)}[/bold] (kept)" if trunk.kept else safe(trunk.name)
+        facts = (name, f"{trunk.parameters / 1e6:.1f} M", safe(trunk.licence or "unknown"))
+        shown = _cells(trunk.headline)[1:] if trunk.headline else ("–", "")
+        loss = "–" if trunk.val_log_loss is None else f"{trunk.val_log_loss:.4f}"
+        rows.append((*facts, loss, *shown) if measured else facts)
+    out.print()
+    out.print("[bold]models to choose from, by the validation photos[/bold]")
+    out.print(new_table(("", "parameters#", "licence", *figures), rows))
+
+
 def show_dry_run(plan: "Plan", run: Path) -> None:
     """What would be done, and what would be in the run's folder."""
     counts = Counter((label, row.split) for row in plan.rows for label in row.labels)
@@ -110,8 +129,12 @@ def show_dry_run(plan: "Plan", run: Path) -> None:
     out.print()
     unreadable, ignored = len(plan.scan.unreadable), len(plan.scan.ignored)
     out.print(f"{len(plan.scan.photos):,} photos, {unreadable:,} unreadable, {ignored:,} ignored")
-    out.print(f"model: {safe(plan.source.name)}, {plan.source.parameters / 1e6:.1f} M parameters")
-    download = f"{plan.source.download_bytes / 1e6:,.0f} MB" if plan.source.download_bytes else "nothing"
+    if plan.compared:
+        show_trunks(plan.compared)
+        out.print("what follows counts with the largest")
+    else:
+        out.print(f"model: {safe(plan.source.name)}, {plan.source.parameters / 1e6:.1f} M parameters")
+    download = f"{plan.download_bytes / 1e6:,.0f} MB" if plan.download_bytes else "nothing"
     out.print(f"to download: {download}")
     seconds, memory = plan.seconds(), plan.memory_gb()
     if seconds is not None and memory is not None:

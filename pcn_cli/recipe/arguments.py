@@ -1,6 +1,6 @@
 """Values checked against their types: fields of a recipe, arguments of the Python functions behind the commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.schema import FLAGS, PREDICT, WEIGHTS, show_options
+from pcn_cli.recipe.schema import FLAGS, PREDICT, WEIGHTS, Option, show_options
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def with_recipe_options(function: Callable[P, T]) -> Callable[P, T]:
     A field is None where it is not given; the reader of the recipe checks it.
     """
     *own, more = signature(function).parameters.values()
-    fields = [_keyword(name, option.type | None, None) for name, option in FLAGS.items()]
+    fields = [_keyword(name, _kind_of(option) | None, None) for name, option in FLAGS.items()]
     weights = [_keyword(name, option.type, option.default) for name, option in WEIGHTS.items()]
     return show_options(checked(show_options(function, [*own, *weights, more])), [*fields, *own, *weights])
 
@@ -51,6 +51,11 @@ def with_predict_options(function: Callable[P, T]) -> Callable[P, T]:
     own = list(signature(function).parameters.values())[:-1]
     options = [_keyword(name, option.type, option.default) for name, option in PREDICT.items()]
     return checked(show_options(function, [*options, *own]))
+
+
+def _kind_of(option: Option) -> Any:  # noqa: ANN401 - there are many types
+    kind = option.type
+    return kind | Sequence[kind] if option.several else kind  # type: ignore[valid-type]
 
 
 def _keyword(name: str, kind: Any, default: Any) -> Parameter:  # noqa: ANN401 - there are many types

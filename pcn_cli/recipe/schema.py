@@ -90,7 +90,8 @@ class Option:
     `sentence` explains it. `flag` is its metavar on the command line, empty where the type says enough, None without
     a flag; `word` is its name where the argument has another, `envvar` what may stand for it. Without what it `needs`,
     only the value `neutral` is welcome. Where it is open, it is chosen "once", "anew" on each machine, or "never".
-    `auto` offers that word for an open choice; `check` raises a ValueError for what the type cannot refuse.
+    `auto` offers that word for an open choice; `several` lets its flag be given again, though the recipe holds one;
+    `check` raises a ValueError for what the type cannot refuse.
     """
 
     key: str
@@ -104,6 +105,7 @@ class Option:
     neutral: Any = None
     chosen: Literal["once", "anew", "never"] = "once"
     auto: bool = False
+    several: bool = False
     check: Callable[[Any], object] | None = None
 
     @property
@@ -165,8 +167,10 @@ class ModelSection:
 
     name: str = option(
         "s60",
-        "A card (see `pcn models list`), timm:NAME, timm:local-dir:FOLDER, an earlier run or a model folder.",
+        "A card (see `pcn models list`), timm:NAME, timm:local-dir:FOLDER, an earlier run or a model folder; named"
+        " again, the models are compared.",
         flag="",
+        several=True,
     )
     pretrained: bool = option(True, "Start from the model's weights; otherwise from random numbers.")
     pooling: Pooling | None = option(

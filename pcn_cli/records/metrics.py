@@ -1,7 +1,7 @@
 """Numbers that say where they come from."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 FEW_PHOTOS = 20  # below, the interval of a share spans about thirty points or more
 
@@ -87,3 +87,44 @@ class Candidate:
     def headline(self) -> Metric | None:
         """The figure that the candidates are compared by on the test part."""
         return self.accuracy or self.mean_average_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """One of the models that a run was to choose from; `model` is how it was named, `name` what plans call it.
+
+    The figures are those of the logistic regression on its frozen features, on the validation photos: None until it is
+    measured, and one of the last two according to how many labels a photo may have.
+    """
+
+    model: str
+    name: str
+    parameters: int
+    licence: str = ""
+    val_log_loss: float | None = None
+    accuracy: Metric | None = None
+    mean_average_precision: Metric | None = None
+    kept: bool = False
+
+    @property
+    def headline(self) -> Metric | None:
+        """The figure that the models are compared by."""
+        return self.accuracy or self.mean_average_precision
+
+    @property
+    def words(self) -> str:
+        """Its name, size and licence in a sentence."""
+        return f"{self.name} ({self.parameters / 1e6:.1f} M parameters, licence {self.licence or 'unknown'})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunks:
+    """The models that a run was to choose from, from the smallest to the largest."""
+
+    ARTIFACT: ClassVar = "trunks.json"
+    models: tuple[Trunk, ...]
+
+    @property
+    def kept(self) -> Trunk | None:
+        """The one that was chosen; None before that."""
+        return next((one for one in self.models if one.kept), None)

@@ -9,6 +9,7 @@ from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import write_text
 from pcn_cli.files.names import safe_name
 from pcn_cli.records.evaluation import LearningCurve, Trust
+from pcn_cli.records.metrics import Trunks
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.records.run import EpochRow
 
@@ -48,6 +49,7 @@ class RunDir:
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 
     history = Artifact(EpochRow.ARTIFACT)  # a row per epoch
+    trunks = Artifact(Trunks.ARTIFACT)  # the models that were named to start from, where these are several
     candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
     suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first
     neighbours = Artifact("neighbours.csv")  # photos of two parts that the network finds as good as the same

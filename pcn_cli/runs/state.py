@@ -117,7 +117,7 @@ def _refuse_occupied(run: RunDir) -> None:
 
 
 # What a run holds before it has a recipe.
-_EARLY = (RunDir.record, RunDir.log, RunDir.scan, RunDir.unreadable, RunDir.split)
+_EARLY = (RunDir.record, RunDir.log, RunDir.scan, RunDir.unreadable, RunDir.split, RunDir.trunks)
 _UNPLANNED = {".lock", ".lock-owner", *(artifact.name for artifact in _EARLY)}
 
 

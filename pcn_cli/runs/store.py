@@ -17,7 +17,7 @@ from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import field_names, from_cells, from_plain, to_cells, to_plain
 from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
-from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunks
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SEVERAL, Box, Scan, SkippedFile, SplitRow, Tie
 from pcn_cli.records.predictions import FoldAnswer, Suspect
@@ -83,6 +83,7 @@ class Table(Generic[T]):
 SCAN = Json(RunDir.scan, Scan)
 UNREADABLE = Table(RunDir.unreadable, SkippedFile)
 HISTORY = Table(RunDir.history, EpochRow)
+TRUNKS = Json(RunDir.trunks, Trunks)
 CANDIDATES = Json(RunDir.candidates, tuple[Candidate, ...])
 SUSPECTS = Table(RunDir.suspects, Suspect)
 NEIGHBOURS = Table(RunDir.neighbours, Tie)

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.findings import Observations, findings
+from pcn_cli.models.licence import check_licence
+from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_recipe_options
@@ -23,19 +26,21 @@ from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import LearningCurve
-from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk, Trunks
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
-from pcn_cli.runs.store import SCAN, read_boxes, read_recipe, write_recipe, write_scan, write_split
+from pcn_cli.runs.store import SCAN, TRUNKS, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run
-from pcn_cli.stages.inference.load import open_model
+from pcn_cli.stages.inference.load import model_source, open_model
 from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.report import report_run
-from pcn_cli.stages.train.train import train_run
+from pcn_cli.stages.train.tokens import sweep_tokens
+from pcn_cli.stages.train.train import PartTokens, train_run
+from pcn_cli.stages.trunks import choose_trunk
 from pcn_cli.training.stop import StopRequest
 
 
@@ -52,12 +57,13 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     learning_curve: LearningCurve | None = None
     kept: str = ""
+    models: tuple[Trunk, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON."""
         if self.plan is not None:
             return {"run": str(self.run), **self.plan.plain()}
-        names = ("kept", "metrics", "per_class", "candidates", "findings")
+        names = ("kept", "metrics", "per_class", "candidates", "findings", "models")
         figures = {name: getattr(self, name) for name in names}
         if self.learning_curve:
             figures["learning_curve"] = self.learning_curve
@@ -73,6 +79,7 @@ def finetune(
     output: str | Path | None = None,
     resume: str | Path | None = None,
     fail_on: FailOn | None = None,
+    accept_licence: bool = False,
     dry_run: bool = False,
     callback: Callback | None = None,
     **options: Any,  # noqa: ANN401 - many types
@@ -80,13 +87,13 @@ def finetune(
     """A classifier made from a folder of photos: scanned, split, trained, evaluated, explained and reported.
 
     The arguments are the options of `pcn finetune`, whose `--help` tells what each means; `settings` are texts of the
-    form section.key=value.
+    form section.key=value, `model` is a name or a list of names to choose from.
 
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
     weights = {name: options.pop(name) for name in WEIGHTS if name in options}
-    asked = _load_lasting(recipe, settings, read_flags(options))
+    asked, models = _load_lasting(recipe, settings, options)
     with StopRequest() as stop:
         callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
         fetch = Fetcher(callback=callback, **weights)
@@ -94,41 +101,59 @@ def finetune(
         if run is not None:
             if dry_run:
                 raise RecipeError("--dry-run has no effect with --resume", "leave one of the two out")
-            _refuse_changes(run, asked, photos=photos, output=output)
+            _refuse_changes(run, asked, models, photos=photos, output=output)
             return _go_on(run, fetch, callback, stop, fail_on=fail_on)
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         refuse_inside(Path(output) if output else RUNS, [Path(photos)])
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
+        for source in (find_source(model_source(name)) for name in models):
+            callback.on_note(f"{source.name}: licence {check_licence(source, accepted=accept_licence)}")
         callback.on_stage("scan and split")
         began = time.monotonic()
-        plan = make_plan(Path(photos), asked, measure=dry_run, offline=fetch.offline, callback=callback)
+        several = models if len(models) > 1 else ()
+        plan = make_plan(Path(photos), asked, measure=dry_run, models=several, offline=fetch.offline, callback=callback)
         _tell_leaks(plan.leaks, callback, fail_on=fail_on)
         for key, reason in plan.reasons.items():
             if plan.recipe.value(key) is not None:
                 callback.on_choice(key, plan.recipe.value(key), reason)
-        run = new_run_dir(photos, plan.source.name, output=output)
+        run = new_run_dir(photos, plan.model, output=output)
         if dry_run:
             return Outcome(run=run.root, plan=plan)
         device = plan.recipe.train.device or ""
-        with start_run(run, kind="train", photos=plan.photos, card=plan.source.name, device=device):
+        with start_run(run, kind="train", photos=plan.photos, card=plan.model, device=device):
             _write_plan(run, plan, began=began)
             return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
 
 
-def _load_lasting(recipe: str | Path | None, settings: Sequence[str], flags: dict[str, Any]) -> LoadedRecipe:
-    """The recipe asked for; paths of flags and of the model are absolute, so that a resumed run finds them anywhere."""
+def _load_lasting(
+    recipe: str | Path | None, settings: Sequence[str], options: dict[str, Any]
+) -> tuple[LoadedRecipe, tuple[str, ...]]:
+    """The recipe asked for, with the first of the models, and all of these.
+
+    Paths of flags and of models are absolute, so that a resumed run finds them anywhere.
+    """
+    named = options.get("model")
+    models = list(named) if isinstance(named, (list, tuple)) else [] if named is None else [named]
+    flags = read_flags(options | {"model": next(iter(models), None)})
     for key, value in flags.items():
         if isinstance(value, (str, Path)) and OPTIONS[key].flag == "FILE":
             flags[key] = str(Path(value).resolve())
     asked = load_recipe(recipe, settings=settings, flags=flags)
-    name = asked.recipe.model.name
+    lasting = tuple(_name_lasting(str(name)) for name in models or [asked.recipe.model.name])
+    if twice := [name for name, count in Counter(lasting).items() if count > 1]:
+        raise RecipeError(f"--model {twice[0]}: stands twice", "name each model once")
+    return replace(asked, recipe=asked.recipe.replace({"model.name": lasting[0]})), lasting
+
+
+def _name_lasting(name: str) -> str:
+    """The name of a model, with an absolute path where it is one."""
     prefix = LOCAL_PREFIX if name.startswith(LOCAL_PREFIX) else ""
     path = Path(name.removeprefix(prefix)).expanduser()
     if prefix or (path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())):
-        asked = replace(asked, recipe=asked.recipe.replace({"model.name": f"{prefix}{path.resolve()}"}))
-    return asked
+        return f"{prefix}{path.resolve()}"
+    return name
 
 
 def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
@@ -138,8 +163,10 @@ def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
         with recording_stage(run, "split", (run.split,)):
             write_split(run, plan.rows)
         update_record(run, fingerprint=fingerprint(plan.rows))
+        if plan.compared:
+            TRUNKS.write(run, Trunks(models=plan.compared))
         # The recipe comes last: a run that has one can be resumed.
-        write_recipe(run, plan.recipe, plan.reasons)
+        write_recipe(run, plan.asked or plan.recipe, {} if plan.asked else plan.reasons)
 
 
 def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | None) -> None:
@@ -156,6 +183,7 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
         return _outcome(read_evaluation(run))
     with hold_folder(run.root):
         sweep_parts(run)
+        sweep_tokens(run)
         scan, rows = SCAN.read(run), read_unchanged(run)
         _tell_leaks(check_leaks(rows, scan), callback, fail_on=fail_on)
         update_record(run, status="running")
@@ -169,10 +197,16 @@ def _finish(
     recipe, evaluation, go_on = read_recipe(run), None, shlex.join(["pcn", "finetune", "--resume", str(run.root)])
     try:
         with recording_outcome(run), ExitStack() as scratch:
+            known: PartTokens = {}
             tokens = None
+            if run.trunks.is_file() and "choose" not in read_record(run).stages:
+                callback.on_stage("choose the model")
+                recipe, known = choose_trunk(run, tuple(rows), scan, fetch=fetch, callback=callback, stop=stop)
+                for cache in known.values():
+                    scratch.enter_context(cache)
             if "train" not in read_record(run).stages:
                 callback.on_stage("train")
-                tokens = train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
+                tokens = train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop, known=known)
                 if tokens is not None:
                     scratch.enter_context(tokens)
             if "evaluate" not in read_record(run).stages:
@@ -207,7 +241,7 @@ def _name_latest(run: RunDir, callback: Callback) -> None:
 
 
 def _outcome(evaluation: Evaluation) -> Outcome:
-    run = evaluation.run
+    run, compared = evaluation.run, TRUNKS.find(evaluation.run)
     return Outcome(
         run=run.root,
         report=run.report / "index.html",
@@ -217,6 +251,7 @@ def _outcome(evaluation: Evaluation) -> Outcome:
         findings=evaluation.findings,
         learning_curve=evaluation.learning_curve,
         kept=read_record(run).kept,
+        models=compared.models if compared else (),
     )
 
 
@@ -250,7 +285,14 @@ def _is_unfinished(run: RunDir, photos: Path) -> bool:
     return (record.kind, Path(record.photos)) == ("train", photos.resolve()) and record.status != "finished"
 
 
-def _refuse_changes(run: RunDir, asked: LoadedRecipe, *, photos: str | Path | None, output: str | Path | None) -> None:
+def _refuse_changes(
+    run: RunDir,
+    asked: LoadedRecipe,
+    models: tuple[str, ...],
+    *,
+    photos: str | Path | None,
+    output: str | Path | None,
+) -> None:
     """Raise a RunError with the differences where what was repeated is not what `run` was started with."""
     record, own = read_record(run), read_recipe(run)
     differences = []
@@ -260,6 +302,10 @@ def _refuse_changes(run: RunDir, asked: LoadedRecipe, *, photos: str | Path | No
         differences.append(f"--output: the run is {run.root}, now {output}")
     for key, origin in asked.origins.items():
         was, now = own.value(key), asked.recipe.value(key)
+        if key == "model.name":
+            compared = TRUNKS.find(run)
+            was = ", ".join(sorted(trunk.model for trunk in compared.models)) if compared else was
+            now = ", ".join(sorted(models))
         left_open = OPTIONS[key].chosen == "anew" and was is None
         if was != now and not left_open:
             differences.append(f"{origin}: the run has {was}, now {now}")

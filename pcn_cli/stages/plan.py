@@ -1,6 +1,7 @@
 """Plan: what a training will do, settled before anything is written."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pcn_cli.recipe.choose import Facts, choose
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
+from pcn_cli.records.metrics import Trunk
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
@@ -35,7 +37,12 @@ _PICTURES_BYTES = 150_000
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is known before training: the photos, their parts, the network, the resolved recipe with reasons."""
+    """What is known before training: the photos, their parts, the network, the resolved recipe with reasons.
+
+    Where several models are to be compared, from the smallest to the largest, `source` and `recipe` are of the largest,
+    `reasons` only say what is the same for all, and `asked` is the recipe in which all else is open. Comparing the
+    others takes `compare_seconds`, where that was measured.
+    """
 
     photos: Path
     scan: Scan
@@ -45,6 +52,15 @@ class Plan:
     reasons: dict[str, str]
     leaks: Observations
     cost: Cost | None = None
+    compared: tuple[Trunk, ...] = ()
+    asked: Recipe | None = None
+    compare_seconds: float = 0.0
+    download_bytes: int = 0
+
+    @property
+    def model(self) -> str:
+        """What the run is called after: its model, or the number of those to choose from."""
+        return f"best-of-{len(self.compared)}" if self.compared else self.source.name
 
     def count(self, part: str) -> int:
         """Number of photos in a part."""
@@ -64,7 +80,7 @@ class Plan:
         total += _STEP * self.cost.head_seconds * learned * self.recipe.train.probe_epochs
         if self.recipe.train.tune != "probe":
             total += (self.recipe.train.epochs or 0) * (step * train + forward * val)
-        return total
+        return total + self.compare_seconds
 
     def memory_gb(self) -> float | None:
         """About how much memory training will take, where the cost was measured."""
@@ -82,7 +98,11 @@ class Plan:
     def run_contents(self) -> tuple[str, ...]:
         """What the finished run will hold."""
         run, wished = RunDir(Path()), self.recipe.evaluate
-        asked = ((run.folds, wished.folds is not None), (run.learning_curve, wished.learning_curve))
+        asked = (
+            (run.trunks, bool(self.compared)),
+            (run.folds, wished.folds is not None),
+            (run.learning_curve, wished.learning_curve),
+        )
         return (*RunDir.contents(), *(str(path) for path, is_wished in asked if is_wished))
 
     def plain(self) -> dict[str, Any]:
@@ -92,8 +112,9 @@ class Plan:
             "parts": {part: self.count(part) for part in PARTS},
             "unreadable": len(self.scan.unreadable),
             "ignored": len(self.scan.ignored),
-            "model": self.source.name,
-            "download_bytes": self.source.download_bytes,
+            "model": self.model,
+            "models": to_plain(self.compared),
+            "download_bytes": self.download_bytes,
             "seconds": self.seconds(),
             "memory_gb": self.memory_gb(),
             "run_bytes": self.run_bytes(),
@@ -103,27 +124,38 @@ class Plan:
         }
 
 
-def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Callback, offline: bool = False) -> Plan:
-    """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it."""
-    source = find_source(model_source(loaded.recipe.model.name))
-    source.check_available(offline=offline)  # before thousands of photos are read
+def make_plan(
+    photos: Path,
+    loaded: LoadedRecipe,
+    *,
+    measure: bool,
+    callback: Callback,
+    models: Sequence[str] = (),
+    offline: bool = False,
+) -> Plan:
+    """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
+
+    `models` are those to be compared, where they are several.
+    """
+    sources = {name: find_source(model_source(name)) for name in models or (loaded.recipe.model.name,)}
+    for source in sources.values():
+        source.check_available(offline=offline)  # before thousands of photos are read
     if loaded.recipe.train.teacher is not None:
         find_source(model_source(loaded.recipe.train.teacher)).check_available(offline=offline)
     labels = loaded.recipe.data.labels
     scan = scan_folder(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
     check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
-    rows, recipe, split_reasons = split_photos(scan, loaded)
-    device = choose_device(recipe.train.device)
-    facts = gather_facts(rows, source, device)
-    cost = None
-    if measure or facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe"):
-        size = recipe.data.size or facts.input_size
-        cost = measure_cost(source.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
-        # `choose` counts for 224 pixels.
-        facts = replace(
-            facts, activation_mb=cost.activation_mb * (224 / size) ** 2, seconds_per_photo=_STEP * cost.forward_seconds
-        )
-    recipe, reasons = choose(replace(loaded, recipe=recipe), facts)
+    asked = loaded.recipe
+    rows, divided, split_reasons = split_photos(scan, loaded)
+    loaded = replace(loaded, recipe=divided)
+    parts = Counter(row.split for row in rows)
+    compare_seconds = 0.0
+    *smaller, source = sorted(sources.values(), key=lambda one: one.parameters) if models else sources.values()
+    for one in smaller:  # what does not go with one of them is told before anything is written
+        recipe, _, cost = settle_recipe(loaded, rows, one, measure=measure, tuned=False)
+        passes = (2 if recipe.augment.flip else 1) * parts["train"] + parts["val"]
+        compare_seconds += cost.forward_seconds * passes if cost else 0.0
+    recipe, reasons, cost = settle_recipe(loaded, rows, source, measure=measure)
     if recipe.evaluate.folds is not None:
         check_folds(rows, scan.near_duplicates, folds=recipe.evaluate.folds)
     if recipe.evaluate.learning_curve:
@@ -134,10 +166,44 @@ def make_plan(photos: Path, loaded: LoadedRecipe, *, measure: bool, callback: Ca
         rows=rows,
         source=source,
         recipe=recipe,
-        reasons={**split_reasons, **reasons},
+        reasons=split_reasons if models else {**split_reasons, **reasons},
         leaks=check_leaks(rows, scan),
         cost=cost,
+        compared=describe_trunks(sources) if models else (),
+        asked=asked if models else None,
+        compare_seconds=compare_seconds,
+        download_bytes=sum(one.download_bytes for one in sources.values()),
     )
+
+
+def describe_trunks(sources: Mapping[str, Source]) -> tuple[Trunk, ...]:
+    """The models of those names before they are compared, from the smallest to the largest."""
+    trunks = (
+        Trunk(model=model, name=one.name, parameters=one.parameters, licence=one.config().licence)
+        for model, one in sources.items()
+    )
+    return tuple(sorted(trunks, key=lambda trunk: trunk.parameters))
+
+
+def settle_recipe(
+    loaded: LoadedRecipe, rows: tuple[SplitRow, ...], source: Source, *, measure: bool = False, tuned: bool = True
+) -> tuple[Recipe, dict[str, str], Cost | None]:
+    """The recipe with everything chosen for `source`, the reasons, and what it costs where that was measured.
+
+    It is measured where `measure` asks for it, and where it may be `tuned`.
+    """
+    recipe, device = loaded.recipe, choose_device(loaded.recipe.train.device)
+    facts, cost = gather_facts(rows, source, device), None
+    tuning = facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe")
+    if measure or (tuned and tuning):
+        size = recipe.data.size or facts.input_size
+        cost = measure_cost(source.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
+        # `choose` counts for 224 pixels.
+        facts = replace(
+            facts, activation_mb=cost.activation_mb * (224 / size) ** 2, seconds_per_photo=_STEP * cost.forward_seconds
+        )
+    recipe, reasons = choose(loaded, facts)
+    return recipe, reasons, cost
 
 
 def gather_facts(rows: tuple[SplitRow, ...], source: Source, device: torch.device) -> Facts:

@@ -40,3 +40,21 @@ def test_a_word_for_an_open_choice_is_taken(pcn, photo_folder):
     result = pcn("finetune", photo_folder, *words)
     assert result.returncode == 0
     assert json.loads(result.stdout)["recipe"]["train"]["balance"] == "none"
+
+
+def test_a_dry_run_says_which_models_would_be_compared(pcn, photo_folder, tiny_model, tmp_path):
+    words = ("finetune", photo_folder, "--model", "nano", "--model", tiny_model, "--dry-run", "--size", "32")
+    result = pcn(*words)
+    assert result.returncode == 0
+    lines = [" ".join(line.split()) for line in result.stdout.decode().splitlines()]
+    table = lines.index("models to choose from, by the validation photos")
+    assert lines[table + 1] == "parameters licence"
+    assert lines[table + 2].startswith("tiny 0.")
+    assert lines[table + 3] == "nano 2.2 M Apache-2.0"
+    assert any(line.startswith("would be written: runs/photos-best-of-2-1") for line in lines)
+    plan = json.loads(pcn(*words, "--json").stdout)
+    assert [one["model"] for one in plan["models"]] == [str(tiny_model), "nano"]
+    assert not (tmp_path / "runs").exists()
+    one = pcn("finetune", photo_folder, "--model", "nano", "--dry-run", "--size", "32")
+    assert "model: nano, 2.2 M parameters" in one.stdout.decode()
+    assert "nano: licence Apache-2.0" in one.stderr.decode()

@@ -16,7 +16,8 @@ from pcn_cli.recipe.schema import show_options
 _ORDER = (
     *("photos", "model", "tune", "pooling", "recipe", "settings", "epochs", "lr", "batch_size", "size", "fit"),
     *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "boxes", "group_by", "fail_on"),
-    *("folds", "learning_curve", "target_accuracy", "keep_checkpoints", "dry_run", "offline", "mirror", "json"),
+    *("folds", "learning_curve", "target_accuracy", "keep_checkpoints", "accept_licence", "dry_run", "offline"),
+    *("mirror", "json"),
 )
 
 app = typer.Typer()
@@ -41,6 +42,9 @@ def finetune(
         str | None, typer.Option(help="Go on with a stopped run; `auto` goes on or starts.", metavar="RUN|auto")
     ] = None,
     fail_on: FailOn = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Use weights whose licence forbids commercial use.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
@@ -56,6 +60,7 @@ def finetune(
             output=output,
             resume=resume,
             fail_on=fail_on,
+            accept_licence=accept_licence,
             dry_run=dry_run,
             callback=callback,
             **options,
@@ -76,6 +81,7 @@ app.command(
         "pcn finetune ./my_images",
         "pcn finetune ./my_images --group-by '([a-z]+[0-9]+)_' --fail-on leak",
         "pcn finetune ./my_images --model nano --tune all --epochs 20",
+        "pcn finetune ./my_images --model nano --model s60 --model timm:convnext_tiny.in12k_ft_in1k",
         "pcn finetune ./my_images --pooling per-class",
         "pcn finetune --resume runs/my_images-s60-1",
     ),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pcn_cli.records.evaluation import LearningCurve, Trust
+from pcn_cli.records.metrics import Trunks
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.model_card import view_card
 from pcn_cli.report.pages.classes import view_classes, view_confusions
@@ -52,10 +53,16 @@ def view_training(report: ReportView) -> dict[str, object] | None:
     # The page has its own confusion matrix, whose cells open.
     figures = {name: path for name, path in report.figures.items() if not name.startswith("confusion")}
     history = content.artifacts.rows(EpochRow)
+    trunks = content.artifacts.find(Trunks)
     if not (figures or history or content.candidates):
         return None
-    curve = content.artifacts.find(LearningCurve)
-    return {"figures": figures, "candidates": content.candidates, "history": history, "curve": curve}
+    return {
+        "figures": figures,
+        "candidates": content.candidates,
+        "history": history,
+        "curve": content.artifacts.find(LearningCurve),
+        "trunks": trunks.models if trunks else (),
+    }
 
 
 def view_reproduce(report: ReportView) -> dict[str, object] | None:

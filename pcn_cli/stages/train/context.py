@@ -3,7 +3,7 @@ where its epochs are written down.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from pcn_cli.metrics.definitions import macro_f1_of
 from pcn_cli.metrics.inputs import as_truths, model_inputs
 from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.fold_norms import fold_norms
+from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Monitor, Recipe
 from pcn_cli.records.model import ModelConfig, Preprocessing
@@ -30,8 +31,10 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.score import loading_workers
 from pcn_cli.training.balance import even_order
+from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import Phase, Validation
 from pcn_cli.training.objective import to_probabilities
@@ -119,6 +122,25 @@ class TrainContext:
         if self.model_config.multi_label:
             return as_truths([row.label for row in rows], self.classes).astype(np.int64)
         return np.array([self.classes.index(row.label) for row in rows])
+
+
+def start_model(
+    run: RunDir, recipe: Recipe, rows: Sequence[SplitRow], *, fetch: Fetcher, callback: Callback, stop: StopRequest
+) -> tuple[nn.Module, TrainContext]:
+    """The network to start training from, with a head for the classes of `rows`, and what its training shares."""
+    classes = tuple(sorted({name for row in rows for name in row.labels}))
+    model, model_config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
+    return model, TrainContext(
+        run=run,
+        recipe=recipe,
+        rows=tuple(rows),
+        root=Path(read_record(run).photos),
+        model_config=replace(model_config, multi_label=any(row.multi_label for row in rows)),
+        device=choose_device(recipe.train.device),
+        fetch=fetch,
+        callback=callback,
+        stop=stop,
+    )
 
 
 class NoteCallback(FitCallback):

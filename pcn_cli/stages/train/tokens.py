@@ -13,6 +13,7 @@ from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
+from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
@@ -50,9 +51,6 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
     """
     folder, trunk = context.run.checkpoints, fold_norms(model)
     folder.mkdir(parents=True, exist_ok=True)
-    if part == "train":
-        for abandoned in folder.glob("pcn-tokens-*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
     return cache_tokens(
         trunk,
         context.batches([row for row in rows if row.split == part]),
@@ -63,6 +61,12 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
         on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
         stop=context.stop,
     )
+
+
+def sweep_tokens(run: RunDir) -> None:
+    """Remove the tokens that a killed process left in the run; the caller holds it."""
+    for abandoned in run.checkpoints.glob("pcn-tokens-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def check_photos(

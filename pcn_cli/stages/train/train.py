@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -21,18 +20,24 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.state import read_record, recording_stage, update_record
+from pcn_cli.runs.state import recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, write_folds
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.train.calibration import calibrate_model
-from pcn_cli.stages.train.context import HistoryCallback, Probabilities, TrainContext, score_batches, validate
+from pcn_cli.stages.train.context import (
+    HistoryCallback,
+    Probabilities,
+    TrainContext,
+    score_batches,
+    start_model,
+    validate,
+)
 from pcn_cli.stages.train.folds import cross_validate
 from pcn_cli.stages.train.frozen import PROBE, Fitted, answer, choose_frozen, fit_frozen
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
-from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, copy_state
@@ -47,32 +52,28 @@ PartTokens = dict[Part, TokenCache]
 
 
 def train_run(
-    run: RunDir, recipe: Recipe, rows: Sequence[SplitRow], *, fetch: Fetcher, callback: Callback, stop: StopRequest
+    run: RunDir,
+    recipe: Recipe,
+    rows: Sequence[SplitRow],
+    *,
+    fetch: Fetcher,
+    callback: Callback,
+    stop: StopRequest,
+    known: PartTokens | None = None,
 ) -> TokenCache | None:
     """Train as the recipe says and put the better model into the run; the caller holds the run.
 
     What comes back are the test photos' tokens, where the kept model's trunk gives just these; the caller closes them.
+    `known` are tokens that need not be computed again.
     """
-    classes = tuple(sorted({name for row in rows for name in row.labels}))
-    model, model_config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
-    context = TrainContext(
-        run=run,
-        recipe=recipe,
-        rows=tuple(rows),
-        root=Path(read_record(run).photos),
-        model_config=replace(model_config, multi_label=any(row.multi_label for row in rows)),
-        device=choose_device(recipe.train.device),
-        fetch=fetch,
-        callback=callback,
-        stop=stop,
-    )
+    model, context = start_model(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
     looks = (run.suspects, run.neighbours, run.folds, run.learning_curve)
     with recording_stage(run, "train", (run.model, run.history, run.candidates, *looks)):
         if context.model_config.multi_label:
             callback.on_note(
                 "several labels per photo: accuracy means all labels of a photo right, each given from 0.5 on"
             )
-        kept, state, tokens = choose_model(model, context)
+        kept, state, tokens = choose_model(model, context, known or {})
         model.load_state_dict(state)
         save_model_folder(run.model, model, calibrate_model(model, context, tokens=tokens.get("val")))
         record_replay(run.model, context.part("val"), root=context.root)
@@ -80,7 +81,7 @@ def train_run(
         return tokens.get("test")
 
 
-def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State, PartTokens]:
+def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, State, PartTokens]:
     """Which model is kept, its weights and, where they are known, its trunk's tokens.
 
     Each begins where the best before it ended, and is kept where it is better beyond chance on the validation photos.
@@ -89,7 +90,7 @@ def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State, P
     tokens: PartTokens = {}
     kept = TUNED
     if context.recipe.train.probe_epochs:
-        kept, tokens = keep_frozen(model, context)
+        kept, tokens = keep_frozen(model, context, known)
     state = copy_state(model)
     if context.recipe.train.tune == "probe":
         return kept, state, tokens
@@ -107,17 +108,21 @@ def choose_model(model: nn.Module, context: TrainContext) -> tuple[str, State, P
     return kept, state, tokens
 
 
-def keep_frozen(model: nn.Module, context: TrainContext) -> tuple[str, PartTokens]:
+def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, PartTokens]:
     """Which of the models on the frozen trunk is kept, put into `model`, and its trunk's validation and test tokens.
 
-    Weights and candidates are kept on the disk, so that a resumed run has them already; tokens it has none.
+    Weights and candidates are kept on the disk, so that a resumed run has them already; tokens it has none. `known` are
+    those that need not be computed.
     """
-    done, known = context.run.probe, CANDIDATES.find(context.run)
-    if done.is_file() and known:
+    done, compared = context.run.probe, CANDIDATES.find(context.run)
+    if done.is_file() and compared:
         model.load_state_dict(load_file(done), strict=False)
-        return next((one.name for one in known if one.kept), PROBE), {}
+        return next((one.name for one in compared if one.kept), PROBE), {}
     rows = probe_rows(context)
-    with cache_part(model, rows, "train", context) as train, cache_part(model, rows, "val", context) as val:
+    with (
+        known.get("train") or cache_part(model, rows, "train", context) as train,
+        known.get("val") or cache_part(model, rows, "val", context) as val,
+    ):
         fitted: list[Fitted] = []
         history = HistoryCallback(context, "probe", context.recipe.train.probe_epochs)
         for one in fit_frozen(model, train, val, context, history):
