@@ -183,12 +183,13 @@ def _imbalance(facts: Observations) -> Iterator[Finding]:
 
 def _tuning_did_not_help(facts: Observations) -> Iterator[Finding]:
     losses = {candidate.name: candidate.val_log_loss for candidate in facts.candidates}
-    if not {"probe", "tuned"} <= losses.keys() or losses["tuned"] < losses["probe"]:
+    kept = next((candidate.name for candidate in facts.candidates if candidate.kept), "tuned")
+    if "tuned" not in losses or kept == "tuned":
         return
     yield _note(
-        "Tuning did not beat the probe, so the probe was kept",
-        f"Validation log-loss: probe {losses['probe']:.4f}, tuned {losses['tuned']:.4f}.",
-        "Try more --epochs or a lower --lr; with few photos the probe is often the better model.",
+        f"Tuning did not beat the {kept} beyond chance, so the {kept} was kept",
+        f"Validation log-loss: {kept} {losses[kept]:.4f}, tuned {losses['tuned']:.4f}.",
+        "Try more --epochs or a lower --lr; with few photos the simpler model is often the better one.",
     )
 
 

@@ -70,6 +70,11 @@ class AttentionNetwork(nn.Module):
         formed = self.pooling.value(projected) if values else pooled.tokens[:, :0]
         return Attended(self._classify(pooled.tokens), pooled.weights, formed, grid)
 
+    @property
+    def looks_evenly(self) -> bool:
+        """Whether the pooling gives every patch the same weight, so that where it looks says nothing."""
+        return self.pooling.looks_evenly
+
     def shifted_features(self, tokens: Tensor, shift: Tensor) -> Tensor:
         """What the head would see (B, F) of tokens (B, C, h, w), were `shift` (d,) added to the one query."""
         return self._classify(

@@ -82,6 +82,13 @@ class AttentionPooling(nn.Module):
         self.gamma_1.fill_(1.0)
         self.gamma_2.zero_()
 
+    @property
+    @torch.no_grad()
+    def looks_evenly(self) -> bool:
+        """Whether every patch has the same weight, whatever it shows: it is average pooling."""
+        query = self.q(self.norm1(self.cls_token))[0]
+        return not bool((self.k.transposed(query) * self.norm1.weight).any())
+
     @torch.no_grad()
     def shift_query(self, shift: Tensor) -> None:
         """Add `shift` (d,) to the query of every class token."""

@@ -212,7 +212,7 @@ def _tune(recipe: Recipe, facts: Facts) -> tuple[str, str]:
         return "probe", "no accelerator: the probe is about 75 times sooner; --tune all tunes everything"
     if facts.train_photos <= SCHEDULES[0].photos:
         return "pooling", f"{facts.photos} are too few to tune everything; --tune all does it all the same"
-    return "all", f"{facts.photos} are enough; the tuned model is kept only if it beats the probe"
+    return "all", f"{facts.photos} are enough; the tuned model is kept only if it beats the probe beyond chance"
 
 
 def _choose_balance(choices: _Choices, facts: Facts) -> None:

@@ -188,11 +188,15 @@ class TrainSection:
         None, "What learns: the pooling on cached tokens, the norms as well, or everything.", flag=""
     )
     epochs: Count | None = option(None, "Passes over the training photos when tuning.", flag="N", needs=TUNING)
-    probe_epochs: CountOrZero = option(40, "Passes over the cached tokens of the probe; 0: tune without a probe.")
+    probe_epochs: CountOrZero = option(
+        40, "Passes over the cached tokens of a probe with a token per class; 0: tune without a probe."
+    )
     lr: Positive | None = option(
         None, "Learning rate of the head at batch 64; it is scaled by √(batch/64).", flag="X", needs=TUNING
     )
-    probe_lr: Positive = option(1e-3, "Learning rate of the probe at batch 64; it is scaled by √(batch/64).")
+    probe_lr: Positive = option(
+        1e-3, "Learning rate of a probe with a token per class at batch 64; it is scaled by √(batch/64)."
+    )
     batch_size: Count | None = option(None, "Photos per optimizer step.", flag="N")
     micro_batch: Count | None = option(
         None, "Photos per forward pass; the gradients add up to batch_size.", needs=TUNING

@@ -71,10 +71,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One of the models that were compared: "probe", "tuned" or "logistic regression".
+    """One of the models that were compared: "logistic regression", "probe" or "tuned".
 
-    `val_log_loss` decided which is kept; the other is of the test part and was measured after the choice: `accuracy`,
-    or where photos have several labels `mean_average_precision`.
+    `val_log_loss`, after the temperature that suits it, was compared to choose; the other is of the test part and was
+    measured after the choice: `accuracy`, or where photos have several labels `mean_average_precision`.
     """
 
     name: str

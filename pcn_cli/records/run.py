@@ -28,7 +28,7 @@ class RunRecord:
     fingerprint: str = ""  # of the data: sha256 over the split's rows
     stages: dict[str, StageRecord] = field(default_factory=dict)
     kind: RunKind = "train"
-    kept: str = ""  # "probe" or "tuned": which of the two the model folder holds
+    kept: str = ""  # the name of the candidate that the model folder holds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ class RunDir:
         """What a finished run holds, folders with a slash behind them."""
         folders = (cls.model, cls.report, cls.figures, cls.overlays)
         numbers = (cls.metrics, cls.curves, cls.predictions, cls.predictions_jsonl, cls.per_class, cls.confusion)
-        training = (cls.candidates, cls.findings, cls.suspects, cls.neighbours, cls.attention, cls.trust, cls.history)
+        training = (cls.candidates, cls.findings, cls.suspects, cls.neighbours, cls.attention, cls.trust)
         files = (*numbers, *training, cls.scan, cls.split, cls.unreadable, cls.recipe, cls.record, cls.log)
         return (*(f"{folder.name}/" for folder in folders), *(file.name for file in files))
 

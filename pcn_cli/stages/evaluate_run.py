@@ -173,7 +173,7 @@ def evaluate_run(
     with recording_stage(run, "evaluate", (*photos, *numbers, run.findings, run.trust, run.model_card)):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback, tokens=tokens)
         write_scored(run, scored, config)
-        draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
+        draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
         predictions = [one.prediction for one in scored]
         evaluation = measure_predictions(run, predictions, rows, scan, config=config, recipe=recipe, boxes=boxes)
         if hiding is not None:

@@ -30,6 +30,7 @@ from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.training.device import Cost, choose_device, has_native_bf16, measure_cost
 
 _STEP = 3.0  # a training step's time over its forward pass's
+_FITTING = 0.02  # seconds to learn a photo's share of where to look
 _DRAWING = 0.1  # seconds for a test photo's overlay and pictures
 _LIBRARIES_GB = 0.7
 _PICTURES_BYTES = 150_000
@@ -77,7 +78,8 @@ class Plan:
         measured = (views if folds else 1) + 1  # passes over the other parts
         total = forward * (views * train + measured * (val + test)) + _DRAWING * test
         learned = train + max(0, folds - 1) * (train + val + test) * (1 - 1 / ASIDE)
-        total += _STEP * self.cost.head_seconds * learned * self.recipe.train.probe_epochs
+        per_class = self.recipe.model.pooling == "per-class"
+        total += learned * (_STEP * self.cost.head_seconds * self.recipe.train.probe_epochs if per_class else _FITTING)
         if self.recipe.train.tune != "probe":
             total += (self.recipe.train.epochs or 0) * (step * train + forward * val)
         return total + self.compare_seconds
@@ -97,11 +99,12 @@ class Plan:
 
     def run_contents(self) -> tuple[str, ...]:
         """What the finished run will hold."""
-        run, wished = RunDir(Path()), self.recipe.evaluate
+        run, recipe = RunDir(Path()), self.recipe
         asked = (
             (run.trunks, bool(self.compared)),
-            (run.folds, wished.folds is not None),
-            (run.learning_curve, wished.learning_curve),
+            (run.folds, recipe.evaluate.folds is not None),
+            (run.learning_curve, recipe.evaluate.learning_curve),
+            (run.history, recipe.train.tune != "probe" or recipe.model.pooling == "per-class"),
         )
         return (*RunDir.contents(), *(str(path) for path, is_wished in asked if is_wished))
 

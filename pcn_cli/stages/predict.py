@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import DataError, RecipeError
@@ -24,6 +24,7 @@ from pcn_cli.stages.explain.overlays import draw_overlays, save_overlay
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
+from pcn_cli.tensors.network import Network
 
 UNKNOWN = "unknown"
 
@@ -93,7 +94,9 @@ def _answer_photos(
     model: LoadedModel, paths: Sequence[Path], asked: PredictOptions, callback: Callback
 ) -> list[dict[str, Any]]:
     """An answer for each of `paths`; overlays and copies are written as they are `asked` for."""
-    config = model.config
+    config, evenly = model.config, cast("Network", model.network).looks_evenly
+    # Where a model looks everywhere alike there is nothing to see of that, but of what counted for its answer there is.
+    speaks = asked.overlay is not None and asked.overlay_map is None and evenly and not config.multi_label
     answers = [_no_answer(str(path), config) for path in paths]
     taken: set[Path] = set()
     scored = score_photos(
@@ -102,7 +105,7 @@ def _answer_photos(
         [str(path) for path in paths],
         batch_size=asked.batch_size,
         workers=asked.workers,
-        hiding=Hiding(seed=0) if asked.overlay_map == "evidence" else None,
+        hiding=Hiding(seed=0) if speaks or asked.overlay_map == "evidence" else None,
         on_unreadable=lambda index, reason: answers[index].update(error=reason),
     )
     for one in scored:
@@ -151,7 +154,7 @@ def predict_into_run(
                 raise DataError(f"none of the {len(files)} files in {images} could be read", f"pcn inspect {images}")
             write_scored(run, scored, config)
             UNREADABLE.write(run, unreadable)
-            draw_overlays(run, scored, root=root, config=config, explain=recipe.explain, callback=callback)
+            draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
     return run
 
 

@@ -109,7 +109,11 @@ def gather_content(evaluation: Evaluation) -> ReportContent:
 def describe_evaluation(evaluation: Evaluation) -> ReportContent:
     """What the numbers and the photos say, without maps and charts: all that a model card needs."""
     run, record = evaluation.run, read_record(evaluation.run)
-    kept = {"probe": "probe on the frozen trunk", "tuned": "fine-tuned"}.get(record.kept, "")
+    kept = {
+        "logistic regression": "logistic regression on the frozen trunk",
+        "probe": "probe on the frozen trunk",
+        "tuned": "fine-tuned",
+    }.get(record.kept, "")
     facts = (record.card, kept, f"{len(evaluation.predictions):,} pictures", record.created[:10])
     train = Counter(row.label for row in evaluation.rows if row.split == "train")
     majority = min(train, key=lambda label: (-train[label], label)) if "baseline_majority" in evaluation.metrics else ""

@@ -45,6 +45,11 @@ class Network(Protocol):
         """Parameter-name prefixes of everything behind the tokens."""
         ...
 
+    @property
+    def looks_evenly(self) -> bool:
+        """Whether the pooling gives every patch the same weight, so that where it looks says nothing."""
+        ...
+
     def forward_features(self, images: Tensor) -> Tensor:
         """Tokens (B, C, h, w) of normalised images (B, 3, H, W)."""
         ...

@@ -1,7 +1,7 @@
 """Logistic regression on frozen features: the head of a network as a convex problem."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +44,14 @@ class LinearHead:
 def choose_head(
     features: Floats,
     targets: Targets,
+    CS: Sequence[float] = CS,
     *,
     val_features: Floats,
     val_targets: Targets,
     classes: int,
     photo_weights: Floats | None = None,
 ) -> LinearHead:
-    """The head whose C, of `CS`, has the smallest validation log-loss; arguments as of `fit_heads`."""
+    """The head whose C, of these, has the smallest validation log-loss; arguments as of `fit_heads`."""
     best, least, worse = None, np.inf, 0
     for head in fit_heads(features, targets, CS, classes=classes, photo_weights=photo_weights):
         loss = _log_loss(val_targets, head.probabilities(val_features))
@@ -72,7 +73,7 @@ def fit_head(features: Floats, targets: Targets, *, C: float, classes: int) -> L
 def fit_heads(
     features: Floats,
     targets: Targets,
-    CS: tuple[float, ...],
+    CS: Sequence[float],
     *,
     classes: int,
     photo_weights: Floats | None = None,

@@ -20,9 +20,9 @@ from pcn_cli.training.logistic import Floats, LinearHead
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import Tokens
 
-STRENGTHS = (3_000.0, 1_000.0, 300.0, 100.0)  # of the penalty: half of it times the squared change
+STRENGTHS = (1_000.0, 300.0, 100.0)  # of the penalty: half of it times the squared change
 MOST_PHOTOS = 5_000  # a query has few numbers: of more photos it learns from a sample
-_STEPS = 20
+_STEPS = 15
 _TOGETHER = 16
 
 
@@ -47,7 +47,7 @@ def learn_shifts(
     problem = _Problem(model, tokens, features, head, photo_weights=photo_weights, seed=seed, stop=stop)
     numbers = problem.start
     for strength in STRENGTHS:
-        options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS}
+        options = {"maxiter": _STEPS, "maxfun": _STEPS + 5}
         with one_thread():
             found = minimize(problem.loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options)
         numbers = found.x

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -11,11 +12,13 @@ from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.files.atomic import write_with
 from pcn_cli.files.threads import in_threads
 from pcn_cli.recipe.schema import ExplainSection, Look
-from pcn_cli.records.model import ModelConfig, PatchGrid
+from pcn_cli.records.model import PatchGrid
 from pcn_cli.records.predictions import FULL_LIFT
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import LoadedModel
 from pcn_cli.stages.inference.score import Scored
+from pcn_cli.tensors.network import Network
 
 
 def draw_overlays(
@@ -23,18 +26,31 @@ def draw_overlays(
     scored: Sequence[Scored],
     *,
     root: Path,
-    config: ModelConfig,
+    model: LoadedModel,
     explain: ExplainSection,
     callback: Callback,
 ) -> None:
-    """Draw at most `explain.overlays` photos into the run, all on one scale."""
+    """Draw at most `explain.overlays` photos into the run, all on one scale.
+
+    Where the model looks everywhere alike the evidence for its answers is drawn, if it is known.
+    """
+    evenly = cast("Network", model.network).looks_evenly
     full = full_lift(lift_maps(one.look) for one in scored)
     rows = sorted(range(len(scored)), key=lambda row: (scored[row].prediction.confidence, row))[: explain.overlays]
 
     def draw(row: int) -> None:
         one, file = scored[row], scored[row].prediction.file
         target = run.overlay(row, file)
-        save_overlay(target, root / file, one, patch_grid=config.patch_grid, look=explain.look, full=full)
+        evidence = one.hidden.evidence[0] if evenly and one.hidden else None
+        save_overlay(
+            target,
+            root / file,
+            one,
+            patch_grid=model.config.patch_grid,
+            look=explain.look,
+            full=full,
+            evidence=evidence,
+        )
 
     for done, _ in enumerate(in_threads(draw, rows), start=1):
         callback.on_progress("drawing overlays", done, len(rows))

@@ -18,7 +18,7 @@ from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext, v
 from pcn_cli.training.balance import class_weights
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.logistic import LinearHead, choose_head
+from pcn_cli.training.logistic import CS, LinearHead, choose_head
 from pcn_cli.training.probe import TokenHead, fit_probe, pooled_features, token_probabilities
 from pcn_cli.training.query import learn_shifts
 from pcn_cli.training.tokens import Tokens
@@ -49,7 +49,7 @@ def fit_frozen(
 ) -> Iterator[Fitted]:
     """The logistic regression, then the probe; `model` ends as it began."""
     begun = behind_tokens(model)
-    solved = [_solve_head(model, start, train, val, context) for start in _pooling_starts(model)]
+    solved = [_solve_head(model, start, train, val, context, CS) for start in _pooling_starts(model)]
     yield min((regression for regression, _ in solved), key=lambda fitted: fitted.loss)
     model.load_state_dict(begun, strict=False)
     if cast("AttentionNetwork", model).class_tokens:
@@ -100,9 +100,9 @@ def _pooling_starts(model: nn.Module) -> list[State]:
 
 
 def _solve_head(
-    model: nn.Module, start: State, train: Tokens, val: Tokens, context: TrainContext
+    model: nn.Module, start: State, train: Tokens, val: Tokens, context: TrainContext, CS: Sequence[float]
 ) -> tuple[Fitted, Features]:
-    """The regression on what the pooling `start` gives, and its features (N · views, F)."""
+    """The regression on what the pooling `start` gives, with the best of these C, and its features (N · views, F)."""
     model.load_state_dict(start, strict=False)
     views = [pooled_features(model, train, view=view, device=context.device) for view in range(train.views)]
     features, targets = np.concatenate(views), np.concatenate([train.targets] * train.views)
@@ -110,6 +110,7 @@ def _solve_head(
     head = choose_head(
         features,
         targets,
+        CS,
         val_features=val_features,
         val_targets=val.targets,
         classes=len(context.classes),
@@ -135,7 +136,7 @@ def _learn_query(
         model, train, features, regression.head, photo_weights=weights, seed=seed, stop=context.stop
     ):
         cast("AttentionNetwork", model).pooling.shift_query(shift)
-        probe, _ = _solve_head(model, behind_tokens(model), train, val, context)
+        probe, _ = _solve_head(model, behind_tokens(model), train, val, context, (regression.head.C,))
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
         losses = [regression.loss, *(one.loss for one in probes)]

@@ -16,7 +16,7 @@ from pcn_cli.runs.store import read_folds
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.train import folds as module
 from pcn_cli.stages.train.folds import check_folds
-from pcn_cli.training.probe import fit_probe
+from pcn_cli.stages.train.frozen import fit_frozen
 
 OPTIONS = {"model": "nano", "tune": "probe", "size": 32, "settings": ["train.probe_epochs=3"]}
 
@@ -25,14 +25,13 @@ def test_all_photos_are_answered_once_by_a_probe_of_other_photos(photo_folder, m
     (photo_folder / "red" / "copy.jpg").write_bytes((photo_folder / "red" / "00.jpg").read_bytes())
     learned, chosen = [], []
 
-    def spy(model, train_tokens, val_tokens, *arguments, **options):
+    def spy(model, train_tokens, val_tokens, *arguments):
         learned.append(set(train_tokens.indices.tolist()))
         chosen.append(set(val_tokens.indices.tolist()))
-        return fit_probe(model, train_tokens, val_tokens, *arguments, **options)
+        return fit_frozen(model, train_tokens, val_tokens, *arguments)
 
-    monkeypatch.setattr(module, "fit_probe", spy)
-    settings = ["train.probe_epochs=10", "train.probe_lr=0.01"]
-    outcome = pcn_cli.finetune(photo_folder, folds=4, **{**OPTIONS, "settings": settings})
+    monkeypatch.setattr(module, "fit_frozen", spy)
+    outcome = pcn_cli.finetune(photo_folder, folds=4, **OPTIONS)
     run = RunDir(outcome.run)
     answers, rows = read_folds(run), read_csv(run.split)
     parts = [row for part in ("train", "val", "test") for row in rows if row["split"] == part]
