@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Targets = NDArray[np.int64]
 
 _DRAWS = 200
-_STANDARD_ERRORS = 1.0  # by which the mean gain must exceed 0; see "Choosing" in tests/benchmarks/RESULTS.md
+_STANDARD_ERRORS = 0.5  # by which the mean gain must exceed 0; see "Choosing" in tests/benchmarks/RESULTS.md
 
 
 def tempered_log_loss(targets: Targets, probabilities: Floats) -> float:
@@ -23,7 +23,7 @@ def tempered_log_loss(targets: Targets, probabilities: Floats) -> float:
 
 
 def is_better_beyond_chance(targets: Targets, new: Floats, old: Floats, *, monitor: Monitor) -> bool:
-    """Whether the answers `new` are better than `old` by more than a standard error of the paired difference.
+    """Whether the answers `new` are better than `old` by more than half a standard error of the paired difference.
 
     Probabilities (N, K), targets (N,), or (N, K) of 0 and 1 where photos have several labels. `monitor` is what counts:
     log-loss, or macro-F1, whose standard error is a bootstrap's.

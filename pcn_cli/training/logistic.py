@@ -10,7 +10,6 @@ from scipy.special import expit, logit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.preprocessing import StandardScaler
 
 from pcn_cli.errors import DataError
 
@@ -25,13 +24,16 @@ Targets = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class LinearHead:
-    """Logits = features · weightᵀ + bias with weight (K, F) and bias (K,), learned with the regression's `C`.
+    """Logits = features · weightᵀ + bias with weight (K, F) and bias (K,).
 
-    Where photos have `several` labels each class is decided for itself.
+    It was learned with the regression's `C` from features of which `mean` (F,) was taken and which were divided by
+    `scale` (F,). Where photos have `several` labels each class is decided for itself.
     """
 
     weight: Floats
     bias: Floats
+    mean: Floats
+    scale: Floats
     C: float
     several: bool
 
@@ -78,8 +80,10 @@ def fit_heads(
     classes: int,
     photo_weights: Floats | None = None,
 ) -> Iterator[LinearHead]:
-    """For each C, ascending, the logistic regression of `targets` on standardised features (N, F), as a head for them.
+    """For each C, ascending, the logistic regression of `targets` on scaled features (N, F), as a head for them.
 
+    A feature is divided by the root of its standard deviation: one that varies much then counts for more than one that
+    hardly does, though less than it would by itself (see "Logistic regression" in tests/benchmarks/RESULTS.md).
     Targets are class numbers (N,), or (N, K) of 0 and 1 where photos may have several labels; `photo_weights` (N,) are
     what each photo weighs. A class that no photo has is next to impossible, a label that all have next to certain.
 
@@ -88,8 +92,11 @@ def fit_heads(
     """
     if len(targets) == 0:
         raise DataError("there is no photo to train on")
-    scaler = StandardScaler().fit(features)
-    scaled, several = scaler.transform(features), targets.ndim == 2
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    scale = np.sqrt(np.where(deviation > 0, deviation, 1.0))
+    scaled, several = (features - mean) / scale, targets.ndim == 2
+    size = float(np.sqrt(np.mean(np.square(scaled)))) or 1.0  # so that one C means the same whatever the features are
+    scaled, scale = scaled / size, scale * size
     if several:
         shares = np.clip(targets.mean(axis=0), _CERTAIN, 1 - _CERTAIN)
         solved = [_Regression(targets[:, k], k) for k in range(classes) if 0 < targets[:, k].mean() < 1]
@@ -102,10 +109,12 @@ def fit_heads(
         weight, bias = np.zeros((classes, features.shape[1])), start.copy()
         for regression in solved:
             weight[regression.rows], bias[regression.rows] = regression.solve(scaled, C, photo_weights)
-        weight /= scaler.scale_
+        weight /= scale
         yield LinearHead(
             weight=weight.astype(np.float32),
-            bias=(bias - weight @ scaler.mean_).astype(np.float32),
+            bias=(bias - weight @ mean).astype(np.float32),
+            mean=mean,
+            scale=scale.astype(np.float32),
             C=C,
             several=several,
         )

@@ -29,7 +29,6 @@ _TOGETHER = 16
 def learn_shifts(
     model: nn.Module,
     tokens: Tokens,
-    features: Floats,
     head: LinearHead,
     *,
     photo_weights: Floats | None,
@@ -38,13 +37,13 @@ def learn_shifts(
 ) -> Iterator[Tensor]:
     """What to add (d,) to the query, for ever weaker penalties; each begins where the last one ended.
 
-    `features` (N, F) are what `head` was solved on, `photo_weights` (N,) what each photo weighs. A photo is seen as it
-    is or mirrored, drawn by `seed`. `model` is left as it is, without gradients.
+    `head` is that of the regression, `photo_weights` (N,) are what each photo weighs. A photo is seen as it is or
+    mirrored, drawn by `seed`. `model` is left as it is, without gradients.
 
     Raises:
         StoppedError: `stop` asked for it.
     """
-    problem = _Problem(model, tokens, features, head, photo_weights=photo_weights, seed=seed, stop=stop)
+    problem = _Problem(model, tokens, head, photo_weights=photo_weights, seed=seed, stop=stop)
     numbers = problem.start
     for strength in STRENGTHS:
         options = {"maxiter": _STEPS, "maxfun": _STEPS + 5}
@@ -57,14 +56,13 @@ def learn_shifts(
 class _Problem:
     """The loss as a function of the numbers that are sought: the change of the query, and the head on scaled features.
 
-    The head is sought for features of mean 0 and variance 1, the change in units of √d: then all numbers are alike.
+    The head is sought for features as the regression scaled them, the change in units of √d: so all numbers are alike.
     """
 
     def __init__(
         self,
         model: nn.Module,
         tokens: Tokens,
-        features: Floats,
         head: LinearHead,
         *,
         photo_weights: Floats | None,
@@ -82,7 +80,7 @@ class _Problem:
         # As many views of as many photos as the regression had, so that its penalty is as strong as there.
         more = tokens.views * len(tokens) / len(self._rows)
         self._weights = torch.from_numpy(more * weights[self._rows]).float()
-        self._mean, self._scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+        self._mean, self._scale = head.mean, head.scale
         self._C, self._shape, self._width = head.C, head.weight.shape, self._network.embed_dim
         self._device = next(model.parameters()).device
         weight, bias = head.weight * self._scale, head.bias + head.weight @ self._mean

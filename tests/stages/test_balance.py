@@ -27,11 +27,14 @@ def test_each_way_trains_another_model(uneven, tiny_weights, tune):
             **{"settings": ["train.probe_epochs=1"], **options},
         ).run  # fmt: skip
         models[way] = sha256_of(run / "model" / "model.safetensors")
-        losses[way] = read_csv(run / "history.csv")[0]["train_loss"]
+        losses[way] = read_csv(run / "history.csv")[0]["train_loss"] if tune == "all" else ""
         if way is None:
             assert "balance: loss  # the largest class has" in (run / "recipe.yaml").read_text()
     assert models[None] == models["loss"]
-    assert len({*models.values()}) == len({*losses.values()}) == 3
+    if tune == "all":
+        assert len({*models.values()}) == len({*losses.values()}) == 3
+    else:  # a regression sees all photos at once: drawing rare ones more often is weighing them more
+        assert models["loss"] == models["sampler"] != models["none"]
 
 
 def test_several_labels_are_not_balanced(several_photos):

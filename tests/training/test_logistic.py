@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from pcn_cli.errors import DataError
 from pcn_cli.training.logistic import CS, choose_head, fit_head, fit_heads
@@ -20,16 +18,25 @@ def make_photos(classes: int, count: int = 90, *, width: int = 6) -> tuple[np.nd
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("C", [0.001, 0.3])
-def test_the_head_says_what_scikit_learn_says(classes, C):
+def test_the_head_says_what_scikit_learn_says_of_the_scaled_features(classes, C):
     features, targets = make_photos(classes)
     head = fit_head(features[:60], targets[:60], C=C, classes=classes)
-    own = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2_000, tol=1e-8))
-    own.fit(features[:60].astype(np.float64), targets[:60])
-    np.testing.assert_allclose(
-        head.probabilities(features[60:]), own.predict_proba(features[60:].astype(np.float64)), atol=3e-3
-    )
+    scaled = (features.astype(np.float64) - head.mean) / head.scale
+    own = LogisticRegression(C=C, max_iter=2_000, tol=1e-8).fit(scaled[:60], targets[:60])
+    np.testing.assert_allclose(head.probabilities(features[60:]), own.predict_proba(scaled[60:]), atol=3e-3)
     assert head.weight.shape == (classes, 6)
     assert head.bias.shape == (classes,)
+
+
+def test_features_are_divided_by_the_root_of_their_deviation_and_are_of_size_1_then():
+    features, targets = make_photos(3)
+    head = fit_head(features, targets, C=0.1, classes=3)
+    np.testing.assert_allclose(
+        head.scale**2 / features.std(axis=0), (head.scale[0] ** 2 / features[:, 0].std()), rtol=1e-4
+    )
+    assert np.square((features - head.mean) / head.scale).mean() == pytest.approx(1.0, rel=1e-4)
+    tenfold = fit_head(10 * features, targets, C=0.1, classes=3)
+    np.testing.assert_allclose(tenfold.probabilities(10 * features), head.probabilities(features), atol=1e-3)
 
 
 def test_photos_that_weigh_more_count_more():

@@ -53,27 +53,26 @@ def model():
 
 def solve(model, train, val):
     features = np.concatenate([pooled_features(model, train, device=CPU, view=view) for view in range(train.views)])
-    head = choose_head(
+    return choose_head(
         features, np.concatenate([train.targets] * train.views),
         val_features=pooled_features(model, val, device=CPU), val_targets=val.targets, classes=3,
     )  # fmt: skip
-    return features, head
 
 
-def shifts(model, train, features, head, **options):
+def shifts(model, train, head, **options):
     options = {"photo_weights": None, "seed": 0, "stop": StopRequest()} | options
-    return list(learn_shifts(model, train, features, head, **options))
+    return list(learn_shifts(model, train, head, **options))
 
 
 def test_the_query_finds_the_patch_that_tells_the_classes_apart(model, tmp_path):
     train, val = (make_cache(*make_tokens(150, seed=seed), tmp_path) for seed in (0, 1))
-    features, head = solve(model, train, val)
+    head = solve(model, train, val)
     before = (head.probabilities(pooled_features(model, val, device=CPU)).argmax(1) == val.targets).mean()
-    found = shifts(model, train, features, head)
+    found = shifts(model, train, head)
     assert len(found) == len(STRENGTHS)
     assert [float(shift.norm()) for shift in found] == sorted(float(shift.norm()) for shift in found)
     model.pooling.shift_query(found[-1])
-    _, head = solve(model, train, val)
+    head = solve(model, train, val)
     after = (head.probabilities(pooled_features(model, val, device=CPU)).argmax(1) == val.targets).mean()
     assert before < 0.65
     assert after > 0.85
@@ -91,9 +90,9 @@ def test_the_query_finds_the_patch_that_tells_the_classes_apart(model, tmp_path)
 
 def test_it_is_the_same_again_and_leaves_the_model_as_it_was(model, tmp_path):
     train = make_cache(*make_tokens(32), tmp_path)
-    features, head = solve(model, train, train)
+    head = solve(model, train, train)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    first, second = (shifts(model, train, features, head) for _ in range(2))
+    first, second = (shifts(model, train, head) for _ in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
 
@@ -101,30 +100,30 @@ def test_it_is_the_same_again_and_leaves_the_model_as_it_was(model, tmp_path):
 def test_classes_may_weigh_more_and_labels_may_be_several(model, tmp_path):
     tokens, targets = make_tokens(32)
     train = make_cache(tokens, targets, tmp_path)
-    features, head = solve(model, train, train)
-    plain = shifts(model, train, features, head)[-1]
-    weighed = shifts(model, train, features, head, photo_weights=np.where(targets == 0, 5.0, 0.1))[-1]
+    head = solve(model, train, train)
+    plain = shifts(model, train, head)[-1]
+    weighed = shifts(model, train, head, photo_weights=np.where(targets == 0, 5.0, 0.1))[-1]
     assert not torch.allclose(plain, weighed, atol=1e-2)
     several = make_cache(tokens, np.eye(3, dtype=np.int64)[targets], tmp_path)
-    features, head = solve(model, several, several)
+    head = solve(model, several, several)
     assert head.several
-    assert all(bool(torch.isfinite(shift).all()) for shift in shifts(model, several, features, head))
+    assert all(bool(torch.isfinite(shift).all()) for shift in shifts(model, several, head))
 
 
 def test_of_many_photos_a_sample_is_enough(model, tmp_path, monkeypatch):
     train = make_cache(*make_tokens(120), tmp_path)
-    features, head = solve(model, train, train)
+    head = solve(model, train, train)
     monkeypatch.setattr("pcn_cli.training.query.MOST_PHOTOS", 60)
     read = []
     monkeypatch.setattr(train, "read", lambda rows, views, own=train.read: read.extend(rows) or own(rows, views))
-    assert bool(torch.isfinite(shifts(model, train, features, head)[-1]).all())
+    assert bool(torch.isfinite(shifts(model, train, head)[-1]).all())
     assert len(set(read)) == 60
 
 
 def test_a_stop_is_heard(model, tmp_path):
     train = make_cache(*make_tokens(30), tmp_path)
-    features, head = solve(model, train, train)
+    head = solve(model, train, train)
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(StoppedError):
-            shifts(model, train, features, head, stop=stop)
+            shifts(model, train, head, stop=stop)

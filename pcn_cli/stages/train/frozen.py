@@ -49,14 +49,18 @@ def fit_frozen(
 ) -> Iterator[Fitted]:
     """The logistic regression, then the probe; `model` ends as it began."""
     begun = behind_tokens(model)
-    solved = [_solve_head(model, start, train, val, context, CS) for start in _pooling_starts(model)]
-    yield min((regression for regression, _ in solved), key=lambda fitted: fitted.loss)
+    regression = _solve_head(model, begun, train, val, context, CS)
+    if (averaging := _average_pooling(model)) is not None:
+        own, regression = regression, _solve_head(model, averaging, train, val, context, CS)
+        # Of a weak pooling the photos at hand make less than of the average, which a few of them may not show.
+        if is_better_beyond_chance(val.targets, own.probabilities, regression.probabilities, monitor=context.monitor):
+            regression = own
+    yield regression
     model.load_state_dict(begun, strict=False)
     if cast("AttentionNetwork", model).class_tokens:
         probe = _fit_class_tokens(model, train, val, context, callback)
     else:
-        probes = [_learn_query(model, *one, train, val, context) for one in solved]
-        probe = min(probes, key=lambda fitted: fitted.loss)
+        probe = _learn_query(model, regression, train, val, context)
     model.load_state_dict(begun, strict=False)
     yield probe
 
@@ -87,22 +91,22 @@ def behind_tokens(model: nn.Module) -> State:
     return {name: tensor.detach().clone() for name, tensor in TokenHead(model).state_dict().items()}
 
 
-def _pooling_starts(model: nn.Module) -> list[State]:
-    """What the pooling may begin as: as it is, and where that is something else, as average pooling."""
-    network, own = cast("AttentionNetwork", model), behind_tokens(model)
-    if network.class_tokens:
-        return [own]
+def _average_pooling(model: nn.Module) -> State | None:
+    """The tensors behind the tokens were the pooling average pooling; None where it is, or has tokens of classes."""
+    network = cast("AttentionNetwork", model)
+    if network.class_tokens or network.looks_evenly:
+        return None
+    own = behind_tokens(model)
     network.pooling.start_averaging()
     averaging = behind_tokens(model)
     model.load_state_dict(own, strict=False)
-    same = all(torch.equal(own[name], tensor) for name, tensor in averaging.items())
-    return [own] if same else [own, averaging]
+    return averaging
 
 
 def _solve_head(
     model: nn.Module, start: State, train: Tokens, val: Tokens, context: TrainContext, CS: Sequence[float]
-) -> tuple[Fitted, Features]:
-    """The regression on what the pooling `start` gives, with the best of these C, and its features (N · views, F)."""
+) -> Fitted:
+    """The regression on what the pooling `start` gives, with the best of these C."""
     model.load_state_dict(start, strict=False)
     views = [pooled_features(model, train, view=view, device=context.device) for view in range(train.views)]
     features, targets = np.concatenate(views), np.concatenate([train.targets] * train.views)
@@ -121,22 +125,18 @@ def _solve_head(
     state = start if cast("AttentionNetwork", model).class_tokens else start | own
     probabilities = head.probabilities(val_features)
     loss = tempered_log_loss(val.targets, probabilities)
-    return Fitted(name=REGRESSION, probabilities=probabilities, state=state, head=head, loss=loss), features
+    return Fitted(name=REGRESSION, probabilities=probabilities, state=state, head=head, loss=loss)
 
 
-def _learn_query(
-    model: nn.Module, regression: Fitted, features: Features, train: Tokens, val: Tokens, context: TrainContext
-) -> Fitted:
+def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Tokens, context: TrainContext) -> Fitted:
     """The best probe whose query was changed ever more freely from the regression's, its head solved anew each time."""
     assert regression.head is not None  # noqa: S101 - it solved one
     model.load_state_dict(regression.state, strict=False)
     weights, seed = photo_weights(train.targets, context), context.recipe.seed
     probes: list[Fitted] = []
-    for shift in learn_shifts(
-        model, train, features, regression.head, photo_weights=weights, seed=seed, stop=context.stop
-    ):
+    for shift in learn_shifts(model, train, regression.head, photo_weights=weights, seed=seed, stop=context.stop):
         cast("AttentionNetwork", model).pooling.shift_query(shift)
-        probe, _ = _solve_head(model, behind_tokens(model), train, val, context, (regression.head.C,))
+        probe = _solve_head(model, behind_tokens(model), train, val, context, (regression.head.C,))
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
         losses = [regression.loss, *(one.loss for one in probes)]

@@ -28,7 +28,9 @@ ON_A_SAMPLE = ["parameter_randomisation", "flip", "pixels"]
 
 
 @pytest.fixture
-def run(photo_folder: Path, tiny_weights: Path, tmp_path: Path) -> Path:
+def run(photo_folder: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose probe is kept: a logistic regression looks everywhere alike."""
+    monkeypatch.setattr("pcn_cli.stages.train.train.choose_frozen", lambda fitted, *_: fitted[-1])
     settings = ["train.probe_epochs=2", "explain.checks=4", "explain.overlays=0"]
     return pcn_cli.finetune(
         photo_folder, model=tiny_weights, tune="probe", size=64, output=tmp_path / "run", settings=settings
