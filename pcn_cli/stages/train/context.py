@@ -2,13 +2,15 @@
 where its epochs are written down.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, log_loss
@@ -76,11 +78,13 @@ class TrainContext:
             return
         words = "mean average precision" if self.model_config.multi_label else "right"
         between = "" if figure.ci_low is None else f" ({figure.ci_low:.1%} to {figure.ci_high:.1%})"
-        passed = datetime.now(UTC) - datetime.fromisoformat(read_record(self.run).created)
+        made = datetime.fromisoformat(read_record(self.run).created).timestamp()
+        # A resumed run was made long before, a notebook was started long before.
+        passed = time.time() - max(made, psutil.Process().create_time())
         verdict = "the best so far" if kept else "not better beyond chance, so not kept"
         self.callback.on_note(
             f"{name}: {figure.value:.1%} {words}{between} on {len(labels):,} validation photos, "
-            f"after {passed.total_seconds():.0f} s; {verdict}"
+            f"after {passed:.0f} s; {verdict}"
         )
 
     def part(self, name: Part) -> list[SplitRow]:
