@@ -24,7 +24,7 @@ from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 
 _SCORED_AT_ONCE = 128
-_POOLED_AT_ONCE = 16  # their tokens stay in the processor's cache
+_POOLED_AT_ONCE = 32  # their tokens stay in the processor's cache
 
 
 def fit_probe(

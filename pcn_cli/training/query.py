@@ -23,7 +23,7 @@ from pcn_cli.training.tokens import Tokens
 STRENGTHS = (1_000.0, 300.0, 100.0)  # of the penalty: half of it times the squared change
 MOST_PHOTOS = 5_000  # a query has few numbers: of more photos it learns from a sample
 _STEPS = 15
-_TOGETHER = 16
+_TOGETHER = 32
 
 
 def learn_shifts(

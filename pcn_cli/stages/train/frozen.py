@@ -24,7 +24,6 @@ from pcn_cli.training.query import learn_shifts
 from pcn_cli.training.tokens import Tokens
 
 REGRESSION, PROBE = "logistic regression", "probe"
-_WORSE = 2  # strengths in a row that are no better, after which weaker ones are not tried
 
 State = dict[str, Tensor]
 Features = NDArray[np.float32]
@@ -129,7 +128,10 @@ def _solve_head(
 
 
 def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Tokens, context: TrainContext) -> Fitted:
-    """The best probe whose query was changed ever more freely from the regression's, its head solved anew each time."""
+    """The best probe whose query was changed ever more freely from the regression's, its head solved anew each time.
+
+    Where one is worse than what was there before, still freer ones are not tried.
+    """
     assert regression.head is not None  # noqa: S101 - it solved one
     model.load_state_dict(regression.state, strict=False)
     weights, seed = photo_weights(train.targets, context), context.recipe.seed
@@ -139,8 +141,7 @@ def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Token
         probe = _solve_head(model, behind_tokens(model), train, val, context, (regression.head.C,))
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
-        losses = [regression.loss, *(one.loss for one in probes)]
-        if min(losses) not in losses[-_WORSE:]:
+        if probe.loss > min(regression.loss, *(one.loss for one in probes)):
             break
     return min(probes, key=lambda fitted: fitted.loss)
 
