@@ -14,7 +14,9 @@ Floats = NDArray[np.float64]
 Targets = NDArray[np.int64]
 
 _DRAWS = 200
-_STANDARD_ERRORS = 0.5  # by which the mean gain must exceed 0; see "Choosing" in tests/benchmarks/RESULTS.md
+_STANDARD_ERRORS = (
+    0.5  # by which the mean gain must exceed 0; see "Logistic regression and the probe" in tests/benchmarks/RESULTS.md
+)
 
 
 def tempered_log_loss(targets: Targets, probabilities: Floats) -> float:

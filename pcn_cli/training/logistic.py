@@ -83,7 +83,7 @@ def fit_heads(
     """For each C, ascending, the logistic regression of `targets` on scaled features (N, F), as a head for them.
 
     A feature is divided by the root of its standard deviation: one that varies much then counts for more than one that
-    hardly does, though less than it would by itself (see "Logistic regression" in tests/benchmarks/RESULTS.md).
+    hardly does, though less than it would by itself (measured: tests/benchmarks/RESULTS.md).
     Targets are class numbers (N,), or (N, K) of 0 and 1 where photos may have several labels; `photo_weights` (N,) are
     what each photo weighs. A class that no photo has is next to impossible, a label that all have next to certain.
 
