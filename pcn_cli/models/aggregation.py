@@ -14,7 +14,7 @@ from timm.layers import trunc_normal_
 from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor, nn
 
-from pcn_cli.models.backbone import feature_map, inspect_backbone, is_nhwc, make_backbone, measure_patch_grid
+from pcn_cli.models.backbone import feature_map, inspect_backbone, make_backbone, measure_patch_grid, one_patch
 from pcn_cli.models.build import register_network
 from pcn_cli.models.head import AttentionNetwork, make_head
 from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
@@ -96,9 +96,8 @@ class AttentionPooled(AttentionNetwork):
         normed: Tensor = self.norm(cls)
         if self.embed_dim != self.num_features:
             return normed
-        flat = normed.reshape(-1, 1, 1, self.embed_dim)  # a grid of one patch: average pooling leaves it as it is
-        grid = flat if is_nhwc(self.backbone) else flat.permute(0, 3, 1, 2)
-        features: Tensor = self.backbone.forward_head(grid, pre_logits=True)  # type: ignore[operator]
+        patch = one_patch(self.backbone, normed.reshape(-1, self.embed_dim))
+        features: Tensor = self.backbone.forward_head(patch, pre_logits=True)  # type: ignore[operator]
         return features.reshape(*normed.shape[:-1], -1)
 
     def forward_intermediates(self, x: Tensor, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the backbone's

@@ -8,6 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from pcn_cli.errors import ModelError
 from pcn_cli.records.model import PatchGrid
 
 # Settings of timm.create_model that would fetch, open or reshape something.
@@ -24,11 +25,46 @@ _STEP, _ENOUGH = 64, 160  # pixels
 
 
 def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
-    """The last map of features (B, C, h, w) of images (B, 3, H, W): what average pooling would see."""
-    features = cast("Callable[[Tensor], Tensor]", backbone.forward_features)(images)
+    """The last map of features (B, C, h, w) of images (B, 3, H, W): what average pooling would see.
+
+    Raises:
+        ValueError: it gives none. ModelError: images of this size are not for it.
+    """
+    height, width = images.shape[-2:]
+    try:
+        features = cast("Callable[[Tensor], Tensor]", backbone.forward_features)(images)
+    except AssertionError as error:  # how timm refuses a size
+        found = f"{type(backbone).__name__} takes no photos of {width} × {height} pixels: {error}"
+        raise ModelError(found, "leave --size out") from error
+    if isinstance(features, Tensor) and is_sequence(backbone) and features.ndim == 3:
+        tokens = features[:, count_prefix(backbone) :]  # (B, N, C); those in front belong to no place
+        rows = round((tokens.shape[1] * height / width) ** 0.5)
+        if rows and tokens.shape[1] % rows == 0:
+            return tokens.reshape(len(tokens), rows, -1, tokens.shape[2]).permute(0, 3, 1, 2)
     if not isinstance(features, Tensor) or features.ndim != 4:
         raise ValueError(f"{type(backbone).__name__} gives no grid of features to pool")
     return features.permute(0, 3, 1, 2) if is_nhwc(backbone) else features
+
+
+def one_patch(backbone: nn.Module, pooled: Tensor) -> Tensor:
+    """Pooled tokens (B, C) as the backbone gives features of one patch: its own pooling leaves them as they are.
+
+    In a sequence the tokens in front of the patches are equal to it, for some backbones pool by them.
+    """
+    if is_sequence(backbone):
+        return pooled[:, None].expand(-1, count_prefix(backbone) + 1, -1)  # (B, prefix + 1, C)
+    grid = pooled[:, None, None]  # (B, 1, 1, C)
+    return grid if is_nhwc(backbone) else grid.permute(0, 3, 1, 2)
+
+
+def is_sequence(backbone: nn.Module) -> bool:
+    """Whether the backbone's patches are a sequence, as those of a plain vision transformer."""
+    return hasattr(backbone, "num_prefix_tokens")
+
+
+def count_prefix(backbone: nn.Module) -> int:
+    """How many tokens, such as a class token, stand in front of the patches of a sequence."""
+    return int(getattr(backbone, "num_prefix_tokens", 0))
 
 
 def is_nhwc(backbone: nn.Module) -> bool:
@@ -79,7 +115,7 @@ def measure_patch_grid(backbone: nn.Module, input_size: tuple[int, int, int]) ->
     """Where the patches of `backbone` lie on an input of (C, H, W) pixels.
 
     A copy whose kernels pass on their middle only sends the gradient of one patch back to the pixels that it is centred
-    on, whatever the padding. Where that is not to be had, patches are taken to tile the input.
+    on, whatever the padding. Where that is not to be had, as in a transformer, patches are taken to tile the input.
     """
     channels, height, width = input_size
     if not getattr(backbone, "pretrained_cfg", {}).get("fixed_input_size"):
@@ -91,7 +127,7 @@ def measure_patch_grid(backbone: nn.Module, input_size: tuple[int, int, int]) ->
     totals = feature_map(skeleton, images).sum(dim=(0, 1))  # (h, w)
     rows, columns = totals.shape
     tiles = PatchGrid(stride=width / columns, offset=width / columns / 2)
-    if min(rows, columns) < 2:
+    if min(rows, columns) < 2 or is_sequence(backbone):  # attention mixes all patches
         return tiles
     row, column = (rows - 1) // 2, (columns - 1) // 2
     first = _center(totals[row, column], images)

@@ -178,7 +178,7 @@ def test_checkpointing_changes_no_gradient() -> None:
     [
         ({"backbone": "no_such_net"}, "no backbone called 'no_such_net'"),
         ({"backbone": "patchconvnet_s60"}, "no backbone called"),
-        ({"backbone": "vit_tiny_patch16_224"}, "VisionTransformer gives no grid"),
+        ({"backbone": "levit_128s"}, "LevitDistilled gives no grid"),
         ({"backbone": "resnet18", "backbone_args": {"checkpoint_path": "x.pth"}}, "must not set checkpoint_path"),
         ({"backbone": "resnet18", "backbone_args": {"no_such": 1}}, "cannot be built with"),
     ],
@@ -186,3 +186,45 @@ def test_checkpointing_changes_no_gradient() -> None:
 def test_what_cannot_be_pooled_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         timm.create_model("attention_pooled", **options)
+
+
+# name: tokens in front of the patches, a side of the grid, parts of the backbone behind its pooling
+TRANSFORMERS = {
+    "vit_tiny_patch16_224": (1, 14, ()),
+    "deit_tiny_patch16_224": (1, 14, ()),
+    "deit_tiny_distilled_patch16_224": (2, 14, ()),
+    "test_vit2": (1, 10, ("fc_norm",)),  # pools by averaging
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+@torch.no_grad()
+def test_a_transformer_is_pooled_by_its_patches(name: str) -> None:
+    network, (prefix, side, parts) = pooled(name), TRANSFORMERS[name]
+    backbone, number = network.backbone, side * side
+    images = torch.randn(2, 3, *backbone.pretrained_cfg["input_size"][1:], generator=torch.Generator().manual_seed(1))
+    sequence = backbone.forward_features(images)  # (B, prefix + N, C)
+    tokens = network.forward_features(images)
+    assert tokens.shape == (2, backbone.num_features, side, side)
+    assert tokens.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(tokens[:, :, 3, 5], sequence[:, prefix + 3 * side + 5])
+    assert network.pooling_prefixes[4:] == tuple(f"backbone.{part}." for part in parts)
+    average = backbone.fc_norm(backbone.pool(sequence, pool_type="avg") * number / (number + 1))
+    torch.testing.assert_close(network.forward_head(tokens, pre_logits=True), average, atol=1e-5, rtol=1e-4)
+    attended = network.attend(images)
+    assert attended.grid == (side, side)
+    assert torch.equal(attended.weights, torch.full((2, 1, number + 1), 1 / (number + 1)))
+    torch.testing.assert_close(network.tail(attended.weights @ attended.values), attended.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_a_transformer_learns_with_layer_decay() -> None:
+    network = pooled("test_vit2").train()
+    with torch.no_grad():
+        for parameter in network.pooling.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    network(torch.randn(2, 3, 160, 160)).square().sum().backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+    layers = group_parameters(network, network.group_matcher(), reverse=True)
+    assert layers["backbone.patch_embed.proj.weight"] == 0 < layers["backbone.blocks.0.attn.qkv.weight"]
+    assert layers["backbone.fc_norm.weight"] == layers["head.weight"] == max(layers.values())
+    assert {"pooling.cls_token", "backbone.pos_embed", "backbone.cls_token"} <= network.no_weight_decay()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import pcn_cli.models  # noqa: F401 - importing is registering
+from pcn_cli.errors import ModelError
 from pcn_cli.models.backbone import feature_map, measure_patch_grid
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.records.model import PatchGrid
@@ -80,3 +81,21 @@ def test_a_network_measures_itself_once() -> None:
     assert network.patch_grid is network.patch_grid
     network.patch_grid = PatchGrid(stride=8.0, offset=4.0)
     assert network.patch_grid.stride == 8
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
+def test_the_patches_of_a_transformer_tile_the_input(name: str) -> None:
+    backbone = timm.create_model(name, num_classes=0)
+    assert measure_patch_grid(backbone, (3, 224, 224)) == PatchGrid(stride=16.0, offset=8.0)
+
+
+def test_a_size_that_a_transformer_does_not_take_is_refused() -> None:
+    backbone = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+    with pytest.raises(ModelError, match="VisionTransformer takes no photos of 96 × 64 pixels") as refused:
+        feature_map(backbone, torch.zeros(1, 3, 64, 96))
+    assert refused.value.hint == "leave --size out"
+
+
+def test_a_network_without_a_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="LevitDistilled gives no grid of features"):
+        feature_map(timm.create_model("levit_128s", num_classes=0), torch.zeros(1, 3, 224, 224))

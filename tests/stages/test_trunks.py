@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 import pcn_cli
 from pcn_cli.errors import DataError, DownloadError, ModelError, PcnError, RecipeError, RunError, StoppedError
 from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.models.published import PatchConvNetSpec
+from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import TRUNKS, read_recipe
 from pcn_cli.stages import trunks as module
@@ -169,6 +172,21 @@ def test_what_is_refused_is_refused_before_anything_is_written(photo_folder, tru
     with pytest.raises(DataError):
         finetune("no photos", [trunks["large"]])
     assert not Path("runs").exists()
+
+
+def test_a_vision_transformer_goes_the_whole_way_at_its_own_size(photo_folder, trunks, tmp_path):
+    torch.manual_seed(0)
+    weights = tmp_path / "vit.safetensors"
+    save_file(timm.create_model("test_vit", num_classes=7).state_dict(), weights)
+    options = SETTINGS | {"size": None, "settings": ["train.probe_epochs=1", "explain.checks=4"]}
+    outcome = pcn_cli.finetune(photo_folder, model=[trunks["blind"], f"timm:test_vit:{weights}"], **options)
+    assert [(one.name, one.kept) for one in outcome.models] == [("blind", False), ("test_vit", True)]
+    config = json.loads((outcome.run / "model" / "config.json").read_text())
+    assert config["preprocessing"]["height"] == 160
+    assert config["patch_grid"] == {"stride": 16.0, "offset": 8.0}
+    maps = read_attention(outcome.run / "attention.npz")
+    assert maps is not None
+    assert len(maps.files) == outcome.metrics["accuracy"].n
 
 
 def test_photos_with_several_labels_choose_by_their_own_figures(several_photos, trunks):

@@ -155,7 +155,7 @@ def test_a_size_moves_the_patches(backbone_folder: Path) -> None:
         ("timm:local-dir:nowhere", "should hold config.json"),
         ("timm:mobilenetv3_small_050:nowhere.safetensors", "there is no file"),
         ("timm:mobilenetv3_small_050:weights.pth", "is no safetensors"),
-        ("timm:vit_tiny_patch16_224:{}", "gives no grid"),
+        ("timm:levit_128s:{}", "gives no grid"),
         ("nonsense", "no model called 'nonsense'"),
         ("some/where.pth", "there is no file or folder some/where.pth"),
     ],
