@@ -293,7 +293,7 @@ class EvaluateSection:
     )
     learning_curve: bool = option(
         False,
-        "Also measure what an eighth, a quarter and half of the training photos teach: would more of them help?",
+        "Also measure what an eighth, a quarter and half of the training photos teach.",
         flag="",
         neutral=False,
     )
