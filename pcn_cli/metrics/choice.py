@@ -14,9 +14,8 @@ Floats = NDArray[np.float64]
 Targets = NDArray[np.int64]
 
 _DRAWS = 200
-_STANDARD_ERRORS = (
-    0.5  # by which the mean gain must exceed 0; see "Logistic regression and the probe" in tests/benchmarks/RESULTS.md
-)
+# By which the mean gain must exceed 0; see "Logistic regression and the probe" in tests/benchmarks/RESULTS.md.
+_STANDARD_ERRORS = 0.5
 
 
 def tempered_log_loss(targets: Targets, probabilities: Floats) -> float:
