@@ -137,8 +137,10 @@ def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Token
     weights, seed = photo_weights(train.targets, context), context.recipe.seed
     probes: list[Fitted] = []
     for shift in learn_shifts(model, train, regression.head, photo_weights=weights, seed=seed, stop=context.stop):
-        cast("AttentionNetwork", model).pooling.shift_query(shift)
-        probe = _solve_head(model, behind_tokens(model), train, val, context, (regression.head.C,))
+        pooling = cast("AttentionNetwork", model).pooling
+        pooling.shift_query(shift)
+        shifted = regression.state | {"pooling.q.bias": pooling.q.bias.detach().clone()}  # all else is shared
+        probe = _solve_head(model, shifted, train, val, context, (regression.head.C,))
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
         if probe.loss > min(regression.loss, *(one.loss for one in probes)):
