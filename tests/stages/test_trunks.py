@@ -81,7 +81,7 @@ def test_a_larger_model_is_trained_only_where_it_is_better_beyond_chance(names, 
     told = [note for note in watcher.notes if "M parameters" in note]
     assert [note.partition(" ")[0] for note in told] == [smaller.name, larger.name]
     assert "licence unknown" in told[0]
-    assert told[1].endswith("the best so far" if kept == "large" else "not better beyond chance, so not kept")
+    assert told[1].endswith("the best so far" if kept == "large" else "no better, so not kept")
     assert watcher.choices["model.name"] == kept
 
     recipe = read_recipe(RunDir(outcome.run))

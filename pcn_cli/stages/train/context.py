@@ -81,7 +81,7 @@ class TrainContext:
         made = datetime.fromisoformat(read_record(self.run).created).timestamp()
         # A resumed run was made long before, a notebook was started long before.
         passed = time.time() - max(made, psutil.Process().create_time())
-        verdict = "the best so far" if kept else "not better beyond chance, so not kept"
+        verdict = "the best so far" if kept else "no better, so not kept"
         self.callback.on_note(
             f"{name}: {figure.value:.1%} {words}{between} on {len(labels):,} validation photos, "
             f"after {passed:.0f} s; {verdict}"

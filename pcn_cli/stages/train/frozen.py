@@ -48,33 +48,36 @@ def fit_frozen(
 ) -> Iterator[Fitted]:
     """The logistic regression, then the probe; `model` ends as it began."""
     begun = behind_tokens(model)
-    regression = _solve_head(model, begun, train, val, context, CS)
-    if (averaging := _average_pooling(model)) is not None:
-        own, regression = regression, _solve_head(model, averaging, train, val, context, CS)
-        # Of a weak pooling the photos at hand make less than of the average, which a few of them may not show.
-        if is_better_beyond_chance(val.targets, own.probabilities, regression.probabilities, monitor=context.monitor):
-            regression = own
-    yield regression
+    regressions = [_solve_head(model, start, train, val, context, CS) for start in _pooling_starts(model)]
+    best, *others = regressions
+    for other in others:
+        if is_better_beyond_chance(val.targets, other.probabilities, best.probabilities, monitor=context.monitor):
+            best = other
+    yield best
     model.load_state_dict(begun, strict=False)
     if cast("AttentionNetwork", model).class_tokens:
         probe = _fit_class_tokens(model, train, val, context, callback)
     else:
-        probe = _learn_query(model, regression, train, val, context)
+        probes = [_learn_query(model, regression, train, val, context) for regression in regressions]
+        probe = min(probes, key=lambda fitted: fitted.loss)
     model.load_state_dict(begun, strict=False)
     yield probe
 
 
 def choose_frozen(fitted: Sequence[Fitted], targets: Targets, context: TrainContext) -> Fitted:
-    """The one to keep, of models from simple to complex: a later one if it is better beyond chance.
+    """The one to keep, of the regression and the probe, or of the regression alone.
 
-    Who asked for a token for each class asked for its maps, which the regression has not: there the last is kept.
+    The regression is the probe whose query is penalised without end, so between them the validation log-loss decides as
+    it does among the strengths of the penalty. Where macro-F1 counts, it must be better beyond chance. Who asked for a
+    token for each class asked for its maps, which the regression has not: there the probe is kept.
     """
-    kept, *others = fitted
-    for other in others:
-        monitor, wished = context.monitor, context.recipe.model.pooling == "per-class"
-        if wished or is_better_beyond_chance(targets, other.probabilities, kept.probabilities, monitor=monitor):
-            kept = other
-    return kept
+    regression, probe = fitted[0], fitted[-1]
+    if context.recipe.model.pooling == "per-class":
+        return probe
+    if context.monitor == "log_loss":
+        return min(regression, probe, key=lambda one: one.loss)
+    better = is_better_beyond_chance(targets, probe.probabilities, regression.probabilities, monitor=context.monitor)
+    return probe if better else regression
 
 
 def answer(fitted: Fitted, model: nn.Module, tokens: Tokens, context: TrainContext) -> Probabilities:
@@ -90,16 +93,15 @@ def behind_tokens(model: nn.Module) -> State:
     return {name: tensor.detach().clone() for name, tensor in TokenHead(model).state_dict().items()}
 
 
-def _average_pooling(model: nn.Module) -> State | None:
-    """The tensors behind the tokens were the pooling average pooling; None where it is, or has tokens of classes."""
-    network = cast("AttentionNetwork", model)
+def _pooling_starts(model: nn.Module) -> list[State]:
+    """What the pooling may begin as, by its tensors: average pooling, and where it is something else, as it is."""
+    network, own = cast("AttentionNetwork", model), behind_tokens(model)
     if network.class_tokens or network.looks_evenly:
-        return None
-    own = behind_tokens(model)
+        return [own]
     network.pooling.start_averaging()
     averaging = behind_tokens(model)
     model.load_state_dict(own, strict=False)
-    return averaging
+    return [averaging, own]
 
 
 def _solve_head(
