@@ -123,6 +123,8 @@ def test_two_real_runs_are_compared_in_words_json_and_csv(pcn, photo_folder, tin
         "probe",
         "--size",
         "32",
+        "--pooling",
+        "per-class",
         "--set",
         "split.test=0.4",
     )

@@ -22,7 +22,7 @@ def facts(**changed: Any) -> Observations:
         "metrics": {"accuracy": metric(0.9, 0.8, 0.95), "baseline_majority": metric(0.4)},
         "per_class": [row("daisy", 20), row("roses", 30)],
         "train_counts": {"daisy": 100, "roses": 120},
-        "candidates": [Candidate(name="probe", val_log_loss=0.5), Candidate(name="tuned", val_log_loss=0.4)],
+        "candidates": [Candidate(name="probe", val_log_loss=0.5), Candidate(name="tuned", val_log_loss=0.4, kept=True)],
     }
     return Observations(**(healthy | changed))
 
@@ -67,12 +67,12 @@ def test_imbalance_starts_at_three_to_one() -> None:
 
 
 def test_tuning_that_did_not_help_is_told_with_both_losses() -> None:
-    candidates = [Candidate(name="probe", val_log_loss=0.4), Candidate(name="tuned", val_log_loss=0.4)]
+    candidates = [Candidate(name="probe", val_log_loss=0.4, kept=True), Candidate(name="tuned", val_log_loss=0.39)]
 
     (found,) = findings(facts(candidates=candidates))
 
     assert found.severity == "note"
-    assert found.evidence == "Validation log-loss: probe 0.4000, tuned 0.4000."
+    assert found.evidence == "Validation log-loss: probe 0.4000, tuned 0.3900."
     assert findings(facts(candidates=candidates[:1])) == ()
 
 
@@ -170,7 +170,10 @@ def test_warnings_come_before_notes_and_every_check_can_speak() -> None:
             per_class=[row("daisy", 1)],
             train_counts={"daisy": 1, "roses": 9},
             unreadable=[SkippedFile(file="a.jpg", reason="empty")],
-            candidates=[Candidate(name="probe", val_log_loss=0.1), Candidate(name="tuned", val_log_loss=0.2)],
+            candidates=[
+                Candidate(name="probe", val_log_loss=0.1, kept=True),
+                Candidate(name="tuned", val_log_loss=0.2),
+            ],
             calibration=Calibration(validation_photos=3, photos=0),
             selection=Selection(target=0.9, photos=3),
             suspects=[suspect(1)],
