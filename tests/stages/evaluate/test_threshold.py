@@ -85,7 +85,7 @@ def test_the_new_run_predicts_proves_itself_and_has_a_report(trained, photos):
     new = evaluate(trained[None], target_accuracy=0.98, output="mine").run
     assert new.root == Path("mine")
     threshold = json.loads(new.model_config.read_text())["selection"]["threshold"]
-    answers = pcn_cli.predict([*sorted((photos / "red").iterdir())], model=new.root)
+    answers = pcn_cli.predict(sorted(photos.rglob("*.png")), model=new.root)
     assert {answer["unknown"] for answer in answers} == {True, False}
     assert all(answer["unknown"] == (answer["confidence"] < threshold) for answer in answers)
     (verified,) = verify_models(["mine"])
