@@ -69,8 +69,20 @@ class Finding:
     remedy: str = ""
 
 
+class _Compared:
+    """What is compared by accuracy, or where photos have several labels by mean average precision."""
+
+    accuracy: Metric | None
+    mean_average_precision: Metric | None
+
+    @property
+    def headline(self) -> Metric | None:
+        """The figure that was measured of the two."""
+        return self.accuracy or self.mean_average_precision
+
+
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(_Compared):
     """One of the models that were compared: "logistic regression", "probe" or "tuned".
 
     `val_log_loss`, after the temperature that suits it, was compared to choose; the other is of the test part and was
@@ -83,14 +95,9 @@ class Candidate:
     mean_average_precision: Metric | None = None
     kept: bool = False
 
-    @property
-    def headline(self) -> Metric | None:
-        """The figure that the candidates are compared by on the test part."""
-        return self.accuracy or self.mean_average_precision
-
 
 @dataclass(frozen=True, kw_only=True)
-class Trunk:
+class Trunk(_Compared):
     """One of the models that a run was to choose from; `model` is how it was named, `name` what plans call it.
 
     The figures are those of the logistic regression on its frozen features, on the validation photos: None until it is
@@ -105,11 +112,6 @@ class Trunk:
     accuracy: Metric | None = None
     mean_average_precision: Metric | None = None
     kept: bool = False
-
-    @property
-    def headline(self) -> Metric | None:
-        """The figure that the models are compared by."""
-        return self.accuracy or self.mean_average_precision
 
     @property
     def words(self) -> str:

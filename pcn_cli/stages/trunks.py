@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from pcn_cli.metrics.choice import is_better_beyond_chance
-from pcn_cli.metrics.inputs import model_inputs
-from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe
@@ -122,15 +120,8 @@ def _measure(trunk: Trunk, model: nn.Module, context: TrainContext) -> _Measured
             part: scratch.enter_context(cache_part(model, rows, part, context)) for part in ("train", "val")
         }
         fitted = next(fit_frozen(model, tokens["train"], tokens["val"], context, NoteCallback(context)))
-        inputs = model_inputs([row.label for row in context.part("val")], fitted.probabilities, context.model_config)
-        figure, several = measure_headline(inputs), context.model_config.multi_label
         return _Measured(
-            trunk=replace(
-                trunk,
-                val_log_loss=fitted.loss,
-                accuracy=None if several else figure,
-                mean_average_precision=figure if several else None,
-            ),
+            trunk=replace(trunk, val_log_loss=fitted.loss, **context.measure("val", fitted.probabilities)),
             fitted=fitted,
             tokens=tokens,
             scratch=scratch.pop_all(),

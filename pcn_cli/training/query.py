@@ -26,37 +26,12 @@ _STEPS = 15
 _TOGETHER = 32
 
 
-def learn_shifts(
-    model: nn.Module,
-    tokens: Tokens,
-    head: LinearHead,
-    *,
-    photo_weights: Floats | None,
-    seed: int,
-    stop: StopRequest,
-) -> Iterator[Tensor]:
-    """What to add (d,) to the query, for ever weaker penalties; each begins where the last one ended.
-
-    `head` is that of the regression, `photo_weights` (N,) are what each photo weighs. A photo is seen as it is or
-    mirrored, drawn by `seed`. `model` is left as it is, without gradients.
-
-    Raises:
-        StoppedError: `stop` asked for it.
-    """
-    problem = _Problem(model, tokens, head, photo_weights=photo_weights, seed=seed, stop=stop)
-    numbers = problem.start
-    for strength in STRENGTHS:
-        options = {"maxiter": _STEPS, "maxfun": _STEPS + 5}
-        with one_thread():
-            found = minimize(problem.loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options)
-        numbers = found.x
-        yield problem.shift(numbers)
-
-
-class _Problem:
+class QuerySearch:
     """The loss as a function of the numbers that are sought: the change of the query, and the head on scaled features.
 
     The head is sought for features as the regression scaled them, the change in units of √d: so all numbers are alike.
+    `head` is that of the regression, `photo_weights` (N,) are what each photo weighs. A photo is seen as it is or
+    mirrored, drawn by `seed`. `model` is left as it is, without gradients.
     """
 
     def __init__(
@@ -84,13 +59,23 @@ class _Problem:
         self._C, self._shape, self._width = head.C, head.weight.shape, self._network.embed_dim
         self._device = next(model.parameters()).device
         weight, bias = head.weight * self._scale, head.bias + head.weight @ self._mean
-        self.start = np.concatenate([np.zeros(self._width), weight.ravel(), bias]).astype(np.float64)
+        self._start = np.concatenate([np.zeros(self._width), weight.ravel(), bias]).astype(np.float64)
 
-    def shift(self, numbers: NDArray[np.float64]) -> Tensor:
-        """The change of the query (d,)."""
-        return torch.from_numpy((numbers[: self._width] * self._width**0.5).astype(np.float32))
+    def shifts(self) -> Iterator[Tensor]:
+        """What to add (d,) to the query, for ever weaker penalties; each begins where the last one ended.
 
-    def loss(self, numbers: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
+        Raises:
+            StoppedError: `stop` asked for it.
+        """
+        numbers, options = self._start, {"maxiter": _STEPS, "maxfun": _STEPS + 5}
+        for strength in STRENGTHS:
+            with one_thread():
+                numbers = minimize(
+                    self._loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options
+                ).x
+            yield torch.from_numpy((numbers[: self._width] * self._width**0.5).astype(np.float32))
+
+    def _loss(self, numbers: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
         """The loss and its gradient."""
         self._stop.check("stopped while the probe was fitted")
         flat = torch.from_numpy(numbers).float().to(self._device).requires_grad_()

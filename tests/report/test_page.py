@@ -14,6 +14,11 @@ def render(content):
     return render_page(ReportView(content=content, rows=build_rows(content)))
 
 
+def read_words(content):
+    """What a person reads of the page, tags and line breaks aside."""
+    return " ".join(re.sub(r"<[^>]*>", " ", render(content)).replace("\N{NO-BREAK SPACE}", " ").split())
+
+
 def test_the_policy_names_the_one_script_and_the_one_style_by_hash(invent):
     html = render(invent())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].replace("&#39;", "'")
@@ -77,7 +82,7 @@ def test_doubtful_labels_are_enough_for_data_health(invent):
 
 def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
     content = invent(60)
-    text = " ".join(re.sub(r"<[^>]*>", " ", render(content)).replace("\N{NO-BREAK SPACE}", " ").split())
+    text = read_words(content)
     assert "The maps pass 1 of 2 checks." in text
     assert "with even attention it is right as often" in text
     assert "✓ passes order? so Look" in text
@@ -87,7 +92,7 @@ def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
 
 def test_a_learning_curve_stands_with_its_step_and_the_class_that_gained_most(invent):
     content = invent(60)
-    text = " ".join(re.sub(r"<[^>]*>", " ", render(content)).replace("\N{NO-BREAK SPACE}", " ").split())
+    text = read_words(content)
     assert "The step from half to all: +3.0 points (-1.0 to +7.0). birch gained most: from 40.0 % to 50.0 %" in text
     assert "1/2 6 2" in text
     assert "all 12 1" in text

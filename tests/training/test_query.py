@@ -12,7 +12,7 @@ from pcn_cli.errors import StoppedError
 from pcn_cli.models.build import make_model
 from pcn_cli.training.logistic import choose_head
 from pcn_cli.training.probe import pooled_features, token_probabilities
-from pcn_cli.training.query import STRENGTHS, learn_shifts
+from pcn_cli.training.query import STRENGTHS, QuerySearch
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenCache
 
@@ -61,7 +61,7 @@ def solve(model, train, val):
 
 def shifts(model, train, head, **options):
     options = {"photo_weights": None, "seed": 0, "stop": StopRequest()} | options
-    return list(learn_shifts(model, train, head, **options))
+    return list(QuerySearch(model, train, head, **options).shifts())
 
 
 def test_the_query_finds_the_patch_that_tells_the_classes_apart(model, tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -70,10 +71,14 @@ class TrainContext:
         """The validation figure that chooses among epochs and among models."""
         return self.recipe.train.monitor or "log_loss"
 
+    def measure(self, part: Part, probabilities: Probabilities) -> dict[str, Any]:
+        """The `Metric` that models are compared by, or None, under its key; of answers (N, K) to a part's photos."""
+        inputs = model_inputs([row.label for row in self.part(part)], probabilities, self.model_config)
+        return {inputs.headline: measure_headline(inputs)}
+
     def tell_result(self, name: str, probabilities: Probabilities, *, kept: bool) -> None:
         """Say how good a model's answers to the validation photos are, and when that was known."""
-        labels = [row.label for row in self.part("val")]
-        figure = measure_headline(model_inputs(labels, probabilities, self.model_config))
+        (figure,) = self.measure("val", probabilities).values()
         if figure is None:
             return
         words = "mean average precision" if self.model_config.multi_label else "right"
@@ -83,7 +88,7 @@ class TrainContext:
         passed = time.time() - max(made, psutil.Process().create_time())
         verdict = "the best so far" if kept else "no better, so not kept"
         self.callback.on_note(
-            f"{name}: {figure.value:.1%} {words}{between} on {len(labels):,} validation photos, "
+            f"{name}: {figure.value:.1%} {words}{between} on {len(probabilities):,} validation photos, "
             f"after {passed:.0f} s; {verdict}"
         )
 

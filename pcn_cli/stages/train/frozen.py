@@ -20,7 +20,7 @@ from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.logistic import CS, LinearHead, choose_head
 from pcn_cli.training.probe import TokenHead, fit_probe, pooled_features, token_probabilities
-from pcn_cli.training.query import learn_shifts
+from pcn_cli.training.query import QuerySearch
 from pcn_cli.training.tokens import Tokens
 
 REGRESSION, PROBE = "logistic regression", "probe"
@@ -138,7 +138,8 @@ def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Token
     model.load_state_dict(regression.state, strict=False)
     weights, seed = photo_weights(train.targets, context), context.recipe.seed
     probes: list[Fitted] = []
-    for shift in learn_shifts(model, train, regression.head, photo_weights=weights, seed=seed, stop=context.stop):
+    search = QuerySearch(model, train, regression.head, photo_weights=weights, seed=seed, stop=context.stop)
+    for shift in search.shifts():
         pooling = cast("AttentionNetwork", model).pooling
         pooling.shift_query(shift)
         shifted = regression.state | {"pooling.q.bias": pooling.q.bias.detach().clone()}  # all else is shared

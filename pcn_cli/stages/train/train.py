@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from pcn_cli.data.split import fingerprint, number_groups
 from pcn_cli.files.atomic import write_with
 from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
-from pcn_cli.metrics.inputs import model_inputs
-from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
@@ -28,7 +26,6 @@ from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.context import (
     HistoryCallback,
-    Probabilities,
     TrainContext,
     score_batches,
     start_model,
@@ -41,6 +38,7 @@ from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.training.fit import FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, copy_state
+from pcn_cli.training.probe import token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import compute_teacher_logits
 from pcn_cli.training.tokens import TokenCache
@@ -84,8 +82,9 @@ def train_run(
 def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, State, PartTokens]:
     """Which model is kept, its weights and, where they are known, its trunk's tokens.
 
-    Each begins where the best before it ended, and is kept where it is better beyond chance on the validation photos.
-    All that were compared stand in candidates.json; the test photos are only looked at after each choice.
+    Each begins where the best before it ended; `choose_frozen` decides between the first two, and the tuned one has to
+    be better beyond chance on the validation photos. All that were compared stand in candidates.json; the test photos
+    are only looked at after each choice.
     """
     tokens: PartTokens = {}
     kept = TUNED
@@ -95,7 +94,11 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
     if context.recipe.train.tune == "probe":
         return kept, state, tokens
     targets, val_batches = context.targets(context.part("val")), context.batches(context.part("val"))
-    before = score_batches(model.eval(), val_batches, context) if kept != TUNED else None
+    before = None
+    if "val" in tokens:
+        before = token_probabilities(model, tokens["val"], device=context.device)
+    elif kept != TUNED:  # a resumed run
+        before = score_batches(model.eval(), val_batches, context)
     tuned = tune_model(model, context)
     model.load_state_dict(tuned.best_state)
     after = score_batches(model, val_batches, context)
@@ -103,7 +106,8 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
         kept, state, tokens = TUNED, tuned.best_state, {}
     context.tell_result(TUNED, after, kept=kept == TUNED)
     probabilities = score_batches(model, context.batches(context.part("test")), context)
-    candidate = measure_candidate(TUNED, tempered_log_loss(targets, after), probabilities, context)
+    loss = tempered_log_loss(targets, after)
+    candidate = Candidate(name=TUNED, val_log_loss=loss, **context.measure("test", probabilities))
     write_candidates([candidate, *(CANDIDATES.find(context.run) or ())], kept, context)
     return kept, state, tokens
 
@@ -132,7 +136,10 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
         with cache_part(model, rows, "test", context) as test:
             look_at_photos(model, rows, [train, val, test], fitted[0], context)
             candidates = [
-                measure_candidate(one.name, one.loss, answer(one, model, test, context), context) for one in fitted
+                Candidate(
+                    name=one.name, val_log_loss=one.loss, **context.measure("test", answer(one, model, test, context))
+                )
+                for one in fitted
             ]
             tokens: PartTokens = {"val": val.hand_on(), "test": test.hand_on()}
     state = kept.state
@@ -185,17 +192,6 @@ def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
     )
     history.complete(result.progress.history)
     return result
-
-
-def measure_candidate(
-    name: str, val_log_loss: float, test_probabilities: Probabilities, context: TrainContext
-) -> Candidate:
-    """A candidate with the figure that its probabilities of the test part reach."""
-    labels = [row.label for row in context.part("test")]
-    figure = measure_headline(model_inputs(labels, test_probabilities, context.model_config))
-    if context.model_config.multi_label:
-        return Candidate(name=name, val_log_loss=val_log_loss, mean_average_precision=figure)
-    return Candidate(name=name, val_log_loss=val_log_loss, accuracy=figure)
 
 
 def _teacher_logits(context: TrainContext) -> Tensor:
