@@ -30,6 +30,7 @@ class AttentionPooled(AttentionNetwork):
         embed_dim: width of the pooling; None keeps the backbone's. Another width puts a projection and a norm of ours
             in the place of what the backbone has behind its pooling.
         class_tokens: one class token per class, each with a map and a logit of its own.
+        pooling_rank: what the pooling learns has this rank; None: as many numbers as its width allows.
         drop_rate: dropout in the pooling block; drop_path_rate: handed to the backbone.
 
     Raises:
@@ -44,6 +45,7 @@ class AttentionPooled(AttentionNetwork):
         embed_dim: int | None = None,
         num_classes: int = 1000,
         class_tokens: bool = False,
+        pooling_rank: int | None = None,
         in_chans: int = 3,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
@@ -67,7 +69,9 @@ class AttentionPooled(AttentionNetwork):
         behind = (f"backbone.{part}." for part in head_parts)
         self.pooling_prefixes = ("projection.", "pooling.", "norm.", "head.", *behind)
         tokens = max(num_classes, 1) if class_tokens else None
-        self.pooling = AttentionPooling(width, class_tokens=tokens, layer_scale=None, drop_rate=drop_rate)
+        self.pooling = AttentionPooling(
+            width, class_tokens=tokens, layer_scale=None, drop_rate=drop_rate, rank=pooling_rank
+        )
         reference = next(self.backbone.parameters())
         token = torch.zeros(1, 1, width, device=reference.device, dtype=reference.dtype)
         with torch.no_grad():
@@ -152,4 +156,6 @@ def attention_pooled(pretrained: bool = False, **options: Any) -> AttentionPoole
     return network
 
 
-register_network(attention_pooled, backbone=None, backbone_args=None, embed_dim=None, class_tokens=False)
+register_network(
+    attention_pooled, backbone=None, backbone_args=None, embed_dim=None, class_tokens=False, pooling_rank=None
+)

@@ -32,6 +32,9 @@ class AttentionPooling(nn.Module):
     It begins as the authors' does, with both gammas at `layer_scale`. Where that is None it begins as average pooling:
     no query, no MLP, k, v and proj pass on what they get, values are not normed, and a single class token is 0. What
     comes out is the average of the raw tokens times N / (N + 1), because the class token is a key too.
+
+    With `rank` what q, k, v and proj learn has that rank and the MLP that many hidden channels: 10 · d · rank numbers
+    instead of 10 · d².
     """
 
     def __init__(
@@ -41,23 +44,25 @@ class AttentionPooling(nn.Module):
         class_tokens: int | None = None,
         layer_scale: float | None = 1e-4,
         drop_rate: float = 0.0,
+        rank: int | None = None,
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
         self.token_is_key = class_tokens is None
         self.averages = averages = layer_scale is None
-        scale, mlp_scale = (1 / embed_dim, embed_dim**-0.5) if averages else (1.0, 1.0)  # see `ScaledLinear`
+        scale, mlp_scale = (1 / (rank or embed_dim), embed_dim**-0.5) if averages else (1.0, 1.0)  # see `ScaledLinear`
         self.cls_token = nn.Parameter(torch.zeros(1, class_tokens or 1, embed_dim))
         self.gamma_1 = nn.Parameter(torch.full((embed_dim,), 1.0 if layer_scale is None else layer_scale))
         self.gamma_2 = nn.Parameter(torch.full((embed_dim,), layer_scale or 0.0))
         self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        self.q = ScaledLinear(embed_dim, embed_dim, scale=scale)
-        self.k = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
-        self.v = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
-        self.proj = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages)
+        self.q = ScaledLinear(embed_dim, embed_dim, scale=scale, rank=rank)
+        self.k = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages, rank=rank)
+        self.v = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages, rank=rank)
+        self.proj = ScaledLinear(embed_dim, embed_dim, scale=scale, residual=averages, rank=rank)
         self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
-        self.fc1 = ScaledLinear(embed_dim, MLP_RATIO * embed_dim, scale=mlp_scale)
-        self.fc2 = ScaledLinear(MLP_RATIO * embed_dim, embed_dim, scale=mlp_scale)
+        hidden = rank or MLP_RATIO * embed_dim
+        self.fc1 = ScaledLinear(embed_dim, hidden, scale=mlp_scale)
+        self.fc2 = ScaledLinear(hidden, embed_dim, scale=mlp_scale)
         self.drop = nn.Dropout(drop_rate)
         for layer in (self.fc1, self.fc2):
             layer.draw(std=0.02)
@@ -200,16 +205,28 @@ def _all_zero(*parameters: Tensor) -> bool:
 class ScaledLinear(nn.Linear):
     """A linear layer scale · (W x + b), to which `residual` adds x; with scale 1 an ordinary one.
 
+    With `rank` W is the product of `weight` (out, rank) and `down` (rank, in), as in LoRA (Hu et al. 2021,
+    arXiv:2106.09685): `weight` alone begins at 0, so that both can learn.
+
     Adam moves every entry of W by about the learning rate and all in step, so one step changes an output of a dense
     layer by up to d times the rate: a wide pooling that starts as something good is lost in a few steps, and its map
     collapses on one patch. A scale of 1/d makes that the rate itself, and weight decay draws the map back to its start.
     Measured on 600 photos with 1280 channels: validation log-loss 0.33 rather than 0.50.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, scale: float = 1.0, residual: bool = False) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        scale: float = 1.0,
+        residual: bool = False,
+        rank: int | None = None,
+    ) -> None:
         self.scale = scale
         self.residual = residual
-        super().__init__(in_features, out_features)
+        super().__init__(rank or in_features, out_features)
+        self.down = nn.Linear(in_features, rank, bias=False) if rank else nn.Identity()
 
     def draw(self, *, std: float) -> None:
         """Start anew: `std` is that of scale · W; no bias."""
@@ -223,7 +240,7 @@ class ScaledLinear(nn.Linear):
         """The map of x (…, d), with `bias_share` (…, 1) of the bias where x is a sum whose weights add up to that."""
         if self.residual and _all_zero(self.weight, self.bias):
             return x
-        mapped = F.linear(x, self.weight, self.bias if bias_share is None else None)
+        mapped = F.linear(self.down(x), self.weight, self.bias if bias_share is None else None)
         if bias_share is not None:
             mapped = mapped + bias_share * self.bias
         if self.scale != 1:
@@ -233,4 +250,6 @@ class ScaledLinear(nn.Linear):
     def transposed(self, query: Tensor) -> Tensor:
         """Mᵀ q for queries (T, d), where M is the whole map without its bias."""
         pulled = self.scale * (query @ self.weight.to(query.dtype))
+        if isinstance(self.down, nn.Linear):
+            pulled = pulled @ self.down.weight.to(query.dtype)
         return query + pulled if self.residual else pulled

@@ -120,9 +120,9 @@ class AttentionMaps:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldAnswer:
-    """One photo's probabilities by a probe that learned from none of its `fold`, in the order of the model's classes.
+    """One photo's probabilities by a model that learned from none of its `fold`, in the order of the model's classes.
 
-    Folds are numbered from 1 on.
+    Folds are numbered from 1 on; 0 are photos of which nothing was learned at all. `predicted` is the most probable.
     """
 
     file: str

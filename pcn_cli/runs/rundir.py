@@ -53,6 +53,7 @@ class RunDir:
     candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
     suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first
     neighbours = Artifact("neighbours.csv")  # photos of two parts that the network finds as good as the same
+    validation = Artifact("validation.csv")  # what was answered to the validation photos, to calibrate by
     folds = Artifact("folds.csv")  # what cross-validation answered to every photo
     learning_curve = Artifact(LearningCurve.ARTIFACT)  # what shares of the training photos teach
     model = Artifact("model")  # config.json and model.safetensors, usable without the rest of the run
@@ -62,6 +63,7 @@ class RunDir:
     # Where training saves itself: gone once the run is finished, unless they are to be kept.
     checkpoints = Artifact("checkpoints")
     probe = Artifact("checkpoints/probe.safetensors")  # the weights of the probe
+    start = Artifact("checkpoints/start.safetensors")  # what tuning begins with, which saw no validation photo
     taught = Artifact("checkpoints/taught.safetensors")  # the teacher's answers to the training photos
 
     predictions = Artifact("predictions.csv")  # a row per photo of the test part
@@ -83,7 +85,15 @@ class RunDir:
         """What a finished run holds, folders with a slash behind them."""
         folders = (cls.model, cls.report, cls.figures, cls.overlays)
         numbers = (cls.metrics, cls.curves, cls.predictions, cls.predictions_jsonl, cls.per_class, cls.confusion)
-        training = (cls.candidates, cls.findings, cls.suspects, cls.neighbours, cls.attention, cls.trust)
+        training = (
+            cls.candidates,
+            cls.validation,
+            cls.findings,
+            cls.suspects,
+            cls.neighbours,
+            cls.attention,
+            cls.trust,
+        )
         files = (*numbers, *training, cls.scan, cls.split, cls.unreadable, cls.recipe, cls.record, cls.log)
         return (*(f"{folder.name}/" for folder in folders), *(file.name for file in files))
 

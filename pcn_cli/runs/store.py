@@ -141,26 +141,33 @@ def read_split(run: RunDir) -> tuple[SplitRow, ...]:
 _FOLD_COLUMNS = ("file", "label", "fold", "predicted")
 
 
-def write_folds(run: RunDir, answers: Sequence[FoldAnswer], classes: Sequence[str]) -> None:
-    """Put what cross-validation answered into the run, with a column p_<class> for each class."""
+def write_answers(path: Path, answers: Sequence[FoldAnswer], classes: Sequence[str]) -> None:
+    """Put what models answered that had not seen the photos at `path`, with a column p_<class> for each class."""
     header = (*_FOLD_COLUMNS, *(f"p_{name}" for name in classes))
-    write_csv(run.folds, header, ((a.file, a.label, a.fold, a.predicted, *a.probabilities) for a in answers))
+    write_csv(path, header, ((a.file, a.label, a.fold, a.predicted, *a.probabilities) for a in answers))
 
 
-def read_folds(run: RunDir) -> tuple[FoldAnswer, ...]:
-    """What cross-validation answered, in the order of the parts; nothing where there was none."""
-    if not run.folds.is_file():
+def read_answers(path: Path) -> tuple[FoldAnswer, ...]:
+    """What `write_answers` put there, in its order; nothing where there is no such file.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    if not path.is_file():
         return ()
-    return tuple(
-        FoldAnswer(
-            file=row["file"],
-            label=row["label"],
-            fold=int(row["fold"]),
-            predicted=row["predicted"],
-            probabilities=tuple(float(cell) for cell in list(row.values())[len(_FOLD_COLUMNS) :]),
+    try:
+        return tuple(
+            FoldAnswer(
+                file=row["file"],
+                label=row["label"],
+                fold=int(row["fold"]),
+                predicted=row["predicted"],
+                probabilities=tuple(float(cell) for cell in list(row.values())[len(_FOLD_COLUMNS) :]),
+            )
+            for row in read_csv(path)
         )
-        for row in read_csv(run.folds)
-    )
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
 
 
 def write_boxes(path: Path, boxes: Iterable[Box]) -> None:

@@ -67,9 +67,11 @@ def choose_head(
     return best
 
 
-def fit_head(features: Floats, targets: Targets, *, C: float, classes: int) -> LinearHead:
+def fit_head(
+    features: Floats, targets: Targets, *, C: float, classes: int, photo_weights: Floats | None = None
+) -> LinearHead:
     """The head of one C; arguments as of `fit_heads`."""
-    return next(fit_heads(features, targets, (C,), classes=classes))
+    return next(fit_heads(features, targets, (C,), classes=classes, photo_weights=photo_weights))
 
 
 def fit_heads(

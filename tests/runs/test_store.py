@@ -22,10 +22,10 @@ from pcn_cli.runs.store import (
     SUSPECTS,
     Json,
     Table,
+    read_answers,
     read_boxes,
-    read_folds,
+    write_answers,
     write_boxes,
-    write_folds,
     write_scan,
 )
 
@@ -135,6 +135,6 @@ def test_a_scan_of_the_first_version_has_no_near_duplicates(tmp_path: Path) -> N
 
 def test_the_answers_of_folds_come_back(tmp_path: Path) -> None:
     answer = FoldAnswer(file="a.jpg", label="a", fold=2, predicted="b", probabilities=(0.25, 0.75))
-    assert read_folds(RunDir(tmp_path)) == ()
-    write_folds(RunDir(tmp_path), [answer], ("a", "b"))
-    assert read_folds(RunDir(tmp_path)) == (answer,)
+    assert read_answers(RunDir(tmp_path).folds) == ()
+    write_answers(RunDir(tmp_path).folds, [answer], ("a", "b"))
+    assert read_answers(RunDir(tmp_path).folds) == (answer,)

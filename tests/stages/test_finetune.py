@@ -43,6 +43,7 @@ FIXED_FILES = {
     "suspects.csv",
     "trust.json",
     "unreadable.csv",
+    "validation.csv",
 }
 
 

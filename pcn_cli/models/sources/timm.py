@@ -25,6 +25,7 @@ from pcn_cli.records.model import ModelConfig, Preprocessing
 
 PREFIX = "timm:"
 LOCAL_PREFIX = PREFIX + "local-dir:"
+POOLING_RANK = 64  # at full rank the pooling of 1,280 channels would have 16 million numbers, beside a trunk of 2
 
 
 @dataclass(kw_only=True)
@@ -48,7 +49,8 @@ class TimmSource(Source):
         default = Preprocessing(height=height, width=width)
         return ModelConfig(
             architecture="attention_pooled",
-            model_args={"backbone": self.name} | ({"backbone_args": self.settings} if self.settings else {}),
+            model_args={"backbone": self.name, "pooling_rank": POOLING_RANK}
+            | ({"backbone_args": self.settings} if self.settings else {}),
             classes=(),
             preprocessing=replace(
                 default,

@@ -53,7 +53,7 @@ def measure_predictions(
     )
     metrics = measure(inputs) | measure_calibration(inputs, config) | play_pointing_game(predictions, boxes)
     metrics |= candidate_metrics(candidates, metrics.get(inputs.headline))
-    metrics = described(metrics | measure_folds(store.read_folds(run), config.classes))
+    metrics = described(metrics | measure_folds(store.read_answers(run.folds), config.classes))
     classes, curves = per_class(inputs), gather_curves(inputs, config)
     matrix = inputs.matrix if isinstance(inputs, SingleLabel) else None
     if not config.multi_label and not run.suspects.is_file():  # nobody looked at all photos while training

@@ -2,32 +2,22 @@
 
 from dataclasses import replace
 
-from torch import nn
-
 from pcn_cli.metrics.calibration import FEWEST, calibrate, choose_thresholds, divide_validation, temper
 from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
 from pcn_cli.metrics.findings import join_words
 from pcn_cli.metrics.inputs import as_truths
 from pcn_cli.metrics.selective import choose_threshold, selection_notes
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.stages.inference.load import LoadedModel
-from pcn_cli.stages.inference.score import score_validation
-from pcn_cli.stages.train.context import TrainContext
-from pcn_cli.training.tokens import TokenCache
+from pcn_cli.stages.train.context import Probabilities, TrainContext
 
 
-def calibrate_model(model: nn.Module, context: TrainContext, *, tokens: TokenCache | None = None) -> ModelConfig:
-    """The model's config with temperature, threshold and conformal sets from the validation photos.
+def calibrate_model(probabilities: Probabilities, context: TrainContext) -> ModelConfig:
+    """The model's config with temperature, threshold and conformal sets from its answers to the validation photos.
 
-    `tokens` are those that the model's trunk gives of them, where they are known exactly.
     Where photos may have several labels it gets a threshold for each class instead of the last two.
     """
     context.callback.on_stage("calibrate")
     config, rows = context.model_config, context.part("val")
-    loaded = LoadedModel(network=model, config=config, device=context.device)
-    probabilities = score_validation(
-        loaded, rows, root=context.root, recipe=context.recipe, callback=context.callback, tokens=tokens
-    )
     if config.multi_label:
         truths = as_truths([row.label for row in rows], context.classes)
         temperature, calibration = calibrate(probabilities, truths)

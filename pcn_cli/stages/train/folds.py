@@ -1,7 +1,7 @@
 """Cross-validation: a model on the frozen trunk for each fold, so that one answers each photo that never saw it.
 
 Each is made as the run's own is: about one in seven of the photos outside its fold chooses, and it learns from the
-others.
+others, in the end from all.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,12 @@ from pcn_cli.data.split import number_groups
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import FoldAnswer
-from pcn_cli.stages.train.context import NoteCallback, TrainContext
-from pcn_cli.stages.train.frozen import answer, behind_tokens, choose_frozen, fit_frozen
+from pcn_cli.stages.train.context import NoteCallback, Probabilities, TrainContext
+from pcn_cli.stages.train.frozen import answer, behind_tokens, choose_frozen, fit_frozen, learn_from_all
 from pcn_cli.training.folds import divide_folds, most_folds, set_aside
 from pcn_cli.training.tokens import TokenCache, TokenPick
+
+Numbers = NDArray[np.int64]
 
 MOST_PHOTOS = 20_000  # a probe for each fold takes too long beyond
 ASIDE = 7  # one of so many photos picks the epoch: 69 % are learned from with five folds, as in the run's own split
@@ -50,7 +52,7 @@ def cross_validate(
     model: nn.Module,
     rows: Sequence[SplitRow],
     caches: Sequence[TokenCache],
-    groups: NDArray[np.int64],
+    groups: Numbers,
     context: TrainContext,
 ) -> tuple[FoldAnswer, ...]:
     """The answers to all `rows`, in their order, each by a model that learned from none of its fold.
@@ -66,17 +68,26 @@ def cross_validate(
         inner = set_aside(fold.learn, targets, groups, share=ASIDE, seed=seed)
         learn, aside, held_out = (TokenPick(caches, places) for places in (*inner, fold.held_out))
         fitted = list(fit_frozen(model, learn, aside, context, NoteCallback(context)))
-        probabilities[fold.held_out] = answer(choose_frozen(fitted, aside.targets, context), model, held_out, context)
+        kept = choose_frozen(fitted, aside.targets, context)
+        kept = learn_from_all(kept, model, learn, aside, groups[inner.held_out], context)
+        probabilities[fold.held_out] = answer(kept, model, held_out, context)
         model.load_state_dict(begun, strict=False)
         numbers[fold.held_out] = number
     context.callback.on_progress(_DOING, folds, folds)
+    return list_answers(rows, numbers, probabilities, classes)
+
+
+def list_answers(
+    rows: Sequence[SplitRow], folds: Numbers, probabilities: Probabilities, classes: Sequence[str]
+) -> tuple[FoldAnswer, ...]:
+    """The answers (N, K) to `rows`, whose `folds` are (N,), as the run keeps them."""
     return tuple(
         FoldAnswer(
             file=row.file,
             label=row.label,
-            fold=int(number),
+            fold=int(fold),
             predicted=classes[int(own.argmax())],
             probabilities=tuple(own.tolist()),
         )
-        for row, number, own in zip(rows, numbers, probabilities, strict=True)
+        for row, fold, own in zip(rows, folds, probabilities, strict=True)
     )

@@ -1,9 +1,10 @@
 """What the frozen trunk gives: logistic regression on what the pooling makes of the tokens, then the probe, whose
-pooling has learned as well.
+pooling has learned as well. Once the validation photos have chosen, they are learned from too.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -18,22 +19,27 @@ from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext, v
 from pcn_cli.training.balance import class_weights
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.logistic import CS, LinearHead, choose_head
+from pcn_cli.training.folds import divide_folds, most_folds
+from pcn_cli.training.logistic import CS, LinearHead, choose_head, fit_head
 from pcn_cli.training.probe import TokenHead, fit_probe, pooled_features, token_probabilities
 from pcn_cli.training.query import QuerySearch
 from pcn_cli.training.tokens import Tokens
 
 REGRESSION, PROBE = "logistic regression", "probe"
+FOLDS = 5  # of the validation photos, where they are learned from
+MOST_LEARNED_AGAIN = 20_000  # photos; where there are more, those to choose by hardly add to them
 
 State = dict[str, Tensor]
 Features = NDArray[np.float32]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """A model on the frozen trunk: its tensors behind the tokens, and its answers to the validation photos (N, K).
 
-    `loss` is their log-loss after a temperature, `head` what a regression solved on features of the pooling.
+    `loss` is their log-loss after a temperature, `head` what a regression solved on features of the pooling. Where the
+    model learned from the validation photos as well, each was answered by one that had not seen its fold: `folds` (N,).
     """
 
     name: str
@@ -41,6 +47,7 @@ class Fitted:
     loss: float
     state: State
     head: LinearHead | None = None
+    folds: Targets | None = None
 
 
 def fit_frozen(
@@ -65,19 +72,64 @@ def fit_frozen(
 
 
 def choose_frozen(fitted: Sequence[Fitted], targets: Targets, context: TrainContext) -> Fitted:
-    """The one to keep, of the regression and the probe, or of the regression alone.
+    """The one to keep, of the regression and the probe, or of the regression alone: the probe if beyond chance better.
 
-    The regression is the probe whose query is penalised without end, so between them the validation log-loss decides as
-    it does among the strengths of the penalty. Where macro-F1 counts, it must be better beyond chance. Who asked for a
-    token for each class asked for its maps, which the regression has not: there the probe is kept.
+    Who asked for a token for each class asked for its maps, which the regression has not: there the probe is kept.
     """
     regression, probe = fitted[0], fitted[-1]
     if context.recipe.model.pooling == "per-class":
         return probe
-    if context.monitor == "log_loss":
-        return min(regression, probe, key=lambda one: one.loss)
     better = is_better_beyond_chance(targets, probe.probabilities, regression.probabilities, monitor=context.monitor)
     return probe if better else regression
+
+
+def learn_from_all(
+    fitted: Fitted, model: nn.Module, train: Tokens, val: Tokens, groups: Numbers, context: TrainContext
+) -> Fitted:
+    """The same with its head solved anew on training and validation photos, where these can be divided into folds.
+
+    `groups` (N,) are equal for validation photos that belong together. A head of which no part of the model was chosen
+    by a photo's label answers it as it would answer a new one, so temperature and thresholds can be told from that.
+    """
+    network, several = cast("AttentionNetwork", model), val.targets.ndim == 2
+    labels = np.zeros(len(groups), dtype=np.int64) if several else val.targets
+    count = min(FOLDS, most_folds(labels, groups))
+    begun = fitted.head
+    if begun is None or network.class_tokens or count < 2 or len(train) + len(val) > MOST_LEARNED_AGAIN:
+        return fitted
+    model.load_state_dict(fitted.state, strict=False)
+    pool = partial(pooled_features, model, device=context.device)
+    features = np.concatenate([pool(train, view=view) for view in range(train.views)] + [pool(val)])
+    targets = np.concatenate([train.targets] * train.views + [val.targets])
+    weights = np.ones(len(targets), dtype=np.float32) if (own := photo_weights(targets, context)) is None else own
+    first = len(targets) - len(val)
+    weights[first:] *= train.views  # a photo weighs as much, however often it was looked at
+
+    def solve(kept: NDArray[np.bool_] | slice) -> LinearHead:
+        return fit_head(
+            features[kept],
+            targets[kept],
+            C=begun.C,
+            classes=len(context.classes),
+            photo_weights=weights[kept],
+        )
+
+    probabilities, numbers = np.empty_like(fitted.probabilities), np.empty(len(val), dtype=np.int64)
+    for number, fold in enumerate(divide_folds(labels, groups, folds=count, seed=context.recipe.seed), start=1):
+        context.stop.check("stopped while the validation photos were learned from")
+        kept = np.ones(len(targets), dtype=bool)
+        kept[first + fold.held_out] = False
+        probabilities[fold.held_out] = solve(kept).probabilities(features[first + fold.held_out])
+        numbers[fold.held_out] = number
+    head = solve(slice(None))
+    return replace(
+        fitted,
+        probabilities=probabilities,
+        loss=tempered_log_loss(val.targets, probabilities),
+        state=fitted.state | head_state(head),
+        head=head,
+        folds=numbers,
+    )
 
 
 def answer(fitted: Fitted, model: nn.Module, tokens: Tokens, context: TrainContext) -> Probabilities:
@@ -86,6 +138,11 @@ def answer(fitted: Fitted, model: nn.Module, tokens: Tokens, context: TrainConte
     if fitted.head and cast("AttentionNetwork", model).class_tokens:
         return fitted.head.probabilities(pooled_features(model, tokens, device=context.device))
     return token_probabilities(model, tokens, device=context.device)
+
+
+def head_state(head: LinearHead) -> State:
+    """The head as the tensors of a network."""
+    return {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.from_numpy(head.bias)}
 
 
 def behind_tokens(model: nn.Module) -> State:
@@ -121,9 +178,8 @@ def _solve_head(
         classes=len(context.classes),
         photo_weights=photo_weights(targets, context),
     )
-    own = {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.from_numpy(head.bias)}
     # Beside a token for each class it is compared, but no head of the network.
-    state = start if cast("AttentionNetwork", model).class_tokens else start | own
+    state = start if cast("AttentionNetwork", model).class_tokens else start | head_state(head)
     probabilities = head.probabilities(val_features)
     loss = tempered_log_loss(val.targets, probabilities)
     return Fitted(name=REGRESSION, probabilities=probabilities, state=state, head=head, loss=loss)

@@ -19,26 +19,35 @@ from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import recording_stage, update_record
-from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, write_folds
+from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, read_answers, write_answers
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.context import (
     HistoryCallback,
+    Probabilities,
+    Targets,
     TrainContext,
     score_batches,
     start_model,
     validate,
 )
-from pcn_cli.stages.train.folds import cross_validate
-from pcn_cli.stages.train.frozen import PROBE, Fitted, answer, choose_frozen, fit_frozen
+from pcn_cli.stages.train.folds import cross_validate, list_answers
+from pcn_cli.stages.train.frozen import (
+    PROBE,
+    Fitted,
+    answer,
+    behind_tokens,
+    choose_frozen,
+    fit_frozen,
+    learn_from_all,
+)
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.training.fit import FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, copy_state
-from pcn_cli.training.probe import token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import compute_teacher_logits
 from pcn_cli.training.tokens import TokenCache
@@ -66,44 +75,40 @@ def train_run(
     """
     model, context = start_model(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
     looks = (run.suspects, run.neighbours, run.folds, run.learning_curve)
-    with recording_stage(run, "train", (run.model, run.history, run.candidates, *looks)):
+    with recording_stage(run, "train", (run.model, run.history, run.candidates, run.validation, *looks)):
         if context.model_config.multi_label:
             callback.on_note(
                 "several labels per photo: accuracy means all labels of a photo right, each given from 0.5 on"
             )
         kept, state, tokens = choose_model(model, context, known or {})
-        model.load_state_dict(state)
-        save_model_folder(run.model, model, calibrate_model(model, context, tokens=tokens.get("val")))
+        model.load_state_dict(state, strict=False)
+        save_model_folder(run.model, model, calibrate_model(read_validation(context), context))
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
-        return tokens.get("test")
+        return tokens
 
 
-def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, State, PartTokens]:
-    """Which model is kept, its weights and, where they are known, its trunk's tokens.
+def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, State, TokenCache | None]:
+    """Which model is kept, the weights it has changed and, where they are known, its tokens of the test photos.
 
     Each begins where the best before it ended; `choose_frozen` decides between the first two, and the tuned one has to
-    be better beyond chance on the validation photos. All that were compared stand in candidates.json; the test photos
-    are only looked at after each choice.
+    be better beyond chance on the validation photos. All that were compared stand in candidates.json, what the kept one
+    says of the validation photos in validation.csv; the test photos are only looked at after each choice.
     """
-    tokens: PartTokens = {}
-    kept = TUNED
+    tokens: TokenCache | None = None
+    kept, pooling = TUNED, State()
     if context.recipe.train.probe_epochs:
-        kept, tokens = keep_frozen(model, context, known)
-    state = copy_state(model)
+        kept, pooling, tokens = keep_frozen(model, context, known)
     if context.recipe.train.tune == "probe":
-        return kept, state, tokens
+        return kept, pooling, tokens
+    state = copy_state(model) | pooling
     targets, val_batches = context.targets(context.part("val")), context.batches(context.part("val"))
-    before = None
-    if "val" in tokens:
-        before = token_probabilities(model, tokens["val"], device=context.device)
-    elif kept != TUNED:  # a resumed run
-        before = score_batches(model.eval(), val_batches, context)
     tuned = tune_model(model, context)
     model.load_state_dict(tuned.best_state)
     after = score_batches(model, val_batches, context)
-    if before is None or is_better_beyond_chance(targets, after, before, monitor=context.monitor):
-        kept, state, tokens = TUNED, tuned.best_state, {}
+    if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context), monitor=context.monitor):
+        kept, state, tokens = TUNED, tuned.best_state, None
+        write_validation(after, None, context)
     context.tell_result(TUNED, after, kept=kept == TUNED)
     probabilities = score_batches(model, context.batches(context.part("test")), context)
     loss = tempered_log_loss(targets, after)
@@ -112,16 +117,22 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
     return kept, state, tokens
 
 
-def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, PartTokens]:
-    """Which of the models on the frozen trunk is kept, put into `model`, and its trunk's validation and test tokens.
+def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, State, TokenCache | None]:
+    """Which of the models on the frozen trunk is kept, its tensors behind the tokens and its tokens of the test photos.
 
-    Weights and candidates are kept on the disk, so that a resumed run has them already; tokens it has none. `known` are
-    those that need not be computed.
+    `model` ends as tuning is to begin: with what was learned from the training photos alone. Weights, candidates and
+    answers are kept on the disk, so that a resumed run has them already; tokens it has none. `known` are those that
+    need not be computed.
     """
-    done, compared = context.run.probe, CANDIDATES.find(context.run)
-    if done.is_file() and compared:
-        model.load_state_dict(load_file(done), strict=False)
-        return next((one.name for one in compared if one.kept), PROBE), {}
+    run, compared = context.run, CANDIDATES.find(context.run)
+    if run.probe.is_file() and compared:
+        state = load_file(run.probe)
+        model.load_state_dict(state, strict=False)
+        if not run.validation.is_file():  # by an older version, whose models learned from no validation photo
+            write_validation(score_batches(model.eval(), context.batches(context.part("val")), context), None, context)
+        if run.start.is_file():
+            model.load_state_dict(load_file(run.start), strict=False)
+        return next((one.name for one in compared if one.kept), PROBE), state, None
     rows = probe_rows(context)
     with (
         known.get("train") or cache_part(model, rows, "train", context) as train,
@@ -131,22 +142,41 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
         history = HistoryCallback(context, "probe", context.recipe.train.probe_epochs)
         for one in fit_frozen(model, train, val, context, history):
             fitted.append(one)
-            kept = choose_frozen(fitted, val.targets, context)
-            context.tell_result(one.name, one.probabilities, kept=one is kept)
+            chosen = choose_frozen(fitted, val.targets, context)
+            context.tell_result(one.name, one.probabilities, kept=one is chosen)
+        groups = number_groups(context.part("val"), SCAN.read(run).near_duplicates)
+        begun = behind_tokens(model)
+        whole = [learn_from_all(one, model, train, val, groups, context) for one in fitted]
+        model.load_state_dict(begun, strict=False)
+        kept = whole[fitted.index(chosen)]
         with cache_part(model, rows, "test", context) as test:
             look_at_photos(model, rows, [train, val, test], fitted[0], context)
             candidates = [
                 Candidate(
                     name=one.name, val_log_loss=one.loss, **context.measure("test", answer(one, model, test, context))
                 )
-                for one in fitted
+                for one in whole
             ]
-            tokens: PartTokens = {"val": val.hand_on(), "test": test.hand_on()}
-    state = kept.state
-    model.load_state_dict(state, strict=False)
-    write_with(done, lambda part: save_file(state, part))
+            tokens = test.hand_on()
+    write_validation(kept.probabilities, kept.folds, context)
+    if context.recipe.train.tune != "probe":
+        write_with(run.start, lambda part: save_file(chosen.state, part))
     write_candidates(candidates[::-1], kept.name, context)
-    return kept.name, tokens
+    write_with(run.probe, lambda part: save_file(kept.state, part))
+    model.load_state_dict(chosen.state, strict=False)
+    return kept.name, kept.state, tokens
+
+
+def write_validation(probabilities: Probabilities, folds: Targets | None, context: TrainContext) -> None:
+    """Put the answers (N, K) to the validation photos into the run; `folds` (N,) where these were learned from."""
+    rows = context.part("val")
+    numbers = np.zeros(len(rows), dtype=np.int64) if folds is None else folds
+    write_answers(context.run.validation, list_answers(rows, numbers, probabilities, context.classes), context.classes)
+
+
+def read_validation(context: TrainContext) -> Probabilities:
+    """The answers (N, K) that `write_validation` put into the run."""
+    return np.array([answer.probabilities for answer in read_answers(context.run.validation)])
 
 
 def look_at_photos(
@@ -158,7 +188,8 @@ def look_at_photos(
         features = np.concatenate([tokens.mean_features() for tokens in caches])
         check_photos(rows, caches, groups, context, features=features, C=regression.head.C if regression.head else 1.0)
     if context.recipe.evaluate.folds is not None:
-        write_folds(context.run, cross_validate(model, rows, caches, groups, context), context.classes)
+        folds = cross_validate(model, rows, caches, groups, context)
+        write_answers(context.run.folds, folds, context.classes)
     if context.recipe.evaluate.learning_curve:
         curve = draw_learning_curve(model, regression, caches, context)
         if curve is None:

@@ -12,7 +12,7 @@ from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store import read_folds
+from pcn_cli.runs.store import read_answers
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.train import folds as module
 from pcn_cli.stages.train.folds import check_folds
@@ -33,7 +33,7 @@ def test_all_photos_are_answered_once_by_a_probe_of_other_photos(photo_folder, m
     monkeypatch.setattr(module, "fit_frozen", spy)
     outcome = pcn_cli.finetune(photo_folder, folds=4, **OPTIONS)
     run = RunDir(outcome.run)
-    answers, rows = read_folds(run), read_csv(run.split)
+    answers, rows = read_answers(run.folds), read_csv(run.split)
     parts = [row for part in ("train", "val", "test") for row in rows if row["split"] == part]
     assert [(one.file, one.label) for one in answers] == [(row["file"], row["label"]) for row in parts]
     assert {one.fold for one in answers} == {1, 2, 3, 4}

@@ -15,7 +15,14 @@ from pcn_cli.runs.store import LEARNING_CURVE
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.train.learning_curve import check_learning_curve
 
+pytestmark = pytest.mark.usefixtures("_learn_once")
 OPTIONS = {"model": "nano", "tune": "probe", "size": 32, "settings": ["explain.checks=0", "explain.overlays=0"]}
+
+
+@pytest.fixture
+def _learn_once(monkeypatch):
+    """Validation photos only choose, as in the curve: so the regression is the curve's last point."""
+    monkeypatch.setattr("pcn_cli.stages.train.train.learn_from_all", lambda fitted, *_: fitted)
 
 
 @pytest.mark.parametrize("pooling", ["single", "per-class"])

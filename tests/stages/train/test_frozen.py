@@ -1,0 +1,161 @@
+"""Models on the frozen trunk: which one is kept, and what the validation photos teach once they have chosen."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import pcn_cli
+from pcn_cli.metrics.calibration import calibrate, divide_validation
+from pcn_cli.models.sources import find_source
+from pcn_cli.models.weights import Fetcher
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import MODEL_CONFIG, read_answers, read_split
+from pcn_cli.stages.train import frozen, train
+from pcn_cli.stages.train.frozen import Fitted, choose_frozen, fit_frozen, learn_from_all
+from pcn_cli.training.fit import FitCallback
+from pcn_cli.training.stop import StopRequest
+
+OPTIONS = {"model": "nano", "size": 32, "settings": ["explain.checks=0", "explain.overlays=0"]}
+
+
+class FakeTokens:
+    """Tokens (N, views, C, h, w) of photos whose classes lie a little apart."""
+
+    views = 2
+
+    def __init__(self, targets, *, seed, width):
+        rng = np.random.default_rng(seed)
+        self.targets = targets
+        places = targets if targets.ndim == 1 else targets @ (1 << np.arange(targets.shape[1]))
+        centres = np.random.default_rng(9).normal(size=(8, width))
+        self.tokens = 0.4 * centres[places][:, None, :, None, None] + rng.normal(size=(len(targets), 2, width, 2, 2))
+
+    def __len__(self):
+        return len(self.targets)
+
+    def read(self, places, view=0):
+        return torch.from_numpy(self.tokens[places, view]).float()
+
+
+@pytest.fixture(scope="module")
+def frozen_models():
+    """The regression and the probe of some tokens, the network, the tokens and what their training shares."""
+    classes, recipe = ("a", "b", "c"), Recipe().replace({"train.balance": "none"})
+    model, _ = find_source("nano").start(classes, recipe, fetch=Fetcher(offline=True))
+    context = SimpleNamespace(
+        classes=classes, monitor="log_loss", recipe=recipe, device=torch.device("cpu"), stop=StopRequest(), rows=()
+    )
+    learn, aside = (
+        FakeTokens(np.arange(n) % 3, seed=seed, width=model.num_features) for seed, n in enumerate((60, 30))
+    )
+    return list(fit_frozen(model, learn, aside, context, FitCallback())), model, learn, aside, context
+
+
+def test_validation_photos_are_answered_by_heads_that_did_not_see_them(frozen_models, monkeypatch):
+    (regression, _), model, learn, aside, context = frozen_models
+    groups = np.arange(len(aside))
+    whole = learn_from_all(regression, model, learn, aside, groups, context)
+    assert sorted(np.bincount(whole.folds)[1:]) == [6] * 5
+    assert whole.head.C == regression.head.C
+    assert not torch.equal(whole.state["head.weight"], regression.state["head.weight"])
+    assert whole.loss != regression.loss
+
+    folds = frozen.divide_folds(aside.targets, groups, folds=5, seed=context.recipe.seed)
+    monkeypatch.setattr(frozen, "divide_folds", lambda *_, **__: folds)
+    for place in (0, 17):
+        wrong = FakeTokens(aside.targets, seed=1, width=aside.tokens.shape[2])
+        wrong.targets = np.where(np.arange(len(aside)) == place, (aside.targets + 1) % 3, aside.targets)
+        other = learn_from_all(regression, model, learn, wrong, groups, context)
+        mates = whole.folds == whole.folds[place]
+        np.testing.assert_array_equal(other.probabilities[mates], whole.probabilities[mates])
+        assert not np.allclose(other.probabilities[~mates], whole.probabilities[~mates], atol=1e-6)
+
+
+def test_what_belongs_together_is_in_one_fold(frozen_models):
+    (_, probe), model, learn, aside, context = frozen_models
+    groups = np.arange(len(aside)) // 3 % 8
+    whole = learn_from_all(probe, model, learn, aside, groups, context)
+    for group in range(8):
+        assert len(set(whole.folds[groups == group])) == 1
+    shared = {name for name in probe.state if not name.startswith("head.")}
+    assert all(torch.equal(whole.state[name], probe.state[name]) for name in shared)
+
+
+def test_photos_that_cannot_be_parted_are_not_learned_from(frozen_models):
+    (regression, _), model, learn, aside, context = frozen_models
+    assert learn_from_all(regression, model, learn, aside, np.zeros(len(aside), dtype=int), context) is regression
+
+
+def test_too_many_photos_and_tokens_of_each_class_stay_as_they_are(frozen_models, monkeypatch):
+    (regression, _), model, learn, aside, context = frozen_models
+    groups = np.arange(len(aside))
+    assert learn_from_all(replace(regression, head=None), model, learn, aside, groups, context).folds is None
+    monkeypatch.setattr(frozen, "MOST_LEARNED_AGAIN", 89)
+    assert learn_from_all(regression, model, learn, aside, groups, context) is regression
+
+
+def test_several_labels_are_learned_from_as_well(frozen_models):
+    _, model, _, _, context = frozen_models
+    several = [
+        FakeTokens(np.random.default_rng(n).integers(0, 2, (n, 3)), seed=n, width=model.num_features) for n in (60, 30)
+    ]
+    fitted = next(fit_frozen(model, *several, context, FitCallback()))
+    whole = learn_from_all(fitted, model, *several, np.arange(30), context)
+    assert sorted(np.bincount(whole.folds)[1:]) == [6] * 5
+    assert whole.probabilities.shape == (30, 3)
+
+
+def test_the_probe_must_be_better_beyond_chance(frozen_models):
+    *_, context = frozen_models
+    rng, targets = np.random.default_rng(0), np.arange(40) % 3
+
+    def sure(of_own):
+        share = np.clip(of_own + 0.2 * rng.normal(size=40), 0.05, 0.95)
+        rest = (1 - share) / 2
+        return np.where(np.eye(3, dtype=bool)[targets], share[:, None], rest[:, None])
+
+    old = Fitted(name="logistic regression", probabilities=sure(0.6), loss=0.0, state={})
+    for gain, kept in ((0.3, "probe"), (0.0, "logistic regression"), (-0.3, "logistic regression")):
+        new = replace(old, name="probe", probabilities=sure(0.6 + gain) if gain else old.probabilities)
+        assert choose_frozen([old, new], targets, context).name == kept
+    assert choose_frozen([old], targets, context) is old
+
+
+@pytest.mark.parametrize("tune", ["probe", "all"])
+def test_a_run_is_calibrated_by_the_answers_that_it_keeps(photo_folder, tune):
+    outcome = pcn_cli.finetune(photo_folder, tune=tune, epochs=1 if tune == "all" else None, **OPTIONS)
+    run = RunDir(outcome.run)
+    answers, rows = read_answers(run.validation), [row for row in read_split(run) if row.split == "val"]
+    assert [answer.file for answer in answers] == [row.file for row in rows]
+    kept = next(one for one in outcome.candidates if one.kept).name
+    assert all((answer.fold == 0) == (kept == "tuned") for answer in answers)
+    config = MODEL_CONFIG.read(run)
+    targets = np.array([config.classes.index(row.label) for row in rows])
+    fitting, _ = divide_validation(targets, seed=0)
+    probabilities = np.array([answer.probabilities for answer in answers])
+    temperature, _ = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
+    assert config.temperature == temperature
+
+
+def test_tuning_begins_with_what_no_validation_photo_taught(photo_folder, monkeypatch):
+    seen = {}
+
+    def choose(*arguments):
+        seen["chosen"] = choose_frozen(*arguments)
+        return seen["chosen"]
+
+    def tune(model, context):
+        seen["begun"], seen["kept"] = model.head.weight.detach().clone(), load_file(context.run.probe)["head.weight"]
+        return tune_model(model, context)
+
+    tune_model = train.tune_model
+    monkeypatch.setattr(train, "choose_frozen", choose)
+    monkeypatch.setattr(train, "tune_model", tune)
+    pcn_cli.finetune(photo_folder, tune="all", epochs=1, **OPTIONS)
+    assert torch.equal(seen["begun"], seen["chosen"].state["head.weight"])
+    assert not torch.equal(seen["begun"], seen["kept"])
