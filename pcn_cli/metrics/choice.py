@@ -15,7 +15,7 @@ Targets = NDArray[np.int64]
 
 _DRAWS = 200
 # By which the mean gain must exceed 0; see "Logistic regression and the probe" in tests/benchmarks/RESULTS.md.
-_STANDARD_ERRORS = 0.5
+_STANDARD_ERRORS = 1.0
 
 
 def tempered_log_loss(targets: Targets, probabilities: Floats) -> float:
@@ -24,7 +24,7 @@ def tempered_log_loss(targets: Targets, probabilities: Floats) -> float:
 
 
 def is_better_beyond_chance(targets: Targets, new: Floats, old: Floats, *, monitor: Monitor) -> bool:
-    """Whether the answers `new` are better than `old` by more than half a standard error of the paired difference.
+    """Whether the answers `new` are better than `old` by more than one standard error of the paired difference.
 
     Probabilities (N, K), targets (N,), or (N, K) of 0 and 1 where photos have several labels. `monitor` is what counts:
     log-loss, or macro-F1, whose standard error is a bootstrap's.

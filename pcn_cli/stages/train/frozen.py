@@ -55,8 +55,7 @@ def fit_frozen(
 ) -> Iterator[Fitted]:
     """The logistic regression, then the probe; `model` ends as it began."""
     begun = behind_tokens(model)
-    regressions = [_solve_head(model, start, train, val, context, CS) for start in _pooling_starts(model)]
-    best, *others = regressions
+    best, *others = [_solve_head(model, start, train, val, context, CS) for start in _pooling_starts(model)]
     for other in others:
         if is_better_beyond_chance(val.targets, other.probabilities, best.probabilities, monitor=context.monitor):
             best = other
@@ -65,8 +64,7 @@ def fit_frozen(
     if cast("AttentionNetwork", model).class_tokens:
         probe = _fit_class_tokens(model, train, val, context, callback)
     else:
-        probes = [_learn_query(model, regression, train, val, context) for regression in regressions]
-        probe = min(probes, key=lambda fitted: fitted.loss)
+        probe = _learn_query(model, best, train, val, context)
     model.load_state_dict(begun, strict=False)
     yield probe
 

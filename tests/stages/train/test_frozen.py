@@ -112,16 +112,15 @@ def test_several_labels_are_learned_from_as_well(frozen_models):
 
 def test_the_probe_must_be_better_beyond_chance(frozen_models):
     *_, context = frozen_models
-    rng, targets = np.random.default_rng(0), np.arange(40) % 3
+    targets = np.arange(60) % 3
 
-    def sure(of_own):
-        share = np.clip(of_own + 0.2 * rng.normal(size=40), 0.05, 0.95)
-        rest = (1 - share) / 2
-        return np.where(np.eye(3, dtype=bool)[targets], share[:, None], rest[:, None])
+    def answers(signal):
+        logits = np.random.default_rng(0).normal(size=(60, 3)) + signal * np.eye(3)[targets]
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
-    old = Fitted(name="logistic regression", probabilities=sure(0.6), loss=0.0, state={})
-    for gain, kept in ((0.3, "probe"), (0.0, "logistic regression"), (-0.3, "logistic regression")):
-        new = replace(old, name="probe", probabilities=sure(0.6 + gain) if gain else old.probabilities)
+    old = Fitted(name="logistic regression", probabilities=answers(1.5), loss=0.0, state={})
+    for signal, kept in ((3.0, "probe"), (1.5, "logistic regression"), (0.5, "logistic regression")):
+        new = replace(old, name="probe", probabilities=answers(signal), loss=-1.0)
         assert choose_frozen([old, new], targets, context).name == kept
     assert choose_frozen([old], targets, context) is old
 
