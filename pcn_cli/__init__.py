@@ -3,6 +3,7 @@
 Importing this package loads nothing heavy; `finetune`, `predict` and `load_model` arrive when first named.
 """
 
+import logging
 import os
 from importlib import import_module
 from typing import Any
@@ -12,6 +13,9 @@ __all__ = ["__version__", "finetune", "load_model", "predict"]
 
 # albumentations asks a server for its newest version when imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+# A library speaks only through the handlers of whoever uses it; without one, Python itself would print warnings.
+logging.getLogger("pcn_cli").addHandler(logging.NullHandler())
 
 _LAZY = {
     "finetune": "pcn_cli.stages.finetune",

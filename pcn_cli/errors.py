@@ -1,5 +1,6 @@
 """Everything that can go wrong and is not a bug of ours: one family, one exit code per kind."""
 
+import shlex
 from signal import SIGINT
 
 
@@ -61,9 +62,20 @@ class RunError(PcnError):
     exit_code = 8
 
 
-class StoppedError(PcnError):
-    """Somebody asked us to stop; the work so far is saved. The signal decides the exit code."""
+class StoppedError(BaseException):
+    """Somebody asked us to stop; the work so far is saved. The signal decides the exit code.
+
+    Like KeyboardInterrupt it is no Exception: it may arise anywhere, and whoever takes every error of a decoder for a
+    damaged photo must not take this for one.
+    """
 
     def __init__(self, message: str, hint: str = "", *, signal_number: int = SIGINT) -> None:
-        super().__init__(message, hint)
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
         self.exit_code = 128 + int(signal_number)
+
+
+def command(*words: object) -> str:
+    """`pcn` with these words as they can be typed into a shell, for hints."""
+    return shlex.join(["pcn", *map(str, words)])

@@ -1,10 +1,15 @@
 """The command line: its commands in display order, and the one place where an error becomes words and an exit code."""
 
+import logging
+import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -22,8 +27,9 @@ from pcn_cli.cli.commands import (
     report,
     runs,
 )
-from pcn_cli.cli.console import console, out, safe, verbosity
-from pcn_cli.errors import PcnError, StoppedError
+from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
+from pcn_cli.errors import PcnError, StoppedError, command
+from pcn_cli.files.atomic import explain_refusal
 from pcn_cli.files.machine import keep_freed_memory
 
 app = typer.Typer(
@@ -34,8 +40,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (finetune, predict, report, evaluate, inspect, demo, bench, doctor, runs, models, recipes):
-    app.add_typer(command.app)
+for group in (finetune, predict, report, evaluate, inspect, demo, bench, doctor, runs, models, recipes):
+    app.add_typer(group.app)
+
+_SWITCHES = ("-q", "--quiet", "--debug")
+_QUIET = "Say nothing but errors and results; before or after the command."
+_DEBUG = "Show where in the program an error arose; before or after the command."
+# A stop outside of a training, which handles them itself: there is nothing to save, but much to put away.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
+_SILENT = logging.NullHandler()
 
 
 def _show_version(wanted: bool) -> None:
@@ -49,35 +62,82 @@ def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help=_QUIET)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
     """Turn a folder of photos into a classifier you can look inside."""
     del version
-    verbosity.quiet, verbosity.debug = quiet, debug
+    verbosity.ask(quiet=quiet, debug=debug)
 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    signal.signal(signal.SIGTERM, _stop)
+    verbosity.quiet = verbosity.debug = False
+    logging.getLogger().addHandler(_SILENT)  # else Python prints what libraries log
     keep_freed_memory()
     try:
-        app(prog_name="pcn")
-    except PcnError as error:
-        _show(error.message, error.hint)
+        with _signals_stopping(), guarded_streams():
+            app(_in_order(sys.argv[1:]), prog_name="pcn")
+    except (PcnError, StoppedError) as error:
+        again = command(*sys.argv[1:]) if isinstance(error, StoppedError) else ""
+        _show(error.message, error.hint or again)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except OSError as error:
+        refusal = explain_refusal(error, Path(os.fsdecode(error.filename or Path.cwd())), doing="use")
+        _show(refusal.message, refusal.hint)
+        sys.exit(refusal.exit_code)
     except Exception as error:  # noqa: BLE001 - the last border: whatever is left is a bug of ours
         hint = "" if verbosity.debug else "the same with `pcn --debug …`, and report what it prints"
         _show(f"a bug of pcn: {type(error).__name__}: {error}", hint)
         sys.exit(1)
+    finally:
+        logging.captureWarnings(capture=False)
     sys.exit(0)
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise StoppedError("stopped", signal_number=number)
+def _in_order(words: Sequence[str]) -> list[str]:
+    """The words of a command with the global switches first and `--json` last, wherever they were typed."""
+    end = words.index("--") if "--" in words else len(words)
+    switches = [word for word in words[:end] if word in _SWITCHES]
+    wishes = ["--json"] * ("--json" in words[:end])
+    rest = [word for word in words[:end] if word not in (*_SWITCHES, "--json")]
+    return [*switches, *rest, *wishes, *words[end:]]
+
+
+@contextmanager
+def _signals_stopping() -> Iterator[None]:
+    """While the block runs, SIGTERM, SIGHUP and SIGUSR1 raise a StoppedError.
+
+    One that was ignored, as nohup does, stays so. Where a library swallowed or changed the error, it comes in the end.
+    """
+    process, received, before = os.getpid(), list[int](), dict[int, Any]()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a forked worker: its parent decides
+            return
+        received.append(number)
+        raise StoppedError("stopped", signal_number=number)
+
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    except (StoppedError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if received:
+            raise StoppedError("stopped", signal_number=received[0]) from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show(message: str, hint: str) -> None:
+    """Say what went wrong; where nobody can be told any more, the exit code says enough."""
     if verbosity.debug:
         console.print(_lines(traceback.format_exc()), soft_wrap=True)
     console.print(f"[bold red]error:[/bold red] {_lines(message)}", soft_wrap=True)

@@ -1,43 +1,130 @@
 """The only speaker: data goes to stdout, everything else to stderr, and no text of a file can steer the terminal."""
 
+import errno
 import json
+import logging
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from pcn_cli.errors import ResourceError
+
 CLOSED_PIPE = 141
 
-
-class _PipedConsole(Console):
-    """A console that leaves with the shell's code for a closed pipe when nobody reads any more."""
-
-    def on_broken_pipe(self) -> None:
-        leave_closed_pipe()
+out = Console(highlight=False)
+console = Console(stderr=True, highlight=False)
 
 
-def leave_closed_pipe() -> None:
-    """Exit quietly; the reader of our output has gone away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(CLOSED_PIPE)
+@contextmanager
+def guarded_streams() -> Iterator[None]:
+    """While the block runs, no text and no disk can make standard output or error fail in an unclear way.
+
+    What the encoding lacks is written by its number. Where standard output cannot be written at all, that is a
+    ResourceError; where standard error cannot, the work goes on in silence. Who closes the pipe ends the command with
+    the shell's code for that.
+
+    Raises:
+        ResourceError: standard output is closed.
+    """
+    before = sys.stdout, sys.stderr
+    if None in (sys.stdin, *before):
+        _fill_closed_places()
+    if sys.stdout is None:
+        raise ResourceError("standard output is closed, so the result has nowhere to go", "send it to a file: > FILE")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = cast("TextIO", _GuardedStream(sys.stdout, is_result=True))
+    if sys.stderr is not None:
+        sys.stderr = cast("TextIO", _GuardedStream(sys.stderr, is_result=False))
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        sys.stdout, sys.stderr = before
 
 
-out = _PipedConsole(highlight=False)
-console = _PipedConsole(stderr=True, highlight=False)
+def _fill_closed_places() -> None:
+    """Fill the places of closed standard streams: a file of a run that got one would hold what libraries print."""
+    while (place := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(place)
+
+
+class _GuardedStream:
+    """A standard stream, or the bytes below it, whose failures are handled as `guarded_streams` says."""
+
+    def __init__(self, stream: IO[Any], *, is_result: bool) -> None:
+        self._stream, self._is_result = stream, is_result
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+    @property
+    def buffer(self) -> "_GuardedStream":
+        """The bytes below, guarded as well."""
+        return _GuardedStream(cast("TextIO", self._stream).buffer, is_result=self._is_result)
+
+    def write(self, text: Any) -> int:  # noqa: ANN401 - text or bytes
+        """How much was written."""
+        with self._handling_failure():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        with self._handling_failure():
+            self._stream.flush()
+
+    @contextmanager
+    def _handling_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # What is left in the stream's buffer would fail again when the process ends.
+            with suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self._stream.fileno())
+                os.close(null)
+            if error.errno == errno.EPIPE:
+                raise SystemExit(CLOSED_PIPE) from error
+            if self._is_result:
+                raise ResourceError(
+                    f"standard output cannot be written: {error.strerror or error}",
+                    "free some space or name another file, then run the same command again",
+                ) from error
+
+
+@contextmanager
+def telling_what_stays(kept: str) -> Iterator[None]:
+    """A context in which a result that cannot be shown is not the end of the world: `kept` says where it is."""
+    try:
+        yield
+    except ResourceError as error:
+        error.hint = kept
+        raise
 
 
 @dataclass
 class Verbosity:
-    """How much is said: `quiet` leaves only errors and data, `debug` adds tracebacks."""
+    """How much is said: `quiet` leaves only errors and data, `debug` adds tracebacks and the warnings of libraries."""
 
     quiet: bool = False
     debug: bool = False
+
+    def ask(self, *, quiet: bool = False, debug: bool = False) -> None:
+        """Take up what an option asks for, before or after the name of the command."""
+        self.quiet, self.debug = self.quiet or quiet, self.debug or debug
+        logging.captureWarnings(not self.debug)  # into the run's log, if there is one
 
 
 verbosity = Verbosity()
@@ -65,12 +152,9 @@ def print_json(value: object) -> None:
 
 def write_out(text: str) -> None:
     """`text` on stdout for a machine, in UTF-8; bytes of file names that are no text go out as they came in."""
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        leave_closed_pipe()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
 
 
 def new_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:

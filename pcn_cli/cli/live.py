@@ -2,7 +2,7 @@
 
 from rich.progress import TaskID
 
-from pcn_cli.cli.console import console, new_bars, safe, say
+from pcn_cli.cli.console import console, new_bars, safe, say, verbosity
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.run import EpochRow
 from pcn_cli.stages.callback import Callback
@@ -14,6 +14,7 @@ class LiveProgress(Callback):
     def __init__(self) -> None:
         self._bars = new_bars()
         self._tasks: dict[str, TaskID] = {}
+        self.told: list[Finding] = []  # what a person has seen of the findings
 
     def __enter__(self) -> "LiveProgress":
         self._bars.start()
@@ -49,6 +50,8 @@ class LiveProgress(Callback):
         say(f"  {safe(key)}: {safe(value)}  [dim]{safe(reason)}[/dim]")
 
     def on_finding(self, finding: Finding) -> None:
+        if console.is_terminal and not verbosity.quiet:
+            self.told.append(finding)
         say(f"  [bold]{safe(finding.severity)}[/bold]: {safe(finding.title)}. {safe(finding.evidence)}")
         if finding.remedy:
             say(f"    [dim]{safe(finding.remedy)}[/dim]")

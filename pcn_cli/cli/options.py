@@ -6,6 +6,7 @@ from types import NoneType
 from typing import Annotated, Literal, get_args, get_origin
 
 import typer
+from rich.markup import escape
 from typer.models import OptionInfo
 
 from pcn_cli.recipe import schema
@@ -70,4 +71,4 @@ def _parameter(name: str, shown: OptionInfo, option: Option, *, default: object)
 
 def examples(*lines: str) -> str:
     """The text below a command's help: one example per line."""
-    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+    return "Examples:\n\n" + "\n\n".join(f"  {escape(line)}" for line in lines)

@@ -19,9 +19,13 @@ _SMALL = "few photos"
 _VALUE = ("value#", "95 % interval#")
 
 
-def show_run(outcome: "Outcome") -> None:
-    """What to know of a finished run, its numbers, what was compared, and where everything lies."""
-    show_findings(outcome.findings)
+def show_run(outcome: "Outcome", *, told: Sequence[Finding] = ()) -> None:
+    """What to know of a finished run, its numbers, what was compared, and where everything lies.
+
+    Findings that were `told` while it ran are not repeated to somebody who looks at the same terminal.
+    """
+    seen = {finding.title for finding in told} if out.is_terminal else set()
+    show_findings([finding for finding in outcome.findings if finding.title not in seen])
     show_numbers(outcome.metrics, outcome.per_class)
     if outcome.models:
         show_trunks(outcome.models)

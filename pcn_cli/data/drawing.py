@@ -6,6 +6,7 @@ A seed gives the very photos that it gave before.
 import colorsys
 import hashlib
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from pcn_cli.files.atomic import write_with
 from pcn_cli.records.photos import PARTS, Box, Part
 
 Edges = tuple[int, int, int, int]  # left, top, right, bottom in pixels, all inside
@@ -34,8 +36,7 @@ def draw_photos(folder: Path, per_class: dict[Part, int], *, seed: int) -> list[
         for number, part in enumerate(parts):
             photo, edges = draw_photo(label, np.random.default_rng([seed, place, number]))
             file = f"{part}/{label}/{label}_{number:03}.jpg"
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            photo.save(folder / file, quality=88)
+            write_with(folder / file, partial(photo.save, format="JPEG", quality=88), durable=False)
             boxes.append(make_box(file, label, edges, photo))
     return boxes
 

@@ -13,15 +13,15 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from pcn_cli.errors import ResourceError
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, replacing what was there in one step."""
-    with replacing(path) as part:
+def write_bytes(path: Path, content: bytes, *, elsewhere: str = "") -> None:
+    """Put `content` at `path`, replacing what was there in one step; `elsewhere` as of `explain_refusal`."""
+    with replacing(path, elsewhere=elsewhere) as part:
         part.write_bytes(content)
 
 
@@ -94,25 +94,30 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_with(path: Path, write: Callable[[Path], None], *, durable: bool = True) -> None:
-    """Put at `path` what `write` makes of a temporary path with the same suffix (for libraries that save by name).
+def write_with(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = True) -> None:
+    """Put at `path` what `write` makes, a library's function that saves into an open file.
 
+    It is made in memory: Pillow, numpy and others tell of a full disk each in a way of its own.
     What is not `durable` is not waited for until the disk holds it: for the many that can be made again.
     """
+    content = io.BytesIO()
+    write(content)
     with replacing(path, durable=durable) as part:
-        write(part)
+        part.write_bytes(content.getbuffer())
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True, elsewhere: str = "") -> Iterator[Path]:
     """A temporary path beside `path`, moved there when the block ends well and removed when it does not.
+
+    What is not `durable` is not waited for until the disk holds it; `elsewhere` as of `explain_refusal`.
 
     Raises:
         ResourceError: disk full, read-only or no permission.
     """
     part = path.with_name(f".{uuid4().hex[:12]}.part{path.suffix}")
     try:
-        with explaining_refusal(path):
+        with explaining_refusal(path, elsewhere=elsewhere):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             if durable:
@@ -155,8 +160,8 @@ def check_free_space(folder: Path, needed: int, *, what: str, hint: str) -> None
 
 
 @contextmanager
-def explaining_refusal(path: Path, *, elsewhere: str = "choose another place with --output FOLDER") -> Iterator[None]:
-    """A context in which the operating system's refusal to write `path` is told in words; `elsewhere` is a hint.
+def explaining_refusal(path: Path, *, elsewhere: str = "") -> Iterator[None]:
+    """A context in which the operating system's refusal to write `path` is told in words, as of `explain_refusal`.
 
     Raises:
         ResourceError: disk full, read-only, no permission or another refusal.
@@ -166,16 +171,28 @@ def explaining_refusal(path: Path, *, elsewhere: str = "choose another place wit
     except OSError as error:
         if error.errno is None:  # a library's own complaint, such as Pillow's of a mode it cannot save
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            room = ""
-            with suppress(OSError):  # the system may not say
-                room = f" ({shutil.disk_usage(path.parent).free / 1e6:,.1f} MB free)"
-            message, hint = (
-                f"the disk is full: cannot write {path}{room}",
-                "free some space, then run the same command again",
-            )
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            message, hint = f"not allowed to write {path}", elsewhere
-        else:
-            message, hint = f"cannot write {path}: {error.strerror or error}", elsewhere
-        raise ResourceError(message, hint) from error
+        raise explain_refusal(error, path, elsewhere=elsewhere) from error
+
+
+def explain_refusal(error: OSError, path: Path, *, elsewhere: str = "", doing: str = "write") -> ResourceError:
+    """What the operating system's refusal of `path` means, in words, and what helps.
+
+    `elsewhere` is the hint where another place would help, such as the option that names one.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        room = ""
+        with suppress(OSError):  # the system may not say
+            room = f" ({shutil.disk_usage(path.parent).free / 1e6:,.1f} MB free)"
+        message = f"the disk is full: cannot {doing} {path}{room}"
+        return ResourceError(message, "free some space, then run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ResourceError(f"not allowed to {doing} {path}", elsewhere or f"give yourself the right to {doing} there")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return ResourceError(f"cannot {doing} {path}: too many files are open", "raise the limit: ulimit -n 4096")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        files = [one for one in (path, *path.parents) if one.exists() and not one.is_dir()]
+        if files:
+            message = f"cannot {doing} {path}: {files[0]} is a file, not a folder"
+            return ResourceError(message, elsewhere or f"move the file {files[0]} away")
+    message = f"cannot {doing} {path}: {error.strerror or error}"
+    return ResourceError(message, elsewhere or "see whether the disk is still there, then run the same command again")

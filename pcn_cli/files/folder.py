@@ -14,6 +14,8 @@ from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import explaining_refusal, sync, write_text
 from pcn_cli.files.threads import in_threads
 
+_GLANCE = 0.2  # seconds: longer than `is_held` takes to look
+
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
@@ -61,8 +63,10 @@ def _sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def hold_folder(folder: Path) -> Iterator[None]:
+def hold_folder(folder: Path, *, elsewhere: str = "") -> Iterator[None]:
     """Hold `folder` for one writer until the block ends; the system frees the lock of a process that dies.
+
+    `elsewhere` is the hint where another place would help.
 
     Raises:
         RunError: another process holds it; the message names its pid and host.
@@ -70,16 +74,15 @@ def hold_folder(folder: Path) -> Iterator[None]:
     """
     lock, owner = FileLock(folder / ".lock"), folder / ".lock-owner"
     try:
-        with explaining_refusal(folder):
+        with explaining_refusal(folder, elsewhere=elsewhere):
             folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_GLANCE)
     except Timeout as error:
         holder = ""
         with suppress(FileNotFoundError):  # who holds it may be gone by the time we look
             holder = owner.read_text(encoding="utf-8")
-        raise RunError(
-            f"{folder} is in use by {holder or 'another process'}", "wait for it to end, or choose another --output"
-        ) from error
+        hint = f"wait for it to end, or {elsewhere}" if elsewhere else "wait for it to end"
+        raise RunError(f"{folder} is in use by {holder or 'another process'}", hint) from error
     try:
         write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
         yield
@@ -87,6 +90,21 @@ def hold_folder(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             owner.unlink(missing_ok=True)
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds `folder`."""
+    if not (folder / ".lock").is_file():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # of somebody else, or on a disk without locks: who knows
+        return True
+    lock.release()
+    return False
 
 
 def folder_bytes(folder: Path) -> int:

@@ -8,12 +8,17 @@ from pathlib import Path
 from pcn_cli.errors import ResourceError
 
 _NEVER_IN_NAMES = frozenset('/\\:*?"<>|')
+# Devices on Windows, in any case and with any ending; the digits may be raised ones.
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")
+_DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS})
 
 
 def safe_name(text: str) -> str:
-    """`text` as the name of one file or folder on every system: no separators, no control characters, not empty."""
+    """`text` as the name of one file or folder on every system: no separator, control character or device."""
     kept = "".join("_" if c in _NEVER_IN_NAMES or unicodedata.category(c)[0] == "C" else c for c in text)
-    return kept.strip(" .")[:100] or "_"
+    name = kept.strip(" .")[:100].rstrip(" .") or "_"
+    stem = name.partition(".")[0].rstrip()
+    return f"_{name}" if stem.lower() in _DEVICES else name
 
 
 def free_path(folder: Path, name: str, taken: set[Path], *, replace: bool = False) -> Path:
@@ -29,8 +34,12 @@ def free_path(folder: Path, name: str, taken: set[Path], *, replace: bool = Fals
     return path
 
 
-def refuse_inside(target: Path, folders: Iterable[Path], holders: Collection[Path] = ()) -> None:
+def refuse_inside(
+    target: Path, folders: Iterable[Path], holders: Collection[Path] = (), *, option: str = "--output"
+) -> None:
     """Refuse to write to `target` where it lies in one of `folders` or is one of `holders`, which are resolved.
+
+    `option` is what names another target.
 
     Raises:
         ResourceError: it does or is; the user's photos are never written to.
@@ -40,5 +49,5 @@ def refuse_inside(target: Path, folders: Iterable[Path], holders: Collection[Pat
     if inside:
         raise ResourceError(
             f"{target} lies inside the photos folder {inside[0]}, which is never written to",
-            "name a folder outside of it",
+            f"name a folder outside of it with {option} FOLDER",
         )

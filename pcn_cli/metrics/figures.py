@@ -208,6 +208,6 @@ def _draw_curves(axes: Axes, rows: Sequence[EpochRow], curves: dict[str, list[fl
 def _save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Two files without date or program name, so that the same numbers give the same bytes."""
     png, svg = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg"))
-    write_with(png, lambda part: figure.savefig(part, dpi=160, metadata={"Software": None}))
-    write_with(svg, lambda part: figure.savefig(part, metadata={"Date": None, "Creator": None}))
+    write_with(png, lambda file: figure.savefig(file, format="png", dpi=160, metadata={"Software": None}))
+    write_with(svg, lambda file: figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}))
     return png, svg

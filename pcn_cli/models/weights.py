@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import platformdirs
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
-from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
-from pcn_cli.files.atomic import sha256_of, write_json, write_with
+from pcn_cli.errors import DownloadError, ModelError, RecipeError, command
+from pcn_cli.files.atomic import sha256_of, write_json
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.download import Download, Origin, Part, Patience, UnreachableError, elect_writer, is_offline
 from pcn_cli.models.published import PatchConvNetSpec
@@ -29,6 +27,7 @@ from pcn_cli.models.unpickle import read_pth
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import WeightRecord
+from pcn_cli.tensors.store import save_tensors
 
 PATIENCE = Patience()
 
@@ -216,13 +215,10 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
         classes = "" if network.num_classes == card.network.num_classes else f" with {network.num_classes} classes"
         raise ModelError(
             f"this file holds {_title(network.name)}{classes}, the card is {_title(card.network.name)}",
-            f"pcn models list, or import it without a card: pcn models import {path.name}",
+            f"pcn models list, or import it without a card: {command('models', 'import', path)}",
         )
     target, dense = weights_path(key), {name: tensor.contiguous() for name, tensor in tensors.items()}
-    try:
-        write_with(target, lambda part: save_file(dense, part, metadata={"format": "pt"}))
-    except SafetensorError as error:
-        raise ResourceError(f"cannot write {target}: {error}", "choose another place with PCN_CACHE=FOLDER") from error
+    save_tensors(target, dense, metadata={"format": "pt"}, elsewhere="choose another place with PCN_CACHE=FOLDER")
     record = WeightRecord(
         card=card.full_name if card else "",
         network=network.name,

@@ -112,7 +112,8 @@ def find_card(name: str) -> Card:
         return found
     names = [known for card in CARDS for known in (card.name, *card.aliases, card.full_name)]
     near = get_close_matches(name.strip().lower(), names, n=3, cutoff=0.5) or [card.name for card in CARDS[:3]]
-    raise ModelError(f"there is no model called {name!r}; near: {', '.join(near)}", "pcn models list")
+    message = f"there is no model called {name!r}; near: {', '.join(near)}"
+    raise ModelError(message, f"for a network of timm write timm:{name}; `pcn models list` names the others")
 
 
 def look_up_card(name: str) -> Card | None:

@@ -75,7 +75,9 @@ def load_recipe(
         if not in_file or values[key] != option.default:
             origins[key] = origin
     if problems:
-        raise RecipeError("\n".join(problems), "see every key with `pcn recipes show default`")
+        named = all(line.startswith("--") and not line.startswith("--set ") for line in problems)
+        hint = "`pcn COMMAND --help` says what each option takes" if named else "see every key with `pcn recipes show`"
+        raise RecipeError("\n".join(problems), hint)
     return LoadedRecipe(recipe=Recipe().replace(values), origins=origins)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcn_cli.errors import command
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
@@ -54,7 +55,7 @@ def read_evaluation(run: RunDir) -> Evaluation:
     Raises:
         RunError: there are no predictions, or a file is damaged.
     """
-    require(run, run.predictions, f"pcn evaluate {run.root}")
+    require(run, run.predictions, command("evaluate", run.root))
     predictions, classes = read_predictions(run.predictions)
     return Evaluation(
         run=run,

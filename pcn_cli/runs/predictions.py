@@ -115,7 +115,7 @@ def write_attention(path: Path, maps: AttentionMaps) -> None:
     }
     found = {name: getattr(maps, name) for name in _MAPS}
     arrays |= {name: values.astype(_MAPS[name]) for name, values in found.items() if values is not None}
-    write_with(path, lambda part: np.savez_compressed(part, allow_pickle=False, **arrays))
+    write_with(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
 
 def read_attention(path: Path) -> AttentionMaps:

@@ -130,7 +130,11 @@ def open_run(path: str | Path | None, *, runs: Path = RUNS) -> RunDir:
         latest = runs / "latest"
         if not latest.is_file():
             raise RunError("there is no finished run yet", "make one with `pcn finetune PHOTOS`")
-        path = runs / latest.read_text(encoding="utf-8").strip()
+        try:
+            path = runs / latest.read_text(encoding="utf-8").strip()
+            path.is_dir()  # a name that no disk can have is an OSError
+        except (OSError, ValueError) as error:
+            raise RunError(f"{latest} is damaged: {error}", "name a run; list them with `pcn runs`") from error
     run = RunDir(Path(path))
     if not run.record.is_file():
         raise RunError(f"{run.root} is not a run folder: it has no run.json", "list the runs with `pcn runs`")

@@ -3,15 +3,17 @@
 A stage counts as finished only after its files exist and are hashed.
 """
 
+import errno
 import json
 import logging
+import os
 import platform
 import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,11 +21,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pcn_cli import __version__
-from pcn_cli.errors import ModelError, RunError, StoppedError
-from pcn_cli.files.atomic import sha256_of, write_json
+from pcn_cli.errors import ModelError, PcnError, RunError, StoppedError, command
+from pcn_cli.files.atomic import explain_refusal, explaining_refusal, sha256_of, write_json
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
-from pcn_cli.records.codec import from_plain, to_plain
+from pcn_cli.records.codec import field_names, from_plain, to_plain
 from pcn_cli.records.run import RunKind, RunRecord, StageRecord
 from pcn_cli.runs.rundir import RunDir
 
@@ -40,10 +42,12 @@ def read_record(run: RunDir) -> RunRecord:
     """
     try:
         return from_plain(RunRecord, json.loads(run.record.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         message = f"{run.root} is not a run folder: it has no run.json"
         raise RunError(message, "list the runs with `pcn runs`") from error
-    except ValueError as error:
+    except OSError as error:
+        raise explain_refusal(error, run.record, doing="read") from error
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{run.record} is damaged: {error}", "start a new run with `pcn finetune PHOTOS`") from error
 
 
@@ -69,9 +73,9 @@ def start_run(run: RunDir, *, kind: RunKind, photos: Path, card: str, device: st
         RunError: there is something else at that place, or another process holds it.
     """
     refuse_inside(run.root, [photos])
-    _refuse_occupied(run)
-    with hold_folder(run.root):
-        _refuse_occupied(run)  # another process may have been quicker
+    refuse_occupied(run)
+    with hold_folder(run.root, elsewhere=_ELSEWHERE):
+        refuse_occupied(run)  # another process may have been quicker
         record = RunRecord(
             status="running",
             kind=kind,
@@ -108,17 +112,39 @@ def mask_userinfo(text: str) -> str:
     return _USERINFO.sub(r"\1***@", text)
 
 
-def _refuse_occupied(run: RunDir) -> None:
-    if not run.root.exists():
-        return
-    names = {child.name for child in run.root.iterdir() if ".part" not in child.name}
-    if names - _UNPLANNED:
-        raise RunError(f"{run.root} is there already", "choose another --output, or go on with --resume")
+def refuse_occupied(run: RunDir) -> None:
+    """Refuse a folder that is not free for a new run; what a run holds that was killed before its plan is taken over.
+
+    Raises:
+        RunError: there is something else at that place. ResourceError: it may not be read, or is a file.
+    """
+    with explaining_refusal(run.root, elsewhere=_ELSEWHERE):
+        if not run.root.exists():
+            first = next(one for one in run.root.absolute().parents if one.exists())
+            if not first.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            return
+        names = {child.name for child in run.root.iterdir() if ".part" not in child.name}
+    early = _UNPLANNED if _is_record(run.record) else _LOCKS
+    if foreign := sorted(names - early):
+        if run.recipe.is_file() and _is_record(run.record):
+            go_on = command("finetune", "--resume", run.root)
+            raise RunError(f"{run.root} is there already: it is a run", f"{go_on} goes on with it; or {_ELSEWHERE}")
+        raise RunError(f"{run.root} is there already, with {foreign[0]} in it", _ELSEWHERE)
 
 
+def _is_record(path: Path) -> bool:
+    """Whether a file is the record of a run, and not somebody else's run.json."""
+    with suppress(OSError, ValueError):
+        return set(json.loads(path.read_text(encoding="utf-8"))) <= set(field_names(RunRecord))
+    return False
+
+
+_ELSEWHERE = "choose another place with --output FOLDER"
+_LOCKS = {".lock", ".lock-owner"}
 # What a run holds before it has a recipe.
 _EARLY = (RunDir.record, RunDir.log, RunDir.scan, RunDir.unreadable, RunDir.split, RunDir.trunks)
-_UNPLANNED = {".lock", ".lock-owner", *(artifact.name for artifact in _EARLY)}
+_UNPLANNED = {*_LOCKS, *(artifact.name for artifact in _EARLY)}
 
 
 def sweep_parts(run: RunDir) -> None:
@@ -155,29 +181,46 @@ def recording_stage(
 
 @contextmanager
 def recording_outcome(run: RunDir, *, done: Literal["running", "finished"] = "finished") -> Iterator[None]:
-    """Write into run.json how the block ended (`done`, stopped or failed), into run.log why and what pcn logs in it."""
-    handler = logging.FileHandler(run.log, encoding="utf-8", errors="backslashreplace")
+    """Write into run.json how the block ended (`done`, stopped or failed), into run.log why and what was logged in it.
+
+    Raises:
+        ResourceError: one of the two cannot be written; where the block failed, its own error is the one to tell.
+    """
+    with explaining_refusal(run.log):
+        handler = _RunLog(run.log, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    pcn = logging.getLogger("pcn_cli")
+    pcn, libraries = logging.getLogger("pcn_cli"), logging.getLogger("py.warnings")
     before = pcn.level
-    pcn.addHandler(handler)
+    for one in (pcn, libraries):
+        one.addHandler(handler)
     pcn.setLevel(logging.INFO)
     try:
         yield
     except (StoppedError, KeyboardInterrupt):
         logger.info("stopped")
-        update_record(run, status="stopped")
+        with suppress(PcnError):
+            update_record(run, status="stopped")
         raise
     except Exception:
         logger.exception("failed")
-        update_record(run, status="failed")
+        with suppress(PcnError):
+            update_record(run, status="failed")
         raise
     else:
         update_record(run, status=done)
     finally:
-        pcn.removeHandler(handler)
+        for one in (pcn, libraries):
+            one.removeHandler(handler)
         pcn.setLevel(before)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _RunLog(logging.FileHandler):
+    """A log that is silent where it cannot be written: whatever keeps it from that is told by the work itself."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Do nothing; logging would print a traceback."""
 
 
 def require(run: RunDir, path: Path, command: str) -> Path:

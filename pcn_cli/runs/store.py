@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pcn_cli.errors import DataError, RunError
+from pcn_cli.errors import DataError, RunError, command
 from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
@@ -47,7 +47,7 @@ class Json(Generic[T]):
         try:
             return from_plain(self.kind, json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
-            hint = f"measure it with `pcn evaluate {run.root}`"
+            hint = f"measure it with {command('evaluate', run.root)}"
             raise RunError(f"{run.root} has no {self.place.name}", hint) from error
         except ValueError as error:
             raise _damaged(path, error) from error

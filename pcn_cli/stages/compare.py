@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcn_cli.errors import DataError, RunError
+from pcn_cli.errors import DataError, RunError, command
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
 from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.recipe.arguments import checked
@@ -40,9 +40,9 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         pair for photo, predictions in one.items() for pair in zip(predictions, other.get(photo, ()), strict=False)
     ]
     if not pairs:
+        measure = " and ".join(command("evaluate", run, "--images", "PHOTOS") for run in (first, second))
         raise DataError(
-            f"{first} and {second} have no test photo in common",
-            f"measure both on the same photos: `pcn evaluate {first} --images PHOTOS`, and so for {second}",
+            f"{first} and {second} have no test photo in common", f"measure both on the same photos: {measure}"
         )
     left = _inputs([pair[0] for pair in pairs], classes, classes, seed=seed)
     right = _inputs([pair[1] for pair in pairs], other_classes, classes, seed=seed)
@@ -73,7 +73,7 @@ def _read_run(path: Path) -> tuple[tuple[str, ...], ByPhoto]:
     record = read_record(run)
     if "evaluate" not in record.stages or not (run.predictions.is_file() and run.split.is_file()):
         unfinished = record.kind == "train" and "train" not in record.stages
-        hint = f"pcn finetune --resume {path}" if unfinished else f"pcn evaluate {path}"
+        hint = command("finetune", "--resume", path) if unfinished else command("evaluate", path)
         if record.kind == "predict":
             hint = "measure labelled photos with `pcn evaluate RUN --images PHOTOS`"
         raise RunError(f"{path} holds no evaluation", hint)
@@ -87,7 +87,7 @@ def _read_run(path: Path) -> tuple[tuple[str, ...], ByPhoto]:
         for prediction in predictions:
             found[hashes[prediction.file], prediction.label].append(prediction)
     except (KeyError, ValueError) as error:
-        raise RunError(f"{run.predictions} is damaged: {error}", f"pcn evaluate {path}") from error
+        raise RunError(f"{run.predictions} is damaged: {error}", command("evaluate", path)) from error
     return classes, found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pcn_cli.data.drawing import draw_photos
 from pcn_cli.errors import ResourceError
+from pcn_cli.files.atomic import explaining_refusal
 from pcn_cli.files.names import free_path
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Seed
@@ -57,8 +58,10 @@ def demo(
     """
     started, callback = time.monotonic(), callback or Callback()
     folder = Path(output) if output else free_path(Path(), "pcn-demo", set())
-    if folder.exists():
-        raise ResourceError(f"{folder} exists already", "name another folder with --output, or leave it out")
+    with explaining_refusal(folder, elsewhere="name a folder elsewhere: pcn demo --output FOLDER"):
+        if folder.exists():
+            raise ResourceError(f"{folder} exists already", "name another folder with --output, or leave it out")
+        folder.mkdir(parents=True)
     callback.on_stage("draw photos")
     boxes = draw_photos(folder / "photos", PER_CLASS, seed=seed)
     write_boxes(folder / "boxes.csv", (box for box in boxes if box.file.startswith("test/")))

@@ -1,18 +1,19 @@
 """Finetune: the whole way, from a folder of photos to a report."""
 
-import shlex
+import os
 import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.data.split import fingerprint
-from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError
+from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError, command
+from pcn_cli.files.atomic import explain_refusal
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.definitions import described
@@ -21,9 +22,10 @@ from pcn_cli.models.licence import check_licence
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.timm import LOCAL_PREFIX
 from pcn_cli.models.weights import Fetcher
+from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.arguments import with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
-from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn
+from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn, Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk, Trunks
@@ -37,10 +39,12 @@ from pcn_cli.stages.evaluate_run import evaluate_run
 from pcn_cli.stages.inference.load import model_source, open_model
 from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
+from pcn_cli.stages.refusals import refuse_early
 from pcn_cli.stages.report import report_run
 from pcn_cli.stages.train.tokens import sweep_tokens
 from pcn_cli.stages.train.train import PartTokens, train_run
 from pcn_cli.stages.trunks import choose_trunk
+from pcn_cli.training.device import choose_device
 from pcn_cli.training.stop import StopRequest
 
 
@@ -106,6 +110,8 @@ def finetune(
         if photos is None:
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         refuse_inside(Path(output) if output else RUNS, [Path(photos)])
+        refuse_early(photos=photos, output=output, models=models)
+        choose_device(asked.recipe.train.device)
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
         for source in (find_source(model_source(name)) for name in models):
@@ -121,6 +127,7 @@ def finetune(
         run = new_run_dir(photos, plan.model, output=output)
         if dry_run:
             return Outcome(run=run.root, plan=plan)
+        _bring_weights(plan.recipe, models, fetch)
         device = plan.recipe.train.device or ""
         with start_run(run, kind="train", photos=plan.photos, card=plan.model, device=device):
             _write_plan(run, plan, began=began)
@@ -149,11 +156,20 @@ def _load_lasting(
 
 def _name_lasting(name: str) -> str:
     """The name of a model, with an absolute path where it is one."""
+    if look_up_card(name):
+        return name
     prefix = LOCAL_PREFIX if name.startswith(LOCAL_PREFIX) else ""
     path = Path(name.removeprefix(prefix)).expanduser()
     if prefix or (path.exists() and (len(path.parts) > 1 or path.is_file() or (path / "run.json").is_file())):
         return f"{prefix}{path.resolve()}"
     return name
+
+
+def _bring_weights(recipe: Recipe, models: Sequence[str], fetch: Fetcher) -> None:
+    """Download what is not here yet, before there is a run that could be left behind."""
+    teachers = [recipe.train.teacher] if recipe.train.teacher else []
+    for name in (*(models if recipe.model.pretrained else ()), *teachers):
+        find_source(model_source(name)).bring(fetch=fetch)
 
 
 def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
@@ -194,32 +210,40 @@ def _finish(
     run: RunDir, rows: Sequence[SplitRow], scan: Scan, fetch: Fetcher, callback: Callback, stop: StopRequest
 ) -> Outcome:
     """What the run came to after the stages that were not finished; the caller holds it, and its photos are `rows`."""
-    recipe, evaluation, go_on = read_recipe(run), None, shlex.join(["pcn", "finetune", "--resume", str(run.root)])
+    recipe, evaluation = read_recipe(run), None
+    with _telling_how_to_go_on(run), recording_outcome(run), ExitStack() as scratch:
+        known: PartTokens = {}
+        tokens = None
+        if run.trunks.is_file() and "choose" not in read_record(run).stages:
+            callback.on_stage("choose the model")
+            recipe, known = choose_trunk(run, tuple(rows), scan, fetch=fetch, callback=callback, stop=stop)
+            for cache in known.values():
+                scratch.enter_context(cache)
+        if "train" not in read_record(run).stages:
+            callback.on_stage("train")
+            tokens = train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop, known=known)
+            if tokens is not None:
+                scratch.enter_context(tokens)
+        if "evaluate" not in read_record(run).stages:
+            callback.on_stage("evaluate and explain")
+            model = open_model(run.root, fetch=Fetcher(offline=True), device=recipe.train.device)
+            evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
+            scratch.close()
+        if "report" not in read_record(run).stages:
+            callback.on_stage("report")
+            report_run(run, callback=callback, evaluation=evaluation)
+        if not recipe.train.keep_checkpoints:
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+        _name_latest(run, callback)
+    return _outcome(evaluation or read_evaluation(run))
+
+
+@contextmanager
+def _telling_how_to_go_on(run: RunDir) -> Iterator[None]:
+    """A context whose errors name the command that goes on with the run; what a system refuses is told in words."""
+    go_on = command("finetune", "--resume", run.root)
     try:
-        with recording_outcome(run), ExitStack() as scratch:
-            known: PartTokens = {}
-            tokens = None
-            if run.trunks.is_file() and "choose" not in read_record(run).stages:
-                callback.on_stage("choose the model")
-                recipe, known = choose_trunk(run, tuple(rows), scan, fetch=fetch, callback=callback, stop=stop)
-                for cache in known.values():
-                    scratch.enter_context(cache)
-            if "train" not in read_record(run).stages:
-                callback.on_stage("train")
-                tokens = train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop, known=known)
-                if tokens is not None:
-                    scratch.enter_context(tokens)
-            if "evaluate" not in read_record(run).stages:
-                callback.on_stage("evaluate and explain")
-                model = open_model(run.root, fetch=Fetcher(offline=True), device=recipe.train.device)
-                evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
-                scratch.close()
-            if "report" not in read_record(run).stages:
-                callback.on_stage("report")
-                report_run(run, callback=callback, evaluation=evaluation)
-            if not recipe.train.keep_checkpoints:
-                shutil.rmtree(run.checkpoints, ignore_errors=True)
-            _name_latest(run, callback)
+        yield
     except (StoppedError, KeyboardInterrupt) as error:
         number = error.exit_code - 128 if isinstance(error, StoppedError) else signal.SIGINT
         message = error.message if isinstance(error, StoppedError) else "stopped"
@@ -227,7 +251,10 @@ def _finish(
     except PcnError as error:
         error.hint = f"{error.hint}; then {go_on}" if error.hint else go_on
         raise
-    return _outcome(evaluation or read_evaluation(run))
+    except OSError as error:
+        refusal = explain_refusal(error, Path(os.fsdecode(error.filename or run.root)), doing="use")
+        refusal.hint = f"{refusal.hint}; then {go_on}"
+        raise refusal from error
 
 
 def _name_latest(run: RunDir, callback: Callback) -> None:
@@ -236,8 +263,11 @@ def _name_latest(run: RunDir, callback: Callback) -> None:
         refuse_inside(RUNS, [Path(read_record(run).photos)])
     except ResourceError:
         callback.on_note(f"this folder holds the photos, so nothing is written here; name the run: {run.root}")
-    else:
+        return
+    try:
         set_latest(run)
+    except ResourceError as error:  # of a run that is finished and whole
+        callback.on_note(f"{error.message}; name the run: {run.root}")
 
 
 def _outcome(evaluation: Evaluation) -> Outcome:
@@ -270,7 +300,7 @@ def _find_stopped(resume: str | Path | None, *, photos: str | Path | None, outpu
     if kind != "train":
         raise RunError(f"{run.root} was never trained: it only holds what `{kind}` gave", "pcn runs")
     if not run.recipe.is_file():
-        again = f"pcn finetune {read_record(run).photos} --output {run.root}"
+        again = command("finetune", read_record(run).photos, "--output", run.root)
         raise RunError(f"{run.root} was stopped before its plan was made", again)
     return run
 
@@ -312,5 +342,5 @@ def _refuse_changes(
     if differences:
         raise RunError(
             "\n  ".join([f"{run.root} was started with other settings:", *differences]),
-            f"pcn finetune --resume {run.root}",
+            command("finetune", "--resume", run.root),
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.errors import ModelError, RecipeError
+from pcn_cli.errors import ModelError, RecipeError, command
 from pcn_cli.models.build import CONFIG
 from pcn_cli.models.weights import Fetched, Fetcher, Verified, verify_weights
 from pcn_cli.models.weights import import_weights as convert
@@ -83,7 +83,7 @@ def refuse_damaged(checks: list[dict[str, Any]]) -> None:
         if check["state"] == "damaged":
             raise ModelError(
                 f"{check['path']} is damaged: its sha256 is {check['found']}, recorded was {check['expected']}",
-                f"remove {check['path']}, then: pcn models get {check['name']}",
+                f"remove {check['path']}, then: {command('models', 'get', check['name'])}",
             )
 
 
@@ -118,7 +118,7 @@ def _verify(card: Card) -> dict[str, Any]:
 
 def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
     run = RunDir(path) if (path / "run.json").is_file() else None
-    folder = require(run, run.model, f"finish it with `pcn finetune --resume {path}`") if run else path
+    folder = require(run, run.model, f"finish it with {command('finetune', '--resume', path)}") if run else path
     if run and images is None and Path(own := read_record(run).photos).is_dir():
         images = Path(own)
     replayed = replay_model(folder, images=images)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import check_split, split_scan
-from pcn_cli.errors import DataError, RunError
+from pcn_cli.errors import DataError, RunError, command
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import LoadedRecipe
@@ -64,7 +64,7 @@ def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
         listed = [*problems[:10], *([f"… and {len(problems) - 10} more"] if len(problems) > 10 else [])]
         raise RunError(
             "\n  ".join([f"the photos of {run.root} have changed since its split:", *listed]),
-            f"put them back, or start a new run with `pcn finetune {root}`",
+            f"put them back, or start a new run with {command('finetune', root)}",
         )
     return rows
 

@@ -3,13 +3,12 @@
 import os
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.atomic import write_text, write_with
+from pcn_cli.errors import DataError, RecipeError, command
+from pcn_cli.files.atomic import explaining_refusal, replacing, write_text
 from pcn_cli.files.names import free_path, refuse_inside, safe_name
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_predict_options
@@ -27,6 +26,7 @@ from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos
 from pcn_cli.tensors.network import Network
 
 UNKNOWN = "unknown"
+_NOT_SURE = "not sure"
 
 
 @with_predict_options
@@ -39,7 +39,7 @@ def predict(
     """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
 
     `top` holds `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. Where the model has a
-    threshold, a less sure photo has the label "unknown". A model of several labels answers
+    threshold, a less sure photo has the label of `withheld_label`. A model of several labels answers
     `{"file", "labels", "confidence", "top", "error"}`, where `labels` holds `{"label", "p"}` for each that reaches its
     threshold, and may be empty. What is named twice is answered twice.
 
@@ -65,9 +65,11 @@ def predict(
     there = [path for path in paths if os.path.lexists(path)]
     folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}  # of links, too
     holders = {Path(os.path.realpath(folder)) for folder in folders}
-    for target in (asked.overlay, asked.sort_into):
+    for option, target in (("--overlay", asked.overlay), ("--sort-into", asked.sort_into)):
         if target is not None:
-            refuse_inside(Path(target), named, holders)
+            refuse_inside(Path(target), named, holders, option=option)
+            with explaining_refusal(Path(target), elsewhere=f"name another folder with {option} DIR"):
+                Path(target).mkdir(parents=True, exist_ok=True)
     model = asked.model
     if model is None:
         model = open_run(None).root
@@ -85,9 +87,16 @@ def predict(
             "--map evidence has no meaning with a model that may give a photo several labels", "leave --map out"
         )
     if asked.sort_into is not None:
-        for label in (*config.classes, *((UNKNOWN,) if config.selection else ())):
-            refuse_inside(Path(asked.sort_into) / safe_name(label), named, holders)
+        for label in (*config.classes, *((withheld_label(config.classes),) if config.selection else ())):
+            refuse_inside(Path(asked.sort_into) / safe_name(label), named, holders, option="--sort-into")
     return _answer_photos(opened, paths, asked, callback)
+
+
+def withheld_label(classes: Sequence[str]) -> str:
+    """What a less sure photo is called instead of its class: `unknown`, or another word where a class is called so."""
+    taken = {safe_name(name).casefold() for name in classes}
+    words = (UNKNOWN, _NOT_SURE, *(f"{_NOT_SURE} {number}" for number in range(2, len(taken) + 2)))
+    return next(word for word in words if word not in taken)
 
 
 def _answer_photos(
@@ -117,7 +126,8 @@ def _answer_photos(
             save_overlay(target, path, one, patch_grid=config.patch_grid, look=asked.look, evidence=evidence)
         if asked.sort_into is not None:
             copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, taken)
-            write_with(copy, partial(shutil.copyfile, path))
+            with replacing(copy) as part:
+                shutil.copyfile(path, part)
         callback.on_progress("predicting", one.index + 1, len(paths))
     return answers
 
@@ -151,7 +161,7 @@ def predict_into_run(
                 scored.append(one)
                 callback.on_progress("predicting", len(scored) + len(unreadable), len(files))
             if not scored:
-                raise DataError(f"none of the {len(files)} files in {images} could be read", f"pcn inspect {images}")
+                raise DataError(f"none of the {len(files)} files in {images} could be read", command("inspect", images))
             write_scored(run, scored, config)
             UNREADABLE.write(run, unreadable)
             draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
@@ -179,4 +189,5 @@ def _answer(one: Scored, config: ModelConfig, *, top: int) -> dict[str, Any]:
         for one in config.conformal
         if one.least_probability is not None
     )
-    return answer | {"label": UNKNOWN if unknown else prediction.predicted, "unknown": unknown, "sets": sets}
+    label = withheld_label(config.classes) if unknown else prediction.predicted
+    return answer | {"label": label, "unknown": unknown, "sets": sets}

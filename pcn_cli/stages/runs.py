@@ -7,7 +7,7 @@ from typing import Any
 
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import explaining_refusal
-from pcn_cli.files.folder import folder_bytes, hold_folder
+from pcn_cli.files.folder import folder_bytes, hold_folder, is_held
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.runs.rundir import RUNS, RunDir, open_run
 from pcn_cli.runs.rundir import list_runs as run_folders
@@ -93,4 +93,6 @@ def _row(run: RunDir, *, latest: bool) -> RunRow:
         return row
     name = next((name for name in ("accuracy", "mean_average_precision") if name in metrics), None)
     figure: dict[str, Any] = {name: metrics[name].value, "photos": metrics[name].n} if name else {}
-    return replace(row, status=record.status, **figure)
+    # A process that was killed could not say so; nobody holds what it left.
+    status = "stopped" if record.status == "running" and not is_held(run.root) else record.status
+    return replace(row, status=status, **figure)

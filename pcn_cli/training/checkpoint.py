@@ -25,12 +25,12 @@ from pcn_cli.files.atomic import (
     explaining_refusal,
     sha256_of,
     sync,
-    write_bytes,
     write_json,
     write_text,
 )
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import EpochRow
+from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.random_stream import RandomState
 
@@ -177,8 +177,7 @@ def _write_files(part: Path, state: TrainState) -> None:
     for name in _TENSOR_FILES:
         tensors: dict[str, Tensor] = getattr(state, name)
         if tensors or name != "best":
-            # Through bytes rather than save_file, whose disk-full is no OSError.
-            write_bytes(part / f"{name}.safetensors", safetensors.torch.save(tensors))
+            save_tensors(part / f"{name}.safetensors", tensors)
     write_json(part / "state.json", {"progress": to_plain(state.progress), "random": to_plain(state.random)})
     files = {p.name: {"size": p.stat().st_size, "sha256": sha256_of(p)} for p in sorted(part.iterdir())}
     write_json(part / "MANIFEST.json", {"files": files})

@@ -132,6 +132,7 @@ class _Regression:
     def solve(self, scaled: Floats, C: float, photo_weights: Floats | None) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # one that is nearly converged will do
+            warnings.filterwarnings("ignore", message="The number of unique classes")  # many may be: nothing is guessed
             self._model.set_params(C=C).fit(scaled, self._targets, sample_weight=photo_weights)
         weight, bias = self._model.coef_, self._model.intercept_
         if isinstance(self.rows, int):

@@ -7,11 +7,14 @@ from typing import Self
 
 from pcn_cli.errors import StoppedError
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
 class StopRequest:
-    """While the block runs, SIGINT, SIGTERM and SIGUSR1 ask for a stop instead of causing one.
+    """While the block runs, SIGINT, SIGTERM, SIGHUP and SIGUSR1 ask for a stop instead of causing one.
+
+    SIGHUP, which a terminal sends as it closes, stays ignored where nohup said so.
 
     Work polls `requested` where it can stop well, or calls `check`. A second signal raises StoppedError wherever the
     program is; a third takes the system's way. Outside the main thread no signal arrives and only `request` asks for
@@ -41,7 +44,8 @@ class StopRequest:
         self._process = os.getpid()
         try:
             for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._receive)
+                if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._receive)
         except ValueError:  # not the main thread: Python delivers no signals here
             self._before.clear()
         return self

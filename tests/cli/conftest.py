@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +31,6 @@ def pcn(
     """pcn(*words, stdin=b"", width=200, **environment): what `pcn words` does in `tmp_path`, in this process."""
 
     def run(*words: str | Path, stdin: bytes = b"", width: int = 200, **environment: str) -> Result:
-        before = signal.getsignal(signal.SIGTERM)
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
             for name in ("PCN_OFFLINE", "PCN_MIRROR"):
@@ -46,7 +44,6 @@ def pcn(
             capsysbinary.readouterr()
             with pytest.raises(SystemExit) as left:
                 main()
-        signal.signal(signal.SIGTERM, before)
         return Result(int(left.value.code or 0), *capsysbinary.readouterr())
 
     return run

@@ -1,12 +1,19 @@
 """What a person meets at the prompt: errors in words, exit codes, data on stdout and everything else on stderr."""
 
+import errno
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+import time
+import warnings
 from pathlib import Path
 
 import pytest
+
+from pcn_cli.cli.app import _in_order
 
 PCN = (sys.executable, "-m", "pcn_cli")
 
@@ -114,3 +121,152 @@ def test_runs_of_an_empty_folder(tmp_path):
     result = run_pcn("runs", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, "")
     assert "pcn finetune" in result.stderr
+
+
+SHELL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a shell and /dev/full")  # noqa: PTH110
+
+
+@SHELL
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("recipes list > /dev/full", 6, "standard output cannot be written: No space left"),
+        ("--help > /dev/full", 6, "standard output cannot be written"),
+        ("runs --json > /dev/full", 6, "standard output cannot be written"),
+        ("recipes list >&-", 6, "standard output is closed"),
+        ("predict - <&-", 6, "standard input is closed"),
+        ("recipes list 2>&-", 0, ""),
+        ("recipes list 2> /dev/full", 0, ""),
+        ("doctor --no-such-option 2> /dev/full", 2, ""),
+    ],
+)
+def test_streams_that_are_full_or_closed_are_no_bug(tmp_path, line, code, words):
+    """Seen: "a bug of pcn: OSError", and "'NoneType' object has no attribute 'buffer'" for a closed standard input."""
+    result = subprocess.run(
+        f"{sys.executable} -m pcn_cli {line}", shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == code, result.stderr
+    assert words in result.stderr
+    assert "bug" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@SHELL
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_redirected_result_is_whole_in_any_encoding(tmp_path, encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = subprocess.run([*PCN, "recipes", "show"], cwd=tmp_path, capture_output=True, env=environment, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert len(result.stdout.splitlines()) == len(run_pcn("recipes", "show", cwd=tmp_path).stdout.splitlines())
+
+
+def test_help_into_a_closed_pipe_ends_like_every_command(tmp_path):
+    """Seen: `pcn --help | head -1` left with 1."""
+    with subprocess.Popen([*PCN, "--help"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 141)
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [
+        ("runs -q", "-q runs"),
+        ("finetune d --quiet --epochs 3", "--quiet finetune d --epochs 3"),
+        ("models get s60 --debug -q", "--debug -q models get s60"),
+        ("--json runs", "runs --json"),
+        ("runs --json compare A B", "runs compare A B --json"),
+        ("predict -- -q --json", "predict -- -q --json"),
+        ("predict a.jpg --json -- -q", "predict a.jpg --json -- -q"),
+        ("", ""),
+    ],
+)
+def test_global_switches_and_json_may_stand_anywhere(typed, understood):
+    assert _in_order(typed.split()) == understood.split()
+
+
+def test_quiet_after_the_command_is_quiet(pcn):
+    assert pcn("runs").stderr != b""
+    for words in (("runs", "-q"), ("-q", "runs"), ("runs", "--quiet")):
+        assert pcn(*words)[:] == (0, b"", b"")
+
+
+def stopped_by(number, swallow=()):
+    def list_runs():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        except swallow:
+            return []
+        pytest.fail("was not stopped")
+
+    return list_runs
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
+@pytest.mark.parametrize("swallow", [(), Exception, BaseException], ids=["none", "exceptions", "everything"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGINT"])
+def test_no_signal_is_swallowed(pcn, monkeypatch, name, swallow):
+    """Seen: `pcn predict` went on after a SIGTERM and left with 0, and the photo was a "damaged JPEG (stopped)"."""
+    number, before = getattr(signal, name), signal.getsignal(getattr(signal, name))
+    if name == "SIGINT" and swallow is BaseException:
+        pytest.skip("nobody catches a KeyboardInterrupt")
+    monkeypatch.setattr("pcn_cli.stages.runs.list_runs", stopped_by(number, swallow))
+    result = pcn("runs")
+    assert result.returncode == 128 + number
+    assert b"bug" not in result.stderr
+    if name != "SIGINT":
+        assert result.stderr.endswith(b"error: stopped\n  try: pcn runs\n")
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
+def test_a_terminal_may_close_under_nohup(pcn, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr("pcn_cli.stages.runs.list_runs", lambda: os.kill(os.getpid(), signal.SIGHUP) or [])
+        assert pcn("runs").returncode == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a/b.csv"), "the disk is full: cannot use runs/a/b.csv"),
+        (PermissionError(errno.EACCES, "Permission denied", "runs"), "not allowed to use runs"),
+        (OSError(errno.EROFS, "Read-only file system", "x"), "not allowed to use x"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "letter/x"), "letter is a file, not a folder"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), "cannot use aaa: File name too long"),
+        (OSError(errno.EMFILE, "Too many open files"), "too many files are open"),
+        (OSError("encoder error -2 when writing image file"), "encoder error -2"),
+    ],
+)
+def test_whatever_the_system_refuses_is_told_in_words(pcn, monkeypatch, tmp_path, error, words):
+    (tmp_path / "letter").touch()
+
+    def refuse():
+        raise error
+
+    monkeypatch.setattr("pcn_cli.stages.runs.list_runs", refuse)
+    result = pcn("runs")
+    assert result.returncode == 6
+    assert words in result.stderr.decode()
+    assert "\n  try: " in result.stderr.decode()
+    assert b"bug" not in result.stderr
+
+
+def test_libraries_are_silent_unless_debugging(pcn, monkeypatch):
+    """Seen: lines such as "…/_logistic.py:1447: UserWarning: …" among the output, with -q as well."""
+
+    def speak():
+        warnings.warn("more classes than photos", UserWarning, stacklevel=1)
+        logging.getLogger("timm").warning("unknown tensor")
+        logging.getLogger("pcn_cli.stages").warning("two labels")
+        return []
+
+    monkeypatch.setattr("pcn_cli.stages.runs.list_runs", speak)
+    for words, shown in ((("runs", "-q"), 0), (("-q", "runs"), 0), (("runs", "--debug"), 1)):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            assert b"labels" not in pcn(*words).stderr
+        assert len(seen) == shown

@@ -1,13 +1,23 @@
 """The options of `pcn finetune` are the recipe's fields that have a flag, with their sentences."""
 
+import io
 import json
+import warnings
 from inspect import signature
+from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
 from typer.main import get_command
 
+from pcn_cli.cli import summary
 from pcn_cli.cli.app import app
 from pcn_cli.cli.commands import finetune
 from pcn_cli.recipe.schema import FLAGS
+from pcn_cli.records.metrics import Finding
+from pcn_cli.stages.finetune import Outcome
 
 OPTIONS = {option.name: option for option in get_command(app).commands["finetune"].params}
 
@@ -58,3 +68,30 @@ def test_a_dry_run_says_which_models_would_be_compared(pcn, photo_folder, tiny_m
     one = pcn("finetune", photo_folder, "--model", "nano", "--dry-run", "--size", "32")
     assert "model: nano, 2.2 M parameters" in one.stdout.decode()
     assert "nano: licence Apache-2.0" in one.stderr.decode()
+
+
+def test_many_classes_of_few_photos_are_quiet(pcn, tmp_path):
+    """Seen: seven to eight lines of scikit-learn's "The number of unique classes is greater than 50%", with -q too."""
+    rng = np.random.default_rng(0)
+    for label in range(16):
+        (tmp_path / "d" / f"c{label}").mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 80, (32, 32, 3)) + np.array([11 * label, 5, 160 - 10 * label])
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "d" / f"c{label}" / f"{number}.png")
+    words = ("--model", "nano", "--size", "32", "--tune", "probe", "--workers", "0", "--set", "explain.checks=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = pcn("finetune", "d", *words, "-q")
+    assert (result.returncode, result.stderr) == (0, b"")
+    (log,) = (tmp_path / "runs").glob("*/run.log")
+    assert "unique classes" not in log.read_text()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_person_sees_each_finding_once_and_a_file_holds_all(monkeypatch, terminal):
+    told, new = (Finding(severity="warning", title=title, evidence="here") for title in ("copies", "few photos"))
+    shown = io.StringIO()
+    monkeypatch.setattr(summary, "out", Console(file=shown, force_terminal=terminal, color_system=None, width=100))
+    summary.show_run(Outcome(run=Path("r"), findings=(told, new)), told=[told])
+    assert shown.getvalue().count("few photos") == 1
+    assert shown.getvalue().count("copies") == (0 if terminal else 1)

@@ -233,7 +233,65 @@ def test_a_map_is_drawn_only_where_there_is_a_folder_for_it(pcn, photos, tiny_mo
 
 def test_every_option_has_the_sentence_of_its_definition():
     options = {option.name: option for option in get_command(app).commands["predict"].params}
-    assert list(options) == ["images", *PREDICT, "as_csv", "json"]
+    assert list(options) == ["images", *PREDICT, "strict", "as_csv", "json"]
     for name, field in PREDICT.items():
         assert (options[name].help, options[name].opts) == (field.sentence, [field.flag_name])
         assert options[name].default == field.default
+
+
+UNREADABLE = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello"),
+    "truncated": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"),
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("-q",)], ids=["table", "json", "csv", "quiet"])
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_photos_without_an_answer_are_told_beside_the_answers(pcn, photos, tiny_model, fault, form):
+    """Seen: `pcn predict good.png missing.png --csv` said nothing on standard error, and left with 0."""
+    UNREADABLE[fault](photos / "c.png")
+    named = ("p/a.png", "p/b.png", "p/c.png")
+    result = pcn("predict", *named, "--model", tiny_model, *form)
+    assert result.returncode == 0
+    assert b"warning: 1 of 3 images could not be read: p/c.png (" in result.stderr
+    strict = pcn("predict", *named, "--model", tiny_model, "--strict", *form)
+    assert strict.returncode == 3
+    assert b"error: 1 of 3 images could not be read: p/c.png (" in strict.stderr
+    assert strict.stdout == result.stdout
+    assert strict.stdout.count(b"class ") >= 2
+
+
+def test_strict_is_content_where_all_are_answered(pcn, photos, tiny_model):
+    result = pcn("predict", "p", "--model", tiny_model, "--strict", "-q")
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_many_photos_without_an_answer_are_counted(pcn, photos, tiny_model):
+    result = pcn("predict", "p/a.png", *(f"p/{number}.png" for number in range(7)), "--model", tiny_model)
+    assert b"warning: 7 of 8 images could not be read: p/0.png (" in result.stderr
+    assert b", and 4 more\n" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--overlay", "--sort-into"])
+@pytest.mark.parametrize("target", ["letter", "letter/deep"])
+def test_a_file_in_the_place_of_a_folder_is_told_before_the_model_is_read(pcn, photos, tmp_path, option, target):
+    """Seen: the advice to name another place with --output, which predict does not have."""
+    (tmp_path / "letter").touch()
+    result = pcn("predict", "p", "--model", "nano", option, target)
+    assert result.returncode == 6
+    assert b"letter is a file, not a folder" in result.stderr
+    assert f"try: name another folder with {option} DIR".encode() in result.stderr
+    assert result.stdout == b""
+
+
+@pytest.mark.parametrize("name", ["s60", "nano"])
+def test_a_folder_never_stands_in_the_place_of_a_card(pcn, photos, tmp_path, name):
+    """Seen: a run folder called s60 in the current folder was taken for the model s60."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "run.json").write_text("{}")
+    card = pcn("predict", "p", "--model", name, "--offline")
+    assert card.returncode == (0 if name == "nano" else 5)
+    assert pcn("predict", "p", "--model", f"./{name}").returncode == 8

@@ -1,6 +1,7 @@
 """`pcn runs` on folders of every state, damaged ones among them."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -163,3 +164,24 @@ def test_what_cannot_be_compared_ends_with_its_code(pcn, runs):
     assert (result.returncode, result.stdout) == (8, b"")
     assert b"error: runs/fruit-1 holds no evaluation" in result.stderr
     assert b"try: pcn finetune --resume runs/fruit-1" in result.stderr
+
+
+@pytest.mark.parametrize(("held", "status"), [(False, "stopped"), (True, "running")])
+def test_a_run_that_nobody_holds_is_not_running(pcn, runs, held, status):
+    """Seen: after a kill or a closed terminal `pcn runs` said "running" for ever."""
+    record = json.loads((runs / "fruit-1" / "run.json").read_text())
+    (runs / "fruit-1" / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    with hold_folder(runs / "fruit-1") if held else nullcontext():
+        rows = {row["name"]: row["status"] for row in json.loads(pcn("runs", "--json").stdout)}
+    assert rows["fruit-1"] == status
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, b"\xff\xfe", b"a\0b"], ids=["long", "bytes", "nul"])
+@pytest.mark.parametrize("words", [("predict", "a.jpg"), ("report",), ("evaluate",)])
+def test_a_damaged_note_of_the_latest_is_no_bug(pcn, runs, tmp_path, content, words):
+    (tmp_path / "a.jpg").touch()
+    (runs / "latest").write_bytes(content)
+    result = pcn(*words)
+    assert result.returncode == 8
+    assert b"bug" not in result.stderr
+    assert b"pcn runs" in result.stderr

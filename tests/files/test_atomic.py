@@ -6,9 +6,15 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
 from pcn_cli.errors import ResourceError
 from pcn_cli.files import atomic
@@ -16,6 +22,7 @@ from pcn_cli.files.atomic import (
     disarm_cell,
     read_csv,
     rearm_cell,
+    replacing,
     sha256_of,
     write_bytes,
     write_csv,
@@ -23,6 +30,7 @@ from pcn_cli.files.atomic import (
     write_text,
     write_with,
 )
+from pcn_cli.tensors.store import save_tensors
 
 NASTY = [
     "=1+1",
@@ -73,12 +81,13 @@ def test_a_crash_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: Pa
     path = tmp_path / "a.txt"
     write_text(path, "old")
 
-    def write_half(part: Path) -> None:
-        part.write_text("half of the n")
-        raise KeyboardInterrupt
+    def write_half() -> None:
+        with replacing(path) as part:
+            part.write_text("half of the n")
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_with(path, write_half)
+        write_half()
     assert path.read_text() == "old"
     assert [child.name for child in tmp_path.iterdir()] == ["a.txt"]
 
@@ -160,8 +169,8 @@ def test_what_can_be_made_again_is_whole_without_waiting_for_the_disk(
     (tmp_path / "a.png").write_bytes(b"before")
     seen = []
 
-    def write(part: Path) -> None:
-        part.write_bytes(b"after")
+    def write(file: BinaryIO) -> None:
+        file.write(b"after")
         seen.append((tmp_path / "a.png").read_bytes())
 
     atomic.write_with(tmp_path / "a.png", write, durable=False)
@@ -181,12 +190,10 @@ def test_a_disk_that_cannot_sync_folders_is_no_error(tmp_path: Path, monkeypatch
 
 
 def test_a_writer_by_name_gets_the_suffix_and_may_leave_a_read_only_file(tmp_path: Path) -> None:
-    def write(part: Path) -> None:
+    with replacing(tmp_path / "a.png") as part:
         assert part.suffix == ".png"
         part.write_bytes(b"x")
         part.chmod(0o444)
-
-    write_with(tmp_path / "a.png", write)
     assert (tmp_path / "a.png").read_bytes() == b"x"
 
 
@@ -257,3 +264,54 @@ def test_one_flipped_bit_changes_the_hash(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(5000))
     (tmp_path / "b").write_bytes(bytes(4999) + b"\x01")
     assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")
+
+
+LIBRARIES = {
+    "Pillow": partial(Image.new("RGB", (8, 8)).save, format="PNG"),
+    "numpy": partial(np.savez_compressed, maps=np.zeros((9, 9))),
+    "numpy's plain": partial(np.save, arr=np.zeros((9, 9))),
+    "matplotlib": partial(Figure().savefig, format="svg"),
+}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_full_disk_is_told_alike_whichever_library_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, number: int
+) -> None:
+    """Seen: numpy says "162 requested and 0 written", Pillow "encoder error -2", safetensors has its own error."""
+    monkeypatch.setattr(Path, "write_bytes", failing(OSError(number, os.strerror(number))))
+    with pytest.raises(ResourceError) as caught:
+        write_with(tmp_path / "a", LIBRARIES[library])
+    assert caught.value.exit_code == 6
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_saves_what_it_would_have_saved(tmp_path: Path, library: str) -> None:
+    write_with(tmp_path / "a", LIBRARIES[library])
+    assert (tmp_path / "a").stat().st_size > 50
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_files_may_be_read_as_the_umask_says(tmp_path: Path, umask: int) -> None:
+    """Seen: the weights of a run had mode 0600 beside files of 0644."""
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+        write_with(tmp_path / "b.png", LIBRARIES["Pillow"])
+        save_tensors(tmp_path / "c.safetensors", {"a": torch.zeros(2)})
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o666 & ~umask}
+
+
+def test_the_file_that_stands_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("")
+    with pytest.raises(ResourceError, match=r"letter is a file, not a folder") as caught:
+        write_text(tmp_path / "letter" / "deep" / "a.txt", "x")
+    assert caught.value.hint == f"move the file {tmp_path / 'letter'} away"
+    with pytest.raises(ResourceError) as caught:
+        write_bytes(tmp_path / "letter" / "a.txt", b"x", elsewhere="name another with --overlay DIR")
+    assert caught.value.hint == "name another with --overlay DIR"

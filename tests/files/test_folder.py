@@ -2,12 +2,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pcn_cli.errors import ResourceError, RunError
-from pcn_cli.files.folder import hold_folder, replacing_folder
+from pcn_cli.files.folder import hold_folder, is_held, replacing_folder
 
 
 def names(folder):
@@ -68,7 +70,7 @@ def holder(tmp_path: Path):
 
 def test_a_second_process_is_told_who_holds_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     expected = f"{tmp_path / 'run'} is in use by process {holder.pid} on {socket.gethostname()}"
-    with pytest.raises(RunError) as caught, hold_folder(tmp_path / "run"):
+    with pytest.raises(RunError) as caught, hold_folder(tmp_path / "run", elsewhere="choose another --output"):
         pytest.fail("two writers")
     assert caught.value.message == expected
     assert caught.value.exit_code == 8
@@ -103,3 +105,24 @@ def test_a_place_that_cannot_be_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot write"), hold_folder(tmp_path / "file"):
         pytest.fail("held a file")
+
+
+def test_whether_somebody_holds_a_folder(tmp_path: Path) -> None:
+    assert not is_held(tmp_path / "run")
+    with hold_folder(tmp_path / "run"):
+        assert is_held(tmp_path / "run")
+        assert is_held(tmp_path / "run")
+    assert not is_held(tmp_path / "run")
+    with hold_folder(tmp_path / "run"):
+        pass
+
+
+def test_who_looks_never_keeps_a_writer_out(tmp_path: Path) -> None:
+    """A look takes the lock for a moment; a writer waits that long."""
+    lock = FileLock(tmp_path / ".lock", thread_local=False)
+    lock.acquire()
+    looking = threading.Timer(0.05, lock.release)
+    looking.start()
+    with hold_folder(tmp_path):
+        assert is_held(tmp_path)
+    looking.join()

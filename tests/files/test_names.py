@@ -15,6 +15,17 @@ from pcn_cli.files.names import free_path, refuse_inside, safe_name
         ("", "_"),
         ("a\x1b\u202eb", "a__b"),
         ("CON:", "CON_"),
+        ("CON", "_CON"),
+        ("nul", "_nul"),
+        ("aux.tar.gz", "_aux.tar.gz"),
+        ("Com1", "_Com1"),
+        ("LPT\u00b2.txt", "_LPT\u00b2.txt"),
+        ("prn .png", "_prn .png"),
+        ("CONIN$", "_CONIN$"),
+        ("con. ", "_con"),
+        ("console", "console"),
+        ("com10", "com10"),
+        ("a.nul", "a.nul"),
     ],
 )
 def test_any_text_becomes_one_file_name(text, name):

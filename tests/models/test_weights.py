@@ -283,11 +283,11 @@ def test_one_process_downloads_and_the_others_wait_for_it(serve, tiny_card, cach
 def test_a_whole_download_survives_a_conversion_that_could_not_be_written(serve, get, tiny_pth, monkeypatch) -> None:
     server = serve(tiny_pth.read_bytes())
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise ResourceError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pcn_cli.models.weights.write_with", full)
+        patch.setattr("pcn_cli.models.weights.save_tensors", full)
         with pytest.raises(ResourceError):
             get(mirror=server.url)
     assert get(mirror=server.url).path.is_file()

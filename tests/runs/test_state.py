@@ -1,11 +1,14 @@
 """What a run knows of itself, and what a kill leaves behind."""
 
+import logging
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
-from pcn_cli.errors import ModelError, ResourceError, RunError
+from pcn_cli.errors import ModelError, ResourceError, RunError, StoppedError
+from pcn_cli.runs import state
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import (
     check_model,
@@ -117,3 +120,59 @@ def test_the_command_holds_no_secret(monkeypatch):
 def test_the_module_is_shown_as_the_program(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/pcn_cli/__main__.py", "demo"])
     assert command_line() == ("pcn", "demo")
+
+
+ERRORS = [
+    (ResourceError("the disk is full", "free some space"), "failed"),
+    (OSError(28, "No space left on device"), "failed"),
+    (ZeroDivisionError("bug"), "failed"),
+    (StoppedError("stopped", signal_number=15), "stopped"),
+    (KeyboardInterrupt(), "stopped"),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=[type(error).__name__ for error, _ in ERRORS])
+@pytest.mark.parametrize("writable", [True, False], ids=["", "log and record on a full disk"])
+def test_the_error_of_the_work_is_the_one_that_is_told(run, monkeypatch, capsys, error, status, writable):
+    """Seen: the log's own handler printed "--- Logging error ---" with a traceback where the disk was full."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def work() -> None:
+        with recording_outcome(run):
+            if not writable:
+                monkeypatch.setattr(state._RunLog, "flush", fail)
+                monkeypatch.setattr(Path, "write_bytes", fail)
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        work()
+    monkeypatch.undo()
+    assert caught.value is error
+    assert capsys.readouterr() == ("", "")
+    assert read_record(run).status == (status if writable else "running")
+
+
+def test_a_log_that_cannot_be_begun_is_told_in_words(run):
+    run.log.mkdir()
+    with pytest.raises(ResourceError, match=r"cannot write .*run\.log"), recording_outcome(run):
+        pytest.fail("worked without a log")
+
+
+def test_warnings_of_libraries_go_into_the_log(run):
+    logging.captureWarnings(capture=True)
+    try:
+        with warnings.catch_warnings(), recording_outcome(run):
+            warnings.simplefilter("always")
+            logging.getLogger("py.warnings").warning("more classes than photos")
+    finally:
+        logging.captureWarnings(capture=False)
+    assert "WARNING more classes than photos" in run.log.read_text()
+
+
+def test_a_record_that_may_not_be_read_is_told_in_words(run):
+    run.record.unlink()
+    run.record.mkdir()
+    with pytest.raises(ResourceError, match=r"cannot read .*run\.json"):
+        read_record(run)

@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,25 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="exists already"):
         demo(tmp_path / "mine")
     assert not list((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_place_where_nothing_may_be_made_is_told_with_the_option(tmp_path: Path, monkeypatch, number: int) -> None:
+    """Seen: `pcn demo` in a read-only folder was "a bug of pcn: PermissionError"."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ResourceError) as caught:
+        demo(tmp_path / "new")
+    assert caught.value.hint in (
+        "name a folder elsewhere: pcn demo --output FOLDER",
+        "free some space, then run the same command again",
+    )
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "letter").touch()
+    with pytest.raises(ResourceError, match="letter is a file, not a folder"):
+        demo(tmp_path / "letter" / "demo")

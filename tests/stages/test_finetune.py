@@ -1,6 +1,8 @@
 """The whole way on small real photos: exactly these files, and numbers that agree with each other."""
 
+import errno
 import json
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 import pcn_cli
-from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
+from pcn_cli.errors import DataError, DownloadError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv, sha256_of
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.state import read_record
+from pcn_cli.stages.inference.load import model_source
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
 FIXED_FILES = {
@@ -246,3 +251,62 @@ def test_the_probe_learns_from_mirrored_photos_too_unless_sides_matter(photo_fol
         outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **options)
         found.append(load_file(outcome.run / "model" / "model.safetensors"))
     assert any(not torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "runs/a/model"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError("36 requested and 0 written"),
+    ],
+    ids=["full", "refused", "numpy's own"],
+)
+def test_what_the_system_refuses_amid_a_run_is_told_with_the_command_that_goes_on(
+    photo_folder, tiny_weights, tmp_path, monkeypatch, error
+):
+    """Seen: "a bug of pcn: SafetensorError", and no word of how to go on."""
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("pcn_cli.stages.finetune.train_run", refuse)
+    with pytest.raises(ResourceError) as caught:
+        pcn_cli.finetune(photo_folder, model=tiny_weights, size=32, output=tmp_path / "my run")
+    assert caught.value.hint.endswith(f"; then pcn finetune --resume '{tmp_path}/my run'")
+    assert read_record(RunDir(tmp_path / "my run")).status == "failed"
+
+
+@pytest.mark.parametrize("kind", [DownloadError, ModelError, ResourceError])
+def test_a_download_that_fails_leaves_no_run_behind(photo_folder, tmp_path, monkeypatch, kind):
+    def fail(*_, **__):
+        raise kind("the server is gone")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Fetcher, "__call__", fail)
+    with pytest.raises(kind):
+        pcn_cli.finetune(photo_folder, model="s60", tune="probe", size=32)
+    with pytest.raises(kind):
+        pcn_cli.finetune(photo_folder, model="s60", tune="probe", size=32, output="mine")
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "mine").exists()
+
+
+def test_the_weights_of_a_run_may_be_read_like_its_other_files(photo_folder, tiny_weights, tmp_path):
+    """Seen: model.safetensors had mode 0600, everything else 0644."""
+    run = pcn_cli.finetune(
+        photo_folder, model=tiny_weights, tune="probe", size=32, output=tmp_path / "r", settings=["explain.checks=0"]
+    ).run
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert modes == {stat.S_IMODE((run / "run.json").stat().st_mode)}
+
+
+@pytest.mark.parametrize("name", ["s60", "nano", "patchconvnet_s60"])
+def test_a_run_in_the_current_folder_is_no_card(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "run.json").write_text("{}")
+    assert model_source(name) == name
+    assert model_source(Path(name)) == name
+    with pytest.raises(RunError):
+        model_source(f"./{name}")

@@ -104,6 +104,6 @@ def test_they_are_listed(older, monkeypatch):
     monkeypatch.chdir(older)
     assert {one.name: one.status for one in list_runs()} == {
         "whole": "finished",
-        "cut": "running",
+        "cut": "stopped",
         "threshold": "finished",
     }

@@ -85,7 +85,7 @@ def test_a_killed_run_on_uneven_classes_ends_with_the_same_bits(way, photo_folde
     assert final_weights(Path("cut")) == final_weights(Path("whole"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_stop_saves_and_says_how_to_go_on(number, code, photo_folder, tiny_weights):
     with start_pcn(*finetune_words(photo_folder, tiny_weights, "run", 0)) as process:
         wait_for_epoch(process, Path("run"))

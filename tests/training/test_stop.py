@@ -10,7 +10,7 @@ from pcn_cli.errors import StoppedError
 from pcn_cli.training.stop import StopRequest
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_the_first_signal_asks_and_the_second_stops_at_once(name: str) -> None:
     number = getattr(signal, name)
     before = signal.getsignal(number)
@@ -45,3 +45,17 @@ def test_in_another_thread_only_a_request_stops() -> None:
     thread.start()
     thread.join()
     assert seen == [False, True]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_what_was_ignored_stays_ignored(name: str) -> None:
+    """A training under nohup outlives its terminal."""
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), number)
+            assert not stop.requested
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)

@@ -29,6 +29,9 @@ def bench(
     turns. Other programs change the photos per second; rather trust the time of a piece over that
     of the plain forward pass in the same round.
     """
+    from pcn_cli.stages.refusals import refuse_early
+
+    refuse_early(models=model or (), device=device)
     from pcn_cli.stages.bench import bench as run_bench
 
     with LiveProgress() as callback:

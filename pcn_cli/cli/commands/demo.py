@@ -22,6 +22,9 @@ def demo(
     json: Json = False,
 ) -> None:
     """Try everything in about a minute: draw photos, train on them, measure, explain, report. Needs no network."""
+    from pcn_cli.stages.refusals import refuse_early
+
+    refuse_early(device=device)
     from pcn_cli.stages.demo import demo as run_demo
 
     with LiveProgress() as callback:

@@ -23,7 +23,7 @@ app = typer.Typer()
 )
 def evaluate(
     run: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             help="A run; with --images also a model folder or a card. The latest run when not given.", metavar="RUN"
         ),
@@ -49,6 +49,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure the test part of a run again, with its maps; or measure its model on other labelled photos."""
+    from pcn_cli.stages.refusals import refuse_early
+
+    refuse_early(photos=images, output=output, tables=[labels, boxes], device=device)
     from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 
     with LiveProgress() as callback:

@@ -1,15 +1,17 @@
 """`pcn finetune`: scan, split, train, evaluate, explain, report."""
 
+from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import out, print_json, safe
+from pcn_cli.cli.console import out, print_json, safe, telling_what_stays
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import FailOn, Json, examples, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
+from pcn_cli.errors import command
 from pcn_cli.recipe.schema import show_options
 
 # As the help shows them.
@@ -50,6 +52,12 @@ def finetune(
     **options: Any,  # noqa: ANN401 - many types
 ) -> None:
     """Turn a folder of photos into a classifier, measure it and report what it looks at."""
+    from pcn_cli.stages.refusals import read_wishes, refuse_early
+
+    wished = read_wishes(recipe, settings or (), options)
+    if resume is None:
+        tables, models = (wished.data.labels, wished.evaluate.boxes), options["model"] or (wished.model.name,)
+        refuse_early(photos=photos, output=output, models=models, tables=tables, device=wished.train.device)
     from pcn_cli.stages.finetune import finetune as run_finetune
 
     with LiveProgress() as callback:
@@ -65,13 +73,15 @@ def finetune(
             callback=callback,
             **options,
         )
-    if json:
-        print_json(outcome.plain())
-    elif outcome.plan is not None:
-        show_dry_run(outcome.plan, outcome.run)
-    else:
-        show_run(outcome)
-        out.print(f"report: {safe(outcome.report)}", soft_wrap=True)
+    stays = f"the run is finished and whole: {command('evaluate', outcome.run)} tells its numbers again"
+    with telling_what_stays(stays) if outcome.plan is None else nullcontext():
+        if json:
+            print_json(outcome.plain())
+        elif outcome.plan is not None:
+            show_dry_run(outcome.plan, outcome.run)
+        else:
+            show_run(outcome, told=callback.told)
+            out.print(f"report: {safe(outcome.report)}", soft_wrap=True)
 
 
 *_own, _ = signature(finetune).parameters.values()

@@ -39,6 +39,9 @@ def inspect(
 
     Ends with code 3 where `pcn finetune` would refuse the photos. Nothing is written.
     """
+    from pcn_cli.stages.refusals import refuse_early
+
+    refuse_early(photos=photos, tables=[labels])
     from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
 
     with LiveProgress() as callback:

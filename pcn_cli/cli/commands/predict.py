@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
+from pcn_cli.cli.console import console, new_table, out, print_json, safe, say, write_out
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
-from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.errors import DataError, RecipeError, ResourceError
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.recipe.schema import show_options
 from pcn_cli.records.photos import join_labels
 
+_MOST_NAMED = 3
 app = typer.Typer()
 
 
@@ -26,21 +27,31 @@ def predict(
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV on standard output.")] = False,
     json: Json = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with code 3 where even one photo could not be read.")
+    ] = False,
     **options: Any,  # noqa: ANN401 - many types
 ) -> None:
     """Name what is on each photo, and show where the decision came from."""
-    from pcn_cli.stages.predict import predict as predict_images
+    from pcn_cli.stages.refusals import refuse_early
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
+    refuse_early(models=[options["model"]] if options["model"] else [], device=options["device"])
     _refuse_idle_mirror(options["mirror"], options["model"])
     named: list[str] = []
     for image in images:
         if image == "-":  # a list on standard input, a name per line in whatever bytes
+            if sys.stdin is None:
+                raise ResourceError(
+                    "standard input is closed, so it holds no list", "find . -name '*.jpg' | pcn predict -"
+                )
             lines = (line.removesuffix(b"\r") for line in sys.stdin.buffer.read().split(b"\n"))
             named += [os.fsdecode(line) for line in lines if line]
         else:
             named.append(image)
+    from pcn_cli.stages.predict import predict as predict_images
+
     with LiveProgress() as callback:
         answers = predict_images(named, callback=callback, **options)
     if json:
@@ -51,11 +62,28 @@ def predict(
         _show(answers)
     if options["overlay"] is not None:
         say(f"overlays: {safe(options['overlay'])}")
-    if all(answer["error"] for answer in answers):
-        raise DataError("none of the images could be read", "see the reasons above")
+    _tell_unread(answers, strict=strict)
 
 
-_images, _as_csv, _json, _ = signature(predict).parameters.values()
+def _tell_unread(answers: list[dict[str, Any]], *, strict: bool) -> None:
+    """Say on standard error which images have no answer: scripts see only that; an error where that is all, or strict.
+
+    Raises:
+        DataError: no image could be read, or not all of them and that is `strict`.
+    """
+    unread = [f"{answer['file']} ({answer['error']})" for answer in answers if answer["error"]]
+    if not unread:
+        return
+    more = f", and {len(unread) - _MOST_NAMED:,} more" if len(unread) > _MOST_NAMED else ""
+    found = f"{len(unread):,} of {len(answers):,} images could not be read: {', '.join(unread[:_MOST_NAMED])}{more}"
+    if len(unread) == len(answers):
+        raise DataError(found, "name photos that `pcn inspect` can read")
+    if strict:
+        raise DataError(found, "the others are answered; leave --strict out to end with code 0")
+    console.print(f"[bold]warning:[/bold] {safe(found)}", soft_wrap=True)
+
+
+_images, _as_csv, _json, _strict, _ = signature(predict).parameters.values()
 app.command(
     epilog=examples(
         "pcn predict img.jpg",
@@ -63,7 +91,7 @@ app.command(
         "pcn predict img.jpg --overlay ./maps --map evidence",
         "find . -name '*.jpg' | pcn predict - --json",
     ),
-)(show_options(predict, (_images, *predict_options(), _as_csv, _json)))
+)(show_options(predict, (_images, *predict_options(), _strict, _as_csv, _json)))
 
 
 def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:

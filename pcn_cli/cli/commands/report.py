@@ -30,6 +30,9 @@ def report(
     json: Json = False,
 ) -> None:
     """Write the report of a run: one folder, or one file, opened from disk, without a network."""
+    from pcn_cli.stages.refusals import refuse_early
+
+    refuse_early(output=output, device=device)
     from pcn_cli.stages.report import report as write_report
 
     with LiveProgress() as callback:

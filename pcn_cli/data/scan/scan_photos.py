@@ -23,7 +23,7 @@ from pcn_cli.data.scan.layouts import (
 )
 from pcn_cli.data.scan.walk import walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
-from pcn_cli.errors import DataError
+from pcn_cli.errors import DataError, command
 from pcn_cli.records.photos import Part, Photo, Scan, SkippedFile, split_labels
 
 _by_file = attrgetter("file")
@@ -144,7 +144,8 @@ def check_scan(scan: Scan, *, max_unreadable: float) -> None:
         share = f"{len(scan.unreadable) / candidates:.1%}, allowed {max_unreadable:.1%}"
         raise DataError(
             f"{len(scan.unreadable)} of {candidates} files are unreadable ({share}): {_count_reasons(scan.unreadable)}",
-            f"pcn inspect {scan.root} lists them; repair or remove them, or raise --set data.max_unreadable=…",
+            f"{command('inspect', scan.root)} lists them (name your --labels with it); repair or remove them, or raise "
+            "--set data.max_unreadable=…",
         )
     if scan.multi_label:
         if not any(0 < count < len(scan.photos) for count in scan.classes.values()):

@@ -22,8 +22,7 @@ def walk_folder(root: Path) -> dict[str, str]:
     Raises:
         DataError: `root` is missing, no folder, or may not be read.
     """
-    if not root.is_dir():
-        raise DataError(f"no such folder of photos: {root}" if not root.exists() else f"{root} is a file, not a folder")
+    check_folder(root)
     found: dict[str, str] = {}
     seen: set[tuple[int, int] | str] = set()
     waiting, links = deque([("", "")]), deque[tuple[str, str]]()
@@ -53,6 +52,21 @@ def walk_folder(root: Path) -> dict[str, str]:
             else:
                 found[path] = obstacle or _find_obstacle(member)
     return dict(sorted(found.items()))
+
+
+def check_folder(root: Path) -> None:
+    """Refuse what is no folder of photos; nothing in it is looked at.
+
+    Raises:
+        DataError: `root` is missing, no folder, or may not be looked for.
+    """
+    try:
+        if root.is_dir():
+            return
+        there = root.exists()
+    except OSError as error:
+        raise DataError(f"cannot read the folder {root}: {error.strerror}") from error
+    raise DataError(f"{root} is a file, not a folder" if there else f"no such folder of photos: {root}")
 
 
 def _is_folder(member: os.DirEntry[str]) -> bool:

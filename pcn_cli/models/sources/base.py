@@ -45,6 +45,13 @@ class Source(ABC):
             DownloadError: they would have to be fetched, and `offline` or PCN_OFFLINE forbids it.
         """
 
+    def bring(self, *, fetch: Fetcher) -> None:  # noqa: B027 - local files are here
+        """Download the weights where they are not here, so that `load` finds them.
+
+        Raises:
+            ModelError: refused. DownloadError: not to be had. ResourceError: too little space, or not writable.
+        """
+
     @abstractmethod
     def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:
         """The network with its weights in training mode, and its facts; `options` are timm's.

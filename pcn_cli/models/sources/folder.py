@@ -10,11 +10,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import nn
 
 from pcn_cli.errors import ModelError
-from pcn_cli.files.atomic import write_json, write_with
+from pcn_cli.files.atomic import write_json
 from pcn_cli.models.build import (
     CONFIG,
     WEIGHTS,
@@ -29,6 +28,7 @@ from pcn_cli.models.sources.base import Loaded, Source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import ModelConfig
+from pcn_cli.tensors.store import save_tensors
 
 
 class FolderSource(Source):
@@ -62,7 +62,7 @@ def save_model_folder(folder: Path, model: nn.Module, config: ModelConfig) -> No
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     check_finite(tensors, "the network")
-    write_with(folder / WEIGHTS, lambda part: save_file(tensors, part, metadata={"format": "pt"}))
+    save_tensors(folder / WEIGHTS, tensors, metadata={"format": "pt"})
     timms = {
         "num_classes": len(config.classes),
         "num_features": model.num_features,

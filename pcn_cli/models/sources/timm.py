@@ -90,6 +90,10 @@ class TimmSource(Source):
                 f"name a file or a folder: {PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER",
             )
 
+    def bring(self, *, fetch: Fetcher) -> None:
+        if self.file is None:
+            self._fetch(offline=fetch.offline)
+
     def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:
         """The backbone with its weights under a fresh pooling, with a head for `classes`."""
         config = replace(self.config(), classes=classes)

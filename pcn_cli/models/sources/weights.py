@@ -49,6 +49,10 @@ class CardSource(Source):
         if self.has_weights and (offline or is_offline()):
             check_cached(self.card)
 
+    def bring(self, *, fetch: Fetcher) -> None:
+        if self.has_weights:
+            fetch(self.card)
+
     def load(self, classes: tuple[str, ...], options: dict[str, Any], *, fetch: Fetcher) -> Loaded:  # noqa: ARG002
         card = self.card
         if not self.has_weights:

@@ -74,4 +74,4 @@ def save_overlay(
         maps = lift_maps(scored.look)
         drawn = draw_overlay(picture, maps, patch_grid=patch_grid, placement=place, look=look, full=full)
     # Level 1 is hardly larger than 6 and takes a third of the time; what can be drawn again need not wait for the disk.
-    write_with(target, lambda part: drawn.save(part, format="PNG", compress_level=1), durable=False)
+    write_with(target, lambda file: drawn.save(file, format="PNG", compress_level=1), durable=False)

@@ -7,9 +7,11 @@ from typing import cast
 import torch
 from torch import nn
 
+from pcn_cli.errors import command
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
+from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
@@ -63,10 +65,13 @@ def for_inference(network: nn.Module, device: torch.device) -> Network:
 
 
 def model_source(source: str | Path | None) -> str:
-    """`source` with a run replaced by its model folder; the latest run when None."""
-    if source is not None and not RunDir(Path(source)).record.is_file():
+    """`source` with a run replaced by its model folder; the latest run when None.
+
+    The name of a card comes before a run's, which is meant by ./NAME.
+    """
+    if source is not None and (look_up_card(str(source)) or not RunDir(Path(source)).record.is_file()):
         return str(source)
     run = open_run(source)
-    require(run, run.model, f"finish it with `pcn finetune --resume {run.root}`")
+    require(run, run.model, f"finish it with {command('finetune', '--resume', run.root)}")
     check_model(run)
     return str(run.model)

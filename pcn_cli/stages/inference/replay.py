@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ import torch
 from pcn_cli.data.drawing import make_synthetic_picture
 from pcn_cli.data.image_paths import find_by_hash
 from pcn_cli.errors import ModelError
-from pcn_cli.files.atomic import sha256_of, write_json
+from pcn_cli.files.atomic import sha256_of, write_json, write_with
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.sources.folder import load_model_folder
 from pcn_cli.records.codec import from_plain, to_plain
@@ -125,5 +126,6 @@ def _score(model: LoadedModel, root: Path, files: Sequence[str]) -> np.ndarray:
 
 def _score_synthetic(model: LoadedModel, *, seed: int) -> np.ndarray:
     with TemporaryDirectory(prefix="pcn-replay-") as folder:
-        make_synthetic_picture(seed).save(Path(folder) / "synthetic.png")
+        picture = make_synthetic_picture(seed)
+        write_with(Path(folder) / "synthetic.png", partial(picture.save, format="PNG"), durable=False)
         return _score(model, Path(folder), ["synthetic.png"])

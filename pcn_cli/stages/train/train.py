@@ -5,11 +5,10 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pcn_cli.data.split import fingerprint, number_groups
-from pcn_cli.files.atomic import write_with
 from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
@@ -45,6 +44,7 @@ from pcn_cli.stages.train.frozen import (
 )
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
+from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.fit import FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, copy_state
@@ -160,9 +160,9 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
             tokens = test.hand_on()
     write_validation(kept.probabilities, kept.folds, context)
     if context.recipe.train.tune != "probe":
-        write_with(run.start, lambda part: save_file(chosen.state, part))
+        save_tensors(run.start, chosen.state)
     write_candidates(candidates[::-1], kept.name, context)
-    write_with(run.probe, lambda part: save_file(kept.state, part))
+    save_tensors(run.probe, kept.state)
     model.load_state_dict(chosen.state, strict=False)
     return kept.name, kept.state, tokens
 
@@ -239,7 +239,6 @@ def _teacher_logits(context: TrainContext) -> Tensor:
             on_batch=partial(context.callback.on_progress, "asking the teacher"),
             stop=context.stop,
         )
-        context.run.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_with(done, lambda part: save_file({"answers": logits}, part))
+        save_tensors(done, {"answers": logits})
     kept: Tensor = load_file(done)["answers"]
     return kept

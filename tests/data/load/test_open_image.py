@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from pcn_cli.data.load import open_image
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo, to_rgb
+from pcn_cli.errors import StoppedError
 from pcn_cli.files.threads import in_threads
 
 
@@ -199,3 +201,21 @@ def test_every_mode_becomes_rgb_of_the_same_size(mode):
 def test_cmyk_keeps_its_colours(tmp_path):
     Image.new("RGB", (16, 16), (200, 30, 40)).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
     assert np.allclose(open_photo(tmp_path / "print.jpg").getpixel((8, 8)), (200, 30, 40), atol=6)
+
+
+@pytest.mark.parametrize("place", ["open", "Image.load", "Image.getexif", "Image.convert"])
+@pytest.mark.parametrize("stop", [StoppedError("stopped", signal_number=15), KeyboardInterrupt()])
+def test_a_request_to_stop_is_no_damage(tmp_path, monkeypatch, place, stop):
+    """Seen: a SIGTERM while a photo was decoded made it a "damaged JPEG (stopped)"."""
+    path = tmp_path / "a.png"
+    Image.new("P", (8, 8)).save(path)
+
+    def stopping(*_, **__):
+        raise stop
+
+    owner, _, name = place.rpartition(".")
+    kinds = [Image.Image, PngImageFile] if owner else [Image]
+    for kind in kinds:
+        monkeypatch.setattr(kind, name, stopping)
+    with pytest.raises(type(stop)):
+        open_photo(path)
