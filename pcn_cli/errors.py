@@ -1,6 +1,7 @@
 """Everything that can go wrong and is not a bug of ours: one family, one exit code per kind."""
 
 import shlex
+from reprlib import Repr
 from signal import SIGINT
 
 
@@ -79,3 +80,12 @@ class StoppedError(BaseException):
 def command(*words: object) -> str:
     """`pcn` with these words as they can be typed into a shell, for hints."""
     return shlex.join(["pcn", *map(str, words)])
+
+
+def shown(value: object) -> str:
+    """`value` as a message shows it: as Python writes it, cut where it is long or deep."""
+    return _SHORT.repr(value)
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 200

@@ -1,5 +1,6 @@
 """Fixtures for all tests: real files beside the project, small drawn photos, no network."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -48,3 +49,11 @@ def photo_folder(tmp_path: Path) -> Path:
             pixels[..., 2 - channel] += 100
             Image.fromarray(pixels).save(folder / f"{number:02}.jpg", quality=90)
     return tmp_path / "photos"
+
+
+@pytest.fixture(autouse=True)
+def convert_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert every `.pth` in this process, but in tests marked `apart`: another would take a second of each test."""
+    unpickle = sys.modules.get("pcn_cli.models.unpickle")
+    if unpickle is not None and "apart" not in request.keywords:
+        monkeypatch.setattr(unpickle, "convert_apart", importlib.import_module("pcn_cli.tensors.pth").convert_pth)

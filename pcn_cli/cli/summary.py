@@ -144,6 +144,8 @@ def show_dry_run(plan: "Plan", run: Path) -> None:
     if seconds is not None and memory is not None:
         out.print(f"time: about {_duration(seconds)} on {plan.recipe.train.device}")
         out.print(f"memory: about {memory:.1f} GB")
+    if scratch := plan.scratch_bytes():
+        out.print(f"disk while it learns: about {scratch / 1e6:,.0f} MB in the run's folder, gone at the end")
     size = f"about {plan.run_bytes() / 1e6:,.0f} MB"
     out.print(f"would be written: {safe(run)}, {size}: {', '.join(plan.run_contents())}", soft_wrap=True)
 

@@ -1,7 +1,8 @@
 """Our networks, built by what a file may say of them, filled with its tensors, and given other classes."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from timm.models import register_model
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from pcn_cli.errors import ModelError
+from pcn_cli.errors import ModelError, shown
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.pooling import spread_class_tokens
 from pcn_cli.models.published import tensor_problems
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
+CONFIG_BYTES = 2**24  # a hundred thousand classes by name take half of that
+_HEADER_BYTES = 2**23  # of a safetensors file: the names and shapes of a hundred thousand tensors
+_LARGEST_SETTING, _LONGEST_SETTING = 2**16, 1000  # a number, a list or text that a file may set of a network
+
+# Buffers that a network makes for itself: they carry no knowledge, and not every writer keeps them.
+_MADE = ("num_batches_tracked", "relative_position_index", "relative_coords_table", "attn_mask")
 
 
 def register_network(create: Callable[..., AttentionNetwork], **settings: object) -> None:
@@ -60,28 +68,78 @@ def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any
         ModelError: there is no such network, or these are no settings of it.
     """
     if unknown := model_args.keys() - _read_settings(architecture).keys():
-        raise ModelError(f"{architecture} has no setting {', '.join(sorted(unknown))}")
+        raise ModelError(f"{architecture} has no setting {', '.join(sorted(unknown))[:200]}")
+    if not is_bounded(model_args):
+        raise ModelError(
+            f"{architecture} is not built with {shown(dict(model_args))}: a value is too large or too deep"
+        )
     try:
         model: AttentionNetwork = timm.create_model(architecture, num_classes=num_classes, **model_args, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise ModelError(f"{architecture} cannot be built with {dict(model_args)}: {error}") from error
+        raise ModelError(f"{architecture} cannot be built with {shown(dict(model_args))}: {error}") from error
     return model
+
+
+def is_bounded(value: object, depth: int = 4) -> bool:
+    """Whether a network can be asked for with that value of a file: loops and memory grow with it."""
+    if isinstance(value, (Mapping, list, tuple)):
+        inner = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+        return depth > 0 and len(value) <= _LONGEST_SETTING and all(is_bounded(one, depth - 1) for one in inner)
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_SETTING
+    return value is None or (isinstance(value, (int, float)) and abs(value) <= _LARGEST_SETTING)
+
+
+@contextmanager
+def no_larger_than(tensors: Mapping[str, Tensor], where: str) -> Iterator[None]:
+    """A context in which a network that needs far more than `tensors` is refused while it is built."""
+    # A network may make a classifier and replace it; what does not fit in the end is told by name then.
+    parameters, numbers = 2 * len(tensors) + 64, 2 * sum(tensor.numel() for tensor in tensors.values()) + 2**22
+
+    def count(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal parameters, numbers
+        parameters -= 1
+        numbers -= 0 if parameter is None or isinstance(parameter, nn.UninitializedParameter) else parameter.numel()
+        if min(parameters, numbers) < 0:
+            raise ModelError(f"{where} does not fit the network: its settings ask for a much larger one")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, floating ones as float32; refused where one is not finite."""
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}")
+    _check_header(path)
     try:
         tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or (tensor.is_floating_point() and tensor.itemsize < 2):
+            raise ModelError(f"{path} holds {str(tensor.dtype).removeprefix('torch.')} numbers: {shown(name)}")
     check_finite(tensors, str(path))
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
+def _check_header(path: Path) -> None:
+    """Refuse what is no regular file, or has a header out of all proportion."""
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}")
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    if size > _HEADER_BYTES:
+        raise ModelError(f"{path} is damaged: its header is said to take {size:,} bytes")
+
+
 def count_stored(path: Path) -> int:
     """How many numbers a safetensors file holds, by its header."""
+    _check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict
@@ -97,13 +155,21 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
 
 
 def fill_model(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Put `tensors` into `model`; a ModelError says which names or shapes differ."""
-    found, expected = (
-        {name: tuple(tensor.shape) for name, tensor in each.items()} for each in (tensors, model.state_dict())
-    )
+    """Put `tensors` into `model`; a ModelError says which names or shapes differ.
+
+    Counters and tables that a network makes for itself may be missing in the file, or stand there for nothing.
+    """
+    own = model.state_dict()
+    used = {name: tensor for name, tensor in tensors.items() if name in own or not _is_made(name)}
+    wanted = {name: tensor for name, tensor in own.items() if name in used or not _is_made(name)}
+    found, expected = ({name: tuple(tensor.shape) for name, tensor in each.items()} for each in (used, wanted))
     if problems := tensor_problems(found, expected):
         raise ModelError(f"{where} does not fit the network: {problems}")
-    model.load_state_dict(tensors)
+    model.load_state_dict(used, strict=False)
+
+
+def _is_made(name: str) -> bool:
+    return name.rpartition(".")[2] in _MADE
 
 
 def pooling_of(config: ModelConfig) -> Pooling:

@@ -23,7 +23,8 @@ from filelock import FileLock
 
 from pcn_cli import __version__
 from pcn_cli.errors import DownloadError, ResourceError
-from pcn_cli.files.atomic import explaining_refusal, sync, write_json
+from pcn_cli.files.atomic import explaining_refusal, sync
+from pcn_cli.files.reading import read_json
 
 _OTHER_PLACE = "try another place with --mirror URL"
 _explained = partial(explaining_refusal, elsewhere="choose another place with PCN_CACHE=FOLDER")
@@ -80,14 +81,15 @@ class Part:
     def read_origin(self) -> Origin | None:
         """The file that it belongs to; None where that is not known."""
         try:
-            return Origin(**json.loads(self._note.read_text(encoding="utf-8")))
+            return Origin(**read_json(self._note, most=2**16))
         except (OSError, ValueError, TypeError):
             return None
 
     def begin(self, origin: Origin) -> None:
         """Start anew, as a part of `origin` that holds nothing yet."""
         self.discard()
-        write_json(self._note, asdict(origin))
+        with _explained(self._note):  # one that a kill cut short is no origin, and its part is still empty
+            self._note.write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
     def discard(self) -> None:
         """Remove it with its note."""
@@ -143,7 +145,8 @@ class Download:
     """One file to bring into `part`; `run` does it.
 
     It may weigh `least` to `most` bytes; `least` more must stay free, for what is made of it. `known` is what the
-    server said of it another time. `on_bytes` hears the bytes so far and in all (`least`, where that is not said).
+    server said of it another time. `on_bytes` hears the bytes so far and in all (`least`, where that is not said),
+    `on_note` why another try is made.
     """
 
     url: str
@@ -153,6 +156,7 @@ class Download:
     known: Origin | None = None
     patience: Patience
     on_bytes: Callable[[int, int], None] = lambda _done, _total: None
+    on_note: Callable[[str], None] = lambda _text: None
 
     def run(self) -> Origin | None:
         """The file that `part` now holds whole; None where the server says that the `known` one has not changed.
@@ -165,7 +169,9 @@ class Download:
         reason, answered = "", False
         for attempt in range(self.patience.tries):
             if attempt:
-                self.patience.sleep(min(2.0 ** (attempt - 1), 30.0))
+                pause = min(2.0 ** (attempt - 1), 30.0)
+                self.on_note(f"{reason}; try {attempt + 1} of {self.patience.tries} in {pause:.0f} s")
+                self.patience.sleep(pause)
             try:
                 return self._try_once()
             except TryAgainError as error:

@@ -10,9 +10,9 @@ from torch import Tensor
 from pcn_cli.models.build import register_network, timm_cfg
 from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
 from pcn_cli.models.published import SIZES, PatchConvNetSpec, from_published
-from pcn_cli.models.unpickle import find_tensors
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import CARDS, find_card
+from pcn_cli.tensors.pth import find_tensors
 
 
 def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dict[str, Tensor]:

@@ -28,6 +28,9 @@ SIZES = {
 }
 
 
+_MOST_BLOCKS = 1000
+
+
 @dataclass(frozen=True, kw_only=True)
 class PatchConvNetSpec:
     """Which PatchConvNet: what a card says of its network, and what the tensors of a file tell."""
@@ -90,11 +93,16 @@ class PatchConvNetSpec:
                 "expected cls_token of (1, 1, width)"
             )
         class_tokens = "head.0.weight" in shapes
+        blocks = {block[1] for name in shapes if (block := re.match(r"blocks\.(\d+)\.", name))}
+        # What is compared below grows with these numbers, which a file may choose as it likes.
+        if len(blocks) > _MOST_BLOCKS or (class_tokens and token[1] > len(shapes)):
+            found = f"{len(blocks):,} blocks and {token[1]:,} class tokens in {len(shapes):,} tensors"
+            raise ModelError(f"not a PatchConvNet: {found}")
         if not class_tokens and not head:
             raise ModelError(f"no classifier (head.weight) among {len(shapes)} tensors")
         spec = cls(
             embed_dim=token[2],
-            depth=len({block[1] for name in shapes if (block := re.match(r"blocks\.(\d+)\.", name))}),
+            depth=len(blocks),
             num_classes=token[1] if class_tokens else head[0],
             class_tokens=class_tokens,
         )
@@ -142,7 +150,7 @@ def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     numbers = {name: int(head[1]) for name in state_dict if (head := _CLASS_HEAD.fullmatch(name))}
     ours = {_rename(name, _OURS, "the published"): state_dict[name] for name in state_dict if name not in numbers}
     if numbers:
-        heads = [(f"head.{k}.weight", f"head.{k}.bias") for k in range(max(numbers.values()) + 1)]
+        heads = [(f"head.{k}.weight", f"head.{k}.bias") for k in range(len(set(numbers.values())))]
         missing = [name for pair in heads for name in pair if name not in state_dict]
         if missing:
             raise ModelError(f"not the published layout: {missing[0]} is missing")

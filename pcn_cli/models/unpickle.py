@@ -1,112 +1,61 @@
-"""The one function a `.pth` enters through. A pickle can run code; this one is only ever read as data.
+"""The one function a `.pth` enters through: a process of its own reads it, with bounds, and runs nothing of it."""
 
-The layouts are those that facebookresearch/deit and timm write: {"model": …}, {"state_dict": …}, {"model_ema": …}, each
-with or without "module." before every name, or the tensors themselves.
-"""
-
-import argparse
-import warnings
-import zipfile
-from collections.abc import Mapping
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from pcn_cli.errors import ModelError
+from pcn_cli.errors import ModelError, ResourceError
 
-LAYOUTS = ("model", "state_dict", "model_ema")
-_PICKLE_BYTES = 16 * 2**20
-_MEMBERS = 50_000
+_SECONDS, _BYTES_PER_SECOND = 60, 5_000_000  # that it may take by the clock, on a machine that has much to do
 
 
-def read_pth(path: Path) -> dict[str, Tensor]:
+def read_pth(path: Path, *, scratch: Path | None = None) -> dict[str, Tensor]:
     """The tensors of a `.pth` by their published names: float32, dense, finite.
 
     Raises:
-        ModelError: it is no PyTorch zip archive, is damaged, holds more than data, or its tensors are not as said.
+        ModelError: it is no PyTorch zip archive, is damaged, holds more than data, asks for more memory or time than
+            weights need, or its tensors are not as said.
+        ResourceError: there is no room for a copy in the folder `scratch`, or in that for temporary files.
     """
-    stored = _check_archive(path)
+    with TemporaryDirectory(prefix="pcn-pth-", dir=scratch, ignore_cleanup_errors=True) as folder:
+        target = Path(folder) / "tensors.safetensors"
+        convert_apart(path, target)
+        tensors: dict[str, Tensor] = load_file(target)
+        return tensors
+
+
+def convert_apart(path: Path, target: Path) -> None:
+    """What `tensors.pth.convert_pth` does, in a process with limits; refused as `read_pth` refuses."""
+    # The present folder is no place for modules: what lies beside downloaded weights is as foreign as they are.
+    places = os.pathsep.join(place for place in sys.path if place)
+    seconds = _SECONDS + path.stat().st_size // _BYTES_PER_SECOND
+    too_much = (
+        f"{path.name} is refused: reading it takes more memory or time than its {path.stat().st_size:,} bytes need"
+    )
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings(action="ignore"):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        # Hostile bytes can raise anything; all of it means "refused".
-        said = str(error).strip().splitlines()
-        raise ModelError(f"{path.name} is refused: {said[0] if said else type(error).__name__}") from error
-    tensors = find_tensors(content, path.name)
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.device.type != "cpu" or not _is_dense(tensor):
-            raise ModelError(f"{path.name} is refused: {name} is not stored densely")
-        if tensor.dtype != torch.float32:
-            found = str(tensor.dtype).removeprefix("torch.")
-            raise ModelError(f"{path.name} is refused: {name} is {found}, expected float32")
-    if (total := sum(tensor.nbytes for tensor in tensors.values())) > stored:
-        raise ModelError(f"{path.name} is refused: its tensors add up to {total:,} bytes, the file stores {stored:,}")
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise ModelError(f"{path.name} is refused: {name} has numbers that are not finite")
-    return tensors
-
-
-def _check_archive(path: Path) -> int:
-    """Bytes stored in the archive, once its members are known to be uncompressed, apart and undamaged."""
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-P", "-m", "pcn_cli.tensors.pth", path.resolve(), target],
+            env=os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            start_new_session=True,  # Ctrl-C is for us, who end it
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(too_much) from error
+    if done.returncode == 0:
+        return
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            _check_members(members, path)
-            # torch.load does not look at the checksums that torch.save has written.
-            if damaged := archive.testzip():
-                raise ModelError(f"{path.name} is damaged: the checksum of {damaged} is wrong")
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path.name} is no PyTorch weight file: {error}") from error
-    return sum(member.file_size for member in members)
-
-
-def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
-    names = [member.filename for member in members]
-    end, problem = 0, ""
-    if len(names) > _MEMBERS or len(set(names)) != len(names):
-        problem = f"it has {len(names)} members, some of the same name or too many"
-    for member in sorted(members, key=lambda member: member.header_offset):
-        stored = member.compress_type == zipfile.ZIP_STORED and member.file_size == member.compress_size
-        if not stored or member.flag_bits & 1:
-            problem = f"{member.filename} is compressed or encrypted"
-        elif member.header_offset < end:
-            problem = f"{member.filename} overlaps another member"
-        elif member.filename.endswith(".pkl") and member.file_size > _PICKLE_BYTES:
-            problem = f"{member.filename} is too large"
-        end = member.header_offset + 30 + member.compress_size
-    if end > path.stat().st_size:
-        problem = f"its members end at byte {end:,} of {path.stat().st_size:,}"
-    if sum(name.endswith("/data.pkl") for name in names) != 1:
-        problem = "it has no data.pkl"
-    if problem:
-        raise ModelError(f"{path.name} is no PyTorch weight file: {problem}")
-
-
-def find_tensors(content: Any, where: str) -> dict[str, Tensor]:  # noqa: ANN401 - whatever the file holds
-    """The tensors by name in any of the layouts, without "module." before every name; refused where it holds none."""
-    found, candidates = type(content).__name__, []
-    if isinstance(content, Mapping):
-        found = f"a dictionary of {', '.join(sorted(map(repr, content))[:5]) or 'nothing'}"
-        candidates = [*(content.get(layout) for layout in LAYOUTS), content]
-    for tensors in candidates:
-        if not isinstance(tensors, Mapping) or not tensors:
-            continue
-        if all(isinstance(name, str) and isinstance(one, Tensor) for name, one in tensors.items()):
-            wrapped = all(name.startswith("module.") for name in tensors)
-            return {name.removeprefix("module.") if wrapped else name: one.detach() for name, one in tensors.items()}
-    raise ModelError(f"{where} holds {found}; expected tensors by name, or one of {', '.join(LAYOUTS)} with them")
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether every number has a place of its own and no place is left over, in any order of the axes."""
-    expected = 1
-    for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if length != 1:
-            if stride != expected:
-                return False
-            expected *= length
-    return True
+        said = json.loads(done.stdout)
+        kind = {"ModelError": ModelError, "ResourceError": ResourceError}[said["kind"]]
+        problem = kind(said["message"], said["hint"])
+    except (ValueError, KeyError, TypeError):  # it was ended before it could say anything
+        raise ModelError(too_much) from None
+    raise problem

@@ -7,10 +7,14 @@ refused. A card may pin a hash instead. Nothing but safetensors stays:
 <cache>/<full name of the card>.json          its WeightRecord; it outlives the weights, so that a hash stays known
 <cache>/sha256-<of the .pth>.safetensors      a file imported without a card
 <cache>/<full name>.pth.part(.json)           a download that is not finished
+<cache>/.<key>.converting/                    what is being made; after a kill the next one to make it removes it
 """
 
-import json
 import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +23,8 @@ from typing import Literal, Protocol
 import platformdirs
 
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, command
-from pcn_cli.files.atomic import sha256_of, write_json
+from pcn_cli.files.atomic import explaining_refusal, sha256_of, sync, write_json
+from pcn_cli.files.reading import read_json
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.download import Download, Origin, Part, Patience, UnreachableError, elect_writer, is_offline
 from pcn_cli.models.published import PatchConvNetSpec
@@ -30,6 +35,8 @@ from pcn_cli.records.model import WeightRecord
 from pcn_cli.tensors.store import save_tensors
 
 PATIENCE = Patience()
+_STRAY_SECONDS = 86_400
+_OTHER_CACHE = "choose another place with PCN_CACHE=FOLDER"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +108,15 @@ class Fetcher:
         if offline:
             check_cached(card)
         with elect_writer(weights_path(card.full_name)):
+            _sweep(card.full_name)
             if not compare and (stored := _open_stored(card.full_name)):
                 return stored  # another process was faster
-            return self._download(card, stored)
+            try:
+                return self._download(card, stored)
+            except DownloadError as error:
+                elsewhere = f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}"
+                error.hint = "; or ".join(filter(None, (error.hint, elsewhere, "--model nano, which is inside pcn")))
+                raise
 
     def _download(self, card: Card, stored: Fetched | None) -> Fetched:
         url, least = self._address(card), card.minimum_bytes
@@ -116,10 +129,24 @@ class Fetcher:
             if self.callback:
                 self.callback.on_progress(f"downloading {card.name}", done, total)
 
+        def on_note(text: str) -> None:
+            if self.callback:
+                self.callback.on_note(text)
+
+        if not stored:
+            here = f", of which {part.size / 1e6:,.0f} MB are here" if part.size else ""
+            on_note(f"downloading {card.name} from {url}: at least {least / 1e6:,.0f} MB{here}")
         # Files that hold the optimizer's state beside the weights weigh about four times as much.
         most = 8 * least + 2**26
         download = Download(
-            url=url, part=part, least=least, most=most, known=known, patience=PATIENCE, on_bytes=on_bytes
+            url=url,
+            part=part,
+            least=least,
+            most=most,
+            known=known,
+            patience=PATIENCE,
+            on_bytes=on_bytes,
+            on_note=on_note,
         )
         try:
             origin = download.run()
@@ -178,7 +205,8 @@ def check_cached(card: Card) -> None:
     if not (path.is_file() and _record_path(card.full_name).is_file()):
         raise DownloadError(
             f"offline, and {card.file} is not in the cache: looked for {path}",
-            f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}",
+            f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}; or --model nano, which is "
+            "inside pcn",
         )
 
 
@@ -189,6 +217,7 @@ def import_weights(path: Path, card: Card | None = None) -> Fetched:
     digest = sha256_of(path)
     key = card.full_name if card else f"sha256-{digest}"
     with elect_writer(weights_path(key)):
+        _sweep(key)
         if card:
             _refuse_other(card, digest, str(path))
         return _open_stored(key) or _convert(path, card, key, digest, Origin(url=str(path.resolve())))
@@ -210,31 +239,58 @@ def verify_weights(card: Card) -> Verified:
 def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origin) -> Fetched:
     """The weights of the `.pth` at `path` (whose hash is `digest`) in the cache, their record last."""
     first_use = _read_record(key) is None and not (card and card.sha256)
-    tensors, network = (card.network if card else PatchConvNetSpec).recognise(read_pth(path))
-    if card and network != card.network:
-        classes = "" if network.num_classes == card.network.num_classes else f" with {network.num_classes} classes"
-        raise ModelError(
-            f"this file holds {_title(network.name)}{classes}, the card is {_title(card.network.name)}",
-            f"pcn models list, or import it without a card: {command('models', 'import', path)}",
+    target = weights_path(key)
+    with _making(key) as folder, explaining_refusal(target, elsewhere=_OTHER_CACHE):
+        tensors, network = (card.network if card else PatchConvNetSpec).recognise(read_pth(path, scratch=folder))
+        if card and network != card.network:
+            classes = "" if network.num_classes == card.network.num_classes else f" with {network.num_classes} classes"
+            raise ModelError(
+                f"this file holds {_title(network.name)}{classes}, the card is {_title(card.network.name)}",
+                f"pcn models list, or import it without a card: {command('models', 'import', path)}",
+            )
+        dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        made, described = folder / target.name, folder / _record_path(key).name
+        save_tensors(made, dense, metadata={"format": "pt"}, elsewhere=_OTHER_CACHE)
+        record = WeightRecord(
+            card=card.full_name if card else "",
+            network=network.name,
+            num_classes=network.num_classes,
+            source=origin.url,
+            source_sha256=digest,
+            source_bytes=path.stat().st_size,
+            weights_sha256=sha256_of(made),
+            recorded=datetime.now(UTC).isoformat(timespec="seconds"),
+            etag=origin.etag,
+            modified=origin.modified,
         )
-    target, dense = weights_path(key), {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_tensors(target, dense, metadata={"format": "pt"}, elsewhere="choose another place with PCN_CACHE=FOLDER")
-    record = WeightRecord(
-        card=card.full_name if card else "",
-        network=network.name,
-        num_classes=network.num_classes,
-        source=origin.url,
-        source_sha256=digest,
-        source_bytes=path.stat().st_size,
-        weights_sha256=sha256_of(target),
-        recorded=datetime.now(UTC).isoformat(timespec="seconds"),
-        etag=origin.etag,
-        modified=origin.modified,
-    )
-    write_json(_record_path(key), to_plain(record))
+        write_json(described, to_plain(record))
+        made.replace(target)
+        described.replace(_record_path(key))
+        sync(target.parent)
     name = card.file if card else path.name
     note = f"first use of {name}: no checksum is published, recorded sha256 {digest}" if first_use else ""
     return Fetched(path=target, record=record, first_use=first_use, note=note)
+
+
+@contextmanager
+def _making(key: str) -> Iterator[Path]:
+    """A folder for what is being made of `key`, whose writer we are; it is gone when the block ends."""
+    folder = weights_cache() / f".{key}.converting"
+    with explaining_refusal(folder, elsewhere=_OTHER_CACHE):
+        folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(key: str) -> None:
+    """Remove what writers of `key` that were killed left behind, and what older versions of pcn did a day ago."""
+    shutil.rmtree(weights_cache() / f".{key}.converting", ignore_errors=True)
+    for part in weights_cache().glob(".*.part.*"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _STRAY_SECONDS:
+                part.unlink()
 
 
 def _title(name: str) -> str:
@@ -262,6 +318,6 @@ def _read_record(key: str) -> WeightRecord | None:
     if not path.is_file():
         return None
     try:
-        return from_plain(WeightRecord, json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError) as error:
+        return from_plain(WeightRecord, read_json(path, most=2**20))
+    except (ValueError, AttributeError, OSError) as error:
         raise ModelError(f"{path} is damaged: {error}", f"remove {path} if you do not need its hashes") from error

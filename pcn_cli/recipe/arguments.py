@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from pcn_cli.errors import RecipeError
+from pcn_cli.errors import RecipeError, shown
 from pcn_cli.recipe.schema import FLAGS, PREDICT, WEIGHTS, Option, show_options
 
 P = ParamSpec("P")
@@ -77,7 +77,7 @@ def fit_value(kind: Any, value: Any) -> Any:  # noqa: ANN401 - there are many ty
         deepest = [one for one in found if len(one["loc"]) == max(len(one["loc"]) for one in found)]
         wanted = dict.fromkeys(_PLAIN_WORDS.get(one["type"], one["msg"]).removeprefix("Input ") for one in deepest)
         expected = " or ".join(words if n == 0 else words.removeprefix("should be ") for n, words in enumerate(wanted))
-        raise ValueError(f"{expected}, found {value if is_bool else deepest[0]['input']!r}") from error
+        raise ValueError(f"{expected}, found {value if is_bool else shown(deepest[0]['input'])}") from error
 
 
 @cache

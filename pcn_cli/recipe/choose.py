@@ -5,6 +5,7 @@ that could not be noticed in the chosen mode is refused. Choices without a meani
 epochs of a probe) stay None, so that the recipe written into a run can be used again.
 """
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -75,6 +76,7 @@ IMBALANCE = 3  # largest class over smallest from which on rare classes are mind
 _MOST_CLASS_TOKENS = 300  # a pass keeps a token, a map and a row of the hidden layer for each class of each photo
 _FLOAT32_TO_BFLOAT16 = 0.58  # saved activations, measured on S60: 80 of 138 MB
 _CHECKPOINTED = 0.054  # the same with checkpointing every 8 blocks: 7.5 of 138 MB
+_DIVISORS = 100_000  # small divisors that are looked for: of a number beyond any batch not all
 _SPARE_MEMORY = 0.3  # for weights, optimizer and fragments
 
 
@@ -273,5 +275,11 @@ def _micro_batch(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     per_photo *= _FLOAT32_TO_BFLOAT16 if recipe.train.precision == "bfloat16" else 1
     per_photo *= _CHECKPOINTED if recipe.train.grad_checkpointing else 1
     limit = facts.memory_gb * (1 - _SPARE_MEMORY) / per_photo
-    size = max((n for n in range(1, batch_size + 1) if batch_size % n == 0 and n <= limit), default=1)
+    size = _largest_divisor(batch_size, max(1, int(limit)))
     return size, f"needs about {size * per_photo:.1f} of {facts.memory_gb:.1f} GB"
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of `number` that is not above `limit`, which is at least 1."""
+    small = (n for n in range(1, min(math.isqrt(number), _DIVISORS) + 1) if number % n == 0)
+    return max(one for n in small for one in (n, number // n) if one <= limit)

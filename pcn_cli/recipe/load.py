@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pcn_cli
-from pcn_cli.errors import RecipeError
+from pcn_cli.errors import RecipeError, shown
+from pcn_cli.files.reading import read_bytes
 from pcn_cli.recipe.arguments import fit_value
-from pcn_cli.recipe.recipe_yaml import PlainYamlError, read_plain_yaml
+from pcn_cli.recipe.recipe_yaml import read_plain_yaml
 from pcn_cli.recipe.schema import FLAGS, OPTIONS, SECTIONS, Recipe
+
+_RECIPE_BYTES = 2**17  # thirty times the longest that pcn writes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,28 +128,28 @@ def find_recipe(name: str) -> ShippedRecipe:
 
 
 def _from_file(name_or_path: str, problems: list[str]) -> list[_Setting]:
-    path, shown = Path(name_or_path), name_or_path
+    path, place = Path(name_or_path), name_or_path
     if path.suffix.lower() not in (".yaml", ".yml") and path.name == name_or_path:
         path = find_recipe(name_or_path).path
-        shown = f"recipes/{path.name}"
+        place = f"recipes/{path.name}"
     try:
-        content = read_plain_yaml(path.read_text(encoding="utf-8"))
+        content = read_plain_yaml(read_bytes(path, most=_RECIPE_BYTES).decode("utf-8"))
     except OSError as error:
         raise RecipeError(
-            f"cannot read the recipe {shown}: {error.strerror or error}",
+            f"cannot read the recipe {place}: {error.strerror or error}",
             "list the recipes that come with pcn with `pcn recipes list`",
         ) from error
-    except (PlainYamlError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{shown}: {error}", "a recipe is YAML: sections with `key: value` lines in them") from error
+    except ValueError as error:
+        raise RecipeError(f"{place}: {error}", "a recipe is YAML: sections with `key: value` lines in them") from error
     found = []
     for name, value in content.items():
         if name not in SECTIONS:
-            found.append(_Setting(f"{shown}: {name}", name, value, in_file=True))
+            found.append(_Setting(f"{place}: {name}", name, value, in_file=True))
         elif isinstance(value, dict):
             keys = {f"{name}.{key}": inner for key, inner in value.items()}
-            found += [_Setting(f"{shown}: {key}", key, inner, in_file=True) for key, inner in keys.items()]
+            found += [_Setting(f"{place}: {key}", key, inner, in_file=True) for key, inner in keys.items()]
         elif value is not None:
-            problems.append(f"{shown}: {name}: is a section and should hold `key: value` lines, found {value!r}")
+            problems.append(f"{place}: {name}: is a section and should hold `key: value` lines, found {shown(value)}")
     return found
 
 

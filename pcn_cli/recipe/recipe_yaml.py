@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from pcn_cli.errors import shown
 from pcn_cli.recipe.schema import OPTIONS, Recipe
 
 
@@ -38,7 +39,13 @@ def read_plain_yaml(text: str) -> dict[str, Any]:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """The safe loader with one implicit type left: null."""
+    """The safe loader with one implicit type left: null. A few aliases of aliases stand for gigabytes, so none are."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read", event.start_mark)
+        return super().compose_node(parent, index)
 
 
 _NULL = "tag:yaml.org,2002:null"
@@ -53,9 +60,11 @@ def _construct_mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[str
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node)
         if not isinstance(key, str):
-            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is no name", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"{shown(key)} is no name", key_node.start_mark)
         if key in mapping:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key[:100]} stands twice", key_node.start_mark
+            )
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
 

@@ -10,6 +10,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from pcn_cli.errors import shown
+
 T = TypeVar("T")
 Cell = str | int | float
 
@@ -73,7 +75,7 @@ def _revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hi
         return None if value is None else _revive(_given(hint), value)
     if origin is Literal:
         if value not in arguments:
-            raise ValueError(f"expected one of {arguments}, found {value!r}")
+            raise ValueError(f"expected one of {arguments}, found {shown(value)}")
         return value
     if hint is Any:
         return value
@@ -117,5 +119,5 @@ def _expect(kind: type, value: Any) -> Any:  # noqa: ANN401 - checked here
     """`value`, which must be a `kind`; JSON writes whole floats as it likes, and True is no number."""
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"expected {kind.__name__}, found {value!r}")
+        raise ValueError(f"expected {kind.__name__}, found {shown(value)}")
     return float(value) if kind is float else value

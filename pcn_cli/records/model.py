@@ -3,10 +3,13 @@
 Calibration is what the validation part taught a model about its own confidence; it travels in the model's config.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pcn_cli.records.photos import SEPARATOR, Fit
+
+LARGEST_SIDE = 4096  # pixels of a network's input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,10 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+        sides, numbers = (self.height, self.width), (self.crop_pct, *self.mean, *self.std)
+        if not all(1 <= side <= LARGEST_SIDE for side in sides) or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"no such preprocessing is possible: {self}")
+        if not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
             raise ValueError(f"no such preprocessing is possible: {self}")
 
 

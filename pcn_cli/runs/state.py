@@ -4,7 +4,6 @@ A stage counts as finished only after its files exist and are hashed.
 """
 
 import errno
-import json
 import logging
 import os
 import platform
@@ -25,12 +24,14 @@ from pcn_cli.errors import ModelError, PcnError, RunError, StoppedError, command
 from pcn_cli.files.atomic import explain_refusal, explaining_refusal, sha256_of, write_json
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
+from pcn_cli.files.reading import read_json
 from pcn_cli.records.codec import field_names, from_plain, to_plain
 from pcn_cli.records.run import RunKind, RunRecord, StageRecord
 from pcn_cli.runs.rundir import RunDir
 
 logger = logging.getLogger(__name__)
 _LIBRARIES = ("torch", "torchvision", "timm", "albumentations", "scikit-learn", "numpy", "pillow", "safetensors")
+_RECORD_BYTES = 2**26  # a run of a hundred thousand photos has a tenth of that
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
 
@@ -41,7 +42,7 @@ def read_record(run: RunDir) -> RunRecord:
         RunError: it is missing or damaged.
     """
     try:
-        return from_plain(RunRecord, json.loads(run.record.read_text(encoding="utf-8")))
+        return from_plain(RunRecord, read_json(run.record, most=_RECORD_BYTES))
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"{run.root} is not a run folder: it has no run.json"
         raise RunError(message, "list the runs with `pcn runs`") from error
@@ -135,8 +136,8 @@ def refuse_occupied(run: RunDir) -> None:
 
 def _is_record(path: Path) -> bool:
     """Whether a file is the record of a run, and not somebody else's run.json."""
-    with suppress(OSError, ValueError):
-        return set(json.loads(path.read_text(encoding="utf-8"))) <= set(field_names(RunRecord))
+    with suppress(OSError, ValueError, TypeError):
+        return set(read_json(path, most=_RECORD_BYTES)) <= set(field_names(RunRecord))
     return False
 
 

@@ -3,7 +3,6 @@
 predictions.csv and attention.npz, which take more than a line, stand in predictions.py.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Generic, TypeVar
 
 from pcn_cli.errors import DataError, RunError, command
 from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
+from pcn_cli.files.reading import read_json
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
@@ -45,7 +45,7 @@ class Json(Generic[T]):
         """
         path = self.place.of(run)
         try:
-            return from_plain(self.kind, json.loads(path.read_text(encoding="utf-8")))
+            return from_plain(self.kind, read_json(path))
         except FileNotFoundError as error:
             hint = f"measure it with {command('evaluate', run.root)}"
             raise RunError(f"{run.root} has no {self.place.name}", hint) from error

@@ -1,11 +1,13 @@
 """Plan: what a training will do, settled before anything is written."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 
@@ -27,10 +29,15 @@ from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.photos import check_leaks, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.stages.train.learning_curve import check_learning_curve
+from pcn_cli.stages.train.tokens import learned_rows
 from pcn_cli.training.device import Cost, choose_device, has_native_bf16, measure_cost
+from pcn_cli.training.logistic import CS, fit_heads
+from pcn_cli.training.query import MOST_PHOTOS, STRENGTHS
 
 _STEP = 3.0  # a training step's time over its forward pass's
-_FITTING = 0.02  # seconds to learn a photo's share of where to look
+_REGRESSED = 500  # made-up photos that a regression is timed with
+_STARTS = 2  # of the pooling, each with regressions and a search
+_SEARCH_STEPS = 15  # of a search for a query, with each penalty
 _DRAWING = 0.1  # seconds for a test photo's overlay and pictures
 _LIBRARIES_GB = 0.7
 _PICTURES_BYTES = 150_000
@@ -71,18 +78,50 @@ class Plan:
         """About how long everything will take, where the cost was measured."""
         if self.cost is None:
             return None
-        train, val, test = (self.count(part) for part in PARTS)
+        val, test = (self.count(part) for part in PARTS[1:])
+        train, learned = self.count("train"), self._learned
         forward, step = self.cost.forward_seconds, _STEP * self.cost.forward_seconds
-        views = 2 if self.recipe.augment.flip else 1  # of each photo that the probe learns from
         folds = self.recipe.evaluate.folds or 0
-        measured = (views if folds else 1) + 1  # passes over the other parts
-        total = forward * (views * train + measured * (val + test)) + _DRAWING * test
-        learned = train + max(0, folds - 1) * (train + val + test) * (1 - 1 / ASIDE)
-        per_class = self.recipe.model.pooling == "per-class"
-        total += learned * (_STEP * self.cost.head_seconds * self.recipe.train.probe_epochs if per_class else _FITTING)
+        measured = self._measured_views + 1  # passes over the other parts
+        total = forward * (self._views * learned + measured * (val + test)) + _DRAWING * test
+        times = 1 + max(0, folds - 1) * (learned + val + test) * (1 - 1 / ASIDE) / max(learned, 1)
+        total += times * self._probe_seconds(self.cost)
         if self.recipe.train.tune != "probe":
             total += (self.recipe.train.epochs or 0) * (step * train + forward * val)
         return total + self.compare_seconds
+
+    @property
+    def _learned(self) -> int:
+        """Training photos that the probe learns from."""
+        return len(learned_rows(self.rows, seed=self.recipe.seed))
+
+    @property
+    def _views(self) -> int:
+        """Views of each photo that the probe learns from."""
+        return 2 if self.recipe.augment.flip else 1
+
+    @property
+    def _measured_views(self) -> int:
+        """Views of each photo of the other parts."""
+        return self._views if self.recipe.evaluate.folds else 1
+
+    def _probe_seconds(self, cost: Cost) -> float:
+        """What stands behind the tokens: the regressions, then the probe."""
+        photos = self._learned
+        if self.recipe.model.pooling == "per-class":
+            regressions, starts = len(CS), 1
+            probe = _STEP * cost.head_seconds * photos * self.recipe.train.probe_epochs
+        else:
+            regressions, starts = len(CS) + len(STRENGTHS), _STARTS
+            probe = _STEP * cost.head_seconds * min(photos, MOST_PHOTOS) * _SEARCH_STEPS * len(STRENGTHS)
+        return starts * (self._views * photos * (regressions * cost.regression_seconds + cost.head_seconds) + probe)
+
+    def scratch_bytes(self) -> float | None:
+        """About how much disk the tokens take while the probe learns, where the cost was measured."""
+        if self.cost is None or not self.recipe.train.probe_epochs:
+            return None
+        others = self.count("val") + self.count("test")
+        return self.cost.token_numbers * (2 * self._views * self._learned + 4 * self._measured_views * others)
 
     def memory_gb(self) -> float | None:
         """About how much memory training will take, where the cost was measured."""
@@ -121,6 +160,7 @@ class Plan:
             "seconds": self.seconds(),
             "memory_gb": self.memory_gb(),
             "run_bytes": self.run_bytes(),
+            "scratch_bytes": self.scratch_bytes(),
             "recipe": asdict(self.recipe),
             "reasons": self.reasons,
             "findings": to_plain(findings(self.leaks)),
@@ -200,13 +240,27 @@ def settle_recipe(
     tuning = facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe")
     if measure or (tuned and tuning):
         size = recipe.data.size or facts.input_size
-        cost = measure_cost(source.sketch(facts.classes, pooling=recipe.model.pooling), size=size, device=device)
+        network = source.sketch(facts.classes, pooling=recipe.model.pooling)
+        cost = measure_cost(network, size=size, device=device)
+        if measure:
+            seconds = _measure_regression(features=network.head_hidden_size, classes=facts.classes)
+            cost = replace(cost, regression_seconds=seconds)
         # `choose` counts for 224 pixels.
         facts = replace(
             facts, activation_mb=cost.activation_mb * (224 / size) ** 2, seconds_per_photo=_STEP * cost.forward_seconds
         )
     recipe, reasons = choose(loaded, facts)
     return recipe, reasons, cost
+
+
+def _measure_regression(*, features: int, classes: int) -> float:
+    """The seconds for each photo of a regression with one strength of the penalty, on made-up features."""
+    rng, targets = np.random.default_rng(0), np.arange(max(_REGRESSED, classes)) % classes
+    made = rng.normal(size=(classes, features))[targets] + rng.normal(size=(len(targets), features))
+    began, few = time.perf_counter(), CS[2:5]
+    for _ in fit_heads(made.astype(np.float32), targets, few, classes=classes):
+        pass
+    return (time.perf_counter() - began) / (len(targets) * len(few))
 
 
 def gather_facts(rows: tuple[SplitRow, ...], source: Source, device: torch.device) -> Facts:

@@ -7,7 +7,6 @@ each file) comes last, then one rename makes it visible and LAST names it. What 
 exist.
 """
 
-import json
 import logging
 import re
 import shutil
@@ -28,6 +27,7 @@ from pcn_cli.files.atomic import (
     write_json,
     write_text,
 )
+from pcn_cli.files.reading import read_json
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.run import EpochRow
 from pcn_cli.tensors.store import save_tensors
@@ -186,13 +186,13 @@ def _write_files(part: Path, state: TrainState) -> None:
 
 def _read(path: Path) -> TrainState:
     """The state in one checkpoint folder; ValueError and friends where it is not what was written."""
-    manifest = json.loads((path / "MANIFEST.json").read_text(encoding="utf-8"))
+    manifest = read_json(path / "MANIFEST.json", most=2**20)
     for name, facts in manifest["files"].items():
         if (path / name).stat().st_size != facts["size"]:
             raise ValueError(f"{name}: expected {facts['size']} bytes, found {(path / name).stat().st_size}")
         if (found := sha256_of(path / name)) != facts["sha256"]:
             raise ValueError(f"{name}: expected sha256 {facts['sha256'][:12]}, found {found[:12]}")
-    written = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    written = read_json(path / "state.json")
     tensors = {
         name: safetensors.torch.load_file(path / f"{name}.safetensors")
         for name in _TENSOR_FILES

@@ -1,5 +1,6 @@
 """Where the numbers are computed: what that device can do, and what a network costs on it."""
 
+import errno
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,12 @@ from torch import Tensor, nn
 from pcn_cli.errors import ResourceError
 from pcn_cli.tensors.network import Network
 
+# What torch, its kernels (oneDNN, cuBLAS, cuDNN, MPS), C++ and Python say, in small letters.
+_OUT_OF_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "unable to allocate"),
+    *("failed to allocate", "alloc_failed", "bad_alloc", "unable to mmap", "could not create a primitive"),
+    *("could not create a memory object", "can't start new thread", "resource temporarily unavailable"),
+)
 _PICTURES, _TOKENS = 4, 32  # made up, for the cost of a network
 
 
@@ -79,27 +86,34 @@ def explain_memory(doing: str, hint: str = "--set evaluate.batch_size=8") -> Ite
     """A context in which running out of memory while `doing` something is a ResourceError with `hint`."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if is_out_of_memory(error):
             raise ResourceError(f"the memory ran out while {doing}", hint) from error
         raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out."""
+    """Whether an exception means that memory ran out, or threads, which need some."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Per photo: seconds of a forward pass, of what stands behind the tokens; MB kept for the way back in float32."""
+    """Per photo: seconds of a forward pass, of what stands behind the tokens; MB kept for the way back in float32.
+
+    `token_numbers` are those of a photo's tokens; `regression_seconds`, where they were measured, are of a photo's
+    features in a regression with one strength of the penalty.
+    """
 
     forward_seconds: float
     head_seconds: float
     activation_mb: float
+    token_numbers: int = 0
+    regression_seconds: float = 0.0
 
 
 def measure_cost(model: nn.Module, *, size: int, device: torch.device) -> Cost:
@@ -120,6 +134,7 @@ def measure_cost(model: nn.Module, *, size: int, device: torch.device) -> Cost:
             forward_seconds=taken["forward"][0] / _PICTURES,
             head_seconds=taken["head"][0] / _TOKENS,
             activation_mb=_kept_bytes(model, pictures[:1].clone()) / 1e6,
+            token_numbers=tokens[0].numel(),
         )
 
 

@@ -7,7 +7,7 @@ apart: its schedule depends on the clock until it is laid). On an accelerator it
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from pcn_cli.training.teacher import without_second_head
 logger = logging.getLogger(__name__)
 
 BAD_STEPS = 3  # in a row, before the fit goes back
+_NAMED = 8  # photos of a bad step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ def fit(
     validate: Callable[[nn.Module], Validation],
     *,
     stop: StopRequest,
+    files: Sequence[str] = (),
     checkpoints: Path | None = None,
     callback: FitCallback | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -73,6 +75,7 @@ def fit(
     Args:
         learner: new; it holds network, config and device.
         validate: gets the network in evaluation mode.
+        files: what the photos are called, by the batches' indices; they go by these without it.
         checkpoints: a folder for checkpoints, from the newest of which the fit goes on; without it nothing reaches the
             disk.
 
@@ -131,7 +134,7 @@ def fit(
                 callback.on_step(progress.step, progress.total_steps, step.loss, lr, speed)
             else:
                 progress.bad_in_row += 1
-                named = ", ".join(map(str, step.bad_photos))
+                named = _name_photos(step.bad_photos, files)
                 callback.on_note(f"step {progress.step} is skipped: its numbers are not finite, photos {named}")
                 if progress.bad_in_row == min(BAD_STEPS, epoch_steps):
                     good = states.newest()
@@ -204,6 +207,12 @@ def fit(
         raise DivergedError("training ended without a validation")
     learner.release()
     return FitResult(best_state=without_second_head(best), best=progress.best, progress=progress)
+
+
+def _name_photos(indices: Sequence[int], files: Sequence[str]) -> str:
+    names = [files[index] if files else str(index) for index in indices]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _stopped(progress: Progress, checkpoints: Path | None, signal_number: int) -> StoppedError:

@@ -93,21 +93,30 @@ class Learner:
         """One optimizer step on a batch, or none where its numbers are not finite.
 
         Where memory runs out, `progress.micro_batch` is halved and the same step done again, with the same randomness.
+
+        Raises:
+            ResourceError: one photo alone does not fit, or memory ran out while the weights were changed.
         """
-        before = self._stream.states
+        before, figures = self._stream.states, [figure.clone() for figure in self._statistics()]
         while True:
             try:
                 self._schedule.step_update(progress.step + 1)
-                return self._try_step(batch, micro_batch=progress.micro_batch, step=progress.step + 1)
+                gradient = self._compute_gradient(batch, progress.micro_batch)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if progress.micro_batch == 1:
                     raise ResourceError(
-                        "one photo alone does not fit into memory", "use a smaller --size or the recipe low-memory"
+                        "one photo alone does not fit into memory", self._tell_fitting(batch)
                     ) from error
+            else:
+                step = self._learn(batch, *gradient, step=progress.step + 1)
+                if step.bad_photos:
+                    self._put_back(figures)
+                return step
             # Outside the except block: there the exception would keep the failed step's activations alive.
             self._stream.states = before
+            self._put_back(figures)
             self.optimizer.zero_grad(set_to_none=True)
             if self.device.type != "cpu":
                 torch.get_device_module(self.device).empty_cache()
@@ -116,21 +125,47 @@ class Learner:
                 f"out of memory: going on with {progress.micro_batch} photos at once, {len(batch.targets)} per step"
             )
 
-    def _try_step(self, batch: Batch, *, micro_batch: int, step: int) -> Step:
+    def _statistics(self) -> list[Tensor]:
+        """What the norms that learn their statistics have gathered: the one thing that the way forward changes."""
+        return [figure for name in self.fresh_norms for figure in self.model.get_submodule(name).buffers()]
+
+    def _put_back(self, figures: list[Tensor]) -> None:
+        for figure, before in zip(self._statistics(), figures, strict=True):
+            figure.copy_(before)
+
+    def _compute_gradient(self, batch: Batch, micro_batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The batch's mean loss, its logits (B, K), and the norm of the gradient that is in the parameters, clipped."""
         set_training_mode(self.model, learn_statistics=self.fresh_norms)
         self.optimizer.zero_grad(set_to_none=True)
         with self._stream.running():
             loss, outputs = self._accumulate(batch, micro_batch)
-        norm = nn.utils.clip_grad_norm_(self._names.keys(), self.config.clip_grad)
+        return loss, outputs, nn.utils.clip_grad_norm_(self._names.keys(), self.config.clip_grad)
+
+    def _learn(self, batch: Batch, loss: Tensor, outputs: Tensor, norm: Tensor, *, step: int) -> Step:
         if not bool(torch.isfinite(loss + norm)):
             self.optimizer.zero_grad(set_to_none=True)
             rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,); all photos share the blame where no output tells
             blamed = batch.indices[rows] if rows.any() else batch.indices
             return Step(loss=float(loss), bad_photos=tuple(blamed.tolist()))
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(self.model, step=step)
+        try:
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update(self.model, step=step)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # Some weights have moved and others have not: half a step is neither done again nor built upon.
+            message = f"the memory ran out while step {step} changed the weights"
+            raise ResourceError(message, self._tell_fitting(batch)) from error
         return Step(loss=float(loss))
+
+    def _tell_fitting(self, batch: Batch) -> str:
+        """What needs less memory than this fit, from what changes least to what changes most."""
+        side = batch.images.shape[-1] * 2 // 3 // 32 * 32
+        ways = [] if self.config.grad_checkpointing else ["--set train.grad_checkpointing=true"]
+        ways += ["--tune pooling, which changes few weights"] if self.config.tune == "all" else []
+        ways += [f"--size {side}, less than half the pixels"] if side >= 32 else []
+        return f"what needs less: {'; '.join([*ways, '--tune probe, which keeps nothing for a way back'])}"
 
     def _accumulate(self, batch: Batch, micro_batch: int) -> tuple[Tensor, Tensor]:
         """The batch's mean loss, with its gradient in the parameters, and its logits (B, K)."""

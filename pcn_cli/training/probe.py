@@ -5,7 +5,7 @@ stopping are the same. It has no checkpoints: it takes less time than they would
 """
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Self, cast
@@ -36,16 +36,19 @@ def fit_probe(
     config: FitConfig,
     device: torch.device,
     stop: StopRequest,
+    files: Sequence[str] = (),
     callback: FitCallback | None = None,
 ) -> FitResult:
     """The best pooling and head on frozen tokens, as a state of the whole network.
 
-    `validate` gets targets, as the caches hold them, and probabilities (N, K); `config` is of `FitConfig.for_probe`.
+    `validate` gets targets, as the caches hold them, and probabilities (N, K); `config` is of `FitConfig.for_probe`,
+    `files` are what the photos are called by the tokens' indices.
     """
     result = fit(
         Learner(TokenHead(model), config, device=device),
         TokenBatches(train_tokens, batch_size=config.batch_size, seed=config.seed, even_classes=config.even_classes),
         lambda probe: validate(val_tokens.targets, token_probabilities(probe, val_tokens, device=device)),
+        files=files,
         callback=callback,
         stop=stop,
     )

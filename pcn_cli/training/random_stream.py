@@ -33,6 +33,8 @@ class RandomStream:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._device = device
+        # Of several devices each has a generator of its own; mps is always one.
+        self._which = () if device.type == "mps" else (device,)
         outside = self._read()
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - timm's Mixup draws from numpy's global generator
@@ -76,13 +78,13 @@ class RandomStream:
     def _read(self) -> tuple[torch.Tensor, torch.Tensor | None, Any, Any]:
         on_device = None
         if self._device.type != "cpu":
-            on_device = torch.get_device_module(self._device).get_rng_state()
+            on_device = torch.get_device_module(self._device).get_rng_state(*self._which)
         return torch.get_rng_state(), on_device, np.random.get_state(), random.getstate()  # noqa: NPY002
 
     def _write(self, states: tuple[torch.Tensor, torch.Tensor | None, Any, Any]) -> None:
         torch.set_rng_state(states[0])
         if states[1] is not None:
-            torch.get_device_module(self._device).set_rng_state(states[1])
+            torch.get_device_module(self._device).set_rng_state(states[1], *self._which)
         np.random.set_state(states[2])  # noqa: NPY002 - as above
         random.setstate(states[3])
 

@@ -2,6 +2,9 @@ import argparse
 import io
 import os
 import pickle
+import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pcn_cli.errors import ModelError
+from pcn_cli.errors import ModelError, ResourceError
+from pcn_cli.models import unpickle
 from pcn_cli.models.unpickle import read_pth
 
 SMALL = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4)}
@@ -175,3 +179,124 @@ def test_an_old_style_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(buffer.getvalue())
     with pytest.raises(ModelError, match="no PyTorch weight file"):
         read_pth(path)
+
+
+def zipped(path: Path, data: bytes, **members: bytes) -> Path:
+    """An archive of PyTorch's form whose data.pkl is `data`."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("w/data.pkl", data)
+        archive.writestr("w/version", b"3\n")
+        for name, content in members.items():
+            archive.writestr(f"w/{name}", content)
+    return path
+
+
+def call(name: str, argument: bytes) -> bytes:
+    """A pickle that calls the function `module.name` with an argument."""
+    module, _, function = name.rpartition(".")
+    return b"\x80\x02c" + f"{module}\n{function}\n".encode() + argument + b"\x85R."
+
+
+def text(word: str) -> bytes:
+    return b"X" + struct.pack("<I", len(word)) + word.encode()
+
+
+def number(value: int) -> bytes:
+    return b"\x8a\x08" + struct.pack("<q", value)
+
+
+@pytest.mark.parametrize(
+    "name", ["posix.system", "builtins.eval", "subprocess.Popen", "torch.hub.load", "shutil.rmtree", "pickle.loads"]
+)
+def test_what_a_pickle_wants_to_call_is_named_in_our_words(tmp_path: Path, name: str) -> None:
+    """Torch's own message names it only sometimes, in colours, and advises to load the file without its protection."""
+    with pytest.raises(ModelError) as caught:
+        read_pth(zipped(tmp_path / "w.pth", call(name, text("x"))))
+    assert caught.value.message == f"w.pth is refused: it wants to call {name}; weights are data and call nothing"
+    assert caught.value.hint == ""
+
+
+def test_names_of_newer_pickles_and_many_names_are_told_too(tmp_path: Path) -> None:
+    four = pickle.dumps([os.system, eval, exec, open], protocol=4)
+    with pytest.raises(ModelError, match=r"call posix.system, builtins.eval, builtins.exec and 1 more"):
+        read_pth(zipped(tmp_path / "w.pth", four))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80\x02", b"\x80\x02}q", b"(lp0\n", b"\xff" * 50, b"\x80\x02h\x07.", b"\x80\x02cno\nnewline"]
+)
+def test_a_broken_pickle_is_refused_without_advice(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(ModelError, match=r"w\.pth is refused") as caught:
+        read_pth(zipped(tmp_path / "w.pth", data))
+    for word in ("weights_only", "unsafe", "allowlist", "safe_globals", "torch.load", "\x1b"):
+        assert word not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.apart
+def test_a_pickle_that_asks_for_any_memory_is_refused_within_bounds(tmp_path: Path) -> None:
+    """353 bytes took 4.9 GB: a bytearray of 4 GB, made while they were read."""
+    path = zipped(tmp_path / "w.pth", call("builtins.bytearray", number(4 << 30)))
+    code = (
+        "import resource, sys; from pathlib import Path; from pcn_cli.models.unpickle import read_pth\n"
+        "try: read_pth(Path(sys.argv[1]))\n"
+        "except Exception as error: print(type(error).__name__, error.message)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True)
+    said, memory = ran.stdout.splitlines()
+    assert said == "ModelError w.pth is refused: it asks for more memory than it stores"
+    assert int(memory) < 1e9
+
+
+@pytest.mark.apart
+def test_a_process_of_its_own_gives_the_same_tensors_and_the_same_refusals(tmp_path: Path) -> None:
+    read = read_pth(save(tmp_path / "w.pth", {"model": SMALL}))
+    assert list(read) == list(SMALL)
+    assert all(torch.equal(read[name], SMALL[name]) for name in SMALL)
+    with pytest.raises(ModelError, match="has numbers that are not finite"):
+        read_pth(save(tmp_path / "w.pth", {"model": {"a": torch.tensor([torch.nan])}}))
+
+
+@pytest.mark.apart
+def test_modules_beside_the_weights_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("torch", "pcn_cli", "zipfile", "psutil"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
+    assert list(read_pth(save(tmp_path / "w.pth", SMALL))) == list(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "takes more memory or time than its"),
+        ("while True: pass", "takes more memory or time than its"),
+        ("raise MemoryError", "takes more memory or time than its"),
+        ("print('[1, 2]'); raise SystemExit(1)", "takes more memory or time than its"),
+        ('print(\'{"kind": "Nonsense"}\'); raise SystemExit(1)', "takes more memory or time than its"),
+    ],
+)
+@pytest.mark.apart
+def test_a_reader_that_dies_or_never_ends_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    path, run = save(tmp_path / "w.pth", SMALL), subprocess.run
+    monkeypatch.setattr(unpickle, "_SECONDS", 1)
+    monkeypatch.setattr(
+        unpickle.subprocess, "run", lambda _words, **how: run([sys.executable, "-S", "-c", code], **how)
+    )
+    with pytest.raises(ModelError, match=said):
+        read_pth(path)
+
+
+@pytest.mark.apart
+def test_a_full_disk_while_it_is_converted_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = '{"kind": "ResourceError", "message": "cannot write x", "hint": "free some space there"}'
+    code, run = f"print({said!r}); raise SystemExit(1)", subprocess.run
+    monkeypatch.setattr(
+        unpickle.subprocess, "run", lambda _words, **how: run([sys.executable, "-S", "-c", code], **how)
+    )
+    with pytest.raises(ResourceError, match="cannot write x") as caught:
+        read_pth(save(tmp_path / "w.pth", SMALL))
+    assert caught.value.hint == "free some space there"

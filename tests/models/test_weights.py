@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import socket
 import threading
 from dataclasses import replace
@@ -103,10 +104,11 @@ def test_first_use_says_that_the_hash_was_recorded(serve, get, tiny_card, cache,
     callback = SimpleNamespace(on_note=notes.append, on_progress=lambda *_: None)
     Fetcher(mirror=server.url, callback=callback)(tiny_card)
     assert notes == [
-        f"first use of tiny.pth: no checksum is published, recorded sha256 {digest(tiny_pth.read_bytes())}"
+        f"downloading tiny from {server.url}/tiny.pth: at least {tiny_card.minimum_bytes / 1e6:,.0f} MB",
+        f"first use of tiny.pth: no checksum is published, recorded sha256 {digest(tiny_pth.read_bytes())}",
     ]
     Fetcher(mirror=server.url, callback=callback)(tiny_card)
-    assert len(notes) == 1
+    assert len(notes) == 2
     assert not get(mirror=server.url).first_use
 
 
@@ -371,3 +373,61 @@ def test_a_whole_s60_resumes_and_converts(shared, serve, cache, patience, tmp_pa
     assert server.sent <= 1.10 * path.stat().st_size
     back = to_published(load_file(fetched.path))
     assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+
+
+def test_what_killed_conversions_left_goes_with_the_next_one(serve, get, cache, tiny_pth) -> None:
+    """A third of killed downloads left a file as large as the weights, which nobody ever removed."""
+    left = cache / ".patchconvnet_tiny.test.converting"
+    (left / "pcn-pth-x").mkdir(parents=True)
+    (left / ".0123456789ab.part.safetensors").write_bytes(bytes(100))
+    old, new, others = (cache / f".{name}.part.safetensors" for name in ("a" * 12, "b" * 12, "c" * 12))
+    for path in (old, new, others):
+        path.write_bytes(bytes(100))
+    os.utime(old, (1, 1))
+    other_key = cache / ".patchconvnet_other.converting"
+    other_key.mkdir()
+    get(mirror=serve(tiny_pth.read_bytes()).url)
+    assert not left.exists()
+    assert not old.exists()
+    assert new.exists()  # it may be at work
+    assert other_key.exists()
+    assert sorted(snapshot(cache)) == ["patchconvnet_tiny.test.json", "patchconvnet_tiny.test.safetensors"]
+
+
+@pytest.mark.parametrize("problem", [ModelError("refused"), ResourceError("full"), KeyboardInterrupt()])
+def test_a_conversion_that_fails_leaves_nothing_hidden(tiny_pth, cache, monkeypatch, problem) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(weights, "write_json", fail)
+    with pytest.raises(type(problem)):
+        import_weights(tiny_pth)
+    assert [path for path in cache.rglob("*") if not path.name.endswith(".lock")] == []
+
+
+def test_a_download_says_what_it_fetches_and_why_it_tries_again(serve, tiny_card, tiny_pth) -> None:
+    body, notes = tiny_pth.read_bytes(), []
+    server = serve(body, answers=[503], cuts=[len(body) // 2])
+    callback = SimpleNamespace(on_note=notes.append, on_progress=lambda *_: None)
+    Fetcher(mirror=server.url, callback=callback)(tiny_card)
+    size = f"{tiny_card.minimum_bytes / 1e6:,.0f} MB"
+    assert notes[0] == f"downloading tiny from {server.url}/tiny.pth: at least {size}"
+    assert notes[1] == "the server answers 503 Service Unavailable; try 2 of 6 in 1 s"
+    assert notes[2] == f"cut after {len(body) // 2:,} of {len(body):,} bytes; try 3 of 6 in 2 s"
+
+
+@pytest.mark.parametrize("behaviour", [{"answers": [404]}, {"kind": "text/html"}, {"cuts": [10] * 9}, None])
+def test_a_download_that_fails_names_what_else_there_is(serve, get, tiny_pth, behaviour) -> None:
+    url = "http://127.0.0.1:9" if behaviour is None else serve(tiny_pth.read_bytes(), **behaviour).url
+    with pytest.raises(DownloadError) as caught:
+        get(mirror=url)
+    assert "pcn models import tiny.pth tiny" in caught.value.hint
+    assert "--model nano" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[1]", "null", '{"card": NaN}', '{"card": 3}'])
+def test_a_record_that_is_none_is_refused(tiny_card, cache, content) -> None:
+    cache.mkdir(parents=True)
+    (cache / "patchconvnet_tiny.test.json").write_text(content)
+    with pytest.raises(ModelError, match=r"patchconvnet_tiny.test.json is damaged"):
+        verify_weights(tiny_card)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pcn_cli.errors import RecipeError
-from pcn_cli.recipe.choose import Facts, choose, choose_split, choose_workers
+from pcn_cli.recipe.choose import Facts, _largest_divisor, choose, choose_split, choose_workers
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import OPTIONS, Recipe
@@ -367,3 +367,19 @@ def test_a_teacher_takes_the_place_of_mixed_photos() -> None:
 @pytest.mark.parametrize("setting", ["train.teacher_weight=2", "train.teacher_size=128"])
 def test_a_teachers_settings_without_a_teacher_are_refused(setting: str) -> None:
     assert "has no effect without train.teacher" in problems_of(GPU, setting)[0]
+
+
+@pytest.mark.parametrize("batch_size", [10**9, 10**9 + 7, 2**62, 10**30, 997 * 991])
+@pytest.mark.parametrize("memory_gb", [0.01, 16])
+def test_a_batch_of_any_size_is_no_loop(batch_size: int, memory_gb: float) -> None:
+    """`--batch-size 1000000000` did not end within a minute: every number up to it was tried."""
+    loaded = load_recipe(None, settings=[f"train.batch_size={batch_size}", "train.tune=all"])
+    recipe, _ = choose(loaded, replace(GPU, memory_gb=memory_gb))
+    assert batch_size % recipe.train.micro_batch == 0
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 12, 36, 60, 64, 97, 100])
+def test_the_largest_divisor_below_a_limit_is_found(number: int) -> None:
+    for limit in range(1, number + 2):
+        expected = max(n for n in range(1, limit + 1) if number % n == 0)
+        assert _largest_divisor(number, limit) == expected

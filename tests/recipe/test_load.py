@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,31 @@ def test_a_missing_recipe_names_the_command_that_lists_them() -> None:
     with pytest.raises(RecipeError, match="no recipe is called quik: did you mean quick") as caught:
         find_recipe("quik")
     assert "pcn recipes list" in caught.value.hint
+
+
+def test_a_recipe_of_aliases_is_refused_and_not_written_out(write_recipe) -> None:
+    """600 bytes of aliases stood for gigabytes, which the message then quoted."""
+    lines = ["a: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    (problem,) = problems_of(write_recipe("\n".join(lines) + "\n"))
+    assert "line 2: aliases" in problem
+    assert len(problem) < 300
+
+
+@pytest.mark.parametrize("value", ["[" + "x, " * 20_000 + "x]", "x" * 100_000, "{" + "a: {" * 400 + "}" * 401])
+def test_a_message_quotes_a_part_of_a_long_value(write_recipe, value: str) -> None:
+    for text in (f"train: {value}\n", f"train: {{lr: {value}}}\n", f"seed: {value}\n"):
+        problems = problems_of(write_recipe(text))
+        assert len("\n".join(problems)) < 2000
+
+
+def test_what_is_no_regular_file_is_no_recipe(tmp_path: Path) -> None:
+    """`--recipe /dev/zero` took 6 GB in 13 s."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "link.yaml").symlink_to("/dev/zero")
+    (tmp_path / "large.yaml").write_text("# " + "x" * 2**17)
+    for name in ("/dev/zero", "/dev/random", *(str(tmp_path / f"{one}.yaml") for one in ("pipe", "link"))):
+        assert "it is no regular file" in problems_of(name)[0]
+    assert "at most 131,072 are read" in problems_of(str(tmp_path / "large.yaml"))[0]
+    assert "cannot read the recipe" in problems_of(str(tmp_path / "folder.yaml"))[0]

@@ -32,7 +32,10 @@ def test_an_empty_file_is_an_empty_mapping(text: str) -> None:
         ("? [a, b]\n: 1\n", "is no name"),
         ("a: !!python/object/apply:os.system [echo]\n", "could not determine a constructor"),
         ("a: \x00\n", "special characters are not allowed"),
-        ("a: &x [*x]\n", "found unconstructable recursive node"),
+        ("a: &x [*x]\n", r"line 1: aliases \(\*name\) are not read"),
+        ("a: &x 1\nb: {c: *x}\n", r"line 2: aliases"),
+        ("a: &x {b: 1}\nc:\n  <<: *x\n", r"line 3: aliases"),
+        ("&x a: *x\n", "aliases"),
         ("[" * 5000, "nested too deeply"),
     ],
 )

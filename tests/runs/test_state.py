@@ -176,3 +176,18 @@ def test_a_record_that_may_not_be_read_is_told_in_words(run):
     run.record.mkdir()
     with pytest.raises(ResourceError, match=r"cannot read .*run\.json"):
         read_record(run)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"status":' * 50_000, "NaN", '{"status": NaN}', "[]", "3"])
+def test_a_record_that_is_none_is_told_as_damaged(run, text):
+    """run.json nested 100,000 deep was taken for a bug of ours."""
+    run.record.write_text(text)
+    with pytest.raises(RunError, match=r"run.json is damaged"):
+        read_record(run)
+
+
+def test_a_record_that_never_ends_is_not_read(run):
+    run.record.unlink()
+    run.record.symlink_to("/dev/zero")
+    with pytest.raises(RunError, match=r"run.json is damaged: it is no regular file"):
+        read_record(run)

@@ -138,3 +138,13 @@ def test_the_answers_of_folds_come_back(tmp_path: Path) -> None:
     assert read_answers(RunDir(tmp_path).folds) == ()
     write_answers(RunDir(tmp_path).folds, [answer], ("a", "b"))
     assert read_answers(RunDir(tmp_path).folds) == (answer,)
+
+
+@pytest.mark.parametrize("artifact", DOCUMENTS, ids=lambda one: one.place.name)
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 20_000, "[NaN]"])
+def test_a_document_that_is_none_is_told_as_damaged(artifact: Json, text: str, tmp_path: Path) -> None:
+    path = artifact.place.of(RunDir(tmp_path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(RunError, match="is damaged"):
+        artifact.read(RunDir(tmp_path))

@@ -1,5 +1,7 @@
 """Devices are chosen by what is here; what a network costs on one is measured, not guessed."""
 
+import errno
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -35,11 +37,27 @@ def test_running_out_of_memory_is_told_from_other_errors() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"))
+    for said in (
+        "could not create a primitive",
+        "can't start new thread",
+        "std::bad_alloc",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "MPS backend out of memory (MPS allocated: 9 GB)",
+        "unable to mmap 9 bytes from file </x>: Cannot allocate memory (12)",
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: not enough memory",
+        "could not create a memory object",
+    ):
+        assert is_out_of_memory(RuntimeError(said)), said
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), OSError(errno.ENOMEM, "no memory")]
+)
 def test_running_out_of_memory_is_explained(error: BaseException) -> None:
     found = pytest.raises(ResourceError, match="the memory ran out while tokens were computed")
     with found as caught, explain_memory("tokens were computed"):

@@ -17,7 +17,7 @@ from torch import nn
 from pcn_cli.errors import DivergedError, ResourceError, RunError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import load_checkpoint
-from pcn_cli.training.fit import FitResult
+from pcn_cli.training.fit import FitResult, _name_photos
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.stop import StopRequest
 
@@ -238,6 +238,33 @@ def test_a_bad_step_is_skipped_and_names_its_photo() -> None:
     assert made == [step for step in range(1, 7) if step not in bad]
 
 
+def test_bad_steps_name_files() -> None:
+    """Numbers of photos say nothing to a person."""
+    files, notes = [f"cat/{number}.jpg" for number in range(22)], []
+
+    def train(poisoned: tuple[int, ...], epochs: int) -> None:
+        run_fit(
+            Standin(),
+            Poisoned(poisoned),
+            lambda model: validate(model, ColourBatches()),
+            config=make_config(epochs=epochs),
+            files=files,
+            on_note=notes.append,
+        )
+
+    train((4,), 1)
+    assert [note.partition("photos ")[2] for note in notes] == ["cat/4.jpg"]
+    with pytest.raises(DivergedError, match=r"the last photos were cat/\d+.jpg, cat/\d+.jpg") as caught:
+        train(tuple(range(22)), 3)
+    assert "look at these photos" in caught.value.hint
+
+
+def test_of_many_photos_the_first_are_named() -> None:
+    assert _name_photos(range(9, 17), ()) == "9, 10, 11, 12, 13, 14, 15, 16"
+    assert _name_photos([3, 1], "abcd") == "d, b"
+    assert _name_photos(range(20), [f"{n}.jpg" for n in range(20)]).endswith("6.jpg, 7.jpg and 12 more")
+
+
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_three_bad_steps_go_back_once_with_half_the_rate(tmp_path: Path, on_disk: bool) -> None:
     notes: list[str] = []
@@ -306,8 +333,10 @@ def test_when_memory_runs_out_the_same_step_is_made_in_halves(tmp_path: Path) ->
 def test_a_photo_that_does_not_fit_alone_is_an_error() -> None:
     model = Standin()
     model.largest_batch = 0
-    with pytest.raises(ResourceError, match="one photo alone does not fit"):
+    with pytest.raises(ResourceError, match="one photo alone does not fit") as caught:
         run(model, make_config(), on_note=lambda _: None)
+    assert "--tune pooling" in caught.value.hint
+    assert "--tune probe" in caught.value.hint
 
 
 def test_a_time_limit_ends_the_schedule_at_an_epoch_within_it() -> None:

@@ -141,3 +141,68 @@ def test_a_compiled_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
     stop.signal_number = 0
     resumed = run(Standin(seed=8), checkpoints=tmp_path)
     assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())
+
+
+@pytest.mark.parametrize("where", ["optimizer", "average"])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_memory_that_runs_out_while_weights_change_is_not_tried_again(
+    where: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The half of the weights that had moved moved twice."""
+    learner, progress = start(make_config(ema=True), micro_batch=8, model=Standin())
+    calls = []
+
+    def fail(*_: object, **__: object) -> None:
+        calls.append(1)
+        raise error
+
+    monkeypatch.setattr(*((learner.optimizer, "step") if where == "optimizer" else (learner.average, "update")), fail)
+    with pytest.raises(ResourceError, match="the memory ran out while step 1 changed the weights") as caught:
+        learner.take_step(next(ColourBatches(size=96).batches(0)), progress=progress, on_note=pytest.fail)
+    assert len(calls) == 1
+    assert progress.micro_batch == 8
+    assert "--size 64" in caught.value.hint
+    assert "--set train.grad_checkpointing=true" in caught.value.hint
+
+
+def test_what_needs_less_memory_is_told_without_what_is_in_use() -> None:
+    learner, _ = start(make_config(tune="pooling", grad_checkpointing=True), micro_batch=8, model=Standin())
+    hint = learner._tell_fitting(next(ColourBatches(size=16).batches(0)))
+    assert hint == "what needs less: --tune probe, which keeps nothing for a way back"
+
+
+@pytest.mark.parametrize("trouble", ["memory", "nonsense"])
+def test_statistics_of_a_step_that_was_not_made_are_not_kept(trouble: str) -> None:
+    """New BatchNorms saw a batch twice where it was cut, and kept the nonsense of one that was skipped."""
+    batches = list(ColourBatches().batches(0))
+    whole = Standin(norm=nn.BatchNorm2d)
+    learner, progress = start(make_config(), micro_batch=4, model=whole)
+    learner.take_step(batches[0], progress=progress, on_note=pytest.fail)
+    model = Standin(norm=nn.BatchNorm2d)
+    other, progress = start(make_config(), micro_batch=8, model=model)
+    assert other.fresh_norms
+    if trouble == "memory":
+        broken = model.blocks[1].register_forward_hook(fail_first_time())
+        other.take_step(batches[0], progress=progress, on_note=lambda _: None)
+        broken.remove()
+    else:
+        step = other.take_step(
+            batches[0]._replace(images=batches[0].images * torch.nan), progress=progress, on_note=pytest.fail
+        )
+        assert step.bad_photos
+        progress.micro_batch = 4
+        other.take_step(batches[0], progress=progress, on_note=pytest.fail)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def fail_first_time():
+    """A hook that runs out of memory behind the first norm, once."""
+    failed = []
+
+    def hook(*_: object) -> None:
+        if not failed:
+            failed.append(1)
+            raise torch.OutOfMemoryError("pretended")
+
+    return hook

@@ -3,6 +3,7 @@
 The order is a function of the epoch, a photo's variation of (seed, epoch, sample); no global random state is used.
 """
 
+import logging
 import signal
 import threading
 import warnings
@@ -23,12 +24,15 @@ from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.network import Batch
 from pcn_cli.tensors.private import end_workers, running_iterator
 
+logger = logging.getLogger(__name__)
+
 Order = Callable[[int], NDArray[np.int64]]
 """The positions (N,) of the photos of an epoch, by its number; a photo may come several times."""
 
 Augment = Callable[..., NDArray[np.float32]]
 """The varied input (3, H, W) of a photo, from (image, epoch=, sample=): `data.load.augment.Augmentation`."""
 
+_DEATHS = 3  # of workers at one batch, after which it is given up
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
 
 
@@ -140,6 +144,10 @@ def stack_photos(photos: list[LoadedPhoto]) -> Batch:
     )
 
 
+class _DeadWorkerError(Exception):
+    """A worker process died."""
+
+
 class PhotoBatches:
     """Batches of photos, epoch after epoch; worker processes stay between epochs.
 
@@ -172,11 +180,28 @@ class PhotoBatches:
 
         Raises:
             DataError: a photo cannot be opened and `on_unreadable` is None.
-            ResourceError: a worker process died; calling again with `start` goes on at any batch.
+            ResourceError: worker processes died at one batch again and again; one that dies once is replaced there.
         """
+        deaths = 0
+        while start < len(self):
+            try:
+                for batch in self._load(epoch, start):
+                    start, deaths = start + 1, 0
+                    if len(batch.indices):
+                        yield batch
+            except _DeadWorkerError as error:
+                self.close()
+                deaths += 1
+                if deaths == _DEATHS:
+                    hint = "close other programs, or try fewer --workers"
+                    raise ResourceError("a process that loads photos died (out of memory?)", hint) from error
+                logger.info("a process that loads photos died; another one goes on at batch %d", start)
+            else:
+                return
+
+    def _load(self, epoch: int, start: int) -> Iterator[Batch]:
+        """All batches from number `start` on, also empty ones; a DataError for a photo that may not be left out."""
         self._sampler.epoch, self._sampler.start = epoch, start
-        if start >= len(self):
-            return
         if self._loader is None:
             self._loader = DataLoader(
                 self._dataset,
@@ -197,15 +222,13 @@ class PhotoBatches:
                         hint = "pcn inspect finds such files; the photos must not change while they are used"
                         raise DataError(f"cannot read {self._dataset.files[position]}: {reason}", hint)
                     self._on_unreadable(position, reason)
-                if len(batch.indices):
-                    yield batch
+                yield batch
         # What a dead worker looks like depends on what it held: a message of torch, or a connection that ends.
         except (RuntimeError, EOFError, ConnectionError) as error:
-            self.close()
             if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
+                self.close()
                 raise
-            hint = "close other programs, or try fewer --workers"
-            raise ResourceError("a process that loads photos died (out of memory?)", hint) from error
+            raise _DeadWorkerError from error
 
     def close(self) -> None:
         """End the worker processes; the next iteration starts new ones."""

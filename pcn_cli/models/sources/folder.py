@@ -5,7 +5,6 @@ temperature, calibration, selection, conformal, multi_label, thresholds, card, l
 level. Nothing else than safetensors is ever opened.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,16 @@ from torch import nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.files.atomic import write_json
+from pcn_cli.files.reading import read_json
 from pcn_cli.models.build import (
     CONFIG,
+    CONFIG_BYTES,
     WEIGHTS,
     check_finite,
     count_stored,
     fill_model,
     make_model,
+    no_larger_than,
     read_tensors,
     timm_cfg,
 )
@@ -87,9 +89,10 @@ def load_model_folder(folder: Path) -> Loaded:
     config, path = read_config(folder), folder / WEIGHTS
     tensors = read_tensors(path)
     head = tensors.get("head.bias")
-    if head is not None and len(head) != len(config.classes):  # told before anything is built
-        raise ModelError(f"{folder}: {CONFIG} has {len(config.classes)} classes, {WEIGHTS} has {len(head)}")
-    model = make_model(config.architecture, len(config.classes), config.model_args)
+    if head is not None and head.numel() != len(config.classes):  # told before anything is built
+        raise ModelError(f"{folder}: {CONFIG} has {len(config.classes)} classes, {WEIGHTS} has {head.numel()}")
+    with no_larger_than(tensors, str(path)):
+        model = make_model(config.architecture, len(config.classes), config.model_args)
     fill_model(model, tensors, str(path))
     model.patch_grid = config.patch_grid
     return model.eval(), config
@@ -102,9 +105,8 @@ def read_config(folder: Path) -> ModelConfig:
         raise ModelError(f"{folder} is no model folder: there is no {CONFIG}", "name a run, a model folder or a card")
     hint = "was the folder written by pcn finetune?"
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        config = from_plain(ModelConfig, plain)
-    except (ValueError, AttributeError, RecursionError) as error:
+        config = from_plain(ModelConfig, read_json(path, most=CONFIG_BYTES))
+    except (ValueError, AttributeError, OSError) as error:
         raise ModelError(f"{path} is not a config of ours: {error}", hint) from error
     if not config.classes or not math.isfinite(config.temperature):
         found = f"a temperature of {config.temperature}" if config.classes else "no classes"

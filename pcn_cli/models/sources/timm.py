@@ -3,7 +3,6 @@
 Only safetensors are read: timm itself would also take a pickle where a network has nothing else.
 """
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +14,29 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from pcn_cli.errors import DownloadError, ModelError
+from pcn_cli.errors import DownloadError, ModelError, shown
+from pcn_cli.files.reading import read_json
 from pcn_cli.models.backbone import NOT_FOR_BACKBONES
-from pcn_cli.models.build import CONFIG, WEIGHTS, fill_model, make_model, read_tensors
+from pcn_cli.models.build import (
+    CONFIG,
+    CONFIG_BYTES,
+    WEIGHTS,
+    fill_model,
+    is_bounded,
+    make_model,
+    no_larger_than,
+    read_tensors,
+)
 from pcn_cli.models.download import is_offline
 from pcn_cli.models.sources.base import Loaded, Source
 from pcn_cli.models.weights import Fetcher
+from pcn_cli.records.codec import from_plain
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
 PREFIX = "timm:"
 LOCAL_PREFIX = PREFIX + "local-dir:"
 POOLING_RANK = 64  # at full rank the pooling of 1,280 channels would have 16 million numbers, beside a trunk of 2
+_FITS = {"center": "crop", "squash": "squash", "border": "pad"}  # timm's crop_mode, and our word for it
 
 
 @dataclass(kw_only=True)
@@ -42,26 +53,42 @@ class TimmSource(Source):
 
     def config(self) -> ModelConfig:
         """Attention pooling on this backbone, which wants its photos as timm says."""
-        known = self.pretrained_cfg
-        channels, height, width = known.get("input_size") or (3, 224, 224)
-        if channels != 3:
-            raise ModelError(f"{PREFIX}{self.name} takes {channels} channels, photos have 3")
-        default = Preprocessing(height=height, width=width)
+        preprocessing = self._preprocessing()
         return ModelConfig(
             architecture="attention_pooled",
             model_args={"backbone": self.name, "pooling_rank": POOLING_RANK}
             | ({"backbone_args": self.settings} if self.settings else {}),
             classes=(),
-            preprocessing=replace(
-                default,
-                crop_pct=float(known.get("crop_pct") or default.crop_pct),
-                interpolation="bilinear" if known.get("interpolation") == "bilinear" else "bicubic",
-                mean=tuple(known.get("mean") or default.mean),
-                std=tuple(known.get("std") or default.std),
-            ),
+            preprocessing=preprocessing,
             card=f"{PREFIX}{self.name}",
-            licence=str(known.get("license") or ""),
+            licence=str(self.pretrained_cfg.get("license") or ""),
         )
+
+    def _preprocessing(self) -> Preprocessing:
+        """How timm's words say that the photos are wanted; a ModelError where they make no sense.
+
+        What timm would still cut off around a photo that was squashed or padded, a few per cent, is kept.
+        """
+        known = self.pretrained_cfg
+        try:
+            channels, height, width = known.get("input_size") or (3, 224, 224)
+            fit = _FITS[str(known.get("crop_mode") or "center")]
+            wanted = {
+                "height": height,
+                "width": width,
+                "fit": fit,
+                "crop_pct": (known.get("crop_pct") or None) if fit == "crop" else 1.0,
+                "interpolation": "bilinear" if known.get("interpolation") == "bilinear" else "bicubic",
+                "mean": known.get("mean"),
+                "std": known.get("std"),
+            }
+            given = {name: list(value) if isinstance(value, tuple) else value for name, value in wanted.items()}
+            preprocessing = from_plain(Preprocessing, {name: value for name, value in given.items() if value})
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"{PREFIX}{self.name} wants its photos in an unknown way: {shown(error)}") from error
+        if channels != 3:
+            raise ModelError(f"{PREFIX}{self.name} takes {channels} channels, photos have 3")
+        return preprocessing
 
     @cached_property
     def parameters(self) -> int:
@@ -87,7 +114,8 @@ class TimmSource(Source):
         ):
             raise DownloadError(
                 f"offline: the weights of {PREFIX}{self.name} would have to be fetched",
-                f"name a file or a folder: {PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER",
+                f"name a file or a folder: {PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER; or "
+                "--model nano, which is inside pcn",
             )
 
     def bring(self, *, fetch: Fetcher) -> None:
@@ -131,9 +159,10 @@ class TimmSource(Source):
             return network
         try:
             num_classes = 0 if classifier is None else len(classifier)
-            network = timm.create_model(self.name, num_classes=num_classes, **self.settings)
-        except (TypeError, RuntimeError) as error:
-            raise ModelError(f"{self.name} cannot be built with {self.settings}: {error}") from error
+            with no_larger_than(tensors, str(path)):
+                network = timm.create_model(self.name, num_classes=num_classes, **self.settings)
+        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+            raise ModelError(f"{self.name} cannot be built with {shown(self.settings)}: {error}") from error
         fill_model(network, tensors, str(path))
         return network
 
@@ -162,7 +191,8 @@ class TimmSource(Source):
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 raise ModelError(f"{repository} on the hub holds no {WEIGHTS}", own_file) from error
             raise DownloadError(
-                f"could not fetch {WEIGHTS} of {repository}: {error}", f"try again, or name a local file: {own_file}"
+                f"could not fetch {WEIGHTS} of {repository}: {error}",
+                f"try again, or name a local file: {own_file}; or --model nano, which is inside pcn",
             ) from error
 
 
@@ -188,12 +218,14 @@ def _read_folder(folder: Path) -> TimmSource:
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise ModelError(f"{folder} should hold {CONFIG} and {WEIGHTS}, as timm's local-dir does")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path, most=CONFIG_BYTES)
         name, known = str(config["architecture"]), dict(config["pretrained_cfg"])
         settings = {key: value for key, value in dict(config.get("model_args") or {}).items() if value is not None}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not in timm's layout: {error!r}") from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ModelError(f"{path} is not in timm's layout: {shown(error)}") from error
     if not timm.is_model(name):
         raise ModelError(f"{path} names {name!r}, which timm does not know")
     settings = {key: value for key, value in settings.items() if key not in NOT_FOR_BACKBONES | {"in_chans"}}
+    if not is_bounded(settings):
+        raise ModelError(f"{path}: {name} is not built with {shown(settings)}: a value is too large or too deep")
     return TimmSource(name=name, settings=settings, file=folder / WEIGHTS, pretrained_cfg=known)

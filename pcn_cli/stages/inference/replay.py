@@ -1,6 +1,5 @@
 """Replay: a model scores the pictures again that it scored when it was saved, and the scores are compared."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ from pcn_cli.data.drawing import make_synthetic_picture
 from pcn_cli.data.image_paths import find_by_hash
 from pcn_cli.errors import ModelError
 from pcn_cli.files.atomic import sha256_of, write_json, write_with
+from pcn_cli.files.reading import read_json
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.sources.folder import load_model_folder
 from pcn_cli.records.codec import from_plain, to_plain
@@ -103,12 +103,12 @@ def read_replay(folder: Path) -> Replay:
     """What the model in `folder` keeps to be replayed; ModelError where that is nothing, or damaged."""
     path = folder / REPLAY
     try:
-        return from_plain(Replay, json.loads(path.read_text(encoding="utf-8")))
+        return from_plain(Replay, read_json(path))
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder} has no {REPLAY}, so there is nothing to replay", "models that pcn finetune writes have one"
         ) from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, OSError) as error:
         raise ModelError(f"{path} is damaged: {error}", "bring it back from a copy, or train again") from error
 
 

@@ -16,6 +16,7 @@ from pcn_cli.data.split import fingerprint
 from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext, validate
+from pcn_cli.stages.train.tokens import probe_rows
 from pcn_cli.training.balance import class_weights
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import FitConfig
@@ -213,7 +214,15 @@ def _fit_class_tokens(
         context.recipe, train.targets, classes=context.classes, fingerprint=fingerprint(context.rows)
     )
     result = fit_probe(
-        model, train, val, validate, config=config, device=context.device, callback=callback, stop=context.stop
+        model,
+        train,
+        val,
+        validate,
+        config=config,
+        device=context.device,
+        files=[row.file for row in probe_rows(context)],
+        callback=callback,
+        stop=context.stop,
     )
     model.load_state_dict(result.best_state)
     probabilities = token_probabilities(model, val, device=context.device)

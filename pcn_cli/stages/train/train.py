@@ -217,6 +217,7 @@ def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
         Learner(model, config, device=context.device, teacher_logits=teacher_logits),
         context.train_batches(batch_size=config.batch_size),
         lambda tuned: validate(val_targets, score_batches(tuned, val_batches, context)),
+        files=[row.file for row in train_rows],
         checkpoints=context.run.checkpoints,
         callback=history,
         stop=context.stop,

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import BatchSampler, LoadedPhoto, PhotoBatches, PhotoDataset, shuffled, stack_photos
@@ -155,17 +156,70 @@ def test_unreadable_photos_can_be_reported_and_left_out(load, photo_folder, file
     assert all("0 bytes" in reason for _, reason in told)
 
 
-def test_a_dead_worker_is_an_error_of_its_own_and_the_epoch_can_go_on(load):
-    loader = load(workers=1, batch_size=2)
-    whole = list(load(batch_size=2).batches())
-    batches = loader.batches()
-    first = next(batches)
-    (worker,) = loader._loader._iterator._workers
-    os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(ResourceError, match="a process that loads photos died"):
-        list(batches)
-    assert same([first], whole[:1])
-    assert same(list(loader.batches(start=1)), whole[1:])
+@pytest.fixture(autouse=True)
+def soon_noticed(monkeypatch):
+    """torch looks after its workers every five seconds only."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.1,))
+
+
+def kill_worker(loader, number=signal.SIGKILL):
+    worker = loader._loader._iterator._workers[0]
+    if worker.is_alive():  # otherwise it is dead already, and nobody has noticed
+        os.kill(worker.pid, number)
+        worker.join()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_dead_worker_is_replaced_at_its_position(load, workers, number):
+    """A worker that the system killed for its memory ended the whole training."""
+    whole = list(load(batch_size=2, augmentation=varied()).batches(3))
+    loader, came = load(workers=workers, batch_size=2, augmentation=varied()), []
+    for batch in loader.batches(3):
+        came.append(batch)
+        if len(came) in (1, 2, 9, len(whole) - 1):
+            kill_worker(loader, number)
+    assert same(came, whole)
+
+
+def test_a_worker_that_dies_behind_a_batch_without_a_photo_is_replaced_behind_it(load, photo_folder, files):
+    for name in files[2:4]:
+        (photo_folder / name).write_bytes(b"")
+    told, came = [], []
+    loader = load(workers=1, batch_size=2, shuffle=False, on_unreadable=lambda position, _: told.append(position))
+    for batch in loader.batches():
+        came += batch.indices.tolist()
+        if came == [0, 1, 4, 5]:
+            kill_worker(loader)
+    assert came == [0, 1, *range(4, 36)]
+    assert told == [2, 3]
+
+
+class Deadly(PhotoDataset):
+    """Kills its process at one photo, so many times."""
+
+    times, log = 0, None
+
+    def __getitem__(self, key):
+        if key[1] == 7 and len(self.log.read_text()) < self.times:
+            self.log.write_text(self.log.read_text() + "x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_workers_that_die_at_one_batch_again_and_again_are_an_error(photo_folder, files, tmp_path, times):
+    photos = Deadly(photo_folder, files, preprocessing=PREPROCESSING)
+    photos.times, photos.log = times, tmp_path / "deaths"
+    photos.log.write_text("")
+    loader = PhotoBatches(photos, batch_size=4, workers=1)
+    if times < 3:
+        assert torch.cat([batch.indices for batch in loader.batches()]).tolist() == list(range(36))
+    else:
+        with pytest.raises(ResourceError, match="a process that loads photos died") as caught:
+            list(loader.batches())
+        assert "--workers" in caught.value.hint
+    loader.close()
 
 
 def test_a_worker_that_dies_between_two_batches_does_not_interrupt_the_trainer(load):

@@ -187,3 +187,86 @@ def test_a_facts_only_change_keeps_the_weights(folder: Path) -> None:
     again, found = load_model_folder(folder)
     assert found.temperature == 2
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "model_args",
+    [
+        {"embed_dim": 16, "depth": 10**9},
+        {"embed_dim": 10**9, "depth": 2},
+        {"embed_dim": 16, "depth": 60_000},
+        {"embed_dim": 60_000, "depth": 2},
+        {"embed_dim": 16, "depth": 1e308},
+        {"embed_dim": "x" * 10**6, "depth": 2},
+        {"embed_dim": [[[[[[16]]]]]], "depth": 2},
+        {"embed_dim": [16] * 10**5, "depth": 2},
+        {"embed_dim": -16, "depth": 2},
+        {"embed_dim": None, "depth": 2},
+    ],
+    ids=str,
+)
+def test_sizes_that_the_weights_do_not_have_are_refused_before_a_network_is_built(folder: Path, model_args) -> None:
+    """A config.json of a hundred bytes could ask for a network of any size."""
+    edit(folder, model_args=model_args)
+    with pytest.raises(ModelError) as caught:
+        load_model_folder(folder)
+    assert len(caught.value.message) < 1000
+
+
+def test_sizes_of_a_pooled_backbone_are_bounded_too(tmp_path: Path) -> None:
+    write(tmp_path, CONFIGS["pooled"])
+    for settings in ({"channel_multiplier": 1000.0}, {"depth_multiplier": 5000.0}, {"channel_multiplier": 10**9}):
+        edit(tmp_path, model_args={"backbone": "mobilenetv2_050", "backbone_args": settings})
+        with pytest.raises(ModelError):
+            load_model_folder(tmp_path)
+    edit(tmp_path, model_args={"backbone": "resnet50"})
+    with pytest.raises(ModelError, match="settings ask for a much larger one"):
+        load_model_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preprocessing": {"height": 10**9, "width": 64}},
+        {"preprocessing": {"height": 64, "width": 64, "crop_pct": 1e400}},
+        {"preprocessing": {"height": 64, "width": 64, "mean": [0.5, 1e400, 0.5]}},
+        {"preprocessing": {"height": 64, "width": 64, "std": [0.5, 0.0, 0.5]}},
+        {"temperature": 1e400},
+        {"classes": [["oak"], "beech", "pine"]},
+        {"classes": {"oak": 1}},
+    ],
+    ids=str,
+)
+def test_facts_that_make_no_sense_are_refused(folder: Path, change) -> None:
+    edit(folder, **change)
+    with pytest.raises(ModelError, match="is not a config of ours"):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}" + " " * 2**24, "NaN", '{"classes": [' + "[" * 5000])
+def test_a_config_out_of_all_proportion_is_refused(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match="is not a config of ours"):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize("header", [b"", b"\xff" * 8, (2**40).to_bytes(8, "little"), (2**23 + 1).to_bytes(8, "little")])
+def test_a_header_out_of_all_proportion_is_refused(folder: Path, header: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(header + b"{}")
+    with pytest.raises(ModelError, match=r"model.safetensors is damaged"):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.complex64])
+def test_numbers_that_no_network_has_are_refused_by_name(folder: Path, dtype: torch.dtype) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"head.bias": torch.zeros(3).to(dtype)}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=str(dtype).removeprefix("torch.")):
+        load_model_folder(folder)
+
+
+def test_a_head_without_a_length_is_refused(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"head.bias": torch.tensor(1.0)}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="has 3 classes"):
+        load_model_folder(folder)

@@ -409,3 +409,128 @@ def test_the_real_backbone_is_read(shared: Path) -> None:
     assert config.patch_grid == PatchGrid(stride=32.0, offset=31.5)
     assert model.num_features == 1280
     assert find_card("s60").name not in config.card
+
+
+def rewrite_tensors(folder: Path, change) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(change(tensors), folder / "model.safetensors")
+
+
+def without(*ends: str):
+    return lambda tensors: {name: one for name, one in tensors.items() if not name.endswith(ends)}
+
+
+@torch.no_grad()
+def test_a_backbone_without_its_counters_is_read(backbone_folder: Path) -> None:
+    """timm loads such a file, as converters of other frameworks write it; it was refused after the photos were read."""
+    images = torch.randn(2, 3, 96, 96)
+    whole, _ = start(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
+    rewrite_tensors(backbone_folder, without("num_batches_tracked"))
+    model, _ = start(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
+    assert torch.equal(model.eval()(images), whole.eval()(images))
+
+
+@torch.no_grad()
+def test_tables_that_a_backbone_makes_for_itself_may_miss_or_stand_for_nothing(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("swin_tiny_patch4_window7_224", depths=(1, 1, 1, 1), embed_dim=24, num_classes=2)
+    state = network.state_dict()
+    index = network.layers[0].blocks[0].attn.relative_position_index.clone()
+    path = tmp_path / "swin.safetensors"
+    settings = {"depths": [1, 1, 1, 1], "embed_dim": 24}
+    config = {"architecture": "swin_tiny_patch4_window7_224", "num_classes": 2, "model_args": settings,
+              "pretrained_cfg": {"input_size": [3, 224, 224], "classifier": "head.fc"}}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    outputs = []
+    for more in (
+        {},
+        {"layers.0.blocks.0.attn.relative_position_index": index, "layers.0.blocks.0.attn_mask": index.clone()},
+    ):
+        path = tmp_path / "model.safetensors"
+        save_file({name: one.contiguous() for name, one in (state | more).items()}, path)
+        model, _ = start(f"timm:local-dir:{tmp_path}", CLASSES, fetch=no_fetch)
+        outputs.append(model.eval().forward_features(torch.ones(1, 3, 224, 224)))
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("end", ["running_mean", "running_var", "bn1.weight", "conv_stem.weight"])
+def test_what_carries_knowledge_may_not_miss(backbone_folder: Path, end: str) -> None:
+    rewrite_tensors(backbone_folder, without(end))
+    with pytest.raises(ModelError, match=f"{end} is missing"):
+        start(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
+
+
+@pytest.mark.parametrize(
+    ("timms", "fit", "crop_pct"),
+    [
+        ({"crop_mode": "center"}, "crop", 0.9),
+        ({"crop_mode": None}, "crop", 0.9),
+        ({"crop_mode": "squash"}, "squash", 1.0),
+        ({"crop_mode": "border"}, "pad", 1.0),
+        ({"crop_mode": "squash", "crop_pct": 0.95}, "squash", 1.0),
+    ],
+)
+def test_the_crop_mode_of_timm_is_honoured(backbone_folder: Path, timms, fit: str, crop_pct: float) -> None:
+    """EVA, SigLIP and many ConvNeXts squash their photos; theirs were cropped, so their borders were lost."""
+    edit_cfg(backbone_folder, **timms)
+    source = find_source(f"timm:local-dir:{backbone_folder}")
+    preprocessing = source.config().preprocessing
+    assert (preprocessing.fit, preprocessing.crop_pct) == (fit, crop_pct)
+    assert start(source_name(backbone_folder), CLASSES, fetch=no_fetch)[1].preprocessing.fit == fit
+    assert start(source_name(backbone_folder), CLASSES, fetch=no_fetch, fit="crop")[1].preprocessing.fit == "crop"
+
+
+def test_every_crop_mode_that_timm_names_is_known() -> None:
+    modes = {(get_pretrained_cfg(name) or Gives()).__dict__.get("crop_mode") for name in timm.list_models()}
+    assert modes - {None} <= {"center", "squash", "border"}
+    assert len(modes) > 1
+
+
+@pytest.mark.parametrize(
+    "timms",
+    [
+        {"crop_mode": "fold"},
+        {"input_size": [3, 10**9, 96]},
+        {"input_size": "large"},
+        {"mean": [0.5, "x", 0.5]},
+        {"mean": 0.5},
+        {"std": [0.0, 1.0, 1.0]},
+        {"crop_pct": "all"},
+        {"crop_pct": 1e400},
+    ],
+    ids=str,
+)
+def test_facts_of_a_backbone_that_make_no_sense_are_refused(backbone_folder: Path, timms) -> None:
+    edit_cfg(backbone_folder, **timms)
+    with pytest.raises(ModelError):
+        find_source(source_name(backbone_folder)).config()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"channel_multiplier": 1e9}, {"depth_multiplier": 10**12}, {"pad_type": "x" * 2000}]
+)
+def test_settings_of_a_backbone_are_bounded(backbone_folder: Path, settings) -> None:
+    path = backbone_folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_args": settings}))
+    with pytest.raises(ModelError, match="too large or too deep"):
+        find_source(source_name(backbone_folder))
+
+
+def source_name(folder: Path) -> str:
+    return f"timm:local-dir:{folder}"
+
+
+def edit_cfg(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["pretrained_cfg"] |= changes
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("name", ["head.1000000000000.weight", "blocks.1000000000000.norm1.weight"])
+def test_numbers_in_names_of_tensors_are_no_loops(tmp_path: Path, name: str) -> None:
+    for class_tokens in (False, True):
+        path = tmp_path / f"{class_tokens}.safetensors"
+        tensors = write_weights(path, published=True, class_tokens=class_tokens)
+        save_file({key: one.contiguous() for key, one in tensors.items()} | {name: torch.zeros(1, 16)}, path)
+        with pytest.raises(ModelError):
+            start(str(path), CLASSES, fetch=no_fetch)

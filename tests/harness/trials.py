@@ -1,0 +1,118 @@
+"""One command of pcn in a forked process: what it said, how it ended, what time and memory it took.
+
+The parent has imported everything, so a trial costs what the command itself does.
+"""
+
+import os
+import resource
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How a process ended: its exit code (below 0: the signal that killed it), seconds, its largest memory, words."""
+
+    code: int
+    seconds: float
+    memory_mb: float
+    stdout: str = ""
+    stderr: str = ""
+
+
+def run_pcn(*words: str | Path, folder: Path, limit: float = 60) -> Trial:
+    """What `pcn words` does in `folder`."""
+
+    def work() -> None:
+        from pcn_cli.cli.app import main
+
+        os.chdir(folder)
+        sys.argv = ["pcn", *map(os.fspath, words)]
+        main()
+
+    return run_forked(work, limit=limit)
+
+
+def run_forked(work: Callable[[], object], *, limit: float = 60) -> Trial:
+    """What `work` does in a forked process, which is killed after `limit` seconds.
+
+    The memory is that of the process, or of one that it started and waited for, where that is larger.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            _become(work, out.fileno(), err.fileno())
+        timer = threading.Timer(limit, os.kill, (child, signal.SIGKILL))
+        timer.start()
+        _, status, usage = os.wait4(child, 0)
+        timer.cancel()
+        seconds = time.monotonic() - began
+        return Trial(
+            code=os.waitstatus_to_exitcode(status),
+            seconds=seconds,
+            memory_mb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+            stdout=_read(out.fileno()),
+            stderr=_read(err.fileno()),
+        )
+
+
+def _become(work: Callable[[], object], out: int, err: int) -> None:
+    """Do the work with our own streams and leave without what the parent has registered for its end."""
+    code = 1
+    try:
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - the process ends with it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        work()
+        code = 0
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 1
+    except BaseException:  # noqa: BLE001 - it goes to the trial, not to the parent
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+def _read(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        return file.read().decode("utf-8", "replace")
+
+
+def preload() -> None:
+    """Import what the commands import, and compute on one thread: a forked process has no others."""
+    os.environ.update(OMP_NUM_THREADS="1", PCN_OFFLINE="1", COLUMNS="300")
+    import torch
+
+    torch.set_num_threads(1)
+    import pcn_cli.cli.app
+    import pcn_cli.stages.finetune
+    import pcn_cli.stages.inspect
+    import pcn_cli.stages.models
+    import pcn_cli.stages.predict  # noqa: F401
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value below which that share of `values` lies."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
