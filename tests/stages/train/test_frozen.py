@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 import pcn_cli
-from pcn_cli.metrics.calibration import calibrate, divide_validation
+from pcn_cli.metrics.calibration import calibrate, divide_validation, temper
+from pcn_cli.metrics.conformal import calibrate_sets
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
@@ -28,12 +29,12 @@ class FakeTokens:
 
     views = 2
 
-    def __init__(self, targets, *, seed, width):
+    def __init__(self, targets, *, seed, width, apart=0.4):
         rng = np.random.default_rng(seed)
         self.targets = targets
         places = targets if targets.ndim == 1 else targets @ (1 << np.arange(targets.shape[1]))
         centres = np.random.default_rng(9).normal(size=(8, width))
-        self.tokens = 0.4 * centres[places][:, None, :, None, None] + rng.normal(size=(len(targets), 2, width, 2, 2))
+        self.tokens = apart * centres[places][:, None, :, None, None] + rng.normal(size=(len(targets), 2, width, 2, 2))
 
     def __len__(self):
         return len(self.targets)
@@ -158,3 +159,27 @@ def test_tuning_begins_with_what_no_validation_photo_taught(photo_folder, monkey
     pcn_cli.finetune(photo_folder, tune="all", epochs=1, **OPTIONS)
     assert torch.equal(seen["begun"], seen["chosen"].state["head.weight"])
     assert not torch.equal(seen["begun"], seen["kept"])
+
+
+@pytest.mark.parametrize(
+    ("sets", "low", "high"), [(12, 0.86, 0.94), pytest.param(200, 0.89, 0.92, marks=pytest.mark.slow)]
+)
+def test_sets_hold_the_label_as_often_as_promised_though_validation_photos_are_learned_from(
+    frozen_models, sets, low, high
+):
+    """A set's standard deviation is about 0.04: 60 photos calibrate it, 300 measure it."""
+    _, model, _, _, context = frozen_models
+    held = []
+    for number in range(sets):
+        learn, aside, new = (
+            FakeTokens(np.arange(n) % 3, seed=1_000 * number + n, width=model.num_features, apart=0.1)
+            for n in (240, 120, 300)
+        )
+        fitted = next(fit_frozen(model, learn, aside, context, FitCallback()))
+        whole = learn_from_all(fitted, model, learn, aside, np.arange(120), context)
+        fitting, rest = divide_validation(aside.targets, seed=number)
+        temperature, _ = calibrate(whole.probabilities[fitting], aside.targets[fitting], validation_photos=120)
+        level, _ = calibrate_sets(temper(whole.probabilities[rest], temperature), aside.targets[rest])
+        own = temper(frozen.answer(whole, model, new, context), temperature)[np.arange(300), new.targets]
+        held.append(float((own >= level.least_probability).mean()))
+    assert low < np.mean(held) < high
