@@ -193,14 +193,12 @@ def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Token
     model.load_state_dict(regression.state, strict=False)
     weights, seed = photo_weights(train.targets, context), context.recipe.seed
     probes: list[Fitted] = []
-    # Features that learned from these photos tell more of them than of others: a smaller C may suit them better.
-    smaller = [C for C in CS if C <= regression.head.C][-2:]
     search = QuerySearch(model, train, regression.head, photo_weights=weights, seed=seed, stop=context.stop)
     for shift in search.shifts():
         pooling = cast("AttentionNetwork", model).pooling
         pooling.shift_query(shift)
         shifted = regression.state | {"pooling.q.bias": pooling.q.bias.detach().clone()}  # all else is shared
-        probe = _solve_head(model, shifted, train, val, context, smaller)
+        probe = _solve_head(model, shifted, train, val, context, (regression.head.C,))
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
         if probe.loss > min(regression.loss, *(one.loss for one in probes)):
