@@ -114,7 +114,8 @@ class Plan:
         else:
             regressions, starts = len(CS) + len(STRENGTHS), _STARTS
             probe = _STEP * cost.head_seconds * min(photos, MOST_PHOTOS) * _SEARCH_STEPS * len(STRENGTHS)
-        return starts * (self._views * photos * (regressions * cost.regression_seconds + cost.head_seconds) + probe)
+        solving = self._views * photos * (regressions * cost.regression_seconds + cost.head_seconds)
+        return starts * solving + probe
 
     def scratch_bytes(self) -> float | None:
         """About how much disk the tokens take while the probe learns, where the cost was measured."""
