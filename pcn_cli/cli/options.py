@@ -10,7 +10,7 @@ from rich.markup import escape
 from typer.models import OptionInfo
 
 from pcn_cli.recipe import schema
-from pcn_cli.recipe.schema import FLAGS, OPTIONS, PREDICT, WEIGHTS, Bounds, Option
+from pcn_cli.recipe.schema import FLAGS, OPTIONS, PREDICT, WEIGHTS, Bounds, Labelling, Option
 
 
 def option_of(option: Option, *, bounded: bool = False) -> OptionInfo:
@@ -30,6 +30,9 @@ def option_of(option: Option, *, bounded: bool = False) -> OptionInfo:
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Device = Annotated[str | None, option_of(OPTIONS["train.device"])]
 Labels = Annotated[Path | None, option_of(OPTIONS["data.labels"])]
+FileColumn = Annotated[str | None, option_of(OPTIONS["data.file_column"])]
+LabelColumn = Annotated[str | None, option_of(OPTIONS["data.label_column"])]
+LabelFrom = Annotated[str | None, option_of(OPTIONS["data.label_from"])]
 Boxes = Annotated[Path | None, option_of(OPTIONS["evaluate.boxes"])]
 GroupBy = Annotated[str | None, option_of(OPTIONS["split.group_by"])]
 FailOn = Annotated[
@@ -41,6 +44,14 @@ Run = Annotated[
 ]
 Offline = Annotated[bool, option_of(PREDICT["offline"])]
 Mirror = Annotated[str | None, option_of(PREDICT["mirror"])]
+
+
+def labelling_of(
+    labels: Path | None, *, file_column: str | None, label_column: str | None, label_from: str | None
+) -> Labelling:
+    """What the four options say of labels, in one value."""
+    table = None if labels is None else str(labels)
+    return Labelling(labels=table, file_column=file_column, label_column=label_column, label_from=label_from)
 
 
 def recipe_options() -> list[Parameter]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pcn_cli.cli.console import new_table, out, safe, say
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk
-from pcn_cli.records.photos import PARTS
+from pcn_cli.records.photos import PARTS, natural_order
 
 # Only named in signatures: `pcn --help` need not pay for what they import.
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -
     """The per-class table, then the headline with its interval and baseline."""
     if len(per_class) <= 40:
         classes = []
-        for row in per_class:
+        for row in sorted(per_class, key=lambda row: natural_order(row.label)):
             rates = (row.precision, row.recall, row.f1, row.average_precision)
             shown = ("–" if rate is None else f"{rate:.1%}" for rate in rates)
             classes.append((safe(row.label), *shown, f"{row.support:,}", _SMALL if row.few else ""))

@@ -1,7 +1,7 @@
 """What a person should know of the photos and before trusting the numbers: a check per finding, the gravest first."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pcn_cli.metrics.learning_curve import judge_outlook
@@ -9,7 +9,7 @@ from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import Calibration, ClassThreshold, Selection
-from pcn_cli.records.photos import TIES, Health, SkippedFile, Tie
+from pcn_cli.records.photos import TIES, Health, LeftOut, Part, SkippedFile, Tie
 from pcn_cli.records.predictions import Suspect
 
 FEW_TEST_PHOTOS = 5
@@ -21,9 +21,15 @@ class Observations:
     """What the checks look at, as far as it is known.
 
     `leaks`, `conflicts`, `alike` and `neighbours` are of photos that belong together, `train_counts` is the number of
-    training photos of each class. With `multi_label` a photo may have several labels, or none.
+    training photos of each class. `own_parts` are those that the photos came with, which no option changes; `missing`
+    are the classes without a photo in the training part and in these. With `multi_label` a photo may have several
+    labels, or none.
     """
 
+    doubts: Sequence[Finding] = ()
+    left_out: Sequence[LeftOut] = ()
+    own_parts: Collection[Part] = ()
+    missing: Mapping[Part, Sequence[str]] = field(default_factory=dict)
     leaks: Sequence[Tie] = ()
     conflicts: Sequence[Tie] = ()
     alike: int = 0
@@ -63,6 +69,61 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def _more_of(part: Part, facts: Observations) -> str:
+    """How to get more photos into a part: an option helps only where the part is not the user's own."""
+    if part in facts.own_parts:
+        return f"Add photos of these classes to your own {part} part."
+    what = "measure on more of them" if part == "test" else "give more of them to validation"
+    return f"Add photos of these classes, or {what} with --set split.{part}=0.3."
+
+
+def _keep_together(facts: Observations) -> str:
+    """What to do with a series: parts of the user's own are never changed, so only he can."""
+    return "put it into one part" if len(facts.own_parts) > 1 else "name the series with --group-by"
+
+
+def _doubts(facts: Observations) -> Iterator[Finding]:
+    yield from facts.doubts
+
+
+def _untaught(facts: Observations) -> Iterator[Finding]:
+    missing = facts.missing.get("train")
+    if missing:
+        yield _warn(
+            f"{count_words(len(missing), 'class has', 'classes have')} no photo to learn from",
+            f"{join_words(missing)}: all their photos are in other parts, so hardly any can be answered right.",
+            "Add photos of these classes to the training part, or take the classes out of the others.",
+        )
+
+
+def _unchosen(facts: Observations) -> Iterator[Finding]:
+    parts: dict[Part, str] = {"val": "chosen or calibrated by", "test": "measured on"}
+    untaught = facts.missing.get("train") or ()
+    for part, words in parts.items():
+        missing = [name for name in facts.missing.get(part) or () if name not in untaught]
+        if missing:
+            yield _warn(
+                f"The {part} part has no photo of {count_words(len(missing), 'class', 'classes')}",
+                f"{join_words(missing)}: nothing is {words} photos of these classes.",
+                f"Add photos of these classes to your own {part} part.",
+            )
+
+
+def _left_out(facts: Observations) -> Iterator[Finding]:
+    if facts.left_out:
+        photos = sum(one.photos for one in facts.left_out)
+        told = [
+            f"{f'{one.photos:,} in ' if one.photos else ''}{one.folder + '/' if one.folder else 'the folder itself'}"
+            f" ({one.reason})"
+            for one in facts.left_out
+        ]
+        yield _note(
+            f"{count_words(photos, 'photo was', 'photos were')} left out" if photos else "There are empty folders",
+            f"{join_words(told)}.",
+            "Neither learned from nor measured. Give them labels, or a part, if they should count.",
+        )
+
+
 def _leaks(facts: Observations) -> Iterator[Finding]:
     if facts.leaks:
         kinds = Counter(tie.kind for tie in facts.leaks)
@@ -92,8 +153,9 @@ def _alike(facts: Observations) -> Iterator[Finding]:
     if facts.alike:
         yield _warn(
             f"{facts.alike} photos are too alike to tell copies among them",
-            "More than a quarter of all look like copies of each other, so they were divided like any other.",
-            "If photos of one object or one series are among them, name the series with --group-by.",
+            "More than a quarter of all look like copies of each other. What is as good as equal stays in one part;"
+            " these were divided like any other.",
+            f"If photos of one object or one series are among them, {_keep_together(facts)}.",
         )
 
 
@@ -103,8 +165,8 @@ def _neighbours(facts: Observations) -> Iterator[Finding]:
         yield _warn(
             f"{count_words(len(pairs), 'pair', 'pairs')} of photos in two parts look like one scene to the network",
             f"{join_words(pairs)}.",
-            "Look at them (neighbours.csv). If they are of one series, name the series with --group-by; the parts"
-            " were left as they are.",
+            f"Look at them (neighbours.csv). If they are of one series, {_keep_together(facts)}; the parts were left as"
+            " they are.",
         )
 
 
@@ -151,7 +213,7 @@ def _few_test_photos(facts: Observations) -> Iterator[Finding]:
         yield _warn(
             f"{count_words(len(few), 'class', 'classes')} with fewer than {FEW_TEST_PHOTOS} test photos",
             f"{join_words([f'{row.label} ({row.support})' for row in few])}: their numbers say little.",
-            "Add photos of these classes, or measure on more of them with --set split.test=0.3.",
+            _more_of("test", facts),
         )
 
 
@@ -160,7 +222,7 @@ def _unreadable(facts: Observations) -> Iterator[Finding]:
         yield _warn(
             f"{count_words(len(facts.unreadable), 'file', 'files')} could not be read",
             f"Left out: {join_words([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
-            "All are listed in unreadable.csv; replace or remove them.",
+            "Replace or remove them; a run lists all in unreadable.csv, and so does pcn inspect --json.",
         )
 
 
@@ -236,7 +298,7 @@ def _temperature_not_fitted(facts: Observations) -> Iterator[Finding]:
         yield _note(
             "The confidences are as the network gives them",
             f"{facts.calibration.validation_photos} validation photos are too few to fit a temperature.",
-            "Add photos, or give more of them to validation with --set split.val=0.3.",
+            _more_of("val", facts).replace(" of these classes", ""),
         )
 
 
@@ -246,7 +308,7 @@ def _threshold_not_chosen(facts: Observations) -> Iterator[Finding]:
         yield _warn(
             f"{count_words(len(unseen), 'class', 'classes')} without a validation photo",
             f"{join_words(unseen)}: with none to choose a threshold on it is 0.5.",
-            "Add photos of these classes, or give more of them to validation with --set split.val=0.3.",
+            _more_of("val", facts),
         )
 
 
@@ -268,6 +330,8 @@ def _more_photos(facts: Observations) -> Iterator[Finding]:
             f" {count_words(most.photos, 'test photo', 'test photos')}."
         )
     title, remedy = _OUTLOOKS[judge_outlook(curve)]
+    if "test" in facts.own_parts:
+        remedy = remedy.replace("with --set split.test=0.3", "in your own test part")
     yield _note(title, f"{evidence} Measured with logistic regression on the frozen network.", remedy)
 
 
@@ -293,7 +357,18 @@ _OUTLOOKS = {
 }
 
 Check = Callable[[Observations], Iterator[Finding]]
-PHOTO_CHECKS: tuple[Check, ...] = (_leaks, _conflicts, _alike, _neighbours, _small_classes, _flipping)
+PHOTO_CHECKS: tuple[Check, ...] = (
+    _doubts,
+    _untaught,
+    _leaks,
+    _conflicts,
+    _alike,
+    _neighbours,
+    _small_classes,
+    _unchosen,
+    _left_out,
+    _flipping,
+)
 NUMBER_CHECKS: tuple[Check, ...] = (
     _not_above_baseline,
     _target_missed,

@@ -130,8 +130,8 @@ def option(default: T, sentence: str, **facts: Any) -> T:  # noqa: ANN401 - the 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSection:
-    """Which photos, and how they become the network's input."""
+class Labelling:
+    """What names the class of a photo: a table, or the names of the files; otherwise the folders."""
 
     labels: str | None = option(
         None,
@@ -140,6 +140,30 @@ class DataSection:
         flag="FILE",
         chosen="never",
     )
+    file_column: str | None = option(
+        None, "The column of the table that names the photos, where it has another name.", flag="NAME", chosen="never"
+    )
+    label_column: str | None = option(
+        None, "The column of the table that names the classes, where it has another name.", flag="NAME", chosen="never"
+    )
+    label_from: str | None = option(
+        None,
+        "A regular expression that finds the class in each file's name (its first group, or else all it matches); with"
+        " a slash in it, in the path below PHOTOS.",
+        flag="REGEX",
+        chosen="never",
+    )
+
+    def words(self) -> tuple[str, ...]:
+        """The flags and values that say the same on the command line."""
+        given = ((OPTIONS[f"data.{one.name}"], getattr(self, one.name)) for one in fields(Labelling))
+        return tuple(str(word) for option, value in given if value is not None for word in (option.flag_name, value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection(Labelling):
+    """Which photos, and how they become the network's input."""
+
     fit: Fit | None = option(None, "How a photo fits the square input; otherwise the model's own.", flag="")
     size: Side | None = option(None, "Side of the input in pixels; otherwise the model's own.", flag="N")
     crop_pct: Ratio | None = option(None, "Share of the resized shorter side that `fit: crop` keeps.")

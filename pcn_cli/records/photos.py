@@ -3,16 +3,19 @@
 Several labels of a photo are one text: the names with the separator between them, in one order; "" for none.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pcn_cli.records.codec import to_plain
+from pcn_cli.records.metrics import Finding
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 Fit = Literal["crop", "pad", "squash"]
+Layout = Literal["class folders", "split folders", "file names", "table"]
 SEPARATOR = ";"
 SEVERAL = "labels"  # the column of a table that gives a photo several labels
 
@@ -28,6 +31,12 @@ def join_labels(names: Iterable[str]) -> str:
     if wrong is not None:
         raise ValueError(f"{wrong!r} cannot be one of several labels: it is empty or holds {SEPARATOR!r}")
     return SEPARATOR.join(own)
+
+
+def natural_order(name: str) -> tuple[tuple[int | str, ...], str]:
+    """What names are sorted by so that 2 comes before 10, and class2 before class10."""
+    pieces = re.split(r"([0-9]{1,18})", name)
+    return tuple(int(piece) if n % 2 else piece for n, piece in enumerate(pieces)), name
 
 
 def split_labels(text: str, *, multi_label: bool) -> tuple[str, ...]:
@@ -66,28 +75,47 @@ class SkippedFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Photos without a label, or of no part, in one folder: how many, and why; an empty folder holds none."""
+
+    folder: str
+    photos: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scan:
     """Everything a scan found; each file stands in exactly one of the three lists, in the order of its path.
 
     `root` is the absolute photos folder, `layout` how labels were found. `near_duplicates` are sets of files that show
     one picture in different bytes (resized, encoded again, cut a little, brightened), with their exact copies. `alike`
-    counts photos that could not be told from more than a quarter of all: they are left out of `near_duplicates`.
+    counts photos that look like more than a quarter of all and are as good as equal to none: they are in no such set.
+    `left_out` counts what is among the ignored and looks like a photo; `assumptions` say how folders or a table were
+    read where they could mean something else, `doubts` what a person should look at.
     """
 
     root: str
-    layout: Literal["class folders", "split folders", "table"]
+    layout: Layout
     photos: tuple[Photo, ...]
     unreadable: tuple[SkippedFile, ...] = ()
     ignored: tuple[SkippedFile, ...] = ()
     near_duplicates: tuple[tuple[str, ...], ...] = ()
     alike: int = 0
     multi_label: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    doubts: tuple[Finding, ...] = ()
 
     @property
     def classes(self) -> dict[str, int]:
-        """Number of photos of each class, by name in sorted order."""
+        """Number of photos of each class, by name in the order that people count in."""
         counts = Counter(name for photo in self.photos for name in self.labels_of(photo))
-        return {name: counts[name] for name in sorted(counts)}
+        return {name: counts[name] for name in sorted(counts, key=natural_order)}
+
+    @property
+    def own_parts(self) -> frozenset[Part]:
+        """The parts that folders or a table name: nobody else divides these photos."""
+        return frozenset(photo.split for photo in self.photos if photo.split)
 
     def plain(self) -> dict[str, Any]:
         """The scan as scan.json and `pcn inspect --json` have it, with the number of photos of each class."""

@@ -11,7 +11,7 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.load import load_recipe
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.schema import Labelling, Recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
@@ -36,7 +36,7 @@ def evaluate(
     run: str | Path | None = None,
     *,
     images: str | Path | None = None,
-    labels: str | Path | None = None,
+    labelling: Labelling | None = None,
     boxes: str | Path | None = None,
     target_accuracy: float | None = None,
     output: str | Path | None = None,
@@ -46,7 +46,7 @@ def evaluate(
     """The numbers of a run's test part, measured anew; or of a model on other labelled photos, in a run of their own.
 
     With `images` the model may also be a card or a model folder, and only their test part is measured where they come
-    with parts; `labels` is the table that names their classes. With `target_accuracy` a threshold is chosen for it on
+    with parts; `labelling` says what names their classes. With `target_accuracy` a threshold is chosen for it on
     the run's validation photos; the model with it gets a run of its own, and that of `run` stays as it was. `boxes` is
     a table of the boxes around the objects, which the maps are tested against.
 
@@ -64,10 +64,10 @@ def evaluate(
                 "pcn evaluate RUN --target-accuracy first, then --images with the run that it makes",
             )
         return _evaluate_images(
-            run, Path(images), labels=labels, boxes=boxes, output=output, device=device, callback=callback
+            run, Path(images), labelling=labelling, boxes=boxes, output=output, device=device, callback=callback
         )
-    if labels is not None:
-        raise RecipeError("--labels has no effect without --images", "add --images PHOTOS")
+    if labelling is not None and (words := labelling.words()):
+        raise RecipeError(f"{words[0]} has no effect without --images", "add --images PHOTOS")
     if target_accuracy is not None:
         source = open_source(run)
         return _evaluate_target(source, target_accuracy, boxes=boxes, output=output, device=device, callback=callback)
@@ -84,7 +84,7 @@ def _evaluate_images(
     source: str | Path | None,
     photos: Path,
     *,
-    labels: str | Path | None,
+    labelling: Labelling | None,
     boxes: str | None,
     output: str | Path | None,
     device: str | None,
@@ -93,7 +93,7 @@ def _evaluate_images(
     """The numbers of other labelled photos, in a run of their own."""
     name = model_source(source)
     find_source(name).check_available(offline=False)  # before thousands of photos are read
-    scan = scan_folder(photos, labels=labels, only="test", callback=callback)
+    scan = scan_folder(photos, labelling=labelling, only="test", callback=callback)
     model = open_model(name, fetch=Fetcher(callback=callback), device=device)
     _refuse_other_labels(scan, model.config, photos)
     others = sum(one.reason == other_part("test") for one in scan.ignored)

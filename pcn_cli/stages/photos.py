@@ -5,13 +5,13 @@ from pathlib import Path
 
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_ties
-from pcn_cli.data.split import check_split, split_scan
+from pcn_cli.data.split import check_split, number_groups, split_scan
 from pcn_cli.errors import DataError, RunError, command
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import LoadedRecipe
-from pcn_cli.recipe.schema import FailOn, Recipe
-from pcn_cli.records.photos import Part, Scan, SplitRow
+from pcn_cli.recipe.schema import FailOn, Labelling, Recipe
+from pcn_cli.records.photos import PARTS, Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record, require
 from pcn_cli.runs.store import read_split
@@ -23,15 +23,16 @@ _NAMES: dict[Part, str] = {"train": "training", "val": "validation", "test": "th
 def scan_folder(
     photos: Path,
     *,
-    labels: str | Path | None = None,
+    labelling: Labelling | None = None,
     group_by: str | None = None,
     only: Part | None = None,
     callback: Callback | None = None,
 ) -> Scan:
     """What `photos` holds, every file decoded once, or those of one part; nothing is written."""
     callback = callback or Callback()
-    table = None if labels is None else Path(labels)
-    scan = scan_photos(photos, labels=table, group_by=group_by, only=only, on_progress=callback.on_progress)
+    scan = scan_photos(photos, labelling=labelling, group_by=group_by, only=only, on_progress=callback.on_progress)
+    for text in scan.assumptions:
+        callback.on_note(text)
     if scan.multi_label:
         counts = [len(scan.labels_of(photo)) for photo in scan.photos]
         several, none = sum(count > 1 for count in counts), counts.count(0)
@@ -47,9 +48,11 @@ def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...]
     rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
     for part, name in _NAMES.items():
         if not any(row.split == part for row in rows):
+            sets = len(set(number_groups(rows, scan.near_duplicates).tolist()))
+            what = f", {sets} that differ," if sets < len(rows) else ""
             raise DataError(
-                f"no photo is left for {name}: {len(rows)} photos are too few to be divided",
-                "add photos: every class needs at least three that differ",
+                f"no photo is left for {name}: {len(rows)} photos{what} are too few to be divided",
+                "add photos: every class needs at least three that differ; copies, bursts and groups stay together",
             )
     return rows, recipe, reasons
 
@@ -70,18 +73,30 @@ def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
 
 
 def check_leaks(rows: Sequence[SplitRow], scan: Scan) -> Observations:
-    """Photos in two parts, pictures under two labels, and how many photos could not be told apart."""
+    """Photos in two parts, pictures under two labels, what was left out, and classes that a part has no photo of."""
+    found: dict[Part, set[str]] = {
+        part: {name for row in rows if row.split == part for name in row.labels} for part in PARTS
+    }
+    everywhere = set[str]().union(*found.values())
+    # Where nothing trains, a model from elsewhere is measured, and every part is the user's own.
+    own_parts = scan.own_parts if found["train"] else frozenset(PARTS)
     return Observations(
         leaks=find_ties(rows, scan.near_duplicates, differ="split"),
         conflicts=find_ties(rows, scan.near_duplicates, differ="label"),
         alike=scan.alike,
         multi_label=any(row.multi_label for row in rows),
+        doubts=scan.doubts,
+        left_out=scan.left_out,
+        own_parts=own_parts,
+        missing={part: sorted(everywhere - found[part]) for part in PARTS if part in ("train", *own_parts)}
+        if found["train"]
+        else {},
     )
 
 
 def refuse_leaks(check: Observations, fail_on: FailOn | None) -> None:
     """Raise a DataError where there are leaks and `fail_on` is "leak"."""
     if fail_on == "leak" and check.leaks:
-        finding = findings(check)[0]
+        finding = findings(Observations(leaks=check.leaks))[0]
         hint = "take them out of one part, let pcn divide the photos, or leave --fail-on out"
         raise DataError(f"{finding.title}: {finding.evidence}", hint)

@@ -186,9 +186,9 @@ def make_plan(
         source.check_available(offline=offline)  # before thousands of photos are read
     if loaded.recipe.train.teacher is not None:
         find_source(model_source(loaded.recipe.train.teacher)).check_available(offline=offline)
-    labels = loaded.recipe.data.labels
-    scan = scan_folder(photos, labels=labels, group_by=loaded.recipe.split.group_by, callback=callback)
-    check_scan(scan, max_unreadable=loaded.recipe.data.max_unreadable)
+    data, group_by = loaded.recipe.data, loaded.recipe.split.group_by
+    scan = scan_folder(photos, labelling=data, group_by=group_by, callback=callback)
+    check_scan(scan, max_unreadable=data.max_unreadable, labelling=data)
     asked = loaded.recipe
     rows, divided, split_reasons = split_photos(scan, loaded)
     loaded = replace(loaded, recipe=divided)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.data.scan.labels import has_column, read_labels
+from pcn_cli.data.scan.columns import choose_columns
+from pcn_cli.data.scan.labels import list_candidates
+from pcn_cli.data.scan.table import read_table
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.schema import DataSection, Recipe
+from pcn_cli.recipe.schema import DataSection, Labelling, Recipe
 from pcn_cli.records.model import ClassThreshold
 
 CLASSES = ("ash", "elm, old", "oak")
@@ -47,8 +49,10 @@ def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_fol
         assert f"{guess['label']} {guess['p']:.1%}" in shown
     assert "oak" in shown
     (tmp_path / "answers.csv").write_bytes(pcn("predict", *names, "--model", several_model, "--csv").stdout)
-    assert has_column(tmp_path / "answers.csv", "labels")
-    rows = read_labels(tmp_path / "answers.csv")
+    table = read_table(tmp_path / "answers.csv")
+    columns = choose_columns(table, Labelling())
+    assert columns.multi_label
+    rows = list_candidates(table, columns)
     assert [(row.file, row.label) for row in rows] == [(name, "ash;elm, old") for name in names]
 
 

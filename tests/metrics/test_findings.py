@@ -2,9 +2,9 @@ from typing import Any
 
 from pcn_cli.metrics.findings import NUMBER_CHECKS, PHOTO_CHECKS, Observations, findings
 from pcn_cli.records.evaluation import ClassGain, CurveStep, LearningCurve
-from pcn_cli.records.metrics import Candidate, ClassRow, Metric
+from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import Calibration, ClassThreshold, Selection
-from pcn_cli.records.photos import Health, SkippedFile, Spread, Tie
+from pcn_cli.records.photos import Health, LeftOut, SkippedFile, Spread, Tie
 from pcn_cli.records.predictions import Suspect
 
 
@@ -245,8 +245,74 @@ def test_a_picture_with_two_sets_of_labels_is_told_with_both() -> None:
 def test_warnings_about_photos_come_before_notes_and_every_check_can_speak() -> None:
     unwell = health(small_classes=("elm",), against_flipping=("left",))
     found = findings(
-        Observations(leaks=[tie()], conflicts=[tie()], alike=30, neighbours=[tie(kind="alike")], health=unwell)
+        Observations(
+            doubts=[Finding(severity="warning", title="a doubt", evidence="x", remedy="y")],
+            left_out=[LeftOut(folder="extra", photos=3, reason="not in a class folder")],
+            missing={"train": ["elm"], "test": ["oak"]},
+            leaks=[tie()],
+            conflicts=[tie()],
+            alike=30,
+            neighbours=[tie(kind="alike")],
+            health=unwell,
+        )
     )
-    assert len(found) == len(PHOTO_CHECKS) == 6
-    assert [one.severity for one in found] == ["warning"] * 5 + ["note"]
+    assert len(found) == len(PHOTO_CHECKS) == 10
+    assert [one.severity for one in found] == ["warning"] * 8 + ["note"] * 2
     assert all(one.remedy for one in found)
+
+
+def test_a_class_without_a_photo_to_learn_from_is_a_warning() -> None:
+    """Classes that only val/ or test/ had were trained, measured, and in no finding."""
+    (found,) = findings(Observations(missing={"train": ["c", "d"], "val": ["d"], "test": ["c"]}))
+    assert (found.severity, found.title) == ("warning", "2 classes have no photo to learn from")
+    assert found.evidence.startswith("c, d: ")
+
+
+def test_a_part_of_ones_own_without_a_class_is_a_warning() -> None:
+    first, second = findings(Observations(missing={"train": [], "val": ["a"], "test": ["a", "b"]}))
+    assert first.title == "The val part has no photo of 1 class"
+    assert second.title == "The test part has no photo of 2 classes"
+    assert second.evidence == "a, b: nothing is measured on photos of these classes."
+
+
+def test_no_remedy_names_an_option_without_effect() -> None:
+    """Where test/ is the user's own, --set split.test=0.3 is refused; it was the advice all the same."""
+    few = {
+        "per_class": [row("daisy", 1)],
+        "calibration": Calibration(validation_photos=3, photos=0),
+        "thresholds": (ClassThreshold(label="ash"),),
+        "learning_curve": curve(0.0, 0.08),
+    }
+    divided = " ".join(one.remedy for one in findings(facts(**few)))
+    assert divided.count("--set split.test=0.3") == divided.count("--set split.val=0.3") == 2
+    own = findings(facts(**few, own_parts={"train", "val", "test"}))
+    assert len(own) == 4
+    assert not any("split." in one.remedy for one in own)
+    assert sum("your own" in one.remedy for one in own) == 4
+    alike = {"alike": 30, "neighbours": [tie(kind="alike")]}
+    assert all("--group-by" in one.remedy for one in findings(Observations(**alike)))
+    together = findings(Observations(**alike, own_parts={"train", "test"}))
+    assert all("put it into one part" in one.remedy for one in together)
+
+
+def test_what_was_left_out_is_told_by_folder_with_the_reason() -> None:
+    """An unlabelled test/ and a labelled extra/ were passed over, and only scan.json said so."""
+    left_out = [
+        LeftOut(folder="test", photos=1200, reason="not in a class folder"),
+        LeftOut(folder="", photos=2, reason="not listed in labels.csv"),
+        LeftOut(folder="oak", photos=0, reason="an empty folder"),
+    ]
+    (found,) = findings(Observations(left_out=left_out))
+    assert (found.severity, found.title) == ("note", "1202 photos were left out")
+    assert found.evidence == (
+        "1,200 in test/ (not in a class folder), 2 in the folder itself (not listed in labels.csv),"
+        " oak/ (an empty folder)."
+    )
+    (empty,) = findings(Observations(left_out=left_out[2:]))
+    assert empty.title == "There are empty folders"
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_in_a_list_that_nobody_wrote() -> None:
+    """`pcn inspect` writes nothing, and said that all are listed in unreadable.csv."""
+    (found,) = findings(Observations(unreadable=[SkippedFile(file="a.jpg", reason="empty")]))
+    assert found.remedy == "Replace or remove them; a run lists all in unreadable.csv, and so does pcn inspect --json."

@@ -12,6 +12,9 @@ GPU = Facts(train_photos=1000, classes=7, device="cuda", native_bf16=True, cores
 CPU = Facts(train_photos=1000, classes=7, cores=2)
 LEGITIMATELY_OPEN = {
     "data.labels",
+    "data.file_column",
+    "data.label_column",
+    "data.label_from",
     "evaluate.boxes",
     "evaluate.folds",
     "evaluate.target_accuracy",

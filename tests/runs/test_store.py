@@ -41,12 +41,49 @@ def test_boxes_come_back_by_file_as_they_were_written(tmp_path: Path) -> None:
     assert read_boxes(tmp_path / "boxes.csv") == {BOX.file: [BOX, BOX], "b.jpg": [other]}
 
 
+HEADER = "file,label,xmin,ymin,xmax,ymax,width,height\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "edges"),
+    [
+        ("233.0,10.4,300.6,40.0,500,400", (233, 10, 301, 40)),
+        ("0,0,500,400,500,400", (0, 0, 499, 399)),
+        ("-1,-2.0,501,401,500.0,400.0", (0, 0, 499, 399)),
+        ("1e2,5,2e2,9,500,400", (100, 5, 200, 9)),
+    ],
+)
+def test_boxes_are_read_as_annotation_tools_write_them(tmp_path: Path, cells: str, edges: tuple[int, ...]) -> None:
+    """Decimals were refused, and a box that reaches a pixel beyond the photo ended everything."""
+    (tmp_path / "boxes.csv").write_text(f"{HEADER}a.jpg,cat,{cells}\n")
+    ((box,),) = read_boxes(tmp_path / "boxes.csv").values()
+    assert (box.xmin, box.ymin, box.xmax, box.ymax) == edges
+    assert (box.width, box.height) == (500, 400)
+
+
+def test_all_rows_that_are_no_boxes_are_named_at_once(tmp_path: Path) -> None:
+    wrong = [f"{n}.jpg,cat,0,0,{510 + n},10,500,400\n" for n in range(12)]
+    (tmp_path / "boxes.csv").write_text(HEADER + "".join(wrong) + "x.jpg,cat,nan,0,1,1,5,4\n")
+    with pytest.raises(DataError, match="has rows that are no boxes") as error:
+        read_boxes(tmp_path / "boxes.csv")
+    assert all(f"{n}.jpg: the box 0,0 – {510 + n},10 is not in the photo" in error.value.message for n in range(10))
+    assert error.value.message.endswith("and 3 more")
+    for cells, found in (
+        ("nan,0,1,1,5,4", "xmin is 'nan'"),
+        ("0,0,1,1,inf,4", "width is 'inf'"),
+        ("3,0,1,1,5,4", "the box"),
+    ):
+        (tmp_path / "boxes.csv").write_text(f"{HEADER}a.jpg,cat,{cells}\n")
+        with pytest.raises(DataError, match=found):
+            read_boxes(tmp_path / "boxes.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("file,label,xmin,ymin,xmax,ymax,width\na,b,0,0,1,1,2\n", "no column 'height'"),
-        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b,0,0,2,1,2,2\n", "a: the box 0,0 – 2,1 is not in the photo"),
-        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b,0,0.5,1,1,2,2\n", "0.5"),
+        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b,0,0,5,1,2,2\n", "a: the box 0,0 – 5,1 is not in the photo"),
+        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b,0,half,1,1,2,2\n", "a: ymin is 'half'"),
         ("file,label,xmin,ymin,xmax,ymax,width,height\na,b\n", "line 2"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import pcn_cli
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.recipe.schema import Labelling
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
 
@@ -85,3 +86,55 @@ def test_groups_by_name_stay_together_through_the_whole_path(photo_folder, tiny_
 def test_an_unknown_cause_is_refused(photo_folder, tiny_weights):
     with pytest.raises(RecipeError, match="fail_on: should be 'leak', found 'drift'"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, fail_on="drift", **QUICK)
+
+
+class Noting(Heard):
+    """What was told, the notes among it."""
+
+    def on_note(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_finetune_says_what_it_assumed_and_what_it_left_out(photo_folder, tiny_weights):
+    """An unlabelled test/ and a class that only dev/ had were in scan.json alone."""
+    for label in ("blue", "green", "red"):
+        for part, numbers in (("Training", range(8)), ("dev", range(8, 12))):
+            target = photo_folder / part / (label if (part, label) != ("dev", "red") else "new")
+            target.mkdir(parents=True)
+            for number in numbers:
+                (photo_folder / label / f"{number:02}.jpg").rename(target / f"{number:02}.jpg")
+        (photo_folder / label).rmdir()
+    shutil.copytree(photo_folder / "dev/new", photo_folder / "test")
+    heard = Noting()
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, callback=heard, **QUICK)
+    before = heard.told[: heard.told.index("train")]
+    expected = [
+        "parts by folder: Training/ is train, dev/ is val",
+        "1 class has no photo to learn from",
+        "The val part has no photo of 1 class",
+        "4 photos were left out",
+    ]
+    assert [text for text in before if text in expected] == expected
+    titles = {finding["title"] for finding in json.loads((outcome.run / "findings.json").read_text())}
+    assert titles >= set(expected[1:])
+    again = {finding.title for finding in evaluate(outcome.run).findings}
+    assert again >= set(expected[1:])
+
+
+def test_a_pattern_for_labels_is_kept_with_the_run(photo_folder, tiny_weights):
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, label_from="^(blue|red)/", **QUICK)
+    assert {row["label"] for row in read_csv(outcome.run / "split.csv")} == {"blue", "red"}
+    assert "label_from: ^(blue|red)/" in (outcome.run / "recipe.yaml").read_text()
+    measured = evaluate(outcome.run, images=photo_folder, labelling=Labelling(label_from="^(red)/"))
+    assert {row.label for row in measured.rows} == {"red"}
+    with pytest.raises(RecipeError, match="--label-from has no effect without --images"):
+        evaluate(outcome.run, labelling=Labelling(label_from="x"))
+
+
+def test_photos_that_are_one_burst_are_refused_with_the_reason(photo_folder, tiny_weights):
+    """Only copies: "36 photos are too few to be divided"."""
+    for label in ("blue", "green", "red"):
+        for number in range(1, 12):
+            shutil.copy(photo_folder / label / "00.jpg", photo_folder / label / f"{number:02}.jpg")
+    with pytest.raises(DataError, match="36 photos, 3 that differ, are too few to be divided"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, **QUICK)

@@ -7,7 +7,7 @@ import typer
 
 from pcn_cli.cli.console import print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import Boxes, Device, Json, Labels, examples
+from pcn_cli.cli.options import Boxes, Device, FileColumn, Json, LabelColumn, LabelFrom, Labels, examples, labelling_of
 from pcn_cli.cli.summary import show_findings, show_numbers
 
 app = typer.Typer()
@@ -33,6 +33,9 @@ def evaluate(
         typer.Option(help="Measure on this labelled folder instead, into a run of its own.", metavar="PHOTOS"),
     ] = None,
     labels: Labels = None,
+    file_column: FileColumn = None,
+    label_column: LabelColumn = None,
+    label_from: LabelFrom = None,
     boxes: Boxes = None,
     target_accuracy: Annotated[
         float | None,
@@ -54,11 +57,12 @@ def evaluate(
     refuse_early(photos=images, output=output, tables=[labels, boxes], device=device)
     from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 
+    labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
     with LiveProgress() as callback:
         measured = evaluate_run(
             run,
             images=images,
-            labels=labels,
+            labelling=labelling,
             boxes=boxes,
             target_accuracy=target_accuracy,
             output=output,

@@ -17,7 +17,8 @@ from pcn_cli.recipe.schema import show_options
 # As the help shows them.
 _ORDER = (
     *("photos", "model", "tune", "pooling", "recipe", "settings", "epochs", "lr", "batch_size", "size", "fit"),
-    *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "boxes", "group_by", "fail_on"),
+    *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "file_column", "label_column"),
+    *("label_from", "boxes", "group_by", "fail_on"),
     *("folds", "learning_curve", "target_accuracy", "keep_checkpoints", "accept_licence", "dry_run", "offline"),
     *("mirror", "json"),
 )

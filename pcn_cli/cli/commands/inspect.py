@@ -8,7 +8,17 @@ import typer
 
 from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import FailOn, GroupBy, Json, Labels, examples
+from pcn_cli.cli.options import (
+    FailOn,
+    FileColumn,
+    GroupBy,
+    Json,
+    LabelColumn,
+    LabelFrom,
+    Labels,
+    examples,
+    labelling_of,
+)
 from pcn_cli.cli.summary import show_findings
 from pcn_cli.records.photos import Health, Scan
 
@@ -31,6 +41,9 @@ app = typer.Typer()
 def inspect(
     photos: Annotated[Path, typer.Argument(help="The folder of photos.", metavar="PHOTOS")],
     labels: Labels = None,
+    file_column: FileColumn = None,
+    label_column: LabelColumn = None,
+    label_from: LabelFrom = None,
     group_by: GroupBy = None,
     fail_on: FailOn = None,
     json: Json = False,
@@ -44,13 +57,14 @@ def inspect(
     refuse_early(photos=photos, tables=[labels])
     from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
 
+    labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
     with LiveProgress() as callback:
-        inspection = inspect_photos(photos, labels=labels, group_by=group_by, callback=callback)
+        inspection = inspect_photos(photos, labelling=labelling, group_by=group_by, callback=callback)
     if json:
         print_json(inspection.plain())
     else:
         _show(inspection)
-    refuse_unfit(inspection, fail_on=fail_on)
+    refuse_unfit(inspection, labelling=labelling, fail_on=fail_on)
 
 
 def _show(inspection: "Inspection") -> None:

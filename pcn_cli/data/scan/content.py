@@ -67,6 +67,8 @@ def name_content(head: bytes) -> str:
         return "a web page (HTML), not an image"
     if text.startswith((b"<svg", b"<?xml")):
         return "an SVG or XML file, not a photo"
+    if (before := head.find(b"\xff\xd8\xff")) > 0:
+        return f"a JPEG with {before} other bytes before it: save it again with a program that shows it"
     printable = sum(byte >= 32 or byte in b"\t\r\n" for byte in head)
     return "text, not an image" if printable > 0.97 * len(head) else "not an image in a format that is supported"
 

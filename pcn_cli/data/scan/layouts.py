@@ -1,104 +1,208 @@
-"""Which files of a folder may be photos and what their labels are: by folders or by a table; nothing is opened."""
+"""Which files of a folder may be photos and what their labels are: by folders, names or a table; nothing is opened."""
 
 import os
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import Path
 
-from pcn_cli.data.scan.content import is_camera_raw
-from pcn_cli.data.scan.labels import PART_NAMES, Candidate, has_column, read_labels
-from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.records.photos import SEVERAL, SkippedFile
+from pcn_cli.data.scan.class_names import clean_name, refuse_lookalikes
+from pcn_cli.data.scan.columns import Columns, choose_columns
+from pcn_cli.data.scan.content import is_camera_raw, promises_image
+from pcn_cli.data.scan.doubts import find_doubts, refuse_doubtful
+from pcn_cli.data.scan.labels import Candidate, list_candidates
+from pcn_cli.data.scan.listed_files import ListedFiles
+from pcn_cli.data.scan.part_names import read_parts
+from pcn_cli.data.scan.patterns import match_names
+from pcn_cli.data.scan.table import Table
+from pcn_cli.data.scan.unlabelled import refuse_unlabelled
+from pcn_cli.data.scan.wrappers import Folders, Shape, read_shape
+from pcn_cli.errors import DataError
+from pcn_cli.recipe.schema import Labelling
+from pcn_cli.records.metrics import Finding
+from pcn_cli.records.photos import SEVERAL, Layout, SkippedFile, split_labels
 
 BAD_NAME = "the name is not valid text (UTF-8): rename it"
+NO_CLASS = "not in a class folder"
+NO_PART = "not in one of the train, val or test folders"
+NOT_LISTED = "not listed in"
+NO_MATCH = "its name says no class (--label-from)"
+_GROUP_HINT = "--group-by '([a-z]+\\d+)_' puts photos together whose names begin alike, as in nest07_003.jpg"
+_LABEL_HINT = (
+    "--label-from '^([a-z]+)' takes the class from names such as cat.12.jpg: the first bracket, or all it matches"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SortedFiles:
-    """Every file of a walk in one of three lists; with `multi_label` a photo may have several labels, or none."""
+    """Every file of a walk in one of three lists; with `multi_label` a photo may have several labels, or none.
 
-    layout: Literal["class folders", "split folders", "table"]
+    `assumptions` say how the folders or the table were read where they could mean something else, `doubts` what a
+    person should look at.
+    """
+
+    layout: Layout
     candidates: list[Candidate] = field(default_factory=list)
     unreadable: list[SkippedFile] = field(default_factory=list)
     ignored: list[SkippedFile] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    doubts: list[Finding] = field(default_factory=list)
     multi_label: bool = False
 
 
-def sort_by_folders(entries: Mapping[str, str]) -> SortedFiles:
-    """Files labelled by the folders they lie in: `class/…`, or `train|val|valid|validation|test/class/…`.
+def sort_by_folders(entries: Mapping[str, str], *, root: Path = Path(), label_from: str | None = None) -> SortedFiles:
+    """Files labelled by the folders they lie in, or by what `label_from` finds in their names.
 
-    `entries` are what a walk found: files, and why they cannot be photos.
+    `entries` are what a walk found below `root`: files, and why they cannot be photos.
+
+    Raises:
+        DataError: no photo has a label, or the folders would make wrong classes.
+        RecipeError: `label_from` matches no name.
     """
-    # The top folders are the user's own split; a class may be called "train" beside other classes.
-    tops = {file.split("/")[0].casefold() for file, obstacle in entries.items() if "/" in file and not obstacle}
-    parts = {PART_NAMES[top] for top in tops if top in PART_NAMES}
-    in_parts = "train" in parts and (len(parts) > 1 or len(tops) == 1)
-    result = SortedFiles(layout="split folders" if in_parts else "class folders")
+    result = SortedFiles(layout="class folders")
+    files = []
     for file, obstacle in entries.items():
-        *folders, _ = file.split("/")
-        part = PART_NAMES.get(folders[0].casefold()) if in_parts and folders else None
-        names = folders[1:] if part else folders
         if obstacle or is_camera_raw(file):
             reason = obstacle or "a camera raw file (convert it to JPEG to use it)"
             result.ignored.append(SkippedFile(file=_spell_out(file), reason=reason))
         elif _spell_out(file) != file:
             result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
-        elif in_parts and not part:
-            result.ignored.append(SkippedFile(file=file, reason="not in one of the train, val or test folders"))
-        elif not names:
-            result.ignored.append(SkippedFile(file=file, reason="not in a class folder"))
         else:
-            label = unicodedata.normalize("NFC", "/".join(names))
+            files.append(file)
+    likely = [file for file in files if promises_image(file)] or files
+    shape = read_shape({_folders(file) for file in likely})
+    named = match_names(files, label_from, flag="--label-from", hint=_LABEL_HINT) if label_from else []
+    if label_from and any(set(shape.parts).intersection((name or "").split("/")) for name in named):
+        shape = Shape()  # the pattern takes these folders for classes
+    if label_from:
+        _sort_named(files, shape, named, result)
+    else:
+        _sort_in_folders(files, shape, result)
+    if likely and not result.candidates:
+        reasons = Counter(one.reason for one in result.ignored if one.file in set(likely)).most_common(3)
+        refuse_unlabelled(root, likely, entries, "; ".join(f"{count} × {reason}" for reason, count in reasons))
+    if not label_from:
+        photos = set(likely)
+        classes = {shape.read(_folders(one.file))[1] for one in result.candidates if one.file in photos}
+        refuse_doubtful(root, shape, classes)
+        refuse_lookalikes("/".join(names) for names in classes)
+        result.doubts.extend(find_doubts(root, classes))
+        result.assumptions.extend(
+            f"{name}/ is taken for a class" for name in read_parts(_tops(classes)) if not shape.parts
+        )
+    layout: Layout = "file names" if label_from else "split folders" if shape.parts else "class folders"
+    return replace(result, layout=layout, assumptions=[*_explain(shape, label_from), *result.assumptions])
+
+
+def _sort_in_folders(files: Sequence[str], shape: Shape, result: SortedFiles) -> None:
+    for file in files:
+        part, classes = shape.read(_folders(file))
+        if shape.parts and not part:
+            result.ignored.append(SkippedFile(file=file, reason=NO_PART))
+        elif not classes:
+            result.ignored.append(SkippedFile(file=file, reason=NO_CLASS))
+        else:
+            label = "/".join(map(clean_name, classes))
             result.candidates.append(Candidate(file=file, label=label, split=part))
-    return result
 
 
-def sort_by_table(root: Path, entries: Mapping[str, str], table: Path, *, group_column: str = "group") -> SortedFiles:
-    """Files labelled by `table`, their groups its `group_column`; what it does not list is passed over."""
-    result = SortedFiles(layout="table", multi_label=has_column(table, SEVERAL))
-    composed = {unicodedata.normalize("NFC", file): file for file in entries}
-    lines: dict[str, int | None] = {}
-    for row in read_labels(table, group_column=group_column):
-        file = _find_listed(root, table, row.file, entries, composed)
-        if file in lines:
-            hint = f"list it once; all labels of a photo stand in one column {SEVERAL}, with ; between them"
-            raise DataError(f"{table}, line {row.line}: {row.file} stands on line {lines[file]} already", hint)
-        lines[file] = row.line
-        if file.startswith("../") or PurePosixPath(file).is_absolute():
-            result.unreadable.append(SkippedFile(file=file, reason=f"listed, but outside the photos folder {root}"))
-        elif _spell_out(file) != file:
-            result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
+def _sort_named(files: Sequence[str], shape: Shape, named: Sequence[str | None], result: SortedFiles) -> None:
+    for file, name in zip(files, named, strict=True):
+        part, _ = shape.read(_folders(file))
+        if shape.parts and not part:
+            result.ignored.append(SkippedFile(file=file, reason=NO_PART))
+        elif not name:
+            result.ignored.append(SkippedFile(file=file, reason=NO_MATCH))
         else:
-            result.candidates.append(replace(row, file=file))
+            result.candidates.append(Candidate(file=file, label=clean_name(name), split=part))
+    refuse_lookalikes(name for name in named if name)
+
+
+def _explain(shape: Shape, label_from: str | None) -> list[str]:
+    """How the folders were read, where they are not simply classes, or train, val and test."""
+    lines = []
+    if shape.wrapper and not label_from:
+        lines.append(f"classes are read below {'/'.join(shape.wrapper)}/")
+    unusual = {name: part for name, part in shape.parts.items() if name.casefold() != part}
+    if unusual:
+        lines.append("parts by folder: " + ", ".join(f"{name}/ is {part}" for name, part in sorted(unusual.items())))
+    if shape.level:
+        lines.append("train, val and test are read inside the class folders")
+    inner = sorted(name for name, steps in shape.inner.items() if steps)
+    if inner and not label_from:
+        lines.append(f"classes are read one folder deeper in {', '.join(inner)}")
+    return lines
+
+
+def sort_by_table(
+    root: Path,
+    entries: Mapping[str, str],
+    table: Table,
+    *,
+    labelling: Labelling | None = None,
+    group_column: str = "group",
+) -> SortedFiles:
+    """Files labelled by `table`, their groups its `group_column`; what it does not list is passed over.
+
+    Raises:
+        DataError: the columns cannot be told, a row is malformed, or a photo stands there twice.
+        RecipeError: a column that was named is not there.
+    """
+    listed = ListedFiles(root, table.path, entries)
+    columns = choose_columns(table, labelling or Labelling(), group_column=group_column, names_photo=listed.knows)
+    rows = list_candidates(table, columns)
+    result = SortedFiles(layout="table", multi_label=columns.multi_label)
+    lines: dict[str, int | None] = {}
+    places = listed.find([row.file for row in rows])
+    for row in rows:
+        place = places[row.file]
+        if place.file in lines:
+            hint = f"list it once; all labels of a photo stand in one column {SEVERAL}, with ; between them"
+            where = f"{table.path}, line {row.line}"
+            raise DataError(f"{where}: {row.file} stands on line {lines[place.file]} already", hint)
+        lines[place.file] = row.line
+        if place.problem:
+            result.unreadable.append(SkippedFile(file=place.file, reason=place.problem))
+        elif _spell_out(place.file) != place.file:
+            result.unreadable.append(SkippedFile(file=_spell_out(place.file), reason=BAD_NAME))
+        else:
+            result.candidates.append(replace(row, file=place.file))
     for file, obstacle in entries.items():
         if file not in lines:
-            reason = "the table of labels" if root / file == table else obstacle or f"not listed in {table.name}"
+            is_table = root / file == table.path
+            reason = "the table of labels" if is_table else obstacle or f"{NOT_LISTED} {table.path.name}"
             result.ignored.append(SkippedFile(file=_spell_out(file), reason=reason))
-    return result
+    result.doubts.extend(_doubt_separators(table, columns, rows))
+    return replace(result, assumptions=[*columns.assumptions, *listed.explain(places)])
 
 
-def refuse_case_clashes(labels: Iterable[str]) -> None:
-    """Raise a DataError where two class names, or folders on the way to them, differ only by case."""
-    spellings: dict[str, str] = {}
-    for label in sorted(set(labels)):
-        folders = PurePosixPath(label)
-        for name in (str(folders), *map(str, folders.parents)):
-            other = spellings.setdefault(unicodedata.normalize("NFC", name.casefold()), name)
-            if other != name:
-                raise DataError(f"the classes {other!r} and {name!r} differ only by case", "rename one, or merge them")
+def _doubt_separators(table: Table, columns: Columns, rows: Sequence[Candidate]) -> list[Finding]:
+    """A finding where a table may give photos several labels, and gives none more than one."""
+    if (
+        not columns.multi_label
+        or columns.one_hot
+        or any(len(split_labels(row.label, multi_label=True)) > 1 for row in rows)
+    ):
+        return []
+    commas = next((row.label for row in rows if "," in row.label), None)
+    remedy = "If each photo has exactly one label, call the column label."
+    return [
+        Finding(
+            severity="warning",
+            title=f"No photo has several labels, though the column is called {SEVERAL}",
+            evidence=f"{table.path.name} holds neither ; nor |"
+            + (f"; {commas!r} is read as one name." if commas else "."),
+            remedy=f"If the comma stands between labels, write ; in its place. {remedy}" if commas else remedy,
+        )
+    ]
 
 
-def _find_listed(root: Path, table: Path, written: str, entries: Mapping[str, str], composed: Mapping[str, str]) -> str:
-    """The path below `root` of a file as a table writes it, with either slash and either Unicode form."""
-    files = []
-    for name in dict.fromkeys((written, written.replace("\\", "/"))):
-        path = os.path.relpath(os.path.join(table.parent, name), root)  # noqa: PTH118 - joins text, also absolute paths
-        files.append(Path(path).as_posix())
-    forms = [composed.get(unicodedata.normalize("NFC", file)) for file in files]
-    return next(filter(None, [*(file for file in files if file in entries), *forms]), files[0])
+def _folders(file: str) -> Folders:
+    return tuple(file.split("/")[:-1])
+
+
+def _tops(classes: set[Folders]) -> set[str]:
+    return {path[0] for path in classes if len(path) == 1}
 
 
 def _spell_out(file: str) -> str:
@@ -107,25 +211,7 @@ def _spell_out(file: str) -> str:
 
 
 def group_candidates(candidates: Sequence[Candidate], pattern: str) -> list[Candidate]:
-    """The candidates, those whose name matches with their group: the first capture group, or else the whole match.
-
-    A pattern with a slash sees the path below the photos folder, any other the file's name alone. A photo that does
-    not match belongs to no group.
-    """
-    hint = "--group-by '([a-z]+\\d+)_' puts photos together whose names begin alike, as in nest07_003.jpg"
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        problem = f"--group-by {pattern}: no column of a table and no regular expression: {error}"
-        raise RecipeError(problem, hint) from error
-    names = [one.file if "/" in pattern else PurePosixPath(one.file).name for one in candidates]
-    grouped = []
-    for one, name in zip(candidates, names, strict=True):
-        found = search(name)
-        # A capture group that took no part in the match says None.
-        group = next((text for text in found.groups()[:1] if text is not None), found[0]) if found else None
-        grouped.append(replace(one, group=group or None))
-    if grouped and not any(one.group for one in grouped):
-        problem = f"--group-by {pattern}: matches no column of a table and no file name, such as {names[0]}"
-        raise RecipeError(problem, hint)
-    return grouped
+    """The candidates, those whose name matches with their group; a photo that does not match belongs to none."""
+    files, also = [one.file for one in candidates], " no column of a table and"
+    found = match_names(files, pattern, flag="--group-by", hint=_GROUP_HINT, also=also)
+    return [replace(one, group=group) for one, group in zip(candidates, found, strict=True)]

@@ -1,6 +1,6 @@
 """What is in a folder of photos: every file once, as a photo, as unreadable, or as passed over, with the reason.
 
-Labels come from a table, from train/val/test folders with class folders inside, or from class folders.
+Labels come from a table, from the names of the files, from class folders, or from these inside folders for parts.
 """
 
 from collections import Counter
@@ -13,28 +13,36 @@ from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
 from pcn_cli.data.scan.decode import FileFacts, inspect_files
-from pcn_cli.data.scan.labels import find_table, has_column
 from pcn_cli.data.scan.layouts import (
+    NO_CLASS,
+    NO_MATCH,
+    NO_PART,
+    NOT_LISTED,
     SortedFiles,
     group_candidates,
-    refuse_case_clashes,
     sort_by_folders,
     sort_by_table,
 )
-from pcn_cli.data.scan.walk import walk_folder
+from pcn_cli.data.scan.table import find_table, read_table
+from pcn_cli.data.scan.unlabelled import LAYOUT_HINT, suggest_labelling
+from pcn_cli.data.scan.walk import EMPTY, walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
-from pcn_cli.errors import DataError, command
-from pcn_cli.records.photos import Part, Photo, Scan, SkippedFile, split_labels
+from pcn_cli.errors import DataError, RecipeError, command
+from pcn_cli.recipe.schema import Labelling
+from pcn_cli.records.photos import LeftOut, Part, Photo, Scan, SkippedFile
 
 _by_file = attrgetter("file")
-_LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
+_TABLE_HINT = (
+    "the table must name the files by their path from its own folder or from the photos folder, by name or by id,"
+    " each with a label"
+)
 _SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
 
 
 def scan_photos(
     folder: Path,
     *,
-    labels: Path | None = None,
+    labelling: Labelling | None = None,
     group_by: str | None = None,
     only: Part | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -44,18 +52,20 @@ def scan_photos(
     Args:
         folder: class folders (`oak/…`, nested ones are named by path), split folders (`train/oak/…`), or photos with a
             table `labels.csv` or `split.csv`.
-        labels: a table that wins over folders; its paths are relative to it.
+        labelling: a table or a pattern that wins over folders.
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
         on_progress: called with (what is done, done, total); an exception that it raises ends the scan.
 
     Raises:
-        DataError: no such folder, a malformed table, or class names that differ only by case.
-        RecipeError: `group_by` is neither a column nor an expression that any name matches.
+        DataError: no such folder, a malformed table, folders that would make wrong classes, or class names that look
+            the same.
+        RecipeError: a column or a pattern matches nothing, or an option has no effect beside another.
     """
     root = folder.absolute()
     tell = on_progress or (lambda *_: None)
-    files = _sort_files(root, find_table(root, labels), group_by)
+    files = _sort_files(root, labelling or Labelling(), group_by)
+    left_out = _count_left_out(files.ignored)
     if only is not None and any(one.split == only for one in files.candidates):
         rest = [SkippedFile(file=one.file, reason=other_part(only)) for one in files.candidates if one.split != only]
         candidates = [one for one in files.candidates if one.split == only]
@@ -81,23 +91,51 @@ def scan_photos(
         near_duplicates=near_duplicates,
         alike=alike,
         multi_label=files.multi_label,
+        left_out=left_out,
+        assumptions=tuple(files.assumptions),
+        doubts=tuple(files.doubts),
     )
 
 
-def _sort_files(root: Path, table: Path | None, group_by: str | None) -> SortedFiles:
+def _sort_files(root: Path, labelling: Labelling, group_by: str | None) -> SortedFiles:
     """The files below `root` with their labels and groups, from the table where there is one."""
     entries = walk_folder(root)
-    column = group_by if table and group_by and has_column(table, group_by) else None
+    place = _find_table(root, labelling)
+    table = read_table(place.absolute()) if place else None
+    column = group_by if table and group_by and table.find(group_by) is not None else None
     if table:
-        files = sort_by_table(root, entries, table.absolute(), group_column=column or "group")
+        files = sort_by_table(root, entries, table, labelling=labelling, group_column=column or "group")
     else:
-        files = sort_by_folders(entries)
-    refuse_case_clashes(
-        name for one in files.candidates for name in split_labels(one.label, multi_label=files.multi_label)
-    )
+        files = sort_by_folders(entries, root=root, label_from=labelling.label_from)
     if group_by is not None and column is None:
         files = replace(files, candidates=group_candidates(files.candidates, group_by))
     return files
+
+
+def _find_table(root: Path, labelling: Labelling) -> Path | None:
+    """The table to read, if any; a RecipeError where one option would have no effect beside another."""
+    if labelling.label_from is not None and labelling.labels is not None:
+        raise RecipeError("--label-from has no effect with --labels", "leave one of the two out")
+    if labelling.label_from is not None:
+        table = None
+    else:
+        table = find_table(root, None if labelling.labels is None else Path(labelling.labels))
+    columns = {"--file-column": labelling.file_column, "--label-column": labelling.label_column}
+    if table is None and (given := [flag for flag, name in columns.items() if name is not None]):
+        raise RecipeError(f"{given[0]} has no effect without a table", "name one with --labels FILE")
+    return table
+
+
+def _count_left_out(ignored: Iterable[SkippedFile]) -> tuple[LeftOut, ...]:
+    """What was passed over and looks like a photo, by its outermost folder and the reason; and empty folders."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in ignored:
+        if one.reason == EMPTY:
+            counts[one.file.rstrip("/"), EMPTY] = 0
+        elif promises_image(one.file) and one.reason.startswith((NO_CLASS, NO_PART, NO_MATCH, NOT_LISTED)):
+            counts["/".join(one.file.split("/")[:-1][:1]), one.reason] += 1
+    found = (LeftOut(folder=folder, photos=count, reason=reason) for (folder, reason), count in counts.items())
+    return tuple(sorted(found, key=lambda one: (-one.photos, one.folder)))
 
 
 def _tell_photos(files: SortedFiles, facts: Mapping[str, FileFacts]) -> list[Photo]:
@@ -130,29 +168,32 @@ def other_part(part: Part) -> str:
     return f"not of the {part} part"
 
 
-def check_scan(scan: Scan, *, max_unreadable: float) -> None:
-    """Refuse photos that cannot be learned from.
+def check_scan(scan: Scan, *, max_unreadable: float, labelling: Labelling | None = None) -> None:
+    """Refuse photos that cannot be learned from; `labelling` is how they were read.
 
     Raises:
         DataError: no photos, nothing to tell apart, or a larger share than `max_unreadable` of the files is unreadable.
     """
-    candidates = len(scan.photos) + len(scan.unreadable)
+    candidates, root = len(scan.photos) + len(scan.unreadable), Path(scan.root)
     if not scan.photos:
-        reasons = _count_reasons([*scan.unreadable, *scan.ignored])
-        raise DataError(f"no photos in {scan.root}{f': {reasons}' if reasons else ', it is empty'}", _LAYOUT_HINT)
+        reasons = "; ".join(filter(None, map(_count_reasons, (scan.unreadable, scan.ignored))))
+        hint = _TABLE_HINT if scan.layout == "table" else LAYOUT_HINT
+        raise DataError(f"no photos in {root}{f': {reasons}' if reasons else ', it is empty'}", hint)
     if len(scan.unreadable) > max_unreadable * candidates:
         share = f"{len(scan.unreadable) / candidates:.1%}, allowed {max_unreadable:.1%}"
+        shown = command("inspect", root, *(labelling or Labelling()).words())
         raise DataError(
             f"{len(scan.unreadable)} of {candidates} files are unreadable ({share}): {_count_reasons(scan.unreadable)}",
-            f"{command('inspect', scan.root)} lists them (name your --labels with it); repair or remove them, or raise "
-            "--set data.max_unreadable=…",
+            f"{shown} lists them; repair or remove them, or raise --set data.max_unreadable=…",
         )
     if scan.multi_label:
         if not any(0 < count < len(scan.photos) for count in scan.classes.values()):
             raise DataError(f"all {len(scan.photos)} photos in {scan.root} have the same labels", _SEVERAL_HINT)
     elif len(scan.classes) < 2:
         name = next(iter(scan.classes))
-        raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", _LAYOUT_HINT)
+        photos, others = [photo.file for photo in scan.photos], [one.file for one in scan.ignored]
+        hint = _TABLE_HINT if scan.layout == "table" else suggest_labelling(root, photos, others)
+        raise DataError(f"one class only: all {len(scan.photos)} photos in {scan.root} are {name!r}", hint)
 
 
 def _count_reasons(files: Iterable[SkippedFile]) -> str:

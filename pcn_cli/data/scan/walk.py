@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pcn_cli.errors import DataError
 
+EMPTY = "an empty folder"
+
 # What operating systems put beside photos.
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "ntuser.dat"})
 _SYSTEM_FOLDERS = frozenset({"__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"})
@@ -42,7 +44,7 @@ def walk_folder(root: Path) -> dict[str, str]:
             found[f"{folder}/"] = f"the folder cannot be read ({error.strerror})"
             continue
         if folder and not members:
-            found[f"{folder}/"] = obstacle or "an empty folder"
+            found[f"{folder}/"] = obstacle or EMPTY
         for member in members:
             path = f"{folder}/{member.name}" if folder else member.name
             if _is_folder(member):

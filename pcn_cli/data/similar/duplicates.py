@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,6 @@ FARTHEST = 0.3  # between the features of copies: 998 in 1,000 of those found wi
 MOST_DIFFERING_BITS = 18  # of 63; 97 % of the copies, 1 in 1,000 pairs of other photos
 LEAST_ROUGH = 0.6  # correlation of 8 × 8 pixels without a search for the cut; copies 0.65 and above
 LEAST_COARSE = 0.85  # the same with it
-LEAST_FINE = 0.9  # of all pixels with it: true pairs 0.91 and above, the likest other photos 0.88
-LEAST_DETAIL = 0.7  # the same without what is smooth: cuts 0.75 and above, skies and horizons that are alike 0.65
 LEAST_CONTRAST = 4.0  # grey levels; a flatter picture shows nothing to compare
 CUTS = (1.0, 0.97, 0.94, 0.9)  # how much of the side a cut leaves
 COARSE_SIDE = 8
@@ -48,6 +46,20 @@ _BLOCK = 512  # pictures looked for together: many make the tree worth while, fe
 _PAIRS = 50_000
 
 
+class Closeness(NamedTuple):
+    """How alike two sketches are at least: correlation of all pixels, and of what is left without what is smooth."""
+
+    fine: float
+    detail: float
+
+
+# True pairs 0.91 and above, the likest other photos 0.88; cuts 0.75 and above, skies and horizons that are alike 0.65.
+COPIES = Closeness(0.9, 0.7)
+# Of bursts of 40 with noise all are joined, with a cut of up to 6 % 38 or more, of up to 10 % 33 or more; of 182
+# digits "1" no more than 19.
+AS_GOOD_AS_EQUAL = Closeness(0.95, 0.85)
+
+
 def find_near_duplicates(
     photos: Sequence[Photo],
     sketches: Mapping[str, str],
@@ -56,22 +68,38 @@ def find_near_duplicates(
 ) -> tuple[tuple[tuple[str, ...], ...], int]:
     """Sets of files that show one picture in different bytes, and how many photos were too alike to be told apart.
 
-    `sketches` has each file's picture in base64; `on_compared` is called with (done, total) pictures.
+    Of a set above a quarter of all pictures only what is as good as equal is kept together, and the rest is counted:
+    it may be a burst, or a kind of picture, such as a digit. `sketches` has each file's picture in base64;
+    `on_compared` is called with (done, total) pictures.
     """
     copies: defaultdict[str, list[str]] = defaultdict(list)
     for photo in photos:
         copies[photo.sha256].append(photo.file)
     pictures = list(copies.values())
-    numbers = group_near(read_sketches([sketches[files[0]] for files in pictures]), on_compared=on_compared)
+    drawn = read_sketches([sketches[files[0]] for files in pictures])
+    numbers = group_near(drawn, on_compared=on_compared)
+    sizes = np.bincount(numbers, weights=[len(files) for files in pictures], minlength=1)
+    too_alike = sizes[numbers] > max(ALIKE_FROM, ALIKE_SHARE * len(pictures))
+    if too_alike.any():
+        numbers = np.where(too_alike, len(pictures) + group_near(drawn, closeness=AS_GOOD_AS_EQUAL), numbers)
     groups: defaultdict[int, list[list[str]]] = defaultdict(list)
     for number, files in zip(numbers.tolist(), pictures, strict=True):
         groups[number].append(files)
-    most = max(ALIKE_FROM, ALIKE_SHARE * len(pictures))
-    told = [tuple(sorted(chain(*group))) for group in groups.values() if 1 < len(group) <= most]
-    return tuple(sorted(told)), sum(len(group) for group in groups.values() if len(group) > most)
+    told = [tuple(sorted(chain(*group))) for group in groups.values() if len(group) > 1]
+    alone = (
+        len(files)
+        for number, files, odd in zip(numbers.tolist(), pictures, too_alike, strict=True)
+        if odd and len(groups[number]) == 1
+    )
+    return tuple(sorted(told)), sum(alone)
 
 
-def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int], None] | None = None) -> Numbers:
+def group_near(
+    sketches: NDArray[np.uint8],
+    *,
+    closeness: Closeness = COPIES,
+    on_compared: Callable[[int, int], None] | None = None,
+) -> Numbers:
     """The number of each picture's group (N,): equal numbers where pictures are the same, directly or by a chain.
 
     `sketches` are (N, side, side, 3); `on_compared` is called with (done, total) pictures.
@@ -90,7 +118,7 @@ def group_near(sketches: NDArray[np.uint8], *, on_compared: Callable[[int, int],
             # What a chain joins already is not compared again.
             worth = (groups[left] != groups[right]) & shown[left] & shown[right]
             left, right = left[worth], right[worth]
-            same = _confirm(pictures, coarse, left, right)
+            same = _confirm(pictures, coarse, left, right, closeness)
             groups = join_groups(groups, left[same], right[same])
         if on_compared:
             on_compared(done, len(sketches))
@@ -149,18 +177,20 @@ def _candidates(places: NDArray[np.float64], hashes: Bits) -> Iterator[tuple[int
         yield end, first[near], second[near]
 
 
-def _confirm(pictures: _Pictures, coarse: Floats, first: Numbers, second: Numbers) -> NDArray[np.bool_]:
+def _confirm(
+    pictures: _Pictures, coarse: Floats, first: Numbers, second: Numbers, closeness: Closeness
+) -> NDArray[np.bool_]:
     """Whether the pictures of each pair are the same; the cheapest test first."""
     same = np.zeros(len(first), bool)
     left = np.flatnonzero(_correlate(coarse[first], coarse[second]) >= LEAST_ROUGH)
     left = left[_align(coarse[first[left]], coarse[second[left]]) >= LEAST_COARSE]
-    left = left[_align(pictures.at(first[left]), pictures.at(second[left])) >= LEAST_FINE]
+    left = left[_align(pictures.at(first[left]), pictures.at(second[left])) >= closeness.fine]
     # Two pale pictures have little but the missing mean in common: with it they must agree as well.
     whole = (pictures.at(positions[left]) + pictures.mean for positions in (first, second))
-    left = left[_align(*whole) >= LEAST_FINE]
+    left = left[_align(*whole) >= closeness.fine]
     ends = (pictures.at(positions[left]) for positions in (first, second))
     details = (end - uniform_filter(end, size=(1, _SMOOTH, _SMOOTH, 1), mode="nearest") for end in ends)
-    same[left[_align(*details) >= LEAST_DETAIL]] = True
+    same[left[_align(*details) >= closeness.detail]] = True
     return same
 
 

@@ -2,6 +2,7 @@
 
 from math import ceil
 
+from pcn_cli.records.photos import natural_order
 from pcn_cli.report.format import clean
 from pcn_cli.report.view_model import ReportView, Rows
 
@@ -18,7 +19,8 @@ def view_classes(report: ReportView) -> dict[str, object] | None:
         return None
     # Of very many classes those are shown that need a look: with photos, and the worst recall.
     worst_first = sorted(table, key=lambda row: (row.recall is None, row.recall or 0.0, -row.support))
-    shown = table if len(table) <= MOST_ROWS else worst_first[:MOST_ROWS]
+    in_order = sorted(table, key=lambda row: natural_order(row.label))
+    shown = in_order if len(table) <= MOST_ROWS else worst_first[:MOST_ROWS]
     confidence = report.content.confidence
     thresholds = {one.label: one for one in confidence.thresholds} if confidence else {}
     return {
@@ -36,7 +38,7 @@ def view_confusions(report: ReportView) -> dict[str, object] | None:
     pairs = sorted(((c, k) for k, c in rows.cells.items() if k[0] != k[1]), key=lambda pair: (-pair[0], pair[1]))
     support = {name: sum(c for (label, _), c in rows.cells.items() if label == name) for name in rows.names}
     return {
-        "names": rows.names,
+        "names": sorted(rows.names, key=natural_order),
         "matrix": build_matrix(rows, support) if len(rows.names) <= MOST_NAMES else None,
         "support": support,
         "pairs": [(label, predicted, count) for count, (label, predicted) in pairs[:MOST_PAIRS]],
@@ -45,7 +47,7 @@ def view_confusions(report: ReportView) -> dict[str, object] | None:
 
 
 def build_matrix(rows: Rows, support: dict[str, int]) -> list[list[dict[str, object]]]:
-    """One row per label, one cell per predicted class, in the order of the names.
+    """One row per label, one cell per predicted class, in the order that people count in.
 
     `shade` 0 … SHADES is the share of the label's pictures.
     """
@@ -55,4 +57,5 @@ def build_matrix(rows: Rows, support: dict[str, int]) -> list[list[dict[str, obj
         shade = ceil(SHADES * count / max(1, support[label]))
         return {"label": label, "predicted": predicted, "count": count, "shade": shade}
 
-    return [[cell(label, predicted) for predicted in rows.names] for label in rows.names]
+    names = sorted(rows.names, key=natural_order)
+    return [[cell(label, predicted) for predicted in names] for label in names]

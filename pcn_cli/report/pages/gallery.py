@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pcn_cli.records.photos import natural_order
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
 from pcn_cli.report.view_model import ReportView, Row, Rows
@@ -25,8 +26,8 @@ def view_gallery(report: ReportView) -> dict[str, object]:
     """Every prediction, filtered, sorted, page by page."""
     rows = report.rows
     return {
-        "labels": sorted({name for row in rows.all for name in row.labels or ()}),
-        "predicted": sorted({name for row in rows.all for name in row.predicted_labels}),
+        "labels": sorted({name for row in rows.all for name in row.labels or ()}, key=natural_order),
+        "predicted": sorted({name for row in rows.all for name in row.predicted_labels}, key=natural_order),
         "filters": find_filters(report.content, rows),
         "most_choices": MOST_CHOICES,
         "front": rows.front,

@@ -34,6 +34,8 @@ def test_format_is_told_by_content(head, kind):
         (b"%PDF-1.4", "PDF"),
         (b"\0" * 512, "zeros"),
         (b"hello, this is a note", "text"),
+        (b"\xef\xbb\xbf\xff\xd8\xff\xe0", "a JPEG with 3 other bytes before it"),
+        (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff\xe1", "a JPEG with 19 other bytes before it"),
         (bytes(range(128, 256)), "not an image"),
     ],
 )

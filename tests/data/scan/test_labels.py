@@ -1,8 +1,19 @@
 import pytest
 
-from pcn_cli.data.scan.labels import find_table, has_column, read_labels
+from pcn_cli.data.scan.columns import choose_columns
+from pcn_cli.data.scan.labels import list_candidates
+from pcn_cli.data.scan.table import find_table, read_table
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv
+from pcn_cli.recipe.schema import Labelling
+
+
+def columns_of(table):
+    return choose_columns(read_table(table), Labelling())
+
+
+def read_labels(table):
+    return list_candidates(read_table(table), columns_of(table))
 
 
 def write(tmp_path, text, encoding="utf-8"):
@@ -33,13 +44,13 @@ def test_class_names_are_text_never_yaml(tmp_path):
     ("text", "message"),
     [
         ("", "line 1: no column file and no column label; found nothing"),
-        ("name,class\n", "line 1: no column file and no column label; found name, class"),
+        ("width,height\n", "line 1: no column file and no column label; found width, height"),
         ("file,label,label\n", "line 1: the column label stands there twice"),
         ("file,label\na.jpg,oak\nb.jpg\n", "line 3: no label for b.jpg"),
         ("file,label\n,oak\n", "line 2: no file"),
         ("file,label\na,b.jpg,oak\n", "line 2: 3 cells under 2 columns"),
         ('file,label\n"a\nb.jpg",oak\nc.jpg\n', "line 4: no label"),
-        ("file,label,split\na.jpg,oak,dev\n", "line 2: split is 'dev'"),
+        ("file,label,split\na.jpg,oak,later\n", "line 2: split is 'later'"),
         ('file,label\n"a.jpg,oak\n', "line"),
         ("file,label\na\0.jpg,oak\n", "line 2"),
     ],
@@ -88,13 +99,13 @@ def test_a_table_is_found_in_the_folder_or_where_it_was_named(tmp_path):
 )
 def test_a_column_labels_holds_several_names_or_none(tmp_path, text, labels):
     table = write(tmp_path, text)
-    assert has_column(table, "labels")
+    assert columns_of(table).multi_label
     assert [row.label for row in read_labels(table)] == labels
 
 
 def test_a_column_label_is_one_name_whatever_it_holds(tmp_path):
     table = write(tmp_path, "file,label\na.jpg,oak;ash\nb.jpg,a|b\n")
-    assert not has_column(table, "labels")
+    assert not columns_of(table).multi_label
     assert [row.label for row in read_labels(table)] == ["oak;ash", "a|b"]
 
 

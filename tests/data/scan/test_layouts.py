@@ -1,7 +1,9 @@
 import pytest
 
-from pcn_cli.data.scan.layouts import refuse_case_clashes, sort_by_folders, sort_by_table
+from pcn_cli.data.scan.class_names import refuse_lookalikes
+from pcn_cli.data.scan.layouts import sort_by_folders, sort_by_table
 from pcn_cli.data.scan.scan_photos import scan_photos
+from pcn_cli.data.scan.table import read_table
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import split_scan
 from pcn_cli.errors import DataError, RecipeError
@@ -59,8 +61,8 @@ def test_camera_originals_are_passed_over():
 @pytest.mark.parametrize("names", [("Oak", "oak"), ("a/x", "A/y"), ("STRASSE", "straße")])
 def test_class_names_that_differ_by_case_are_refused(names):
     with pytest.raises(DataError, match="differ only by case"):
-        refuse_case_clashes(names)
-    refuse_case_clashes(["oak", "oak/red", "beech"])
+        refuse_lookalikes(names)
+    refuse_lookalikes(["oak", "oak/red", "beech"])
 
 
 def test_a_table_lists_by_either_slash_and_either_unicode_form(tmp_path):
@@ -68,7 +70,7 @@ def test_a_table_lists_by_either_slash_and_either_unicode_form(tmp_path):
     table = tmp_path / "tables/labels.csv"
     table.parent.mkdir()
     table.write_text("file,label\n..\\a\\1.jpg,x\n../\u00fc.jpg,y\n../gone.jpg,x\n../../far.jpg,y\n", encoding="utf-8")
-    plan = sort_by_table(tmp_path, entries, table)
+    plan = sort_by_table(tmp_path, entries, read_table(table))
     assert [item.file for item in plan.candidates] == ["a/1.jpg", "u\u0308.jpg", "gone.jpg"]
     assert [item.file for item in plan.unreadable] == ["../far.jpg"]
     assert {item.file: item.reason for item in plan.ignored} == {
@@ -81,7 +83,7 @@ def test_a_file_listed_twice_is_refused_with_both_lines(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("file,label\na.jpg,x\n./a.jpg,y\n")
     with pytest.raises(DataError, match=r"line 3: \./a\.jpg stands on line 2 already"):
-        sort_by_table(tmp_path, {"a.jpg": ""}, table)
+        sort_by_table(tmp_path, {"a.jpg": ""}, read_table(table))
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@ import csv
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import warnings
 from functools import partial
@@ -13,7 +15,8 @@ from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.scan import scan_photos as module
 from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.scan_photos import check_scan, other_part, scan_photos
-from pcn_cli.errors import DataError
+from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.recipe.schema import Labelling
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.photos import Photo, Scan, SkippedFile
 
@@ -121,7 +124,8 @@ def test_a_table_wins_over_folders_and_counts_what_it_leaves_out(tmp_path, draw_
     assert [item.file for item in scan.ignored] == ["folder/2.jpg", "folder/3.jpg", "labels.csv"]
     elsewhere = tmp_path / "other.csv"
     elsewhere.write_text("file,label\nphotos/folder/3.jpg,x\n", encoding="utf-8")
-    assert [photo.label for photo in scan_photos(tmp_path / "photos", labels=elsewhere).photos] == ["x"]
+    scan = scan_photos(tmp_path / "photos", labelling=Labelling(labels=str(elsewhere)))
+    assert [photo.label for photo in scan.photos] == ["x"]
 
 
 def test_class_names_that_differ_by_case_are_refused_before_decoding(tmp_path):
@@ -263,3 +267,106 @@ def test_a_photo_listed_twice_is_told_where_several_labels_go(photo_folder):
     with pytest.raises(DataError, match=r"line 3: red/00\.jpg stands on line 2 already") as caught:
         scan_photos(photo_folder)
     assert "in one column labels, with ; between them" in caught.value.hint
+
+
+def test_what_was_left_out_is_counted_by_folder(tmp_path, draw_photo):
+    """An unlabelled test/ beside train/ was passed over without a word."""
+    for number, folder in enumerate(("train/a", "train/b", "val/a", "test", "test", "test", "extra/a", "extra/b")):
+        draw_photo(tmp_path / folder / f"{number}.jpg", seed=number)
+    draw_photo(tmp_path / "loose.jpg", seed=99)
+    (tmp_path / "train/c").mkdir()
+    (tmp_path / "extra/notes.txt").write_text("notes")
+    scan = scan_photos(tmp_path)
+    assert [(one.folder, one.photos, one.reason) for one in scan.left_out] == [
+        ("test", 3, "not in a class folder"),
+        ("extra", 2, "not in one of the train, val or test folders"),
+        ("", 1, "not in one of the train, val or test folders"),
+        ("train/c", 0, "an empty folder"),
+    ]
+    assert from_plain(Scan, json.loads(json.dumps(to_plain(scan)))) == scan
+
+
+def test_what_a_table_or_a_pattern_leaves_out_is_counted(photo_folder):
+    table = photo_folder / "labels.csv"
+    table.write_text("file,label\nred/00.jpg,warm\nblue/01.jpg,cold\n")
+    assert [(one.folder, one.photos) for one in scan_photos(photo_folder).left_out] == [
+        ("green", 12), ("blue", 11), ("red", 11),
+    ]  # fmt: skip
+    scan = scan_photos(photo_folder, labelling=Labelling(label_from="^(red|blue)/"))
+    assert (scan.layout, scan.classes) == ("file names", {"blue": 12, "red": 12})
+    assert [(one.folder, one.photos) for one in scan.left_out] == [("green", 12)]
+
+
+def test_a_reading_that_is_not_plain_is_told(tmp_path, draw_photo):
+    for number, folder in enumerate(("x/Training/Training/a", "x/Training/Training/b", "x/eval/eval/a")):
+        draw_photo(tmp_path / folder / "1.jpg", seed=number)
+    scan = scan_photos(tmp_path)
+    assert [(photo.label, photo.split) for photo in scan.photos] == [("a", "train"), ("b", "train"), ("a", "test")]
+    assert scan.assumptions == (
+        "classes are read below x/",
+        "parts by folder: Training/ is train, eval/ is test",
+        "classes are read one folder deeper in Training, eval",
+    )
+
+
+def test_a_class_called_train_is_told(tmp_path, draw_photo):
+    for name in ("train", "bus", "car"):
+        draw_photo(tmp_path / name / "1.jpg")
+    assert scan_photos(tmp_path).assumptions == ("train/ is taken for a class",)
+
+
+@pytest.mark.parametrize(
+    ("labelling", "message"),
+    [
+        (Labelling(labels="x.csv", label_from="a"), "--label-from has no effect with --labels"),
+        (Labelling(file_column="a"), "--file-column has no effect without a table"),
+        (Labelling(label_column="a"), "--label-column has no effect without a table"),
+        (Labelling(label_from="a", label_column="b"), "--label-column has no effect without a table"),
+        (Labelling(label_from="("), "--label-from (: no regular expression"),
+        (Labelling(label_from="elm"), "--label-from elm: matches no file name, such as 00.jpg"),
+    ],
+)
+def test_options_without_effect_and_patterns_without_a_match_are_refused(photo_folder, labelling, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        scan_photos(photo_folder, labelling=labelling)
+
+
+def test_a_pattern_wins_over_a_table_that_lies_there(photo_folder):
+    (photo_folder / "labels.csv").write_text("file,label\nred/00.jpg,x\n")
+    scan = scan_photos(photo_folder, labelling=Labelling(label_from="^([a-z]+)/"))
+    assert scan.classes == {"blue": 12, "green": 12, "red": 12}
+
+
+def test_the_hint_for_unreadable_files_can_be_typed(tmp_path, draw_photo):
+    """It named the folder without quotes, and without the table that was given."""
+    root, table = tmp_path / "my photos", tmp_path / "l 1.csv"
+    draw_photo(root / "a.jpg")
+    table.write_text("file,label\nmy photos/a.jpg,x\nmy photos/b.jpg,y\n")
+    labelling = Labelling(labels=str(table), label_column="label")
+    with pytest.raises(DataError, match="1 of 2 files are unreadable") as caught:
+        check_scan(scan_photos(root, labelling=labelling), max_unreadable=0.05, labelling=labelling)
+    words = shlex.split(caught.value.hint.partition(" lists them")[0])
+    assert words == ["pcn", "inspect", str(root), "--labels", str(table), "--label-column", "label"]
+
+
+def test_a_table_that_names_no_photo_is_told_the_reason_first(photo_folder):
+    """A table was given, and the hint was to give one; the reason stood after "36 × not listed"."""
+    (photo_folder / "labels.csv").write_text("file,label\ngone/a.png,x\ngone/b.png,y\n")
+    with pytest.raises(DataError, match=r"no photos in .*: 2 × the file does not exist; 36 × not listed") as caught:
+        check_scan(scan_photos(photo_folder), max_unreadable=0.05)
+    assert "by their path from its own folder" in caught.value.hint
+
+
+def test_one_class_is_told_where_the_others_may_be(tmp_path, draw_photo):
+    for number, name in enumerate(("cat.1", "cat.2", "dog.1", "dog.2")):
+        draw_photo(tmp_path / f"animals/{name}.jpg", seed=number)
+    with pytest.raises(DataError, match="one class only: all 4 photos") as caught:
+        check_scan(scan_photos(tmp_path), max_unreadable=0.05)
+    assert "takes the class from the name: cat, dog" in caught.value.hint
+
+
+def test_classes_are_counted_in_the_order_that_people_count_in():
+    """Numbers as classes stood there as 0, 1, 10, 11, 2."""
+    names = ["10", "2", "1", "0", "class10", "class9", "b", "007", "7"]
+    scan = make_scan(dict.fromkeys(names, 1))
+    assert list(scan.classes) == ["0", "1", "2", "007", "7", "10", "b", "class9", "class10"]

@@ -1,0 +1,42 @@
+import os
+
+import pytest
+
+from pcn_cli.data.scan.table import find_table, read_table
+from pcn_cli.errors import DataError
+
+
+@pytest.mark.parametrize("preface", ["", "\n", "# made by x\n", "\n\n# a\n# b\n\n", "sep=;\n", "  \r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_stands_above_the_header_is_passed_over_and_lines_still_count(tmp_path, preface, end):
+    """A blank line or a remark was taken for the header: "found nothing", "found # made by x"."""
+    table = tmp_path / "labels.csv"
+    text = preface.replace("\n", end) if "\r" not in preface else preface
+    table.write_bytes(f"{text}file;label{end}a.jpg;x{end}".encode("utf-8-sig"))
+    found = read_table(table)
+    line = preface.count("\n") + 1
+    assert (found.header, found.line, found.rows) == (("file", "label"), line, ((line + 1, ["a.jpg", "x"]),))
+
+
+def test_a_table_of_nothing_has_no_header(tmp_path):
+    table = tmp_path / "labels.csv"
+    for text in ("", "\n\n", "# only\n"):
+        table.write_text(text)
+        assert read_table(table).header == ()
+
+
+def test_a_column_is_found_in_either_case(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("File,Site\n")
+    assert read_table(table).find(" site ") == 1
+    assert read_table(table).find("group") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_what_is_no_regular_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "labels.csv")
+    assert find_table(tmp_path, None) is None
+    with pytest.raises(DataError, match="is no regular file"):
+        find_table(tmp_path, tmp_path / "labels.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        find_table(tmp_path, tmp_path)
