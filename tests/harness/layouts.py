@@ -179,10 +179,11 @@ def split_folders(rng: random.Random) -> Layout:
         del names[rng.choice(("val", "test"))]
     wrapper = "/".join(rng.choice(((), (), *WRAPPERS)))
     inner = rng.choice(("", "", "same", "images", "data"))
+    after = "/images" if rng.random() < 0.2 else ""
     for number, (part, folder) in enumerate(names.items()):
         inside = folder if inner == "same" else inner
         for name, file in draw_files(rng, classes, start=10 * number):
-            path = "/".join(filter(None, (wrapper, folder, inside, name, file)))
+            path = "/".join(filter(None, (wrapper, folder, inside, name + after, file)))
             photos[path] = (name, part)
     return Layout(kind="split folders", photos=list(photos), truth=photos)
 

@@ -161,9 +161,10 @@ def _find_split(table: Table) -> int | None:
     if (exact := table.find("split")) is not None:
         return exact
     for number, name in enumerate(table.header):
-        cells = {cells[number].strip() for _, cells in table.rows if len(cells) > number} - {""}
-        if _letters(name) in _SPLIT_NAMES and cells and cells == read_parts(cells).keys():
-            return number
+        if _letters(name) in _SPLIT_NAMES:
+            cells = {cells[number].strip() for _, cells in table.rows if len(cells) > number} - {""}
+            if cells and cells == read_parts(cells).keys():
+                return number
     return None
 
 

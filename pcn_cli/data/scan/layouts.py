@@ -20,7 +20,7 @@ from pcn_cli.data.scan.wrappers import Folders, Shape, read_shape
 from pcn_cli.errors import DataError
 from pcn_cli.recipe.schema import Labelling
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import SEVERAL, Layout, SkippedFile, split_labels
+from pcn_cli.records.photos import SEVERAL, Layout, Part, SkippedFile, split_labels
 
 BAD_NAME = "the name is not valid text (UTF-8): rename it"
 NO_CLASS = "not in a class folder"
@@ -59,7 +59,35 @@ def sort_by_folders(entries: Mapping[str, str], *, root: Path = Path(), label_fr
         DataError: no photo has a label, or the folders would make wrong classes.
         RecipeError: `label_from` matches no name.
     """
-    result = SortedFiles(layout="class folders")
+    result = SortedFiles(layout="file names" if label_from else "class folders")
+    files = _sift(entries, result)
+    photos = {file for file in files if promises_image(file)} or set(files)
+    shape = read_shape({_folders(file) for file in photos})
+    if label_from:
+        shape = _label_by_name(files, shape, label_from, result)
+    else:
+        _label_by_folder(files, shape, result)
+    labelled = [one.file for one in result.candidates if one.file in photos]
+    if photos and not labelled:
+        reasons = Counter(one.reason for one in result.ignored if one.file in photos).most_common(3)
+        told = "; ".join(f"{count} × {reason}" for reason, count in reasons)
+        refuse_unlabelled(root, sorted(photos), entries, told)
+    result.assumptions.extend(_explain(shape, by_folder=not label_from))
+    if label_from:
+        return result
+    classes = {shape.read(_folders(file))[1] for file in labelled}
+    refuse_doubtful(root, shape, classes)
+    refuse_lookalikes("/".join(names) for names in classes)
+    result.doubts.extend(find_doubts(root, classes))
+    if shape.parts:
+        return replace(result, layout="split folders")
+    called_so = read_parts({path[0] for path in classes if len(path) == 1})
+    result.assumptions.extend(f"{name}/ is taken for a class" for name in called_so)
+    return result
+
+
+def _sift(entries: Mapping[str, str], result: SortedFiles) -> list[str]:
+    """The files that may be photos; the others join the `result` with the reason."""
     files = []
     for file, obstacle in entries.items():
         if obstacle or is_camera_raw(file):
@@ -69,67 +97,51 @@ def sort_by_folders(entries: Mapping[str, str], *, root: Path = Path(), label_fr
             result.unreadable.append(SkippedFile(file=_spell_out(file), reason=BAD_NAME))
         else:
             files.append(file)
-    likely = [file for file in files if promises_image(file)] or files
-    shape = read_shape({_folders(file) for file in likely})
-    named = match_names(files, label_from, flag="--label-from", hint=_LABEL_HINT) if label_from else []
-    if label_from and any(set(shape.parts).intersection((name or "").split("/")) for name in named):
-        shape = Shape()  # the pattern takes these folders for classes
-    if label_from:
-        _sort_named(files, shape, named, result)
-    else:
-        _sort_in_folders(files, shape, result)
-    if likely and not result.candidates:
-        reasons = Counter(one.reason for one in result.ignored if one.file in set(likely)).most_common(3)
-        refuse_unlabelled(root, likely, entries, "; ".join(f"{count} × {reason}" for reason, count in reasons))
-    if not label_from:
-        photos = set(likely)
-        classes = {shape.read(_folders(one.file))[1] for one in result.candidates if one.file in photos}
-        refuse_doubtful(root, shape, classes)
-        refuse_lookalikes("/".join(names) for names in classes)
-        result.doubts.extend(find_doubts(root, classes))
-        result.assumptions.extend(
-            f"{name}/ is taken for a class" for name in read_parts(_tops(classes)) if not shape.parts
-        )
-    layout: Layout = "file names" if label_from else "split folders" if shape.parts else "class folders"
-    return replace(result, layout=layout, assumptions=[*_explain(shape, label_from), *result.assumptions])
+    return files
 
 
-def _sort_in_folders(files: Sequence[str], shape: Shape, result: SortedFiles) -> None:
+def _label_by_folder(files: Sequence[str], shape: Shape, result: SortedFiles) -> None:
     for file in files:
         part, classes = shape.read(_folders(file))
-        if shape.parts and not part:
-            result.ignored.append(SkippedFile(file=file, reason=NO_PART))
-        elif not classes:
-            result.ignored.append(SkippedFile(file=file, reason=NO_CLASS))
-        else:
-            label = "/".join(map(clean_name, classes))
-            result.candidates.append(Candidate(file=file, label=label, split=part))
+        _sort(file, "/".join(map(clean_name, classes)), part, shape, result, without=NO_CLASS)
 
 
-def _sort_named(files: Sequence[str], shape: Shape, named: Sequence[str | None], result: SortedFiles) -> None:
+def _label_by_name(files: Sequence[str], shape: Shape, pattern: str, result: SortedFiles) -> Shape:
+    """Label files by what `pattern` finds in their names; the shape as it counts then."""
+    named = match_names(files, pattern, flag="--label-from", hint=_LABEL_HINT)
+    if any(set(shape.parts).intersection((name or "").split("/")) for name in named):
+        shape = Shape()  # the pattern takes these folders for classes
     for file, name in zip(files, named, strict=True):
         part, _ = shape.read(_folders(file))
-        if shape.parts and not part:
-            result.ignored.append(SkippedFile(file=file, reason=NO_PART))
-        elif not name:
-            result.ignored.append(SkippedFile(file=file, reason=NO_MATCH))
-        else:
-            result.candidates.append(Candidate(file=file, label=clean_name(name), split=part))
+        _sort(file, clean_name(name) if name else "", part, shape, result, without=NO_MATCH)
     refuse_lookalikes(name for name in named if name)
+    return shape
 
 
-def _explain(shape: Shape, label_from: str | None) -> list[str]:
+def _sort(file: str, label: str, part: Part | None, shape: Shape, result: SortedFiles, *, without: str) -> None:
+    """Put a file among the candidates or the ignored; `without` is why it has no label where it has none."""
+    if shape.parts and not part:
+        result.ignored.append(SkippedFile(file=file, reason=NO_PART))
+    elif not label:
+        result.ignored.append(SkippedFile(file=file, reason=without))
+    else:
+        result.candidates.append(Candidate(file=file, label=label, split=part))
+
+
+def _explain(shape: Shape, *, by_folder: bool) -> list[str]:
     """How the folders were read, where they are not simply classes, or train, val and test."""
     lines = []
-    if shape.wrapper and not label_from:
+    if shape.wrapper and by_folder:
         lines.append(f"classes are read below {'/'.join(shape.wrapper)}/")
     unusual = {name: part for name, part in shape.parts.items() if name.casefold() != part}
     if unusual:
         lines.append("parts by folder: " + ", ".join(f"{name}/ is {part}" for name, part in sorted(unusual.items())))
+    if shape.last and by_folder:
+        lines.append(f"{shape.last}/ in each class folder is no class")
     if shape.level:
         lines.append("train, val and test are read inside the class folders")
     inner = sorted(name for name, steps in shape.inner.items() if steps)
-    if inner and not label_from:
+    if inner and by_folder:
         lines.append(f"classes are read one folder deeper in {', '.join(inner)}")
     return lines
 
@@ -199,10 +211,6 @@ def _doubt_separators(table: Table, columns: Columns, rows: Sequence[Candidate])
 
 def _folders(file: str) -> Folders:
     return tuple(file.split("/")[:-1])
-
-
-def _tops(classes: set[Folders]) -> set[str]:
-    return {path[0] for path in classes if len(path) == 1}
 
 
 def _spell_out(file: str) -> str:

@@ -178,6 +178,8 @@ def check_scan(scan: Scan, *, max_unreadable: float, labelling: Labelling | None
     if not scan.photos:
         reasons = "; ".join(filter(None, map(_count_reasons, (scan.unreadable, scan.ignored))))
         hint = _TABLE_HINT if scan.layout == "table" else LAYOUT_HINT
+        if scan.layout == "table" and not (labelling and labelling.labels):
+            hint += "; to go by the folders, move the table out of the folder of photos"
         raise DataError(f"no photos in {root}{f': {reasons}' if reasons else ', it is empty'}", hint)
     if len(scan.unreadable) > max_unreadable * candidates:
         share = f"{len(scan.unreadable) / candidates:.1%}, allowed {max_unreadable:.1%}"

@@ -3,6 +3,7 @@
     dataset/train/oak/1.jpg      a wrapper, a part, a class
     seg_train/seg_train/oak/1.jpg      a part, a wrapper inside it, a class
     oak/train/1.jpg      a class, a part
+    oak/images/1.jpg      a class, a wrapper in each
 
 Only names are looked at; what speaks against such a reading stands in doubts.py.
 """
@@ -10,7 +11,7 @@ Only names are looked at; what speaks against such a reading stands in doubts.py
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from pcn_cli.data.scan.part_names import read_parts
@@ -26,28 +27,42 @@ class Shape:
     """How the folders on the way to a photo are to be read.
 
     `wrapper` are folders around all photos. `parts` says what the folder names at `level` below it mean, where they
-    name parts, and `inner` how many folders inside each of these only wrap its classes.
+    name parts, and `inner` how many folders inside each of these only wrap its classes. `last` is the name of a folder
+    that wraps the photos of every class.
     """
 
     wrapper: Folders = ()
     level: int = 0
     parts: Mapping[str, Part] = field(default_factory=dict)
     inner: Mapping[str, int] = field(default_factory=dict)
+    last: str = ""
 
     def read(self, folders: Folders) -> tuple[Part | None, Folders]:
         """The part that the folders of a photo name, and those that name its class, which may be none at all."""
         depth = len(self.wrapper)
         below = folders[depth:] if folders[:depth] == self.wrapper else ()
         if not self.parts:
-            return None, below
+            return None, self._unwrap(below)
         name = below[self.level] if len(below) > self.level else ""
         classes = below[: self.level] + below[self.level + 1 :]
-        return self.parts.get(name), classes[self.inner.get(name, 0) :]
+        return self.parts.get(name), self._unwrap(classes[self.inner.get(name, 0) :])
+
+    def _unwrap(self, classes: Folders) -> Folders:
+        return classes[:-1] if self.last and classes[-1:] == (self.last,) else classes
 
 
 def read_shape(paths: Collection[Folders]) -> Shape:
     """How to read the folders on the way to each photo."""
     paths = {path for path in paths if path}  # photos beside the folders say nothing of them
+    shape = _read_parts(paths)
+    classes = {found for _, found in map(shape.read, paths) if found}
+    last = {path[-1] for path in classes}
+    wraps = len(last) == 1 and all(len(path) > 1 for path in classes) and all(map(is_container, last))
+    return replace(shape, last=last.pop()) if wraps else shape
+
+
+def _read_parts(paths: Collection[Folders]) -> Shape:
+    """The wrapper around everything, and where the parts are."""
     wrapper = _shared(paths)
     below = [path[len(wrapper) :] for path in paths]
     tops = {path[0] for path in below}

@@ -355,6 +355,7 @@ def test_a_table_that_names_no_photo_is_told_the_reason_first(photo_folder):
     with pytest.raises(DataError, match=r"no photos in .*: 2 × the file does not exist; 36 × not listed") as caught:
         check_scan(scan_photos(photo_folder), max_unreadable=0.05)
     assert "by their path from its own folder" in caught.value.hint
+    assert "to go by the folders, move the table out of the folder" in caught.value.hint
 
 
 def test_one_class_is_told_where_the_others_may_be(tmp_path, draw_photo):

@@ -59,5 +59,5 @@ def test_names_that_tell_no_classes_are_not_offered(names):
 
 
 def test_a_table_that_lies_there_is_offered():
-    _, hint = refused("train/1.jpg", "train/2.jpg", "train.csv")
+    _, hint = refused("train/1.jpg", "train/2.jpg", "sample_submission.csv", "train.csv")
     assert "pcn inspect '/my photos' --labels '/my photos/train.csv'" in hint

@@ -68,6 +68,12 @@ def test_photos_in_a_folder_that_says_nothing_have_no_class():
     assert read("images") == [(None, "")]
 
 
+def test_a_folder_in_each_class_that_says_nothing_is_no_class():
+    assert read("a/images", "b/images") == [(None, "a"), (None, "b")]
+    assert read("train/a/images", "train/b/images", "val/images") == [("train", "a"), ("train", "b"), ("val", "")]
+    assert read("a/images", "b/scans") == [(None, "a/images"), (None, "b/scans")]
+
+
 def test_what_stands_beside_parts_is_in_none():
     assert [part for part, _ in read("train/a", "test/a", "extra/a")] == ["train", "test", None]
 
