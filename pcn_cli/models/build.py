@@ -24,7 +24,7 @@ from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
 CONFIG_BYTES = 2**24  # a hundred thousand classes by name take half of that
 _HEADER_BYTES = 2**23  # of a safetensors file: the names and shapes of a hundred thousand tensors
-_LARGEST_SETTING, _LONGEST_SETTING = 2**16, 1000  # a number, a list or text that a file may set of a network
+_LARGEST_SETTING, _LONGEST_SETTING = 2**14, 1000  # a number, a list or text that a file may set of a network
 
 # Buffers that a network makes for itself: they carry no knowledge, and not every writer keeps them.
 _MADE = ("num_batches_tracked", "relative_position_index", "relative_coords_table", "attn_mask")

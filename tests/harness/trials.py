@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """How a process ended: its exit code (below 0: the signal that killed it), seconds, its largest memory, words."""
+    """How a process ended: its exit code (below 0: the signal that killed it), seconds of computing, memory, words."""
 
     code: int
     seconds: float
@@ -44,10 +43,9 @@ def run_pcn(*words: str | Path, folder: Path, limit: float = 60) -> Trial:
 def run_forked(work: Callable[[], object], *, limit: float = 60) -> Trial:
     """What `work` does in a forked process, which is killed after `limit` seconds.
 
-    The memory is that of the process, or of one that it started and waited for, where that is larger.
+    Seconds of computing are counted with those of the processes that it started; the memory is the largest of one.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        began = time.monotonic()
         child = os.fork()
         if child == 0:
             _become(work, out.fileno(), err.fileno())
@@ -55,10 +53,9 @@ def run_forked(work: Callable[[], object], *, limit: float = 60) -> Trial:
         timer.start()
         _, status, usage = os.wait4(child, 0)
         timer.cancel()
-        seconds = time.monotonic() - began
         return Trial(
             code=os.waitstatus_to_exitcode(status),
-            seconds=seconds,
+            seconds=usage.ru_utime + usage.ru_stime,
             memory_mb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
             stdout=_read(out.fileno()),
             stderr=_read(err.fileno()),

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -91,31 +92,32 @@ class Server:
             self.on_piece()
 
 
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """The server at an address of this machine until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    server.url = f"http://127.0.0.1:{http.server_address[1]}"
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Start a server: serve(body, cuts=[…], …)."""
-    running: list[ThreadingHTTPServer] = []
-
-    def start(body: bytes = b"", **behaviour: object) -> Server:
-        server = Server(body=body, **behaviour)  # type: ignore[arg-type]
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        running.append(http)
-        server.url = f"http://127.0.0.1:{http.server_address[1]}"
-        return server
-
-    yield start
-    for http in running:
-        http.shutdown()
-        http.server_close()
+    with ExitStack() as running:
+        yield lambda body=b"", **behaviour: running.enter_context(serving(Server(body=body, **behaviour)))
 
 
 @pytest.fixture

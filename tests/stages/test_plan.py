@@ -45,3 +45,41 @@ def test_the_fit_of_a_model_folder_is_kept(photo_folder, tiny_weights, tmp_path)
     assert plan_for(photo_folder, tmp_path / "padded").recipe.data.fit == "pad"
     assert plan_for(photo_folder, tmp_path / "padded", "data.fit=crop").recipe.data.fit == "crop"
     assert plan_for(photo_folder, tiny_weights).recipe.data.fit == "crop"
+
+
+def test_a_dry_run_counts_what_the_frozen_trunk_takes_and_no_epochs_of_a_probe(photo_folder, tiny_weights) -> None:
+    """A dry run said 55 minutes for a run of one: it counted 40 epochs of a probe that is solved in steps."""
+
+    def plan(*settings: str) -> Plan:
+        return replace(
+            plan_for(photo_folder, tiny_weights, "train.tune=probe", *settings),
+            cost=Cost(forward_seconds=0.01, head_seconds=0.001, activation_mb=1.0, token_numbers=1000,
+                      regression_seconds=0.001),
+        )  # fmt: skip
+
+    few, many = plan("train.probe_epochs=1"), plan("train.probe_epochs=1000")
+    assert few.seconds() == many.seconds()
+    assert plan("augment.flip=false").seconds() < few.seconds()
+    per_class = [plan("model.pooling=per-class", f"train.probe_epochs={epochs}").seconds() for epochs in (1, 1000)]
+    assert per_class[0] < per_class[1]
+
+
+def test_a_dry_run_counts_the_file_of_tokens(photo_folder, tiny_weights) -> None:
+    measured = Cost(forward_seconds=0.01, head_seconds=0.001, activation_mb=1.0, token_numbers=1000)
+    plan = replace(plan_for(photo_folder, tiny_weights, "train.tune=probe"), cost=measured)
+    train, others = plan.count("train"), plan.count("val") + plan.count("test")
+    assert plan.scratch_bytes() == 1000 * (2 * 2 * train + 4 * others)
+    plain = replace(plan_for(photo_folder, tiny_weights, "train.tune=probe", "augment.flip=false"), cost=measured)
+    assert plain.scratch_bytes() == 1000 * (2 * train + 4 * others)
+    folded = replace(plan_for(photo_folder, tiny_weights, "train.tune=probe", "evaluate.folds=2"), cost=measured)
+    assert folded.scratch_bytes() == 1000 * (2 * 2 * train + 2 * 4 * others)
+    assert plan.plain()["scratch_bytes"] == plan.scratch_bytes()
+    assert replace(plan, cost=None).scratch_bytes() is None
+
+
+def test_the_file_of_tokens_is_as_large_as_the_plan_says(photo_folder, tiny_weights) -> None:
+    loaded = load_recipe(None, settings=[f"model.name={tiny_weights}", "train.device=cpu", "data.size=64"])
+    plan = make_plan(photo_folder, loaded, measure=True, callback=Callback())
+    assert plan.cost.token_numbers == 4 * 4 * 32
+    assert plan.cost.regression_seconds > 0
+    assert plan.seconds() > 0
