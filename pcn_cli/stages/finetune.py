@@ -292,8 +292,11 @@ def _find_stopped(resume: str | Path | None, *, photos: str | Path | None, outpu
     if str(resume) == "auto":
         if photos is None:
             raise RecipeError("--resume auto needs to know which photos", "pcn finetune PHOTOS --resume auto")
-        candidates = [RunDir(Path(output))] if output else list_runs()
-        unfinished = [run for run in candidates if _is_unfinished(run, Path(photos))]
+        if output:  # a script that is started again means this very run, even if it is finished
+            named = RunDir(Path(output))
+            return named if _is_training(named, Path(photos)) else None
+        trainings = (run for run in list_runs() if _is_training(run, Path(photos)))
+        unfinished = [run for run in trainings if read_record(run).status != "finished"]
         return max(unfinished, key=lambda run: read_record(run).created, default=None)
     run = RunDir(Path(resume))
     kind = read_record(run).kind
@@ -305,14 +308,15 @@ def _find_stopped(resume: str | Path | None, *, photos: str | Path | None, outpu
     return run
 
 
-def _is_unfinished(run: RunDir, photos: Path) -> bool:
+def _is_training(run: RunDir, photos: Path) -> bool:
+    """Whether it is a run with a plan that trains on these photos."""
     if not (run.record.is_file() and run.recipe.is_file()):
         return False
     try:
         record = read_record(run)
     except RunError:
         return False
-    return (record.kind, Path(record.photos)) == ("train", photos.resolve()) and record.status != "finished"
+    return (record.kind, Path(record.photos)) == ("train", photos.resolve())
 
 
 def _refuse_changes(

@@ -124,6 +124,16 @@ def test_resume_auto_starts_or_goes_on(photo_folder, tiny_weights):
     assert first.run != second.run
 
 
+def test_resume_auto_of_a_named_run_that_is_finished_says_so(photo_folder, tiny_weights, tmp_path):
+    """A script that is started again does nothing twice, and does not fail."""
+    options = {"model": tiny_weights, "tune": "probe", "size": 32, "settings": ["train.probe_epochs=1"]}
+    first = pcn_cli.finetune(photo_folder, resume="auto", output=tmp_path / "mine", **options)
+    record = sha256_of(first.run / "run.json")
+    second = pcn_cli.finetune(photo_folder, resume="auto", output=tmp_path / "mine", **options)
+    assert (second.run, second.metrics) == (first.run, first.metrics)
+    assert sha256_of(first.run / "run.json") == record
+
+
 def test_what_a_kill_left_before_the_plan_is_taken_over(photo_folder, tiny_weights, tmp_path):
     left = tmp_path / "left"
     left.mkdir()

@@ -1,0 +1,203 @@
+"""Commands in forked children of one parent that has everything imported, so that a trial costs what its work costs.
+
+The harness scripts share this: they start a command, disturb it, and look at what is left.
+"""
+
+import atexit
+import hashlib
+import os
+import signal
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from pcn_cli.cli.app import main
+from pcn_cli.models.published import PatchConvNetSpec
+
+CALM = ("--set", "train.probe_epochs=2", "--set", "explain.checks=4")
+TUNE = ("--tune", "all", "--epochs", "3", "--batch-size", "8", "--size", "32", "--workers", "0", *CALM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a command ended: its code as a shell gives it, what it said, and who of its children outlived it."""
+
+    code: int
+    seconds: float  # from the disturbance on, or from the start where there was none
+    out: str
+    err: str
+    orphans: int
+
+    @property
+    def phase(self) -> str:
+        """The stage it was in, by its last heading."""
+        headings = ("scan and split", "train", "calibrate", "evaluate and explain", "report", "draw photos")
+        found = [line for line in self.err.splitlines() if line in headings]
+        return found[-1] if found else "begin"
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was said that a person could not read."""
+        return "Traceback" not in self.err and "a bug of pcn" not in self.err and "Exception ignored" not in self.err
+
+
+def run(
+    words: Sequence[object], cwd: Path, *, number: int = 0, after: float = 0.0, before: Callable[[], None] | None = None
+) -> Ended:
+    """Run `pcn words` in `cwd`, send it the signal `number` after so many seconds, and wait for its end.
+
+    `before` is called in the child first; a child that does not end within 120 s is killed.
+    """
+    out, err = cwd / ".out", cwd / ".err"
+    out.unlink(missing_ok=True)
+    err.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        _become(words, cwd, out, err, before)
+    began = time.monotonic()
+    if number:
+        time.sleep(after)
+        began = time.monotonic()
+        with suppress(ProcessLookupError):
+            os.kill(child, number)
+    status, waited = None, 0.0
+    while status is None and waited < 120:
+        done, status = os.waitpid(child, os.WNOHANG)
+        status = status if done else None
+        waited = time.monotonic() - began
+        time.sleep(0.005)
+    seconds = time.monotonic() - began
+    if status is None:
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status or 0)
+    orphans = _end_orphans(child)
+    texts = [path.read_text(errors="replace") if path.is_file() else "" for path in (out, err)]
+    return Ended(code=128 - code if code < 0 else code, seconds=seconds, out=texts[0], err=texts[1], orphans=orphans)
+
+
+def _become(words: Sequence[object], cwd: Path, out: Path, err: Path, before: Callable[[], None] | None) -> None:
+    """Be the command; never returns."""
+    code = 1
+    try:
+        weakref.finalize._registry.clear()  # what the parent tidies up at its end
+        os.setsid()
+        os.chdir(cwd)
+        for place, path in ((1, out), (2, err)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), place)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = ["pcn", *map(str, words)]
+        if before is not None:
+            before()
+        main()
+    except SystemExit as left:
+        code = int(left.code or 0)
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # it is done
+        with suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            atexit._run_exitfuncs()  # what a process of its own would do at its end
+        os._exit(code)
+
+
+def _end_orphans(session: int) -> int:
+    """How many processes of a session outlived its leader by a second; they are ended."""
+    deadline, left = time.monotonic() + 1, [session]
+    while left and time.monotonic() < deadline:
+        left = []
+        for process in psutil.process_iter():
+            with suppress(ProcessLookupError, psutil.Error):
+                if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(process.pid)
+        time.sleep(0.05 if left else 0)
+    for process in left:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return len(left)
+
+
+def make_photos(folder: Path, *, classes: int = 3, each: int = 12, width: int = 56, height: int = 48) -> Path:
+    """A folder of photos that can be told apart: noise tinted red, green or blue."""
+    rng = np.random.default_rng(0)
+    for channel in range(classes):
+        place = folder / f"class {channel}"
+        place.mkdir(parents=True)
+        for number in range(each):
+            pixels = rng.integers(0, 120, (height + number, width, 3), dtype=np.uint8)
+            pixels[..., channel % 3] += 100
+            Image.fromarray(pixels).save(place / f"{number:02}.jpg", quality=90)
+    return folder
+
+
+def make_weights(path: Path, *, embed_dim: int = 32, depth: int = 2, num_classes: int = 10) -> Path:
+    """A weight file in the published layout: safetensors, or what torch saves where the name says so."""
+    generator = torch.Generator().manual_seed(0)
+    spec = PatchConvNetSpec(embed_dim=embed_dim, depth=depth, num_classes=num_classes)
+    tensors = {name: 0.2 * torch.randn(shape, generator=generator) for name, shape in spec.shapes().items()}
+    if path.suffix == ".pth":
+        torch.save({"model": tensors}, path)
+    else:
+        save_file(tensors, path)
+    return path
+
+
+def hash_of(*paths: Path) -> str:
+    """One hash of files and of all files in folders, with their names."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in sorted([path, *path.rglob("*")]):
+            if file.is_file() and not file.name.startswith("."):
+                digest.update(f"{file.relative_to(path.parent)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+RESULTS = (
+    "model/model.safetensors",
+    "model/config.json",
+    "predictions.csv",
+    "metrics.json",
+    "candidates.json",
+    "trust.json",
+)
+
+
+def results(run_folder: Path) -> str:
+    """One hash of what a run came to: its model, its answers and its numbers."""
+    return hash_of(*(run_folder / name for name in RESULTS))
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files and folders that writers left behind."""
+    return [path.relative_to(folder).as_posix() for path in folder.rglob(".*") if ".part" in path.name]
+
+
+@contextmanager
+def told_seed(seed: int | None) -> Iterator[np.random.Generator]:
+    """A generator from `seed`, or from a new one, which is printed so that the trial can be done again."""
+    chosen = int.from_bytes(os.urandom(4)) if seed is None else seed
+    print(f"seed {chosen}", file=sys.stderr)
+    yield np.random.default_rng(chosen)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A Markdown table on standard output."""
+    print(f"| {' | '.join(header)} |")
+    print(f"|{'---|' * len(header)}")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")

@@ -1,0 +1,25 @@
+"""The harness at small counts; at full counts it is run by hand, with its figures in tests/benchmarks/RESULTS.md."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).parent / "harness"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it forks")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("signals.py", "--trials", "2"),
+        ("kills.py", "--runs", "1", "--kills", "1", "--others", "0"),
+        ("disk.py", "--trials", "2"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_lost(words: tuple[str, ...]) -> None:
+    result = subprocess.run([sys.executable, *words], cwd=HARNESS, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " 0 problems" in result.stdout or " 0 lost" in result.stdout
