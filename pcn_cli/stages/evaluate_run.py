@@ -16,7 +16,7 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
-from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run
+from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, update_record
 from pcn_cli.runs.store import SCAN, TRUST, read_boxes, read_recipe, read_split, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
@@ -35,6 +35,7 @@ from pcn_cli.training.tokens import TokenCache
 def evaluate(
     run: str | Path | None = None,
     *,
+    photos: str | Path | None = None,
     images: str | Path | None = None,
     labelling: Labelling | None = None,
     boxes: str | Path | None = None,
@@ -45,6 +46,7 @@ def evaluate(
 ) -> Evaluation:
     """The numbers of a run's test part, measured anew; or of a model on other labelled photos, in a run of their own.
 
+    Where the folder of the run's photos has moved, `photos` is its new place, which the run then keeps.
     With `images` the model may also be a card or a model folder, and only their test part is measured where they come
     with parts; `labelling` says what names their classes. With `target_accuracy` a threshold is chosen for it on
     the run's validation photos; the model with it gets a run of its own, and that of `run` stays as it was. `boxes` is
@@ -57,6 +59,10 @@ def evaluate(
     """
     callback = callback or Callback()
     boxes = str(Path(boxes).resolve()) if boxes else None
+    if photos is not None and (images is not None or target_accuracy is not None):
+        raise RecipeError(
+            "--photos has no effect with --images or --target-accuracy", "pcn evaluate RUN --photos FOLDER first"
+        )
     if images is not None:
         if target_accuracy is not None:
             raise RecipeError(
@@ -75,8 +81,14 @@ def evaluate(
         raise RecipeError("--output has no effect without --images or --target-accuracy", "add --images PHOTOS")
     here = open_run(run)
     with hold_folder(here.root):
-        rows, recipe = read_unchanged(here), load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe
+        moved = None if photos is None else Path(photos).resolve()
+        rows, recipe = (
+            read_unchanged(here, photos=moved),
+            load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe,
+        )
         model = open_model(here.root, fetch=Fetcher(offline=True), device=device)
+        if moved is not None:
+            update_record(here, photos=str(moved))
         return evaluate_run(here, model, rows, SCAN.read(here), recipe=recipe, callback=callback)
 
 

@@ -57,14 +57,20 @@ def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...]
     return rows, recipe, reasons
 
 
-def read_unchanged(run: RunDir) -> tuple[SplitRow, ...]:
-    """The split of the run; a RunError lists photos that are not what they were, at most ten of them."""
+def read_unchanged(run: RunDir, *, photos: Path | None = None) -> tuple[SplitRow, ...]:
+    """The split of the run; a RunError lists photos that are not what they were, at most ten of them.
+
+    Where the folder has moved, `photos` is its new place.
+    """
     require(run, run.split, "start again with `pcn finetune PHOTOS`")
     rows = read_split(run)
-    root = Path(read_record(run).photos)
+    root = photos or Path(read_record(run).photos)
     problems = check_split(rows, root)
     if problems:
         listed = [*problems[:10], *([f"… and {len(problems) - 10} more"] if len(problems) > 10 else [])]
+        if not root.is_dir():
+            moved = command("evaluate", run.root, "--photos", "FOLDER")
+            raise RunError(f"the photos of {run.root} are not at {root} any more", f"where they have moved: {moved}")
         raise RunError(
             "\n  ".join([f"the photos of {run.root} have changed since its split:", *listed]),
             f"put them back, or start a new run with {command('finetune', root)}",

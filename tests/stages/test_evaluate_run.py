@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pcn_cli
-from pcn_cli.errors import ResourceError
+from pcn_cli.errors import RecipeError, ResourceError, RunError, command
 from pcn_cli.files import atomic
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.records.photos import Box
@@ -135,3 +135,24 @@ def test_tokens_of_an_evaluation_that_failed_are_gone_and_it_goes_on_from_the_ph
 
 def failing(*_: object) -> None:
     raise ResourceError("there is no room")
+
+
+def test_photos_that_moved_are_found_again_by_their_content(photo_folder, tiny_weights, tmp_path) -> None:
+    """Seen: 48 lines "missing", and no way to say where the disk is mounted now."""
+    run = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS).run
+    before = read_evaluation(RunDir(run)).metrics
+    moved = tmp_path / "another disk"
+    photo_folder.rename(moved)
+    with pytest.raises(RunError, match=r"are not at .* any more") as caught:
+        evaluate(run)
+    assert caught.value.hint == f"where they have moved: {command('evaluate', run, '--photos', 'FOLDER')}"
+    (moved / "red" / "00.jpg").rename(moved / "00.jpg")
+    with pytest.raises(RunError, match=r"red/00\.jpg"):
+        evaluate(run, photos=moved)
+    assert read_record(RunDir(run)).photos == str(photo_folder)
+    (moved / "00.jpg").rename(moved / "red" / "00.jpg")
+    assert evaluate(run, photos=moved).metrics == before
+    assert read_record(RunDir(run)).photos == str(moved)
+    assert evaluate(run).metrics == before
+    with pytest.raises(RecipeError, match="--photos has no effect with --images"):
+        evaluate(run, photos=moved, images=moved)

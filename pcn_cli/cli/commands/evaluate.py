@@ -28,6 +28,10 @@ def evaluate(
             help="A run; with --images also a model folder or a card. The latest run when not given.", metavar="RUN"
         ),
     ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Where the run's own photos are now, if they moved.", metavar="FOLDER"),
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Measure on this labelled folder instead, into a run of its own.", metavar="PHOTOS"),
@@ -54,13 +58,14 @@ def evaluate(
     """Measure the test part of a run again, with its maps; or measure its model on other labelled photos."""
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(photos=images, output=output, tables=[labels, boxes], device=device)
+    refuse_early(photos=images or photos, output=output, tables=[labels, boxes], device=device)
     from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 
     labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
     with LiveProgress() as callback:
         measured = evaluate_run(
             run,
+            photos=photos,
             images=images,
             labelling=labelling,
             boxes=boxes,
