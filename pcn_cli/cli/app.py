@@ -28,7 +28,7 @@ from pcn_cli.cli.commands import (
     runs,
 )
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
-from pcn_cli.errors import PcnError, StoppedError, command
+from pcn_cli.errors import PcnError, ResourceError, StoppedError, command
 from pcn_cli.files.atomic import explain_refusal
 from pcn_cli.files.machine import keep_freed_memory
 
@@ -89,12 +89,26 @@ def main() -> NoReturn:
         _show(refusal.message, refusal.hint)
         sys.exit(refusal.exit_code)
     except Exception as error:  # noqa: BLE001 - the last border: whatever is left is a bug of ours
+        if _ran_out_of_memory(error):
+            _show(
+                "the memory ran out", "close other programs and run it again; a smaller model, such as nano, needs less"
+            )
+            sys.exit(ResourceError.exit_code)
         hint = "" if verbosity.debug else "the same with `pcn --debug …`, and report what it prints"
         _show(f"a bug of pcn: {type(error).__name__}: {error}", hint)
         sys.exit(1)
     finally:
         logging.captureWarnings(capture=False)
     sys.exit(0)
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    """Whether an error means that memory ran out, in the words of whichever library said it."""
+    if isinstance(error, MemoryError) or "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from pcn_cli.training.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _in_order(words: Sequence[str]) -> list[str]:

@@ -270,3 +270,23 @@ def test_libraries_are_silent_unless_debugging(pcn, monkeypatch):
             warnings.simplefilter("always")
             assert b"labels" not in pcn(*words).stderr
         assert len(seen) == shown
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("could not create a primitive"), RuntimeError("can't start new thread"),
+     RuntimeError("std::bad_alloc"), OSError(errno.ENOMEM, "Cannot allocate memory")],
+    ids=str,
+)  # fmt: skip
+def test_memory_that_runs_out_anywhere_is_no_bug(pcn, monkeypatch, error):
+    """Under a memory limit five of eight runs ended as "a bug of pcn"."""
+    import torch  # noqa: F401 - as every command that computes has it
+
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr("pcn_cli.stages.runs.list_runs", refuse)
+    result = pcn("runs")
+    assert result.returncode == 6
+    assert b"memory" in result.stderr
+    assert b"bug" not in result.stderr

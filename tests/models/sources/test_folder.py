@@ -219,6 +219,10 @@ def test_sizes_of_a_pooled_backbone_are_bounded_too(tmp_path: Path) -> None:
         edit(tmp_path, model_args={"backbone": "mobilenetv2_050", "backbone_args": settings})
         with pytest.raises(ModelError):
             load_model_folder(tmp_path)
+
+
+def test_a_larger_backbone_is_refused_while_it_is_built(tmp_path: Path) -> None:
+    write(tmp_path, CONFIGS["pooled"])
     edit(tmp_path, model_args={"backbone": "resnet50"})
     with pytest.raises(ModelError, match="settings ask for a much larger one"):
         load_model_folder(tmp_path)
@@ -257,6 +261,13 @@ def test_a_header_out_of_all_proportion_is_refused(folder: Path, header: bytes) 
         load_model_folder(folder)
 
 
+def test_a_header_out_of_all_proportion_is_not_read_though_it_is_whole(folder: Path) -> None:
+    text = b"{}" + b" " * 2**23
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ModelError, match="its header is said to take 8,388,610 bytes"):
+        load_model_folder(folder)
+
+
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.complex64])
 def test_numbers_that_no_network_has_are_refused_by_name(folder: Path, dtype: torch.dtype) -> None:
     tensors = load_file(folder / "model.safetensors")
@@ -269,4 +280,14 @@ def test_a_head_without_a_length_is_refused(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     save_file(tensors | {"head.bias": torch.tensor(1.0)}, folder / "model.safetensors")
     with pytest.raises(ModelError, match="has 3 classes"):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"depth": 10**9}, {"embed_dim": [[[[[16]]]]]}, {"embed_dim": "x" * 2000}, {"depth": 1e30}]
+)
+def test_nothing_is_built_with_settings_out_of_bounds(folder: Path, settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(folder, model_args={"embed_dim": 16, "depth": 2} | settings)
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(ModelError, match="a value is too large or too deep"):
         load_model_folder(folder)
