@@ -65,11 +65,10 @@ def predict(
     there = [path for path in paths if os.path.lexists(path)]
     folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}  # of links, too
     holders = {Path(os.path.realpath(folder)) for folder in folders}
-    for option, target in (("--overlay", asked.overlay), ("--sort-into", asked.sort_into)):
-        if target is not None:
-            refuse_inside(Path(target), named, holders, option=option)
-            with explaining_refusal(Path(target), elsewhere=f"name another folder with {option} DIR"):
-                Path(target).mkdir(parents=True, exist_ok=True)
+    given = (("--overlay", asked.overlay), ("--sort-into", asked.sort_into))
+    targets = {option: Path(target) for option, target in given if target is not None}
+    for option, target in targets.items():
+        refuse_inside(target, named, holders, option=option)
     model = asked.model
     if model is None:
         model = open_run(None).root
@@ -89,6 +88,9 @@ def predict(
     if asked.sort_into is not None:
         for label in (*config.classes, *((withheld_label(config.classes),) if config.selection else ())):
             refuse_inside(Path(asked.sort_into) / safe_name(label), named, holders, option="--sort-into")
+    for option, target in targets.items():  # once nothing else is refused, and before the first photo is answered
+        with explaining_refusal(target, elsewhere=f"name another folder with {option} DIR"):
+            target.mkdir(parents=True, exist_ok=True)
     return _answer_photos(opened, paths, asked, callback)
 
 
