@@ -18,10 +18,12 @@ from pcn_cli.data.similar.duplicates import join_groups
 from pcn_cli.data.similar.leaks import tied_files
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import sha256_of
-from pcn_cli.records.photos import Part, Photo, Scan, SplitRow
+from pcn_cli.records.photos import PARTS, Part, Photo, Scan, SplitRow
 
 
-def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[SplitRow, ...]:
+def split_scan(
+    scan: Scan, *, seed: int, val: float, test: float, known: Mapping[str, Part] | None = None
+) -> tuple[SplitRow, ...]:
     """Each photo with its part, ordered by file.
 
     Exact and near duplicates and groups are never divided. Every class with two groups (photos, or sets of photos that
@@ -32,7 +34,9 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     Where a folder or a table already names parts, they stay as they are. Photos without a part train; a part that
     nobody names is taken from the photos that train, unless they belong together with a photo of another part.
 
-    `val` and `test` are shares of all photos; another seed gives another split.
+    `val` and `test` are shares of all photos; another seed gives another split. Photos whose parts are `known`, by
+    SHA-256, keep these; whatever belongs together with one of them trains, if one of them does, and the rest is divided
+    as if it were alone.
 
     Raises:
         DataError: the user's own parts leave nothing to train on.
@@ -40,6 +44,10 @@ def split_scan(scan: Scan, *, seed: int, val: float, test: float) -> tuple[Split
     groups: defaultdict[int, list[Photo]] = defaultdict(list)
     for photo, group in zip(scan.photos, number_groups(scan.photos, scan.near_duplicates), strict=True):
         groups[int(group)].append(photo)
+    if kept := _keep_parts(groups.values(), known or {}):
+        left = tuple(photo for photo in scan.photos if photo.file not in kept)
+        divided = {row.file: row.split for row in split_scan(replace(scan, photos=left), seed=seed, val=val, test=test)}
+        return tuple(replace(row, split=(kept | divided)[row.file]) for row in given_rows(scan))
     free = [group for group in groups.values() if all(photo.split in (None, "train") for photo in group)]
     # Shares are of all photos, also where only some of them are free to move.
     scale = len(scan.photos) / max(sum(map(len, free)), 1)
@@ -94,6 +102,17 @@ def number_groups(photos: Sequence[Photo | SplitRow], near_duplicates: Iterable[
     tied = [[numbers[file] for file in files if file in numbers] for _, files in tied_files(photos, near_duplicates)]
     pairs = np.array([(files[0], file) for files in tied for file in files], dtype=int).reshape(-1, 2)
     return join_groups(np.arange(len(numbers)), pairs[:, 0], pairs[:, 1])
+
+
+def _keep_parts(groups: Iterable[Sequence[Photo]], known: Mapping[str, Part]) -> dict[str, Part]:
+    """The part of each photo, by file, in the groups of which one is known."""
+    kept: dict[str, Part] = {}
+    for group in groups:
+        parts = [known[photo.sha256] for photo in group if photo.sha256 in known]
+        if parts:
+            joined = min(parts, key=PARTS.index)
+            kept |= {photo.file: known.get(photo.sha256, joined) for photo in group}
+    return kept
 
 
 def _sort_by_class(scan: Scan, groups: Iterable[list[Photo]]) -> dict[str, list[list[Photo]]]:

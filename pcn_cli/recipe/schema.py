@@ -183,6 +183,12 @@ class SplitSection:
         flag="REGEX|COLUMN",
         chosen="never",
     )
+    split_from: str | None = option(
+        None,
+        "A run whose photos keep their parts, by content; new ones are divided. So does the run that --model names.",
+        flag="RUN",
+        chosen="never",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

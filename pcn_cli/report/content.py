@@ -101,6 +101,12 @@ class ReportContent:
                 raise ValueError(f"{prediction.file} has {found} probabilities for {len(self.classes)} classes")
 
     @property
+    def leaked(self) -> int:
+        """How many of the pictures that were measured are tied to one of another part."""
+        ties = self.scan.leaks if self.scan else ()
+        return sum(self.part in (tie.part, tie.other_part) for tie in ties)
+
+    @property
     def multi_label(self) -> bool:
         """Whether a photo may have several labels."""
         return any(prediction.multi_label for prediction in self.predictions)

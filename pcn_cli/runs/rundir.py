@@ -141,6 +141,13 @@ def open_run(path: str | Path | None, *, runs: Path = RUNS) -> RunDir:
     return run
 
 
+def find_maker(model: str | Path) -> RunDir | None:
+    """The run that made a model: the folder itself, or the one that the model folder lies in."""
+    path = Path(model)
+    roots = (path, path.parent) if path.name == RunDir.model.name else (path,)
+    return next((RunDir(root) for root in roots if RunDir(root).record.is_file()), None)
+
+
 def set_latest(run: RunDir, *, runs: Path = RUNS) -> None:
     """Make `run` the one that commands without a RUN use; a run kept elsewhere is named by its absolute path."""
     inside = run.root.resolve().parent == runs.resolve()

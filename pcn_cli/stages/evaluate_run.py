@@ -17,8 +17,9 @@ from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, update_record
-from pcn_cli.runs.store import SCAN, TRUST, read_boxes, read_recipe, read_split, write_recipe, write_scan, write_split
+from pcn_cli.runs.store import SCAN, TRUST, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.earlier_runs import find_learned_rows
 from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
 from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, retarget_run
 from pcn_cli.stages.explain.overlays import draw_overlays
@@ -117,8 +118,9 @@ def _evaluate_images(
         for photo in scan.photos
     ]
     trained = open_run(source) if name != str(source) else None
-    # A run's own boxes are around its own photos.
-    recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes})
+    # A run's own boxes are around its own photos. What measures itself begins with the model that it measures.
+    begun = {"model.name": str(Path(name).resolve()) if Path(name).exists() else name, "model.pretrained": True}
+    recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes, **begun})
     stem = trained.root.name if trained else Path(name).name
     run = new_run_dir(photos, f"{stem}-evaluated", output=output)
     started = start_run(run, kind="evaluate", photos=photos, card=model.config.card, device=str(model.device))
@@ -126,13 +128,7 @@ def _evaluate_images(
         write_scan(run, scan)
         write_recipe(run, recipe, {})
         write_split(run, rows)
-        learned_from = []
-        if trained and trained.split.is_file():
-            root = Path(read_record(trained).photos)
-            learned_from = [
-                replace(row, file=str(root / row.file)) for row in read_split(trained) if row.split != "test"
-            ]
-        return evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, learned_from=learned_from)
+        return evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback)
 
 
 def _evaluate_target(
@@ -164,14 +160,12 @@ def evaluate_run(
     *,
     recipe: Recipe,
     callback: Callback,
-    learned_from: Sequence[SplitRow] = (),
     tokens: TokenCache | None = None,
 ) -> Evaluation:
     """The numbers of the test part of `rows`, with their files and the maps written into the run; the caller holds it.
 
-    The photos are known to be unchanged; `scan` is what was found of them. `learned_from` are those that the model was
-    made with, where they are not of this run; `tokens` those that its trunk gives of the test part, where they are
-    known exactly.
+    The photos are known to be unchanged; `scan` is what was found of them. `tokens` are those that the trunk gives of
+    the test part, where they are known exactly.
     """
     root, config = Path(read_record(run).photos), model.config
     test = [row for row in rows if row.split == "test"]
@@ -193,7 +187,9 @@ def evaluate_run(
             TRUST.write(run, trust)
             evaluation = replace(evaluation, trust=trust)
         draw_figures(evaluation)
-        evaluation = replace(evaluation, findings=write_findings(evaluation, scan, learned_from=learned_from))
+        evaluation = replace(
+            evaluation, findings=write_findings(evaluation, scan, learned_from=find_learned_rows(recipe, rows))
+        )
         write_model_card(evaluation)
     return evaluation
 

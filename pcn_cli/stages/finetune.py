@@ -145,7 +145,7 @@ def _load_lasting(
     models = list(named) if isinstance(named, (list, tuple)) else [] if named is None else [named]
     flags = read_flags(options | {"model": next(iter(models), None)})
     for key, value in flags.items():
-        if isinstance(value, (str, Path)) and OPTIONS[key].flag == "FILE":
+        if isinstance(value, (str, Path)) and OPTIONS[key].flag in ("FILE", "RUN"):
             flags[key] = str(Path(value).resolve())
     asked = load_recipe(recipe, settings=settings, flags=flags)
     lasting = tuple(_name_lasting(str(name)) for name in models or [asked.recipe.model.name])

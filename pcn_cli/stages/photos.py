@@ -6,16 +6,17 @@ from pathlib import Path
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import check_split, number_groups, split_scan
-from pcn_cli.errors import DataError, RunError, command
+from pcn_cli.errors import DataError, RecipeError, RunError, command
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import FailOn, Labelling, Recipe
 from pcn_cli.records.photos import PARTS, Part, Scan, SplitRow
-from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, require
 from pcn_cli.runs.store import read_split
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.earlier_runs import find_start, read_known_parts
 
 _NAMES: dict[Part, str] = {"train": "training", "val": "validation", "test": "the test"}
 
@@ -45,7 +46,8 @@ def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...]
     """Each photo with its part, none of them empty, and the recipe with the shares that were chosen, and why."""
     own_parts = {photo.split for photo in scan.photos if photo.split}
     recipe, reasons = choose_split(loaded, len(scan.photos), own_parts=own_parts)
-    rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0)
+    recipe, known = _know_parts(scan, recipe, reasons, own_parts=bool(own_parts))
+    rows = split_scan(scan, seed=recipe.seed, val=recipe.split.val or 0.0, test=recipe.split.test or 0.0, known=known)
     for part, name in _NAMES.items():
         if not any(row.split == part for row in rows):
             sets = len(set(number_groups(rows, scan.near_duplicates).tolist()))
@@ -55,6 +57,27 @@ def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...]
                 "add photos: every class needs at least three that differ; copies, bursts and groups stay together",
             )
     return rows, recipe, reasons
+
+
+def _know_parts(
+    scan: Scan, recipe: Recipe, reasons: dict[str, str], *, own_parts: bool
+) -> tuple[Recipe, dict[str, Part]]:
+    """The parts that photos had in an earlier run, by SHA-256, and the recipe that names it; the reason is added."""
+    asked = recipe.split.split_from
+    if asked and own_parts:
+        raise RecipeError("--split-from: has no effect: the photos come with parts of their own", "leave it out")
+    start = find_start(recipe)
+    if own_parts or not (asked or start):
+        return recipe, {}
+    run = open_run(asked) if asked else start
+    assert run is not None  # noqa: S101 - one of the two is
+    known = read_known_parts(run)
+    kept = sum(photo.sha256 in known for photo in scan.photos)
+    if not asked and kept:
+        recipe = recipe.replace({"split.split_from": str(run.root)})
+        words = f"{kept:,} of {len(scan.photos):,} photos keep the part that they had in the run that --model names"
+        reasons["split.split_from"] = words
+    return recipe, known
 
 
 def read_unchanged(run: RunDir, *, photos: Path | None = None) -> tuple[SplitRow, ...]:

@@ -14,6 +14,7 @@ from pcn_cli.files.folder import hold_folder
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
+from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import Stored
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.photos import PARTS
@@ -26,6 +27,7 @@ from pcn_cli.runs.rundir import Artifact, RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.earlier_runs import find_learned_rows
 
 T = TypeVar("T", bound=Stored)
 
@@ -167,12 +169,13 @@ def _scan_facts(evaluation: Evaluation) -> ScanFacts:
     near = scan.near_duplicates if scan else ()
     shown = {prediction.file for prediction in evaluation.predictions}
     divided = {part: [row for row in rows if row.split == part] for part in PARTS} if rows else {}
+    recipe = read_recipe(evaluation.run) if evaluation.run.recipe.is_file() else Recipe()
     return ScanFacts(
         parts={part: dict(Counter(name for row in own for name in row.labels)) for part, own in divided.items()},
         photos={part: len(own) for part, own in divided.items()},
         unreadable=scan.unreadable if scan else UNREADABLE.read(evaluation.run),
         ignored=len(scan.ignored) if scan else 0,
-        leaks=find_ties(rows, near, differ="split"),
+        leaks=find_ties([*rows, *find_learned_rows(recipe, rows)], near, differ="split"),
         conflicts=find_ties(rows, near, differ="label"),
         copies=find_ties(rows, near, differ="file"),
         files={photo.file: photo for photo in scan.photos if photo.file in shown} if scan else {},

@@ -25,6 +25,7 @@ LEGITIMATELY_OPEN = {
     "split.val",
     "split.test",
     "split.group_by",
+    "split.split_from",
 }
 TUNING_ONLY = {"train.epochs", "train.lr", "train.micro_batch", "train.patience", "train.precision"}
 

@@ -18,7 +18,7 @@ from pcn_cli.recipe.schema import show_options
 _ORDER = (
     *("photos", "model", "tune", "pooling", "recipe", "settings", "epochs", "lr", "batch_size", "size", "fit"),
     *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "file_column", "label_column"),
-    *("label_from", "boxes", "group_by", "fail_on"),
+    *("label_from", "boxes", "group_by", "split_from", "fail_on"),
     *("folds", "learning_curve", "target_accuracy", "keep_checkpoints", "accept_licence", "dry_run", "offline"),
     *("mirror", "json"),
 )
