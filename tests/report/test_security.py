@@ -121,7 +121,10 @@ def with_errors(invent, words):
 
 PLACES = {
     "class": with_classes,
-    "class in the matrix": lambda invent, words: with_classes(invent, words[::5]),
+    # Classes stand in the order of their names, which the number in front keeps.
+    "class in the matrix": lambda invent, words: with_classes(
+        invent, tuple(map("{} {}".format, range(24), words[::5]))
+    ),
     "file": with_files,
     "run name": with_run_name,
     "model metadata": with_metadata,
