@@ -1,6 +1,6 @@
 """Can one trust the maps? Plain verdicts over a data set, each from the numbers that stand beside it.
 
-A check is "good" or "bad" only where a 95 % interval says so; otherwise it is "open".
+A check is "good" or "bad" only where there are enough photos and a 95 % interval says so; otherwise it is "open".
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from pcn_cli.metrics.intervals import proportion
 from pcn_cli.records.evaluation import Trust, TrustCheck
 from pcn_cli.records.metrics import Finding, Metric
 
+FEWEST = 20  # photos; a verdict on fewer would be a guess
 ALIKE = 0.5  # rank correlation from which two maps count as alike
 STEADY = 0.5  # the same for a photo and its mirror image
 _NEGLIGIBLE = 0.02  # accuracy
@@ -42,6 +43,15 @@ _QUESTIONS = {
         open="Not clear: these photos are too few to tell.",
         finding="Even attention costs no accuracy: where the network looks hardly decides its answers",
         remedy="Read the evidence rather than the look: it shows what each patch adds to a class.",
+    ),
+    "even_look": _Question(
+        "Does it matter for the answers where the network looks?",
+        good="",
+        bad="It looks at every patch alike, as average pooling does: the evidence alone tells where an answer comes"
+        " from.",
+        open="",
+        finding="The network looks at every patch alike, so its maps show the evidence",
+        remedy="A probe or a tuned model, where one is kept, looks at some places more than at others.",
     ),
     "permuted_attention": _Question(
         "Would looking anywhere else do as well?",
@@ -126,6 +136,13 @@ def check_attention(how: Literal["even", "permuted"], right: Sequence[bool], rig
     if lost.ci_low is not None and lost.ci_low > 0:
         return _answer(key, values, "good")
     return _answer(key, values, "bad" if lost.ci_high is None or lost.ci_high <= _NEGLIGIBLE else "open")
+
+
+def state_even_look(right: Sequence[bool]) -> TrustCheck:
+    """What is known without a check where a network looks at every patch alike; `right` as of `check_attention`."""
+    values = {"accuracy": proportion(sum(right), len(right), "share of photos right, as the network is")}
+    asked = _QUESTIONS["even_look"]
+    return TrustCheck(key="even_look", question=asked.question, outcome="bad", verdict=asked.bad, values=values)
 
 
 def check_order(srg: Sequence[float]) -> TrustCheck:
@@ -219,13 +236,15 @@ def trust_findings(trust: Trust) -> tuple[Finding, ...]:
 
 
 def _answer(key: str, values: dict[str, Metric], outcome: Outcome) -> TrustCheck:
-    """The check with the verdict that belongs to its outcome."""
-    asked = _QUESTIONS[key]
+    """The check with the verdict that belongs to its outcome, or with none on too few photos."""
+    asked, photos = _QUESTIONS[key], min(metric.n for metric in values.values())
+    if photos < FEWEST:
+        verdict = f"Too few photos to tell: {photos}, at least {FEWEST} are needed."
+        return TrustCheck(key=key, question=asked.question, outcome="open", verdict=verdict, values=values)
     return TrustCheck(key=key, question=asked.question, outcome=outcome, verdict=getattr(asked, outcome), values=values)
 
 
 def _compare(metric: Metric, bound: float = 0.0, *, above: Outcome = "good", below: Outcome = "bad") -> Outcome:
     """The outcome where the interval lies above the bound, or where it lies below; open otherwise."""
-    if metric.ci_low is None or metric.ci_high is None:
-        return "open"
-    return above if metric.ci_low > bound else below if metric.ci_high < bound else "open"
+    low, high = (metric.value if end is None else end for end in (metric.ci_low, metric.ci_high))  # all photos alike
+    return above if low > bound else below if high < bound else "open"

@@ -127,7 +127,8 @@ class ReportContent:
         """Whether the answers hang on where the pooling looks, as far as that was checked."""
         trust = self.artifacts.find(Trust)
         checks = trust.checks if trust else ()
-        return not any(check.key == "uniform_attention" and check.outcome == "bad" for check in checks)
+        looks = ("even_look", "uniform_attention")
+        return not any(check.key in looks and check.outcome == "bad" for check in checks)
 
     @property
     def suspects(self) -> tuple[Suspect, ...]:

@@ -93,8 +93,8 @@ def _label_columns(report: ReportView) -> dict[str, object]:
     """Places among the names: one each and −1 where there is no label; of several labels a list, and null."""
     rows, index = report.rows.all, report.rows.places
     if report.content.multi_label:
-        label = [None if row.labels is None else [index[name] for name in row.labels] for row in rows]
-        predicted = [[index[name] for name in row.predicted_labels] for row in rows]
+        label = [None if row.labels is None else sorted(index[name] for name in row.labels) for row in rows]
+        predicted = [sorted(index[name] for name in row.predicted_labels) for row in rows]
         return {"several": True, "label": label, "predicted": predicted}
     return {
         "several": False,

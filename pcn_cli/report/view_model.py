@@ -71,7 +71,7 @@ class Row:
     @property
     def correct(self) -> bool | None:
         """Whether the prediction is the label; None where there is no label."""
-        return self.predicted == self.label if self.labels is not None else None
+        return set(self.predicted_labels) == set(self.labels) if self.labels is not None else None
 
 
 @dataclass(frozen=True)

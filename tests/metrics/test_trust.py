@@ -40,9 +40,38 @@ def test_even_attention_that_costs_nothing_becomes_a_finding() -> None:
 
 
 def test_few_photos_leave_the_question_open() -> None:
-    check = trust.check_attention("permuted", [True] * 12, [True] * 11 + [False])
+    check = trust.check_attention("permuted", [True] * 25, [True] * 24 + [False])
     assert check.outcome == "open"
     assert "too few" in check.verdict
+
+
+@pytest.mark.parametrize("photos", [1, 3, trust.FEWEST - 1, trust.FEWEST])
+def test_too_few_photos_have_no_verdict_however_clear_they_look(photos: int) -> None:
+    """Seen with 3 photos: "No: with even attention it is right as often"."""
+    right, numbers = [True] * photos, np.linspace(0.8, 0.9, photos)
+    hits = {"look": right, "evidence": right, "center": [False] * photos}
+    energy = {"look": numbers, "evidence": numbers, "center": numbers}
+    checks = (
+        trust.check_attention("even", right, right),
+        trust.check_attention("permuted", right, [False] * photos),
+        trust.check_order(numbers),
+        trust.check_randomised(numbers, numbers),
+        trust.check_flip(numbers, right),
+        trust.check_pixels(numbers, np.zeros(photos)),
+        trust.check_pointing(hits, random=[0.1] * photos),
+        trust.check_energy(energy, even=np.zeros(photos)),
+    )
+    for check in checks:
+        enough = photos >= trust.FEWEST and check.outcome != "open"
+        assert enough or (check.outcome == "open" and f"Too few photos to tell: {photos}," in check.verdict), check.key
+    assert all(check.outcome != "open" for check in checks) == (photos >= trust.FEWEST)
+
+
+def test_a_network_that_looks_everywhere_alike_is_said_to_and_not_asked() -> None:
+    check = trust.state_even_look([True, True, False])
+    assert (check.outcome, check.key) == ("bad", "even_look")
+    (found,) = trust.trust_findings(Trust(sample=0, seed=0, checks=(check,)))
+    assert found.title == "The network looks at every patch alike, so its maps show the evidence"
 
 
 @pytest.mark.parametrize(("center", "outcome"), [(0.3, "good"), (-0.3, "bad"), (0.0, "open")])
@@ -76,7 +105,7 @@ def test_every_bad_check_has_a_title_of_its_own() -> None:
         trust.check_flip(numbers, [True] * 50),
         trust.check_pixels(numbers, np.zeros(50)),
         trust.check_pointing(
-            {"look": [False] * 50, "evidence": [True] * 50, "center": [True] * 49 + [False]}, random=[1]
+            {"look": [False] * 50, "evidence": [True] * 50, "center": [True] * 49 + [False]}, random=[1] * 50
         ),
         trust.check_energy({"look": numbers, "evidence": numbers, "center": numbers}, even=np.zeros(50)),
     )

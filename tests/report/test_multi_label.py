@@ -70,6 +70,17 @@ def test_a_picture_is_right_when_all_its_labels_are(several):
     assert (build_rows(unlabelled).all[0].correct, build_rows(unlabelled).labelled) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("label", "predicted"), [("", "none"), ("none", ""), ("birch;oak", "birch, oak"), ("birch, oak", "birch;oak")]
+)
+def test_labels_are_compared_as_sets_and_never_as_words(several, label, predicted):
+    classes = ("birch", "birch, oak", "maple", "none", "oak")
+    one = replace(several.predictions[0], label=label, predicted=predicted, probabilities=(0.5,) * 5)
+    same = replace(one, predicted=label)
+    rows = build_rows(replace(several, classes=classes, predictions=(one, same), maps=None))
+    assert [row.correct for row in rows.all] == [one.correct, same.correct] == [False, True]
+
+
 def test_the_page_says_what_several_labels_mean(several, photo, tmp_path):
     page = write_report(tmp_path / "report", several, open_photo=photo).read_text(encoding="utf-8")
     assert "All labels right on 2 of 5" in page.replace("\N{NO-BREAK SPACE}", " ")

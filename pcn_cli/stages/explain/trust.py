@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -40,9 +41,15 @@ def check_maps(
     recipe: Recipe,
     callback: Callback,
 ) -> Trust:
-    """The checks of the maps of labelled photos, which were scored with `hiding`; further passes go over its sample."""
+    """The checks of the maps of labelled photos, which were scored with `hiding`; further passes go over its sample.
+
+    Where the network looks at every patch alike there is no look to check, and that is said.
+    """
     known = [(one.prediction, one.hidden) for one in scored if one.hidden]
     right = [bool(prediction.correct) for prediction, _ in known]
+    in_boxes = _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, model.config)
+    if cast("Network", model.network).looks_evenly:
+        return Trust(sample=0, seed=hiding.seed, checks=(trust.state_even_look(right), *in_boxes))
     checks = [
         trust.check_attention("even", right, [hidden.even == one.label for one, hidden in known]),
         trust.check_attention("permuted", right, [hidden.permuted == one.label for one, hidden in known]),
@@ -57,8 +64,7 @@ def check_maps(
             workers=loading_workers(recipe, model.device),
         )
         checks += _check_passes(model, sample, photos, hiding, callback)
-    checks += _check_boxes([one for one in scored if boxes.get(one.prediction.file)], boxes, model.config)
-    return Trust(sample=len(sample), seed=hiding.seed, checks=tuple(checks))
+    return Trust(sample=len(sample), seed=hiding.seed, checks=(*checks, *in_boxes))
 
 
 def _check_passes(
