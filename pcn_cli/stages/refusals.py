@@ -4,6 +4,7 @@ The stages refuse all of it themselves, in the same words; this is so that nobod
 """
 
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import refuse_occupied
 
 _KINDS = ("cuda", "mps", "cpu")
+# Names of cards begin like this; which of them there are stands in models/zoo.py, which takes torch to read.
+_CARD = re.compile(r"(nano|[sbl]\d|patchconvnet).*")
 _LOCAL, _TIMM = "timm:local-dir:", "timm:"
 
 
@@ -62,7 +65,7 @@ def read_wishes(recipe: str | Path | None, settings: Sequence[str], options: Map
 
 
 def _check_place(model: str) -> None:
-    """Refuse a model that can only be a path, and leads nowhere."""
+    """Refuse a model that can only be a path and leads nowhere, or is neither a path nor like the name of a card."""
     if model.startswith(_LOCAL):
         place = model.removeprefix(_LOCAL)
     elif model.startswith(_TIMM):
@@ -70,6 +73,9 @@ def _check_place(model: str) -> None:
     else:
         path = Path(model)
         place = model if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".safetensors") else ""
+        if not place and not _CARD.fullmatch(model.strip().lower()) and not path.exists():
+            hint = f"for a network of timm write timm:{model}; `pcn models list` names the others"
+            raise ModelError(f"there is no model called {model!r}", hint)
     if place and not Path(place).expanduser().exists():
         raise ModelError(f"there is no file or folder {place}", "pcn models list")
 

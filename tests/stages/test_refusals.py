@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.errors import DataError, ModelError, ResourceError, RunError
+from pcn_cli.models.zoo import CARDS
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.run import RunRecord
 from pcn_cli.stages.refusals import refuse_early
@@ -35,6 +36,9 @@ finally:
         (("finetune", "d", "--device", "gpu"), 6, "no kind of device called 'gpu'"),
         (("finetune", "d", "--model", "runs/nothing"), 4, "no file or folder runs/nothing"),
         (("finetune", "d", "--model", "timm:local-dir:nothing"), 4, "no file or folder nothing"),
+        (("finetune", "d", "--model", "resnet50"), 4, "for a network of timm write timm:resnet50"),
+        (("bench", "--model", "efficientnet_b0"), 4, "there is no model called 'efficientnet_b0'"),
+        (("predict", "a.jpg", "--model", "vit"), 4, "write timm:vit"),
         (("finetune", "d", "--labels", "nothing.csv"), 3, "no table nothing.csv"),
         (("inspect", "nowhere"), 3, "no such folder"),
         (("predict", "a.jpg", "--model", "nothing.safetensors"), 4, "no file or folder"),
@@ -60,6 +64,12 @@ def test_a_command_that_cannot_work_ends_before_torch_is_imported(tmp_path, word
     assert said in result.stderr
     assert result.stdout == "light\n"
     assert sorted(path.name for path in here.rglob("*")) == ["d", "letter", "mine.txt", "taken"]
+
+
+def test_no_card_is_refused_early():
+    names = [name for card in CARDS for name in (card.name, *card.aliases, card.full_name, card.network.architecture)]
+    assert len(names) > 20
+    refuse_early(models=[*names, *(name.upper() for name in names)])
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "tpu", "", "cpu "])
@@ -118,7 +128,7 @@ def test_what_is_there_is_not_refused(tmp_path, photo_folder):
     refuse_early(
         photos=photo_folder,
         output=tmp_path / "empty",
-        models=["s60", "timm:resnet50", "unknown", str(tmp_path / "m.safetensors"), f"timm:local-dir:{tmp_path}"],
+        models=["s60", "timm:resnet50", "s61", str(tmp_path / "m.safetensors"), f"timm:local-dir:{tmp_path}"],
         tables=[tmp_path / "labels.csv", None],
         device="cpu",
     )
