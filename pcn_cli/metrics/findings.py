@@ -244,13 +244,16 @@ def _imbalance(facts: Observations) -> Iterator[Finding]:
 
 
 def _tuning_did_not_help(facts: Observations) -> Iterator[Finding]:
-    losses = {candidate.name: candidate.val_log_loss for candidate in facts.candidates}
-    kept = next((candidate.name for candidate in facts.candidates if candidate.kept), "tuned")
-    if "tuned" not in losses or kept == "tuned":
+    compared = {candidate.name: candidate for candidate in facts.candidates}
+    kept = next((candidate for candidate in facts.candidates if candidate.kept), None)
+    if "tuned" not in compared or kept is None or kept.name == "tuned":
         return
+    tuned, what, figures = compared["tuned"], "macro-F1", (kept.val_macro_f1, compared["tuned"].val_macro_f1)
+    if kept.val_macro_f1 is None:
+        what, figures = "log-loss, each after its own temperature", (kept.val_log_loss, tuned.val_log_loss)
     yield _note(
-        f"Tuning did not beat the {kept} beyond chance, so the {kept} was kept",
-        f"Validation log-loss: {kept} {losses[kept]:.4f}, tuned {losses['tuned']:.4f}.",
+        f"Tuning did not beat the {kept.name} beyond chance, so the {kept.name} was kept",
+        f"Validation {what}: {kept.name} {figures[0]:.4f}, tuned {figures[1]:.4f}.",
         "Try more --epochs or a lower --lr; with few photos the simpler model is often the better one.",
     )
 

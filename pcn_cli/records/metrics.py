@@ -85,12 +85,14 @@ class _Compared:
 class Candidate(_Compared):
     """One of the models that were compared: "logistic regression", "probe" or "tuned".
 
-    `val_log_loss`, after the temperature that suits it, was compared to choose; the other is of the test part and was
-    measured after the choice: `accuracy`, or where photos have several labels `mean_average_precision`.
+    `val_macro_f1` was compared to choose, or where it is None `val_log_loss`, after the temperature that suits it. The
+    other is of the test part and was measured after the choice: `accuracy`, or where photos have several labels
+    `mean_average_precision`.
     """
 
     name: str
     val_log_loss: float
+    val_macro_f1: float | None = None
     accuracy: Metric | None = None
     mean_average_precision: Metric | None = None
     kept: bool = False

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from pcn_cli.metrics.findings import NUMBER_CHECKS, PHOTO_CHECKS, Observations, findings
@@ -72,7 +73,9 @@ def test_tuning_that_did_not_help_is_told_with_both_losses() -> None:
     (found,) = findings(facts(candidates=candidates))
 
     assert found.severity == "note"
-    assert found.evidence == "Validation log-loss: probe 0.4000, tuned 0.3900."
+    assert found.evidence == "Validation log-loss, each after its own temperature: probe 0.4000, tuned 0.3900."
+    by_f1 = [replace(one, val_macro_f1=f1) for one, f1 in zip(candidates, (0.8, 0.7), strict=True)]
+    assert findings(facts(candidates=by_f1))[0].evidence == "Validation macro-F1: probe 0.8000, tuned 0.7000."
     assert findings(facts(candidates=candidates[:1])) == ()
 
 

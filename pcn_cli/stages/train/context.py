@@ -2,6 +2,7 @@
 where its epochs are written down.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +15,11 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import nn
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
-from pcn_cli.metrics.calibration import binary_log_loss
-from pcn_cli.metrics.definitions import macro_f1_of
+from pcn_cli.metrics.choice import macro_f1, tempered_log_loss
 from pcn_cli.metrics.inputs import as_truths, model_inputs
 from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.fold_norms import fold_norms
@@ -185,20 +184,19 @@ class HistoryCallback(NoteCallback):
 
 
 def validate(targets: Targets, probabilities: Probabilities) -> Validation:
-    """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels."""
+    """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels.
+
+    They are those that models are chosen by; of answers that are not finite the loss is not either.
+    """
     if targets.ndim == 2:
-        truths, decided = targets.astype(bool), probabilities >= 0.5  # thresholds are not chosen yet
-        return Validation(
-            log_loss=binary_log_loss(truths, probabilities),
-            accuracy=float((decided == truths).all(axis=1).mean()),
-            macro_f1=macro_f1_of(truths, decided),
-        )
-    predicted = probabilities.argmax(axis=1)
-    exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+        right = ((probabilities >= 0.5) == targets.astype(bool)).all(axis=1)  # thresholds are not chosen yet
+    else:
+        right = probabilities.argmax(axis=1) == targets
+    known = bool(np.isfinite(probabilities).all())
     return Validation(
-        log_loss=float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1]))),
-        accuracy=float(accuracy_score(targets, predicted)),
-        macro_f1=float(f1_score(targets, predicted, average="macro", zero_division=0)),
+        log_loss=tempered_log_loss(targets, probabilities) if known else math.nan,
+        accuracy=float(right.mean()),
+        macro_f1=macro_f1(targets, probabilities),
     )
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pcn_cli.data.split import fingerprint, number_groups
-from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
+from pcn_cli.metrics.choice import is_better_beyond_chance, macro_f1, tempered_log_loss
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
@@ -111,8 +111,7 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
         write_validation(after, None, context)
     context.tell_result(TUNED, after, kept=kept == TUNED)
     probabilities = score_batches(model, context.batches(context.part("test")), context)
-    loss = tempered_log_loss(targets, after)
-    candidate = Candidate(name=TUNED, val_log_loss=loss, **context.measure("test", probabilities))
+    candidate = describe_candidate(TUNED, after, probabilities, context)
     write_candidates([candidate, *(CANDIDATES.find(context.run) or ())], kept, context)
     return kept, state, tokens
 
@@ -152,9 +151,7 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
         with cache_part(model, rows, "test", context) as test:
             look_at_photos(model, rows, [train, val, test], fitted[0], context)
             candidates = [
-                Candidate(
-                    name=one.name, val_log_loss=one.loss, **context.measure("test", answer(one, model, test, context))
-                )
+                describe_candidate(one.name, one.probabilities, answer(one, model, test, context), context)
                 for one in whole
             ]
             tokens = test.hand_on()
@@ -196,6 +193,17 @@ def look_at_photos(
             context.callback.on_note("no learning curve: no class has both test photos and others")
         else:
             LEARNING_CURVE.write(context.run, curve)
+
+
+def describe_candidate(name: str, val: Probabilities, test: Probabilities, context: TrainContext) -> Candidate:
+    """A candidate by its answers (N, K) to the validation photos, which chose, and to the test photos."""
+    targets = context.targets(context.part("val"))
+    return Candidate(
+        name=name,
+        val_log_loss=tempered_log_loss(targets, val),
+        val_macro_f1=macro_f1(targets, val) if context.monitor == "macro_f1" else None,
+        **context.measure("test", test),
+    )
 
 
 def write_candidates(candidates: Sequence[Candidate], kept: str, context: TrainContext) -> None:
