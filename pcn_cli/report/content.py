@@ -127,8 +127,14 @@ class ReportContent:
         """Whether the answers hang on where the pooling looks, as far as that was checked."""
         trust = self.artifacts.find(Trust)
         checks = trust.checks if trust else ()
-        looks = ("even_look", "uniform_attention")
-        return not any(check.key in looks and check.outcome == "bad" for check in checks)
+        found = any(check.key == "uniform_attention" and check.outcome == "bad" for check in checks)
+        return not (found or self.looks_evenly)
+
+    @property
+    def looks_evenly(self) -> bool:
+        """Whether the network looks at every patch alike."""
+        trust = self.artifacts.find(Trust)
+        return trust is not None and any(check.key == "even_look" for check in trust.checks)
 
     @property
     def suspects(self) -> tuple[Suspect, ...]:

@@ -68,6 +68,7 @@ def columns(report: ReportView) -> dict[str, object]:
         "full": round(report.full_lift, 3),
         "fullEvidence": float(f"{report.full_evidence:.4g}"),
         "firstMap": "look" if content.look_decides else "evidence",
+        "looksEvenly": content.looks_evenly,
         "classTokens": content.class_tokens,
         "details": DETAILS,
         "file": [row.file for row in rows.all],
@@ -162,7 +163,8 @@ class Details:
             return {}
         bytes_ = encode_look(maps.looks[at])
         self.look.add(bytes_)
-        self.means.add(row.label or row.predicted, bytes_)
+        if not self._content.looks_evenly:
+            self.means.add(row.label or row.predicted, bytes_)
         look = placed_look(bytes_, maps.placements[at], maps.patch_grid)
         if maps.evidence is None or maps.evidence_classes is None or maps.deletion is None or maps.insertion is None:
             return look

@@ -96,3 +96,33 @@ def test_what_adds_nothing_is_left_out_of_an_answer_and_changes_no_bit_of_it(lay
         changed = pooling(tokens)
     assert called == ["fc1", "fc1"]
     assert not torch.equal(changed.tokens, quick.tokens)
+
+
+@pytest.mark.parametrize("class_tokens", [None, 3])
+def test_a_pooling_of_low_rank_begins_as_the_full_one_and_learns_with_few_numbers(class_tokens: int | None) -> None:
+    torch.manual_seed(0)
+    full, narrow = (AttentionPooling(64, class_tokens=class_tokens, layer_scale=None, rank=rank) for rank in (None, 4))
+    narrow.cls_token.data.copy_(full.cls_token.data)
+    tokens = torch.randn(2, 64, 3, 3)
+    torch.testing.assert_close(narrow(tokens).tokens, full(tokens).tokens)
+    torch.testing.assert_close(narrow(tokens).weights, full(tokens).weights)
+    matrices = sum(parameter.numel() for parameter in narrow.parameters() if parameter.ndim == 2)
+    assert matrices == 10 * 64 * 4
+    optimizer = torch.optim.AdamW(narrow.parameters(), lr=1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        narrow(tokens).tokens.square().sum().backward()
+        optimizer.step()
+    assert all(getattr(narrow, name).weight.any() for name in ("k", "v", "proj", "fc2"))
+    if class_tokens is None:
+        still = narrow.finish(narrow.mix_shifted(tokens, torch.zeros(64)))
+        torch.testing.assert_close(still, narrow(tokens).tokens, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_transposed_is_the_transpose_of_a_map_of_low_rank() -> None:
+    layer = ScaledLinear(8, 8, scale=0.3, residual=True, rank=2)
+    layer.draw(std=0.5)
+    x, query = torch.randn(5, 8), torch.randn(2, 8)
+    torch.testing.assert_close(layer(x) @ query.T, x @ layer.transposed(query).T)
+    assert torch.linalg.matrix_rank(layer(torch.eye(8)) - torch.eye(8)) == 2

@@ -112,11 +112,11 @@ function fillContours(pixels, field, [inner, outer], line) {
 }
 
 // Paint the map of `details` over `image` on `canvas`; `longest` is the canvas's longer side in pixels, `own` scales
-// the map by itself instead of over the whole report.
+// the map by itself instead of over the whole report, as one whose `lift` is given always is.
 function paintMap(canvas, image, details, { look, longest, smooth = true, own = false }) {
   const { width, height } = sizeCanvas(canvas, image, longest);
   if (look === "photo" || !details.map || !image.naturalWidth) return;
-  const lift = decodeLift(details.map);
+  const lift = details.lift ?? decodeLift(details.map);
   const field = spread(lift, details.grid, { width, height, start: details.start, step: details.step, smooth });
   const pixels = new ImageData(width, height);
   const line = Math.max(1, longest / 500);
@@ -124,7 +124,7 @@ function paintMap(canvas, image, details, { look, longest, smooth = true, own = 
     const levels = [0.5, 0.8].map((share) => massThreshold(lift, details.grid, share, smooth));
     fillContours(pixels, field, levels, line);
   } else {
-    fillRamp(pixels, field, ramps[look], own ? fullOf(lift) : data.full);
+    fillRamp(pixels, field, ramps[look], own || details.lift ? fullOf(lift) : data.full);
   }
   const context = canvas.getContext("2d");
   if (look === "spotlight") drawDimmed(context, image, "saturate(0.2) brightness(0.5)", 0.66);

@@ -105,7 +105,7 @@ function fillLook(details) {
     drawSpread(line, spread, number);
     return line;
   }));
-  byId("look-facts").hidden = false;
+  byId("look-facts").hidden = data.looksEvenly;
   startPatches(details);
 }
 

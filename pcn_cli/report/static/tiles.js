@@ -45,6 +45,14 @@ function hasPixels(image) {
   });
 }
 
+// What a tile is drawn by: the look, or where that says nothing what speaks for the answer, on a scale of its own.
+function tileMap(details) {
+  if (data.firstMap !== "evidence" || !details.evidence) return details;
+  const evidence = decodeSigned(details.evidence[0]).map((value) => Math.max(value, 0));
+  const mean = evidence.reduce((sum, value) => sum + value, 0) / evidence.length;
+  return { ...details, lift: mean ? evidence.map((value) => value / mean) : evidence };
+}
+
 // Paint the maps of these tiles as their pictures arrive.
 function paintTiles(list, look) {
   for (const tile of list.querySelectorAll("[data-row]")) {
@@ -55,7 +63,7 @@ function paintTiles(list, look) {
     tile.dataset.look = look;
     Promise.all([loadDetails(row), hasPixels(image)]).then(([details]) => {
       // Another look may have been chosen while the picture was on its way.
-      if (tile.dataset.look === look) paintMap(canvas, image, details, { look, longest: look === "contour" ? 420 : 240 });
+      if (tile.dataset.look === look) paintMap(canvas, image, tileMap(details), { look, longest: look === "contour" ? 420 : 240 });
     }).catch(() => { delete tile.dataset.look; });
   }
 }

@@ -93,7 +93,11 @@ def backbone_folder(tmp_path: Path) -> Path:
 def test_a_timm_folder_starts_as_its_average_pooling(backbone_folder: Path) -> None:
     model, config = start(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
     assert config.architecture == "attention_pooled"
-    assert config.model_args == {"backbone": "mobilenetv3_small_050", "backbone_args": {"pad_type": "same"}}
+    assert config.model_args == {
+        "backbone": "mobilenetv3_small_050",
+        "pooling_rank": 64,
+        "backbone_args": {"pad_type": "same"},
+    }
     assert config.classes == CLASSES
     assert config.card == "timm:mobilenetv3_small_050"
     assert config.licence == "mit"
@@ -137,7 +141,7 @@ def test_a_timm_name_takes_a_local_weight_file(backbone_folder: Path) -> None:
     model, config = start(source, CLASSES, fetch=no_fetch)
     stored = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True)
     assert torch.equal(model.backbone.conv_stem.weight, stored.conv_stem.weight)
-    assert config.model_args == {"backbone": "mobilenetv3_small_050.lamb_in1k"}
+    assert config.model_args == {"backbone": "mobilenetv3_small_050.lamb_in1k", "pooling_rank": 64}
     assert config.preprocessing.height == 224
 
 
@@ -405,7 +409,11 @@ def test_a_published_pth_gives_the_golden_logits(shared: Path, tmp_path: Path) -
 def test_the_real_backbone_is_read(shared: Path) -> None:
     source = f"timm:local-dir:{shared / 'weights' / 'mobilenetv2_100'}"
     model, config = start(source, CLASSES, fetch=no_fetch)
-    assert config.model_args == {"backbone": "mobilenetv2_100", "backbone_args": {"pad_type": "same"}}
+    assert config.model_args == {
+        "backbone": "mobilenetv2_100",
+        "pooling_rank": 64,
+        "backbone_args": {"pad_type": "same"},
+    }
     assert config.patch_grid == PatchGrid(stride=32.0, offset=31.5)
     assert model.num_features == 1280
     assert find_card("s60").name not in config.card
