@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from pcn_cli.errors import DataError
+from pcn_cli.training.device import one_thread
 
 CS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C that are tried, the strongest penalty first
 _WORSE = 2  # values of C in a row that are no better, after which larger ones are not tried
@@ -130,7 +131,7 @@ class _Regression:
         self._model = LogisticRegression(max_iter=500, warm_start=True)
 
     def solve(self, scaled: Floats, C: float, photo_weights: Floats | None) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
-        with warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # one that is nearly converged will do
             warnings.filterwarnings("ignore", message="The number of unique classes")  # many may be: nothing is guessed
             self._model.set_params(C=C).fit(scaled, self._targets, sample_weight=photo_weights)
