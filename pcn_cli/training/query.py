@@ -5,6 +5,7 @@ All photos make one step of SciPy's L-BFGS; their tokens go through in groups th
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from pcn_cli.files.threads import in_threads
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import one_thread
 from pcn_cli.training.logistic import Floats, LinearHead
@@ -76,25 +78,34 @@ class QuerySearch:
             yield torch.from_numpy((numbers[: self._width] * self._width**0.5).astype(np.float32))
 
     def _loss(self, numbers: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
-        """The loss and its gradient."""
+        """The loss and its gradient; groups of photos are summed in their order, however many go at once."""
         self._stop.check("stopped while the probe was fitted")
-        flat = torch.from_numpy(numbers).float().to(self._device).requires_grad_()
-        mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
+        flat = torch.from_numpy(numbers).float().requires_grad_()
         change, weight, _ = self._parts(flat)
         penalty = strength * change.square().sum() / 2 + weight.square().sum() / (2 * self._C)
-        total = float(penalty.detach())
-        penalty.backward()  # type: ignore[no-untyped-call]
-        for first in range(0, len(self._rows), _TOGETHER):
-            some = slice(first, first + _TOGETHER)
-            seen = self._tokens.read(self._rows[some], self._views[some]).to(self._device)
-            change, weight, bias = self._parts(flat)
-            pooled = self._network.shifted_features(seen, change * self._width**0.5)
-            logits = (pooled - mean) / scale @ weight.T + bias
-            own = _weighted_loss(logits, self._targets[some].to(self._device), self._weights[some].to(self._device))
-            total += float(own.detach())
-            own.backward()  # type: ignore[no-untyped-call]
-        assert flat.grad is not None  # noqa: S101 - the loss depends on them
-        return total, flat.grad.double().cpu().numpy()
+        total, gradient = self._differentiate(penalty, flat)
+        workers = None if self._device.type == "cpu" else 1
+        firsts = range(0, len(self._rows), _TOGETHER)
+        for own, part in in_threads(partial(self._group_loss, flat.detach()), firsts, workers=workers):
+            total += own
+            gradient += part
+        return total, gradient
+
+    def _group_loss(self, numbers: Tensor, first: int) -> tuple[float, NDArray[np.float64]]:
+        """The loss of the group that begins with the photo `first`, and its gradient."""
+        some, flat = slice(first, first + _TOGETHER), numbers.to(self._device, copy=True).requires_grad_()
+        mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
+        seen = self._tokens.read(self._rows[some], self._views[some]).to(self._device)
+        change, weight, bias = self._parts(flat)
+        pooled = self._network.shifted_features(seen, change * self._width**0.5)
+        logits = (pooled - mean) / scale @ weight.T + bias
+        loss = _weighted_loss(logits, self._targets[some].to(self._device), self._weights[some].to(self._device))
+        return self._differentiate(loss, flat)
+
+    @staticmethod
+    def _differentiate(loss: Tensor, flat: Tensor) -> tuple[float, NDArray[np.float64]]:
+        (gradient,) = torch.autograd.grad(loss, flat)
+        return float(loss.detach()), gradient.double().cpu().numpy()
 
     def _parts(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The change of the query (d,), and the head's weight (K, F) and bias (K,)."""
