@@ -249,3 +249,20 @@ def test_what_is_no_regular_file_is_no_recipe(tmp_path: Path) -> None:
         assert "it is no regular file" in problems_of(name)[0]
     assert "at most 131,072 are read" in problems_of(str(tmp_path / "large.yaml"))[0]
     assert "cannot read the recipe" in problems_of(str(tmp_path / "folder.yaml"))[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings", "hint"),
+    [
+        ({"evaluate.target_accuracy": "98"}, (), "`pcn COMMAND --help`"),
+        ({"train.epochs": "0"}, (), "`pcn COMMAND --help`"),
+        ({"train.device": None, "seed": "-1"}, (), "`pcn COMMAND --help`"),
+        ({}, ("train.epochs=0",), "`pcn recipes show`"),
+        ({"train.epochs": "0"}, ("train.lrr=1",), "`pcn recipes show`"),
+    ],
+)
+def test_the_hint_is_about_where_the_value_came_from(flags, settings, hint):
+    """Seen with --epochs 0: the hint told of --set's keys."""
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(None, settings=settings, flags=flags)
+    assert hint in caught.value.hint

@@ -25,6 +25,7 @@ from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.inference.load import open_model
+from pcn_cli.stages.predict import withheld_label
 from pcn_cli.stages.report import gather_content, report
 
 
@@ -283,3 +284,19 @@ def test_drawing_without_effect_is_refused_before_anything_is_read(options, mess
         pcn_cli.predict(tmp_path / "gone.jpg", **options)
     assert caught.value.message == message
     assert not list(tmp_path.glob("maps"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "label"),
+    [
+        (("cat", "dog"), "unknown"),
+        (("cat", "unknown"), "not sure"),
+        (("Unknown", "cat"), "not sure"),
+        (("not sure", "unknown"), "not sure 2"),
+        (("not sure", "not sure 2", "unknown"), "not sure 3"),
+        (("not sure", "cat"), "unknown"),
+    ],
+)
+def test_a_withheld_answer_is_never_called_like_a_class(classes, label):
+    """Seen with a class called unknown: its answers and the withheld ones went into one folder."""
+    assert withheld_label(classes) == label
