@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.runs.rundir import RunDir, find_maker
@@ -16,9 +15,8 @@ _MOST = 50  # runs that began with one another
 
 def find_start(recipe: Recipe) -> RunDir | None:
     """The run whose weights the recipe starts from, if it starts from one."""
-    if not recipe.model.pretrained or look_up_card(recipe.model.name):
-        return None
-    return find_maker(recipe.model.name)
+    own = recipe.model.pretrained and Path(recipe.model.name).is_absolute()  # a recipe has paths so, and cards by name
+    return find_maker(recipe.model.name) if own else None
 
 
 def read_known_parts(run: RunDir) -> dict[str, Part]:
