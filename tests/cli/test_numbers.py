@@ -25,7 +25,7 @@ def photos(tmp_path: Path) -> Path:
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number in range(50):
             pixels = rng.integers(0, 120, (32, 32, 3), dtype=np.uint8)
-            pixels[..., 2 - channel] += rng.integers(0, 25, dtype=np.uint8)
+            pixels[..., 2 - channel] += rng.integers(0, 40, dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
     return tmp_path / "photos"
 
