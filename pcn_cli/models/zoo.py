@@ -112,8 +112,11 @@ def find_card(name: str) -> Card:
         return found
     names = [known for card in CARDS for known in (card.name, *card.aliases, card.full_name)]
     near = get_close_matches(name.strip().lower(), names, n=3, cutoff=0.5) or [card.name for card in CARDS[:3]]
+    from timm import is_model  # what reads cards alone need not wait for it
+
     message = f"there is no model called {name!r}; near: {', '.join(near)}"
-    raise ModelError(message, f"for a network of timm write timm:{name}; `pcn models list` names the others")
+    other = f"for a network of timm write timm:{name}" if is_model(name.partition(".")[0]) else "pcn models list"
+    raise ModelError(message, other)
 
 
 def look_up_card(name: str) -> Card | None:

@@ -33,10 +33,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """What one epoch gave; `seconds` and `images_per_second` count training only, `memory_mb` is the peak so far.
-
-    `val_loss` is the log-loss after the temperature that suits it.
-    """
+    """What one epoch gave; `seconds` and `images_per_second` count training only, `memory_mb` is the peak so far."""
 
     ARTIFACT: ClassVar = "history.csv"
     phase: str  # "probe" or "tune"

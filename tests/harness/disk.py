@@ -92,7 +92,7 @@ def main() -> None:
                 rows[f"a write of {command}", "", ended.code] += 1
                 problems += judge(ended, folder / "whole", run([command, "whole"], folder), wanted)
         for size in np.geomspace(0.05, 8, asked.sizes) if asked.sizes else ():
-            disk = folder / f"disk-{size:.2f}"
+            disk = folder / f"disk-{size:.4f}"
             disk.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(size * 2**20)}", "tmpfs", disk], check=True)
             try:

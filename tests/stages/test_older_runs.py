@@ -91,8 +91,7 @@ def test_a_run_that_was_killed_goes_on(older):
     assert history[: len(before)] == before
     assert [row["epoch"] for row in history if row["phase"] == "tune"] == [str(number) for number in range(1, 7)]
     for own, other in zip(history, read_csv(older / "whole" / "history.csv"), strict=True):
-        assert float(own["train_loss"]) == pytest.approx(float(other["train_loss"]), abs=2e-3)
-        assert float(own["val_loss"]) <= float(other["val_loss"]) + 2e-3  # its own temperature can only lower it
+        assert float(own["val_loss"]) == pytest.approx(float(other["val_loss"]), abs=2e-3)
     # Five validation photos do not show that tuning is better, which version 0.1 did not ask.
     assert [one.name for one in outcome.candidates if one.kept] == [outcome.kept]
     assert {one.name for one in outcome.candidates} == {"tuned", "probe", "logistic regression"}

@@ -2,7 +2,6 @@
 where its epochs are written down.
 """
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +14,13 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import log_loss
 from torch import nn
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
-from pcn_cli.metrics.choice import macro_f1, tempered_log_loss
+from pcn_cli.metrics.calibration import binary_log_loss
+from pcn_cli.metrics.choice import macro_f1
 from pcn_cli.metrics.inputs import as_truths, model_inputs
 from pcn_cli.metrics.measure import measure_headline
 from pcn_cli.models.fold_norms import fold_norms
@@ -186,15 +187,18 @@ class HistoryCallback(NoteCallback):
 def validate(targets: Targets, probabilities: Probabilities) -> Validation:
     """The figures of probabilities (N, K) beside class numbers (N,), or (N, K) of 0 and 1 for several labels.
 
-    They are those that models are chosen by; of answers that are not finite the loss is not either.
+    The loss is that before any temperature, unlike the one that models are compared by: with a temperature for each
+    epoch one wins that has learned less of where to look (measured: tests/benchmarks/RESULTS.md).
     """
     if targets.ndim == 2:
-        right = ((probabilities >= 0.5) == targets.astype(bool)).all(axis=1)  # thresholds are not chosen yet
+        truths = targets.astype(bool)
+        loss, right = binary_log_loss(truths, probabilities), ((probabilities >= 0.5) == truths).all(axis=1)
     else:
+        exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+        loss = float(log_loss(targets, exact, labels=np.arange(probabilities.shape[1])))
         right = probabilities.argmax(axis=1) == targets
-    known = bool(np.isfinite(probabilities).all())
     return Validation(
-        log_loss=tempered_log_loss(targets, probabilities) if known else math.nan,
+        log_loss=loss,
         accuracy=float(right.mean()),
         macro_f1=macro_f1(targets, probabilities),
     )
