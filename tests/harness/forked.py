@@ -15,6 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+if os.environ.get("OMP_NUM_THREADS") != "1":  # a fork of a process whose OpenMP had threads waits for them for ever
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
 import numpy as np
 import psutil
 import torch

@@ -56,7 +56,7 @@ def prepare(folder: Path) -> None:
     make_weights(folder / "tiny.safetensors")
     make_weights(folder / "s60.pth", embed_dim=384, depth=60, num_classes=1000)
     made = run(["finetune", "photos", "--model", "tiny.safetensors", "--output", "run", *TUNE], folder)
-    assert made.code == 0, made.err
+    assert made.code == 0, (made.code, made.err)
 
 
 def commands(address: str) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from standin import CLASSES, ColourBatches, Standin, make_config, run_fit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcn_cli.errors import ModelError
+from pcn_cli.errors import ModelError, StoppedError
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import Distillation, compute_teacher_logits, without_second_head
 
@@ -82,7 +82,7 @@ def test_a_taught_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
                 stop.request()
 
         options = {"config": config, "teacher_logits": taught, "checkpoints": tmp_path}
-        with pytest.raises(Exception, match="stopped"):
+        with pytest.raises(StoppedError, match="stopped"):
             run_fit(Standin(), batches, on_step=on_step, stop=stop, **options)
     resumed = run_fit(Standin(seed=8), batches, **options)
     assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())
