@@ -114,8 +114,7 @@ class Fetcher:
             try:
                 return self._download(card, stored)
             except DownloadError as error:
-                elsewhere = f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}"
-                error.hint = "; or ".join(filter(None, (error.hint, elsewhere, "--model nano, which is inside pcn")))
+                error.hint = "; or ".join(filter(None, (error.hint, _without_download(card))))
                 raise
 
     def _download(self, card: Card, stored: Fetched | None) -> Fetched:
@@ -205,9 +204,14 @@ def check_cached(card: Card) -> None:
     if not (path.is_file() and _record_path(card.full_name).is_file()):
         raise DownloadError(
             f"offline, and {card.file} is not in the cache: looked for {path}",
-            f"fetch {card.url} elsewhere, then: pcn models import {card.file} {card.name}; or --model nano, which is "
-            "inside pcn",
+            _without_download(card),
         )
+
+
+def _without_download(card: Card) -> str:
+    """How to go on where the weights of `card` cannot be fetched."""
+    elsewhere = f"fetch {card.url} elsewhere, then: {command('models', 'import', card.file, card.name)}"
+    return f"{elsewhere}; or --model nano, which is inside pcn"
 
 
 def import_weights(path: Path, card: Card | None = None) -> Fetched:

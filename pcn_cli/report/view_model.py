@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import log
 
+from pcn_cli.records.photos import natural_order
 from pcn_cli.records.predictions import FULL_LIFT, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean, display_names
@@ -85,6 +86,11 @@ class Rows:
     def places(self) -> dict[str, int]:
         """The place of each name."""
         return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def in_order(self) -> tuple[str, ...]:
+        """The names in the order that people count in."""
+        return tuple(sorted(self.names, key=natural_order))
 
     @cached_property
     def right(self) -> int:

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pcn_cli.errors import DataError, RunError, command
 from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
 from pcn_cli.files.reading import read_json
@@ -172,6 +175,11 @@ def read_answers(path: Path) -> tuple[FoldAnswer, ...]:
 
 _BEYOND = 2  # pixels: counting from 1, or an edge behind the last pixel
 _MOST_BOXES = 10  # in a message
+
+
+def read_validation(run: RunDir) -> NDArray[np.float64]:
+    """The probabilities (N, K) that were answered to the validation photos; (0,) in runs of older versions."""
+    return np.array([answer.probabilities for answer in read_answers(run.validation)])
 
 
 def write_boxes(path: Path, boxes: Iterable[Box]) -> None:

@@ -83,10 +83,8 @@ def evaluate(
     here = open_run(run)
     with hold_folder(here.root):
         moved = None if photos is None else Path(photos).resolve()
-        rows, recipe = (
-            read_unchanged(here, photos=moved),
-            load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe,
-        )
+        rows = read_unchanged(here, photos=moved)
+        recipe = load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe
         model = open_model(here.root, fetch=Fetcher(offline=True), device=device)
         if moved is not None:
             update_record(here, photos=str(moved))

@@ -177,6 +177,7 @@ RESULTS = (
     "predictions.csv",
     "metrics.json",
     "candidates.json",
+    "validation.csv",
     "trust.json",
 )
 

@@ -38,7 +38,7 @@ def view_confusions(report: ReportView) -> dict[str, object] | None:
     pairs = sorted(((c, k) for k, c in rows.cells.items() if k[0] != k[1]), key=lambda pair: (-pair[0], pair[1]))
     support = {name: sum(c for (label, _), c in rows.cells.items() if label == name) for name in rows.names}
     return {
-        "names": sorted(rows.names, key=natural_order),
+        "names": rows.in_order,
         "matrix": build_matrix(rows, support) if len(rows.names) <= MOST_NAMES else None,
         "support": support,
         "pairs": [(label, predicted, count) for count, (label, predicted) in pairs[:MOST_PAIRS]],
@@ -57,5 +57,4 @@ def build_matrix(rows: Rows, support: dict[str, int]) -> list[list[dict[str, obj
         shade = ceil(SHADES * count / max(1, support[label]))
         return {"label": label, "predicted": predicted, "count": count, "shade": shade}
 
-    names = sorted(rows.names, key=natural_order)
-    return [[cell(label, predicted) for predicted in names] for label in names]
+    return [[cell(label, predicted) for predicted in rows.in_order] for label in rows.in_order]

@@ -17,7 +17,7 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage, update_record
-from pcn_cli.runs.store import read_answers, write_recipe
+from pcn_cli.runs.store import read_validation, write_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import LoadedModel, open_model
 from pcn_cli.stages.inference.replay import record_replay
@@ -76,9 +76,8 @@ def retarget_run(
     if made.argv[1:2] == ("finetune",):  # training with the new wish gives the same model
         update_record(run, argv=(*made.argv, "--target-accuracy", f"{target:g}"))
     with recording_stage(run, "calibrate", (run.model,)):
-        if answers := read_answers(source.validation):
-            probabilities = np.array([answer.probabilities for answer in answers])
-        else:  # a run of an older version, whose model learned from no validation photo
+        probabilities = read_validation(source)
+        if not probabilities.size:  # a run of an older version, whose model learned from no validation photo
             probabilities = score_validation(model, validation, root=root, recipe=recipe, callback=callback)
         targets = np.array([model.config.classes.index(row.label) for row in validation])
         selection = choose_threshold(temper(probabilities, model.config.temperature), targets, target=target)

@@ -155,13 +155,10 @@ def score_validation(
     root: Path,
     recipe: Recipe,
     callback: Callback,
-    tokens: TokenCache | None = None,
 ) -> NDArray[np.float64]:
     """The probabilities (n, K) of `rows` at temperature 1, scored exactly as predict and evaluate score photos."""
     plain = replace(model, config=replace(model.config, temperature=1.0))
-    scored = score_rows(
-        plain, rows, root=root, recipe=recipe, hiding=None, callback=callback, doing="calibrating", tokens=tokens
-    )
+    scored = score_rows(plain, rows, root=root, recipe=recipe, hiding=None, callback=callback, doing="calibrating")
     return np.array([one.prediction.probabilities for one in scored])
 
 

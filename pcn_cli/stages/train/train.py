@@ -18,7 +18,7 @@ from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import recording_stage, update_record
-from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, read_answers, write_answers
+from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, read_validation, write_answers
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
@@ -82,7 +82,7 @@ def train_run(
             )
         kept, state, tokens = choose_model(model, context, known or {})
         model.load_state_dict(state, strict=False)
-        save_model_folder(run.model, model, calibrate_model(read_validation(context), context))
+        save_model_folder(run.model, model, calibrate_model(read_validation(run), context))
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
         return tokens
@@ -106,7 +106,7 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
     tuned = tune_model(model, context)
     model.load_state_dict(tuned.best_state)
     after = score_batches(model, val_batches, context)
-    if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context), monitor=context.monitor):
+    if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context.run), monitor=context.monitor):
         kept, state, tokens = TUNED, tuned.best_state, None
         write_validation(after, None, context)
     context.tell_result(TUNED, after, kept=kept == TUNED)
@@ -169,11 +169,6 @@ def write_validation(probabilities: Probabilities, folds: Targets | None, contex
     rows = context.part("val")
     numbers = np.zeros(len(rows), dtype=np.int64) if folds is None else folds
     write_answers(context.run.validation, list_answers(rows, numbers, probabilities, context.classes), context.classes)
-
-
-def read_validation(context: TrainContext) -> Probabilities:
-    """The answers (N, K) that `write_validation` put into the run."""
-    return np.array([answer.probabilities for answer in read_answers(context.run.validation)])
 
 
 def look_at_photos(
