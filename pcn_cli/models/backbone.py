@@ -40,7 +40,7 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
         tokens = features[:, count_prefix(backbone) :]  # (B, N, C); those in front belong to no place
         rows = round((tokens.shape[1] * height / width) ** 0.5)
         if rows and tokens.shape[1] % rows == 0:
-            return tokens.reshape(len(tokens), rows, -1, tokens.shape[2]).permute(0, 3, 1, 2)
+            return tokens.reshape(tokens.shape[0], rows, -1, tokens.shape[2]).permute(0, 3, 1, 2)
     if not isinstance(features, Tensor) or features.ndim != 4:
         raise ValueError(f"{type(backbone).__name__} gives no grid of features to pool")
     return features.permute(0, 3, 1, 2) if is_nhwc(backbone) else features

@@ -172,7 +172,9 @@ class AttentionPooling(nn.Module):
             direction = self.k.transposed(query)  # (T, d): Wkᵀ q
             scores = (patches @ direction.T).transpose(1, 2)  # (B, N, T) → (B, T, N)
             if self.token_is_key:
-                own = (cls[0].to(direction.dtype) * direction).sum(-1).expand(len(patches), 1, 1)
+                own = (
+                    (cls[0].to(direction.dtype) * direction).sum(-1).expand(patches.shape[0], 1, 1)
+                )  # len() would fix it in an export
                 scores = torch.cat([own, scores], dim=2)
             # The key's bias adds the same to every score of a query; softmax takes it out again.
             scores = scores + (query * self.k.scale * self.k.bias).sum(-1)[:, None]

@@ -22,10 +22,10 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir, set_latest
+from pcn_cli.stages.answers import withheld_label
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.inference.load import open_model
-from pcn_cli.stages.predict import withheld_label
 from pcn_cli.stages.report import gather_content, report
 
 

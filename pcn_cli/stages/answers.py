@@ -1,0 +1,172 @@
+"""What predict answers, draws and copies for photos that somebody named, whatever gave the numbers; needs no torch."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcn_cli.attention.maps import lift_maps
+from pcn_cli.attention.overlay import draw_evidence, draw_overlay
+from pcn_cli.data.image_paths import gather_images
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.errors import RecipeError
+from pcn_cli.files.atomic import explaining_refusal, replacing, write_with
+from pcn_cli.files.names import free_path, refuse_inside, safe_name
+from pcn_cli.recipe.schema import Look, PredictOptions
+from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
+from pcn_cli.records.predictions import FULL_LIFT, Prediction
+
+UNKNOWN = "unknown"
+_NOT_SURE = "not sure"
+_EVIDENCE_OF_ONE = "--map evidence has no meaning with a model that may give a photo several labels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPhotos:
+    """The photos that were named, in their order, and what may not be written into: `folders` and what `holds` them."""
+
+    paths: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    holders: frozenset[Path]
+
+
+def name_photos(images: str | Path | Sequence[str | Path], asked: PredictOptions) -> NamedPhotos:
+    """The photos that `images` name: files, folders and globs.
+
+    Raises:
+        DataError: no image was named. RecipeError: an option of `asked` has no effect beside the others.
+        ResourceError: a folder to write into is one that holds photos, or lies in one.
+    """
+    if asked.overlay is None and asked.overlay_map is not None:
+        raise RecipeError(f"--map {asked.overlay_map} has no effect without --overlay", "add --overlay DIR")
+    if asked.overlay is None and asked.look != "spotlight":
+        raise RecipeError(f"--look {asked.look} has no effect without --overlay", "add --overlay DIR")
+    if asked.look != "spotlight" and asked.overlay_map == "evidence":
+        raise RecipeError(f"--look {asked.look} has no effect with --map evidence", "leave one of the two out")
+    sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
+    paths = gather_images(sources)
+    named = [Path(source) for source in sources if os.path.isdir(source)]  # noqa: PTH112 - never raises
+    there = [path for path in paths if os.path.lexists(path)]
+    folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}  # of links, too
+    holders = frozenset(Path(os.path.realpath(folder)) for folder in folders)
+    photos = NamedPhotos(paths=tuple(paths), folders=tuple(named), holders=holders)
+    for option, target in _targets(asked).items():
+        refuse_inside(target, photos.folders, photos.holders, option=option)
+    return photos
+
+
+class Answers:
+    """The answers to the named photos, in their order, as `rows`; overlays and copies are written as they are asked.
+
+    Raises:
+        RecipeError: an option of `asked` has no meaning with a model that gives several labels.
+        ResourceError: a folder to write into is one that holds photos, or cannot be made.
+    """
+
+    def __init__(self, photos: NamedPhotos, asked: PredictOptions, config: ModelConfig) -> None:
+        _refuse_meaningless(asked, config)
+        if asked.sort_into is not None:
+            for label in (*config.classes, *((withheld_label(config.classes),) if config.selection else ())):
+                target = Path(asked.sort_into) / safe_name(label)
+                refuse_inside(target, photos.folders, photos.holders, option="--sort-into")
+        for option, target in _targets(asked).items():  # once nothing else is refused, and before the first answer
+            with explaining_refusal(target, elsewhere=f"name another folder with {option} DIR"):
+                target.mkdir(parents=True, exist_ok=True)
+        self._paths, self._asked, self._config = photos.paths, asked, config
+        self._taken: set[Path] = set()
+        self.rows = [no_answer(str(path), config) for path in photos.paths]
+
+    def refuse(self, index: int, reason: str) -> None:
+        """Answer why a photo could not be read."""
+        self.rows[index].update(error=reason)
+
+    def add(
+        self, index: int, prediction: Prediction, *, look: np.ndarray, placement: Placement, evidence: np.ndarray | None
+    ) -> None:
+        """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place."""
+        asked, path = self._asked, self._paths[index]
+        self.rows[index] = answer = answer_of(prediction, self._config, top=asked.top)
+        if asked.overlay is not None:
+            target = free_path(Path(asked.overlay), f"{path.stem}.png", self._taken, replace=True)
+            grid = self._config.patch_grid
+            save_overlay(
+                target, path, look, placement=placement, patch_grid=grid, drawing=asked.look, evidence=evidence
+            )
+        if asked.sort_into is not None:
+            copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, self._taken)
+            with replacing(copy) as part:
+                shutil.copyfile(path, part)
+
+
+def save_overlay(
+    target: Path,
+    photo: Path,
+    look: np.ndarray,
+    *,
+    placement: Placement,
+    patch_grid: PatchGrid,
+    drawing: Look,
+    full: float = FULL_LIFT,
+    evidence: np.ndarray | None = None,
+) -> None:
+    """Put at `target` the photo with what the network looked at, or with the `evidence` (h, w) for its answer."""
+    picture = open_photo(photo)
+    if evidence is not None:
+        drawn = draw_evidence(picture, evidence, patch_grid=patch_grid, placement=placement)
+    else:
+        maps = lift_maps(look)
+        drawn = draw_overlay(picture, maps, patch_grid=patch_grid, placement=placement, look=drawing, full=full)
+    # Level 1 is hardly larger than 6 and takes a third of the time; what can be drawn again need not wait for the disk.
+    write_with(target, lambda file: drawn.save(file, format="PNG", compress_level=1), durable=False)
+
+
+def withheld_label(classes: Sequence[str]) -> str:
+    """What a less sure photo is called instead of its class: `unknown`, or another word where a class is called so."""
+    taken = {safe_name(name).casefold() for name in classes}
+    words = (UNKNOWN, _NOT_SURE, *(f"{_NOT_SURE} {number}" for number in range(2, len(taken) + 2)))
+    return next(word for word in words if word not in taken)
+
+
+def no_answer(file: str, config: ModelConfig) -> dict[str, Any]:
+    """What is said of a file that was not scored, or not yet."""
+    if config.multi_label:
+        return {"file": file, "labels": (), "confidence": None, "top": (), "error": None}
+    return {"file": file, "label": None, "confidence": None, "unknown": False, "top": (), "sets": (), "error": None}
+
+
+def answer_of(prediction: Prediction, config: ModelConfig, *, top: int) -> dict[str, Any]:
+    """What the model says of one file, the most probable labels first."""
+    pairs = zip(prediction.probabilities, config.classes, strict=True)
+    ordered = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
+    ranked: list[dict[str, Any]] = [{"label": label, "p": p} for p, label in ordered]
+    answer = no_answer(prediction.file, config) | {"confidence": prediction.confidence, "top": tuple(ranked[:top])}
+    if config.multi_label:
+        return answer | {"labels": tuple(one for one in ranked if one["label"] in prediction.predicted_labels)}
+    unknown = bool(prediction.unknown)
+    sets = tuple(
+        {"level": one.level, "labels": tuple(each["label"] for each in ranked if each["p"] >= one.least_probability)}
+        for one in config.conformal
+        if one.least_probability is not None
+    )
+    label = withheld_label(config.classes) if unknown else prediction.predicted
+    return answer | {"label": label, "unknown": unknown, "sets": sets}
+
+
+def _targets(asked: PredictOptions) -> dict[str, Path]:
+    """The folders to write into, by the option that names them."""
+    given = (("--overlay", asked.overlay), ("--sort-into", asked.sort_into))
+    return {option: Path(target) for option, target in given if target is not None}
+
+
+def _refuse_meaningless(asked: PredictOptions, config: ModelConfig) -> None:
+    if asked.sort_into is not None and config.multi_label:
+        raise RecipeError(
+            "--sort-into has no meaning with a model that may give a photo several labels",
+            "pcn predict … --csv > labels.csv lists them",
+        )
+    if asked.overlay_map == "evidence" and config.multi_label:
+        raise RecipeError(_EVIDENCE_OF_ONE, "leave --map out")
