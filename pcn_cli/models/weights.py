@@ -36,7 +36,7 @@ from pcn_cli.tensors.store import save_tensors
 
 PATIENCE = Patience()
 _STRAY_SECONDS = 86_400
-_OTHER_CACHE = "choose another place with PCN_CACHE=FOLDER"
+OTHER_CACHE = "choose another place with PCN_CACHE=FOLDER"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,7 @@ def weights_path(key: str) -> Path:
 
 def _open_stored(key: str) -> Fetched | None:
     """The stored weights of `key`, their hash checked; None where they are not in the cache."""
-    record, path = _read_record(key), weights_path(key)
+    record, path = read_weight_record(key), weights_path(key)
     if record is None or not path.is_file():
         return None
     if (found := sha256_of(path)) != record.weights_sha256:
@@ -232,7 +232,7 @@ def verify_weights(card: Card) -> Verified:
     if card.folder:
         path, expected = card.folder / WEIGHTS, card.sha256 or ""
     else:
-        path, record = weights_path(card.full_name), _read_record(card.full_name)
+        path, record = weights_path(card.full_name), read_weight_record(card.full_name)
         if record is None or not path.is_file():
             return Verified(state="not in the cache", path=path)
         expected = record.weights_sha256
@@ -242,9 +242,9 @@ def verify_weights(card: Card) -> Verified:
 
 def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origin) -> Fetched:
     """The weights of the `.pth` at `path` (whose hash is `digest`) in the cache, their record last."""
-    first_use = _read_record(key) is None and not (card and card.sha256)
+    first_use = read_weight_record(key) is None and not (card and card.sha256)
     target = weights_path(key)
-    with _making(key) as folder, explaining_refusal(target, elsewhere=_OTHER_CACHE):
+    with _making(key) as folder, explaining_refusal(target, elsewhere=OTHER_CACHE):
         tensors, network = (card.network if card else PatchConvNetSpec).recognise(read_pth(path, scratch=folder))
         if card and network != card.network:
             classes = "" if network.num_classes == card.network.num_classes else f" with {network.num_classes} classes"
@@ -254,7 +254,7 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
             )
         dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
         made, described = folder / target.name, folder / _record_path(key).name
-        save_tensors(made, dense, metadata={"format": "pt"}, elsewhere=_OTHER_CACHE)
+        save_tensors(made, dense, metadata={"format": "pt"}, elsewhere=OTHER_CACHE)
         record = WeightRecord(
             card=card.full_name if card else "",
             network=network.name,
@@ -280,7 +280,7 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
 def _making(key: str) -> Iterator[Path]:
     """A folder for what is being made of `key`, whose writer we are; it is gone when the block ends."""
     folder = weights_cache() / f".{key}.converting"
-    with explaining_refusal(folder, elsewhere=_OTHER_CACHE):
+    with explaining_refusal(folder, elsewhere=OTHER_CACHE):
         folder.mkdir(parents=True)
     try:
         yield folder
@@ -303,7 +303,7 @@ def _title(name: str) -> str:
 
 def _refuse_other(card: Card, digest: str, source: str) -> None:
     """Refuse a file whose hash is not the one that was recorded or pinned."""
-    record = _read_record(card.full_name)
+    record = read_weight_record(card.full_name)
     expected = card.sha256 or (record.source_sha256 if record else None)
     if expected and digest != expected:
         raise ModelError(
@@ -317,7 +317,8 @@ def _record_path(key: str) -> Path:
     return weights_cache() / f"{key}.json"
 
 
-def _read_record(key: str) -> WeightRecord | None:
+def read_weight_record(key: str) -> WeightRecord | None:
+    """What is known of the weights of `key`, also once they are gone; None where they were never here."""
     path = _record_path(key)
     if not path.is_file():
         return None

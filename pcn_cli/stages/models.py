@@ -5,6 +5,7 @@ from typing import Any
 
 from pcn_cli.errors import ModelError, RecipeError, command
 from pcn_cli.models.build import CONFIG
+from pcn_cli.models.reproduction import prepare_photos, read_reproduction
 from pcn_cli.models.weights import Fetched, Fetcher, Verified, verify_weights
 from pcn_cli.models.weights import import_weights as convert
 from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, look_up_card
@@ -90,7 +91,7 @@ def refuse_damaged(checks: list[dict[str, Any]]) -> None:
 def describe(card: Card) -> dict[str, Any]:
     """The facts of a card as plain values."""
     own = ("url", "sha256", "bundled", "top1", "licence", "paper", "note", "parameters", "minimum_bytes")
-    preprocessing = to_plain(card.preprocessing)
+    preprocessing = to_plain(prepare_photos(card))
     return {
         "name": card.name,
         "full_name": card.full_name,
@@ -101,6 +102,7 @@ def describe(card: Card) -> dict[str, Any]:
         "num_classes": card.network.num_classes,
         "input_size": card.input_size,
         **{key: preprocessing[key] for key in ("crop_pct", "interpolation", "mean", "std")},
+        "imagenet": to_plain(read_reproduction(card)),
         "aliases": list(card.aliases),
         **{key: getattr(card, key) for key in own},
     }

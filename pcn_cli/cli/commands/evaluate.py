@@ -1,14 +1,20 @@
 """`pcn evaluate`: measure a run again, or on other labelled photos."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcn_cli.cli.console import print_json, safe, say
+from pcn_cli.cli.console import new_table, out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Boxes, Device, FileColumn, Json, LabelColumn, LabelFrom, Labels, examples, labelling_of
 from pcn_cli.cli.summary import show_findings, show_numbers
+from pcn_cli.errors import RecipeError, command
+
+if TYPE_CHECKING:
+    from pcn_cli.records.imagenet import Reproduction
 
 app = typer.Typer()
 
@@ -19,6 +25,7 @@ app = typer.Typer()
         "pcn evaluate runs/my_images-s60-1 --images ./other_photos",
         "pcn evaluate runs/my_images-s60-1 --target-accuracy 0.98",
         "pcn evaluate nano --images ./tiny --boxes ./tiny/boxes.csv",
+        "pcn evaluate s60-1k --images ./imagenet/val --record",
     )
 )
 def evaluate(
@@ -52,15 +59,40 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="The new run's folder; needs --images or --target-accuracy.", metavar="RUN")
     ] = None,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Of a card on ImageNet's photos: keep the figures in the card, with the crop that gives the published"
+            " one.",
+        ),
+    ] = False,
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Measure the test part of a run again, with its maps; or measure its model on other labelled photos."""
+    """Measure the test part of a run again, with its maps; or measure its model on other labelled photos.
+
+    A card of ImageNet's classes on its validation photos is measured at both crops and in both precisions in use.
+    """
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(photos=images or photos, output=output, tables=[labels, boxes], device=device)
     from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 
+    if images is not None and _evaluate_on_imagenet(
+        run,
+        images,
+        labels,
+        record=record,
+        device=device,
+        json=json,
+        others={"--boxes": boxes, "--target-accuracy": target_accuracy, "--output": output},
+    ):
+        return
+    if record:
+        raise RecipeError(
+            "--record has no effect but for a card on ImageNet's photos", command("evaluate", "s60", "--images", "DIR")
+        )
     labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
     with LiveProgress() as callback:
         measured = evaluate_run(
@@ -80,3 +112,58 @@ def evaluate(
         show_findings(measured.findings)
         show_numbers(measured.metrics, measured.per_class)
         say(f"run: {safe(measured.run.root)}")
+
+
+def _evaluate_on_imagenet(
+    source: str | None,
+    images: Path,
+    labels: Path | None,
+    *,
+    record: bool,
+    device: str | None,
+    json: bool,
+    others: Mapping[str, object],
+) -> bool:
+    """Whether these are ImageNet's photos and classes; they are then measured, and the figures told."""
+    from pcn_cli.stages.imagenet import describe_reproduction, evaluate_imagenet, knows_imagenet, record_measured
+
+    if source is None or not knows_imagenet(source, images, labels=labels):
+        return False
+    if named := [name for name, value in others.items() if value is not None]:
+        raise RecipeError(f"{named[0]} has no effect on ImageNet's photos, of which no run is made", "leave it out")
+    with LiveProgress() as callback:
+        measured = evaluate_imagenet(source, images, labels=labels, record=record, device=device, callback=callback)
+    if json:
+        print_json(describe_reproduction(measured))
+        return True
+    _show_imagenet(measured)
+    if measured.matching and not measured.recorded:
+        if sys.stdin.isatty() and typer.confirm("Keep this in the card?", err=True):
+            measured = record_measured(source, measured)
+        else:
+            say("to keep it in the card, add --record")
+    if measured.recorded:
+        crop = "its own crop" if measured.crop_pct is None else f"crop {measured.crop_pct:g}"
+        say(f"{safe(source)} keeps these figures, and {crop}")
+    return True
+
+
+def _show_imagenet(measured: "Reproduction") -> None:
+    from pcn_cli.stages.imagenet import tell_protocol
+
+    published = "–" if measured.published is None else f"{measured.published:.1f}"
+    rows = [
+        (
+            f"{one.crop_pct:g}",
+            one.precision if one.precision == "float32" else f"{one.precision}, autocast",
+            f"{one.top1:.2f}",
+            f"{one.low:.2f}–{one.high:.2f}",
+            f"{one.top5:.2f}",
+            published,
+        )
+        for one in measured.protocols
+    ]
+    out.print(new_table(("crop#", "precision", "top-1 %#", "95 % interval#", "top-5 %#", "published#"), rows))
+    unread = f"; {measured.unreadable:,} could not be read" if measured.unreadable else ""
+    out.print(f"{measured.photos:,} photos of {measured.synsets:,} classes, on {measured.device}{unread}")
+    out.print(tell_protocol(measured), soft_wrap=True)

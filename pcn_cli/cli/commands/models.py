@@ -159,6 +159,7 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("input", f"{side} × {side}, crop {card['crop_pct']}, {card['interpolation']}"),
         ("mean, std", f"{card['mean']}, {card['std']}"),
         ("top-1", top1),
+        ("measured here", _tell_measured(card["imagenet"])),
         ("from", card["url"] or ("the package itself" if card["bundled"] else "no weights")),
         ("bytes", f"at least {card['minimum_bytes']:,}" if card["url"] else ""),
         ("sha256", card["sha256"] or ("not published; recorded at first use" if card["url"] else "")),
@@ -167,3 +168,11 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("paper", card["paper"]),
         ("note", card["note"]),
     ]
+
+
+def _tell_measured(measured: dict[str, Any] | None) -> str:
+    """The figures that `pcn evaluate CARD --record` kept, in a line."""
+    if measured is None:
+        return ""
+    ways = (f"{one['top1']:.2f} % at crop {one['crop_pct']:g} in {one['precision']}" for one in measured["protocols"])
+    return f"{', '.join(ways)}; {measured['photos']:,} photos"

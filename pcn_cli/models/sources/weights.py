@@ -3,6 +3,7 @@
 The tensors of a local file tell which PatchConvNet it is.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pcn_cli.errors import ModelError
 from pcn_cli.models.build import count_stored, fill_model, make_model, read_tensors
 from pcn_cli.models.download import is_offline
 from pcn_cli.models.published import PatchConvNetSpec
+from pcn_cli.models.reproduction import prepare_photos
 from pcn_cli.models.sources.base import Loaded, Source
 from pcn_cli.models.unpickle import read_pth
 from pcn_cli.models.weights import Fetcher, check_cached, import_weights, weights_path
@@ -29,8 +31,8 @@ class CardSource(Source):
     def config(self) -> ModelConfig:
         return ModelConfig(
             architecture=self.card.network.architecture,
-            classes=_class_names(self.card.network.num_classes),
-            preprocessing=self.card.preprocessing,
+            classes=class_names(self.card.network.num_classes),
+            preprocessing=prepare_photos(self.card),
             card=self.card.name,
             licence=self.card.licence,
         )
@@ -100,7 +102,7 @@ def _config(spec: PatchConvNetSpec) -> ModelConfig:
     return ModelConfig(
         architecture=spec.architecture,
         model_args={} if spec.size else spec.settings,
-        classes=_class_names(spec.num_classes),
+        classes=class_names(spec.num_classes),
         preprocessing=Preprocessing(height=224, width=224),
     )
 
@@ -111,7 +113,8 @@ def _fill(config: ModelConfig, tensors: dict[str, Tensor], path: Path, options: 
     return model, config
 
 
-def _class_names(count: int) -> tuple[str, ...]:
+@cache
+def class_names(count: int) -> tuple[str, ...]:
     """The classes of weights that carry no names: those of ImageNet where there are 1000, else numbers."""
     if count != 1000:
         return tuple(f"class {i}" for i in range(count))
