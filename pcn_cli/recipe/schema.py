@@ -42,6 +42,7 @@ CountOrZero = Annotated[int, Bounds(ge=0)]
 Folds = Annotated[int, Bounds(ge=2, le=20)]
 PartShare = Annotated[float, Bounds(gt=0, lt=0.5)]
 Side = Annotated[int, Bounds(ge=32, le=2048)]
+Draft = Annotated[int, Bounds(ge=0, le=8)]
 ThumbnailSide = Annotated[int, Bounds(ge=64, le=1024)]
 Workers = Annotated[int, Bounds(ge=0, le=64)]
 Seed = Annotated[int, Bounds(ge=0, lt=2**32)]
@@ -167,6 +168,11 @@ class DataSection(Labelling):
     fit: Fit | None = option(None, "How a photo fits the square input; otherwise the model's own.", flag="")
     size: Side | None = option(None, "Side of the input in pixels; otherwise the model's own.", flag="N")
     crop_pct: Ratio | None = option(None, "Share of the resized shorter side that `fit: crop` keeps.")
+    draft: Draft = option(
+        2,
+        "A large JPEG is decoded at the smallest fraction that still has so many times the pixels the network needs; 1"
+        " is faster, 0 decodes all.",
+    )
     max_unreadable: Share = option(0.05, "Share of unreadable files above which training is refused.")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pcn_cli.records.photos import SEPARATOR, Fit
 
 LARGEST_SIDE = 4096  # pixels of a network's input
+LARGEST_DRAFT = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,8 @@ class Preprocessing:
 
     `crop`: the shorter side is resized to int(size / crop_pct), then a centred size × size square is cut out.
     `pad`: the longer side is resized to size, the rest is filled with the mean colour. `squash`: both sides become
-    size. `height` and `width` are the network's input in pixels.
+    size. `height` and `width` are the network's input in pixels. A large JPEG is decoded at the smallest fraction (1/2,
+    1/4, 1/8) that has at least `draft` times the pixels each way that it is then resized to; 0: always in full.
     """
 
     height: int
@@ -28,12 +30,13 @@ class Preprocessing:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    draft: int = 2
 
     def __post_init__(self) -> None:
         sides, numbers = (self.height, self.width), (self.crop_pct, *self.mean, *self.std)
         if not all(1 <= side <= LARGEST_SIDE for side in sides) or not all(map(math.isfinite, numbers)):
             raise ValueError(f"no such preprocessing is possible: {self}")
-        if not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+        if not 0 < self.crop_pct <= 1 or min(self.std) <= 0 or not 0 <= self.draft <= LARGEST_DRAFT:
             raise ValueError(f"no such preprocessing is possible: {self}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_text
@@ -20,7 +20,7 @@ from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.photos import PARTS
 from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
-from pcn_cli.report.write import MANY_BYTES, write_report, write_single_report
+from pcn_cli.report.write import LARGE, MANY_BYTES, write_report, write_single_report
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import Artifact, RunDir, open_run
@@ -76,7 +76,7 @@ def report_run(
         write(
             place,
             content,
-            open_photo=lambda file: open_photo(root / file),
+            open_photo=lambda file: open_reduced(root / file, _least).image,
             thumbnail=thumbnail,
             on_picture=lambda done, total: callback.on_progress("writing the report", done, total),
         )
@@ -85,6 +85,12 @@ def report_run(
             f"{page.name} has {size / 1e6:.1f} MB, which some mail programs refuse; the folder report/ loads faster"
         )
     return page
+
+
+def _least(width: int, height: int) -> tuple[float, float]:
+    """The size from which the report's largest picture of a photo is made."""
+    scale = 1.5 * LARGE / max(width, height)
+    return scale * width, scale * height
 
 
 def write_model_card(evaluation: Evaluation) -> None:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from pcn_cli.tensors.pixels import Norm, normalise
+
 
 class Attended(NamedTuple):
     """One forward pass with the inside of the pooling laid open.
@@ -103,11 +105,14 @@ class Batch(NamedTuple):
     """Samples that go through the network together.
 
     Attributes:
-        images: (B, 3, H, W) float32, or tokens (B, C, h, w) in their place; channels-last in memory.
+        images: (B, 3, H, W) pixels in uint8, or as `inputs` gives them; or tokens (B, C, h, w) in their place; all
+            channels-last in memory.
         targets: class numbers (B,) int64; or (B, K), 1 where the sample has the class, else 0.
         indices: (B,) int64, places in the list of samples.
         sizes: (B, 2) int64, width and height of the upright photos in pixels; empty where nobody will ask.
         unreadable: (index, reason) of photos that belong here and could not be opened.
+        norm: how pixels are normalised; None where `images` are none.
+        windows: (B, 4) int64, left, top, right and bottom of what each photo fills of its pixels; None where it is all.
     """
 
     images: Tensor
@@ -115,6 +120,17 @@ class Batch(NamedTuple):
     indices: Tensor
     sizes: Tensor = torch.empty((0, 2), dtype=torch.int64)
     unreadable: Sequence[tuple[int, str]] = ()
+    norm: Norm | None = None
+    windows: Tensor | None = None
+
+    def inputs(self, device: torch.device) -> Tensor:
+        """What the network takes, on `device`: normalised images (B, 3, H, W) or tokens (B, C, h, w), float32."""
+        soon = device.type == "cuda"  # there, from pinned memory, the copy runs beside the work before it
+        images = self.images.to(device, non_blocking=soon, memory_format=torch.channels_last)
+        if self.norm is None:
+            return images
+        windows = self.windows.to(device, non_blocking=soon) if self.windows is not None else None
+        return normalise(images, self.norm, windows)
 
 
 class Batches(Protocol):

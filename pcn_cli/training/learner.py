@@ -169,7 +169,7 @@ class Learner:
 
     def _accumulate(self, batch: Batch, micro_batch: int) -> tuple[Tensor, Tensor]:
         """The batch's mean loss, with its gradient in the parameters, and its logits (B, K)."""
-        images = batch.images.to(self.device, non_blocking=True)
+        images = batch.inputs(self.device)
         images, targets = self._objective.mix(images, batch.targets.to(self.device, non_blocking=True))
         total, outputs = torch.zeros((), device=self.device), []
         pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))

@@ -80,7 +80,7 @@ def compute_teacher_logits(
         teacher = teacher.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         for number, batch in enumerate(batches.batches(), start=1):
             stop.check("stopped while the teacher answered")
-            images = batch.images.to(device, memory_format=torch.channels_last)
+            images = batch.inputs(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 pieces.append(teacher(images).cpu().half())
             indices.append(batch.indices)

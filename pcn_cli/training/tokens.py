@@ -121,7 +121,7 @@ def cache_tokens(
             model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
             for number, batch in enumerate(batches.batches(), start=1):
                 stop.check("stopped while the tokens were computed")
-                tokens = _compute(model, batch.images.to(device), flip=flip, dtype=dtype)  # (B, views, h, w, C)
+                tokens = _compute(model, batch.inputs(device), flip=flip, dtype=dtype)  # (B, views, h, w, C)
                 if number == 1:  # no batch is larger than the first
                     store = _allocate(scratch / "tokens", (len(batches) * len(tokens), *tokens.shape[1:]), tokens.dtype)
                 store[filled : filled + len(tokens)] = tokens

@@ -11,10 +11,9 @@ from functools import lru_cache
 import albumentations
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from pcn_cli.data.load.preprocessing import FILTERS, normalise, pad_size, preprocess
+from pcn_cli.data.load.open_image import OpenedPhoto, Rectangle, Size
+from pcn_cli.data.load.preprocessing import FILTERS, Evaluation, Prepared, pad_size, place
 from pcn_cli.recipe.schema import Level
 from pcn_cli.records.model import Preprocessing
 
@@ -32,10 +31,10 @@ _DOMAIN = 1  # tells these streams from the loader's order, which is drawn from 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Varied inputs for the network, of the size and normalisation of `preprocessing`.
+    """Varied inputs for the network, of the size of `preprocessing`.
 
     With `fit: crop` the cut takes the input's shape; with `pad` and `squash` it keeps the photo's shape and is then
-    fitted like the whole photo, so that nothing is lost but what the cut leaves out. Level "none" is `preprocess`.
+    fitted like the whole photo, so that nothing is lost but what the cut leaves out. Level "none" is `Evaluation`.
     """
 
     level: Level
@@ -43,12 +42,24 @@ class Augmentation:
     preprocessing: Preprocessing
     seed: int
 
-    def __call__(self, image: Image.Image, *, epoch: int, sample: int) -> NDArray[np.float32]:
-        """The input (3, height, width) of an upright RGB photo, varied for this epoch and sample."""
+    def least(self, width: int, height: int, *, epoch: int, sample: int) -> tuple[float, float]:
+        """The least size at which a photo of `width` × `height` is wanted: so that its cut is large enough."""
         if self.level == "none":
-            return preprocess(image, self.preprocessing)
-        generator = np.random.default_rng((_DOMAIN, self.seed, epoch, sample))
-        pixels = self._cut(image, generator)
+            return Evaluation(preprocessing=self.preprocessing).least(width, height)
+        if not (draft := self.preprocessing.draft):
+            return width, height
+        box = self._draw_box(width, height, self._generator(epoch, sample))
+        size = self._cut_size(box)
+        return draft * width * size[0] / (box[2] - box[0]), draft * height * size[1] / (box[3] - box[1])
+
+    def __call__(self, photo: OpenedPhoto, *, epoch: int, sample: int) -> Prepared:
+        """The input of an upright photo, varied for this epoch and sample."""
+        if self.level == "none":
+            return Evaluation(preprocessing=self.preprocessing)(photo)
+        generator = self._generator(epoch, sample)
+        box = self._draw_box(*photo.size, generator)
+        cut = photo.resize(self._cut_size(box), FILTERS[self.preprocessing.interpolation], box=box)
+        pixels = np.array(cut)  # (h, w, 3)
         height, width = pixels.shape[:2]
         if min(height, width) >= _SMALLEST_SIDE:
             transforms = _compose(self.level, self.flip, self.preprocessing.mean)
@@ -56,27 +67,34 @@ class Augmentation:
             transforms.set_random_state(generator, random.Random(int(generator.integers(2**63))))  # noqa: S311 - no secret
             pixels = transforms(image=pixels)["image"]
         left, top = (self.preprocessing.width - width) // 2, (self.preprocessing.height - height) // 2
-        return normalise(pixels, self.preprocessing, left=left, top=top)
+        return place(pixels, self.preprocessing, left=left, top=top)
 
-    def _cut(self, image: Image.Image, generator: np.random.Generator) -> NDArray[np.uint8]:
-        """A part of the photo at the size at which it enters the input: (h, w, 3), 8 bits."""
+    def _generator(self, epoch: int, sample: int) -> np.random.Generator:
+        return np.random.default_rng((_DOMAIN, self.seed, epoch, sample))
+
+    def _draw_box(self, width: int, height: int, generator: np.random.Generator) -> Rectangle:
+        """The part of a photo that is cut out, in pixels."""
         target = self.preprocessing
-        box = draw_box(
-            *image.size,
-            aspect=target.width / target.height if target.fit == "crop" else image.width / image.height,
+        return draw_box(
+            width,
+            height,
+            aspect=target.width / target.height if target.fit == "crop" else width / height,
             smallest=SMALLEST_CUT[self.level],
             vary_aspect=target.fit == "crop",
             generator=generator,
         )
-        size = (target.width, target.height)
+
+    def _cut_size(self, box: Rectangle) -> Size:
+        """The width and height at which a cut enters the input."""
+        target = self.preprocessing
         if target.fit == "pad":
-            size = pad_size(target, max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1])))
-        return np.asarray(image.resize(size, FILTERS[target.interpolation], box=box)).copy()
+            return pad_size(target, max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1])))
+        return target.width, target.height
 
 
 def draw_box(
     width: int, height: int, *, aspect: float, smallest: float, vary_aspect: bool, generator: np.random.Generator
-) -> tuple[float, float, float, float]:
+) -> Rectangle:
     """A random rectangle (left, top, right, bottom) inside a photo, in pixels; if none fits, the largest centred one.
 
     Its area is at least the share `smallest` of the photo's, its width over height is `aspect`, or with `vary_aspect`

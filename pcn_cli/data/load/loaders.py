@@ -9,19 +9,21 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo
-from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_reduced
+from pcn_cli.data.load.preprocessing import Evaluation, Prepared
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.network import Batch
+from pcn_cli.tensors.pixels import Norm
 from pcn_cli.tensors.private import end_workers, running_iterator
 
 logger = logging.getLogger(__name__)
@@ -29,8 +31,18 @@ logger = logging.getLogger(__name__)
 Order = Callable[[int], NDArray[np.int64]]
 """The positions (N,) of the photos of an epoch, by its number; a photo may come several times."""
 
-Augment = Callable[..., NDArray[np.float32]]
-"""The varied input (3, H, W) of a photo, from (image, epoch=, sample=): `data.load.augment.Augmentation`."""
+
+class Preparation(Protocol):
+    """How a photo becomes an input: `Evaluation`, or `data.load.augment.Augmentation`."""
+
+    def least(self, width: int, height: int, *, epoch: int, sample: int) -> tuple[float, float]:
+        """The least width and height at which a photo of a width and height is wanted."""
+        ...
+
+    def __call__(self, photo: OpenedPhoto, *, epoch: int, sample: int) -> Prepared:
+        """The input of a photo."""
+        ...
+
 
 _DEATHS = 3  # of workers at one batch, after which it is given up
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
@@ -42,16 +54,17 @@ def shuffled(photos: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 class LoadedPhoto(NamedTuple):
-    """One prepared photo, (3, H, W) float32; `pixels` is None where it could not be opened, for `reason`.
+    """One prepared photo, (H, W, 3) uint8; `pixels` is None where it could not be opened, for `reason`.
 
     `target` is a class index, or a row of 0 and 1 for all classes; `size` is the width and height of the upright
-    picture in pixels.
+    picture in pixels, `window` what it fills of the pixels: left, top, right, bottom.
     """
 
     position: int
     target: Any
-    pixels: NDArray[np.float32] | None
+    pixels: NDArray[np.uint8] | None
     size: tuple[int, int] = (0, 0)
+    window: tuple[int, int, int, int] = (0, 0, 0, 0)
     reason: str = ""
 
 
@@ -70,14 +83,15 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         targets: Sequence[int] | NDArray[np.int64] | None = None,
         *,
         preprocessing: Preprocessing,
-        augmentation: Augment | None = None,
+        augmentation: Preparation | None = None,
     ) -> None:
         targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
         if len(files) != len(targets):
             raise ValueError(f"{len(files)} files and {len(targets)} targets")
         self.files = list(files)
         self._root, self._targets = root, list(targets)
-        self._preprocessing, self._augmentation = preprocessing, augmentation
+        self._prepare: Preparation = augmentation or Evaluation(preprocessing=preprocessing)
+        self.norm = Norm(preprocessing.mean, preprocessing.std)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -87,14 +101,12 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         position = sample % len(self)
         target = self._targets[position]
         try:
-            image = open_photo(self._root / self.files[position])
+            least = partial(self._prepare.least, epoch=epoch, sample=sample)
+            photo = open_reduced(self._root / self.files[position], least)
         except UnreadablePhotoError as error:
             return LoadedPhoto(position, target, None, reason=error.reason)
-        if self._augmentation is None:
-            pixels = preprocess(image, self._preprocessing)
-        else:
-            pixels = self._augmentation(image, epoch=epoch, sample=sample)
-        return LoadedPhoto(position, target, pixels, image.size)
+        pixels, window = self._prepare(photo, epoch=epoch, sample=sample)
+        return LoadedPhoto(position, target, pixels, photo.size, window)
 
 
 class BatchSampler(Sampler[list[tuple[int, int]]]):
@@ -127,13 +139,14 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
             yield [(epoch, int(sample)) for sample in chosen]
 
 
-def stack_photos(photos: list[LoadedPhoto]) -> Batch:
+def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
     """The readable photos as one batch, in their order, and the others apart."""
     readable = [(photo, photo.pixels) for photo in photos if photo.pixels is not None]
-    images = torch.empty(0)
+    images, padded = torch.empty(0), False
     if readable:
         # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
-        images = default_collate([torch.from_numpy(pixels.transpose(1, 2, 0)) for _, pixels in readable])
+        images = default_collate([torch.from_numpy(pixels) for _, pixels in readable])  # (B, H, W, 3)
+        padded = any(photo.window != (0, 0, pixels.shape[1], pixels.shape[0]) for photo, pixels in readable)
         images = images.permute(0, 3, 1, 2)
     return Batch(
         images,
@@ -141,6 +154,8 @@ def stack_photos(photos: list[LoadedPhoto]) -> Batch:
         torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
         torch.tensor([photo.size for photo, _ in readable], dtype=torch.int64),
         [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
+        norm,
+        torch.tensor([photo.window for photo, _ in readable], dtype=torch.int64) if padded else None,
     )
 
 
@@ -154,6 +169,7 @@ class PhotoBatches:
     One iterator at a time: asking for a new one ends the one before. The last batch may hold fewer photos; 0 `workers`
     decode in this process; without an `order` photos come as they stand. `on_unreadable` is called with (position,
     reason) for a photo that cannot be opened, which is then left out of its batch; without it that is a DataError.
+    Batches for a `device` that is a CUDA card lie in pinned memory, from which copies need not be waited for.
     """
 
     def __init__(
@@ -162,10 +178,12 @@ class PhotoBatches:
         *,
         batch_size: int,
         workers: int = 0,
+        device: torch.device | None = None,
         order: Order | None = None,
         on_unreadable: Callable[[int, str], None] | None = None,
     ) -> None:
         self._dataset, self._workers, self._on_unreadable = dataset, workers, on_unreadable
+        self._pinned = device is not None and device.type == "cuda"
         self._sampler = BatchSampler(len(dataset), batch_size, order)
         self._loader: DataLoader[LoadedPhoto] | None = None
 
@@ -207,7 +225,8 @@ class PhotoBatches:
                 self._dataset,
                 batch_sampler=self._sampler,
                 num_workers=self._workers,
-                collate_fn=stack_photos,
+                collate_fn=partial(stack_photos, norm=self._dataset.norm),
+                pin_memory=self._pinned,
                 persistent_workers=self._workers > 0,
                 worker_init_fn=_prepare_worker,
                 # Without one of its own it would draw from the trainer's global generator.

@@ -1,16 +1,19 @@
 """The one image opener: upright RGB, first picture, or a reason in plain words.
 
-Formats by content: JPEG (and MPO), PNG, WebP, BMP, GIF, TIFF, AVIF. Several threads may open photos at once.
+Formats by content: JPEG (and MPO), PNG, WebP, BMP, GIF, TIFF, AVIF. Several threads may open photos at once. A large
+JPEG can be decoded at a half, a quarter or an eighth of its size (Pillow's draft mode), which skips most of the work.
 """
 
 import io
+import math
 import os
 import stat
 import threading
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,41 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Whether the stored picture's right and lower end comes to lie at the left and at the top.
+_AT_LEFT, _AT_TOP = frozenset((2, 3, 6, 7)), frozenset((3, 4, 7, 8))
+
+Size = tuple[int, int]
+Rectangle = tuple[float, float, float, float]
+Least = Callable[[int, int], tuple[float, float]]
+"""The least (width, height) at which a photo of a width and height is wanted; it may be more than the photo has."""
+
+
+class OpenedPhoto(NamedTuple):
+    """An upright RGB photo, 8 bits, perhaps with fewer pixels than its file has.
+
+    `size` is the photo's width and height in pixels of its file, `box` (left, top, right, bottom) where the whole photo
+    lies on `image`: a reduced one may reach beyond it by a part of a pixel. `mode` is Pillow's of the file's pixels.
+    """
+
+    image: Image.Image
+    size: Size
+    box: Rectangle
+    mode: str = "RGB"
+
+    @classmethod
+    def whole(cls, image: Image.Image) -> "OpenedPhoto":
+        """A picture with all its pixels."""
+        return cls(image if image.mode == "RGB" else image.convert("RGB"), image.size, (0.0, 0.0, *image.size))
+
+    def resize(self, size: Size, resample: Image.Resampling, *, box: Rectangle | None = None) -> Image.Image:
+        """The photo, or the part of it in `box` (in pixels of its file), at `size`."""
+        left, top, right, bottom = self.box
+        if box is not None:
+            across, down = (right - left) / self.size[0], (bottom - top) / self.size[1]
+            # Rounding must not carry it over the edge, which Pillow refuses.
+            right, bottom = min(left + box[2] * across, right), min(top + box[3] * down, bottom)
+            left, top = left + box[0] * across, top + box[1] * down
+        return self.image.resize(size, resample, box=(left, top, right, bottom))
 
 
 class UnreadablePhotoError(DataError):
@@ -52,8 +90,17 @@ def open_photo(path: Path) -> Image.Image:
     Raises:
         UnreadablePhotoError: whatever stands in the way; `reason` says it in plain words.
     """
+    return open_reduced(path).image
+
+
+def open_reduced(path: Path, least: Least | None = None) -> OpenedPhoto:
+    """The photo at `path` as `open_photo` opens it, of a JPEG no more pixels than it takes to have the `least` size.
+
+    Raises:
+        UnreadablePhotoError: whatever stands in the way.
+    """
     try:
-        return decode_photo(io.BytesIO(read_bytes(path)))[0]
+        return decode_photo(io.BytesIO(read_bytes(path)), least)
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(error.reason, path=path, is_image=error.is_image) from error
 
@@ -78,8 +125,8 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadablePhotoError(f"the system cannot read the file ({words})") from error
 
 
-def decode_photo(file: BinaryIO) -> tuple[Image.Image, str]:
-    """The photo in an open file, as `open_photo` gives it, and Pillow's mode of the file's own pixels.
+def decode_photo(file: BinaryIO, least: Least | None = None) -> OpenedPhoto:
+    """The photo in an open file, as `open_reduced` gives it.
 
     Raises:
         UnreadablePhotoError: not an image, too large, or damaged.
@@ -91,7 +138,7 @@ def decode_photo(file: BinaryIO) -> tuple[Image.Image, str]:
         raise UnreadablePhotoError(name_content(head), is_image=False)
     try:
         with _SILENCE:
-            return _decode(file, kind)
+            return _decode(file, kind, least)
     except UnreadablePhotoError:
         raise
     # Damaged bytes make a decoder raise nearly anything: OSError, SyntaxError, TypeError, struct.error, MemoryError …
@@ -126,20 +173,45 @@ class _Silence:
 _SILENCE = _Silence()
 
 
-def _decode(file: BinaryIO, kind: str) -> tuple[Image.Image, str]:
+def _decode(file: BinaryIO, kind: str, least: Least | None) -> OpenedPhoto:
     with Image.open(file, formats=(kind,)) as image:
         _check_size(*image.size)
         if kind == "TIFF":
             # Walks the chain of pictures without decoding them: a broken chain is a broken file.
             _ = getattr(image, "n_frames", 1)
+        drafted = _draft(image, least) if kind == "JPEG" and least else None
         image.load()
         _check_size(*image.size)
-        try:
-            method = _UPRIGHT.get(int(image.getexif().get(ExifTags.Base.Orientation, 1)))
-        except Exception:  # noqa: BLE001 - damaged metadata must not cost a picture that was decoded well
-            method = None
+        orientation = _orientation(image)
         picture, mode = to_rgb(image), image.mode
-    return picture.transpose(method) if method is not None else picture, mode
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    if drafted is None:
+        return OpenedPhoto(picture, picture.size, (0.0, 0.0, *picture.size), mode)
+    stored, scale = drafted
+    width, height = stored[::-1] if orientation >= 5 else stored
+    left = picture.width - width / scale if orientation in _AT_LEFT else 0.0
+    top = picture.height - height / scale if orientation in _AT_TOP else 0.0
+    return OpenedPhoto(picture, (width, height), (left, top, left + width / scale, top + height / scale), mode)
+
+
+def _draft(image: Image.Image, least: Least) -> tuple[Size, int] | None:
+    """Let the JPEG be decoded at a fraction of its size: what that was, and the divisor; None where all is needed."""
+    stored, turned = image.size, _orientation(image) >= 5
+    wanted = least(*(stored[::-1] if turned else stored))
+    across, down = wanted[::-1] if turned else wanted
+    # In the form "L" Pillow would also drop the colours.
+    drafted = image.draft(None, (max(1, math.ceil(across)), max(1, math.ceil(down))))
+    return (stored, round(stored[0] / drafted[1][2])) if drafted and image.size != stored else None
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number from 1 to 8; 1, upright, where there is none."""
+    try:
+        number = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - damaged metadata must not cost a picture that is decoded well
+        return 1
+    return number if number in _UPRIGHT else 1
 
 
 def _check_size(width: int, height: int) -> None:

@@ -1,13 +1,20 @@
 """Evaluation preprocessing, exact: equal bit for bit to torchvision's Resize and CenterCrop on Pillow pictures.
 
 Sizes follow timm: a square input resizes the shorter side, another one keeps the aspect ratio and covers the target.
+Photos whose JPEG is decoded at a fraction of its size differ from that by fractions of a grey level.
 """
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcn_cli.data.load.open_image import OpenedPhoto
 from pcn_cli.records.model import Placement, Preprocessing
+from pcn_cli.tensors.pixels import Norm, normalise
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -29,38 +36,61 @@ def place_input(preprocessing: Preprocessing, width: int, height: int) -> Placem
     )
 
 
+class Prepared(NamedTuple):
+    """A photo as it enters the network, before it is normalised.
+
+    `pixels` are (height, width, 3) uint8; `window` is the left, top, right and bottom of what the photo fills of them:
+    the rest is padding, which becomes the mean colour.
+    """
+
+    pixels: NDArray[np.uint8]
+    window: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Photos prepared as in evaluation; the same for every epoch and sample."""
+
+    preprocessing: Preprocessing
+
+    def least(self, width: int, height: int, *, epoch: int = 0, sample: int = 0) -> tuple[float, float]:  # noqa: ARG002
+        """The least size at which a photo of `width` × `height` is wanted: what it is resized to, so many times."""
+        draft = self.preprocessing.draft
+        resized = _resize(self.preprocessing, width, height)[:2]
+        return (draft * resized[0], draft * resized[1]) if draft else (width, height)
+
+    def __call__(self, photo: OpenedPhoto, *, epoch: int = 0, sample: int = 0) -> Prepared:  # noqa: ARG002
+        """The network's input of an upright picture."""
+        wanted = self.preprocessing
+        width, height, left, top = _resize(wanted, *photo.size)
+        resample = FILTERS[wanted.interpolation]
+        if wanted.fit != "crop":
+            return place(np.array(photo.resize((width, height), resample)), wanted, left=-left, top=-top)
+        if width * height <= _MAX_RESIZED_PIXELS:
+            cut = (left, top, left + wanted.width, top + wanted.height)
+            return place(np.array(photo.resize((width, height), resample).crop(cut)), wanted)
+        box = place_input(wanted, *photo.size).box
+        inside = (max(box[0], 0), max(box[1], 0), min(box[2], photo.size[0]), min(box[3], photo.size[1]))
+        return place(np.array(photo.resize((wanted.width, wanted.height), resample, box=inside)), wanted)
+
+
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """The network's input of an upright picture: (3, height, width), normalised; padding is 0, the mean colour."""
-    image = image if image.mode == "RGB" else image.convert("RGB")
-    width, height, left, top = _resize(preprocessing, *image.size)
-    resample = FILTERS[preprocessing.interpolation]
-    if preprocessing.fit != "crop":
-        content = image.resize((width, height), resample)
-        return normalise(np.asarray(content), preprocessing, left=-left, top=-top)
-    if width * height <= _MAX_RESIZED_PIXELS:
-        cut = (left, top, left + preprocessing.width, top + preprocessing.height)
-        return normalise(np.asarray(image.resize((width, height), resample).crop(cut)), preprocessing)
-    box = place_input(preprocessing, *image.size).box
-    inside = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
-    content = image.resize((preprocessing.width, preprocessing.height), resample, box=inside)
-    return normalise(np.asarray(content), preprocessing)
+    prepared = Evaluation(preprocessing=preprocessing)(OpenedPhoto.whole(image))
+    pixels = torch.from_numpy(prepared.pixels)[None].permute(0, 3, 1, 2)
+    images = normalise(pixels, Norm(preprocessing.mean, preprocessing.std), torch.tensor([prepared.window]))
+    return np.ascontiguousarray(images[0].numpy())
 
 
-def normalise(
-    pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, left: int = 0, top: int = 0
-) -> NDArray[np.float32]:
-    """8-bit RGB pixels (h, w, 3) as input (3, height, width): (value / 255 - mean) / std, with zeros around them.
-
-    The pixels, not larger than the input, begin at its column `left` and row `top`.
-    """
-    # The same three float32 operations in the same order as torchvision's, once for each possible value.
-    values = np.arange(256, dtype=np.float32) / np.float32(255)
-    size = (preprocessing.height, preprocessing.width)
-    result = np.zeros((3, *size), np.float32) if pixels.shape[:2] != size else np.empty((3, *size), np.float32)
-    window = result[:, top : top + pixels.shape[0], left : left + pixels.shape[1]]
-    for channel, (mean, std) in enumerate(zip(preprocessing.mean, preprocessing.std, strict=True)):
-        window[channel] = ((values - np.float32(mean)) / np.float32(std))[pixels[..., channel]]
-    return result
+def place(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, left: int = 0, top: int = 0) -> Prepared:
+    """8-bit RGB pixels (h, w, 3), not larger than the input, at its column `left` and row `top`."""
+    height, width = pixels.shape[:2]
+    window = (left, top, left + width, top + height)
+    if (height, width) == (preprocessing.height, preprocessing.width):
+        return Prepared(pixels, window)
+    whole = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
+    whole[top : top + height, left : left + width] = pixels
+    return Prepared(whole, window)
 
 
 def pad_size(preprocessing: Preprocessing, width: int, height: int) -> tuple[int, int]:

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pcn_cli
-from pcn_cli.data.load.open_image import UnreadablePhotoError, decode_photo, read_bytes
+from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
 from pcn_cli.errors import ResourceError
 from pcn_cli.files.machine import available_cores
 
 CRASHED = "the decoder crashed on this file"
 SKETCH_SIDE = 24  # pixels
+_LEAST_SIDE = 8 * SKETCH_SIDE  # of what is decoded: every byte of the file is read all the same
 _FILES_PER_WORKER = 32  # fewer than this do not pay for starting another process
 _READY = b"ready\n"
 # The path of modules is ours, without the current folder: a folder of photos must not offer its own modules.
@@ -59,22 +60,21 @@ def inspect_file(path: Path) -> FileFacts:
     """The facts of the file at `path`, read and decoded once; never raises for a bad file."""
     try:
         content = read_bytes(path)
-        picture, mode = decode_photo(io.BytesIO(content))
+        photo = decode_photo(io.BytesIO(content), least=lambda *_: (_LEAST_SIDE, _LEAST_SIDE))
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
     return FileFacts(
-        width=picture.width,
-        height=picture.height,
+        width=photo.size[0],
+        height=photo.size[1],
         sha256=hashlib.sha256(content).hexdigest(),
-        mode=mode,
-        sketch=base64.b64encode(draw_sketch(picture)).decode("ascii"),
+        mode=photo.mode,
+        sketch=base64.b64encode(draw_sketch(photo)).decode("ascii"),
     )
 
 
-def draw_sketch(image: Image.Image) -> bytes:
-    """The RGB picture as `SKETCH_SIDE` × `SKETCH_SIDE` × 3 bytes; each is the mean of its part of the picture."""
-    # A first reduction by whole numbers makes a large photo cheap and changes the means by less than a grey level.
-    return image.resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BOX, reducing_gap=2.0).tobytes()
+def draw_sketch(photo: OpenedPhoto) -> bytes:
+    """The photo as `SKETCH_SIDE` × `SKETCH_SIDE` × 3 bytes; each is the mean of its part of the picture."""
+    return photo.resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BOX).tobytes()
 
 
 def read_sketches(texts: Sequence[str]) -> NDArray[np.uint8]:

@@ -106,6 +106,7 @@ class Source(ABC):
             width=data.size or own.width,
             fit=data.fit or own.fit,
             crop_pct=data.crop_pct or own.crop_pct,
+            draft=data.draft,
         )
         model.patch_grid = model.measure_patch_grid(preprocessing.height, preprocessing.width)
         # What an earlier training calibrated says nothing of this one.

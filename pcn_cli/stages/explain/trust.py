@@ -62,6 +62,7 @@ def check_maps(
             PhotoDataset(root, files, preprocessing=model.config.preprocessing),
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, model.device),
+            device=model.device,
         )
         checks += _check_passes(model, sample, photos, hiding, callback)
     return Trust(sample=len(sample), seed=hiding.seed, checks=(*checks, *in_boxes))
@@ -85,7 +86,7 @@ def _check_passes(
         own = [sample[index] for index in batch.indices.tolist()]
         rows = [row for row, index in enumerate(batch.indices.tolist()) if index % every == 0]
         with explain_memory("the maps were checked"), torch.inference_mode():
-            images = batch.images.to(model.device, memory_format=torch.channels_last)
+            images = batch.inputs(model.device)
             for name, left in _blur_halves(network, own, images, model.config, hiding.seed).items():
                 drops[name] += [one.prediction.confidence - float(p) for one, p in zip(own, left, strict=True)]
             if rows:

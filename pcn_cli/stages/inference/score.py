@@ -76,6 +76,7 @@ def score_photos(
         PhotoDataset(root, files, preprocessing=config.preprocessing),
         batch_size=batch_size,
         workers=workers,
+        device=device,
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
@@ -84,7 +85,7 @@ def score_photos(
         indices = batch.indices.tolist()
         hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
         with explain_memory(_DOING, _SMALLER), torch.inference_mode():
-            seen = batch.images.to(device, memory_format=torch.channels_last)
+            seen = batch.inputs(device)
             if tokens is None:
                 seen = network.forward_features(seen)
             attended = network.attend_tokens(seen, values=hiding is not None)

@@ -111,6 +111,7 @@ class TrainContext:
             self._photos(rows, preprocessing, augmentation),
             batch_size=batch_size,
             workers=loading_workers(recipe, self.device),
+            device=self.device,
             order=partial(order, recipe.seed),
         )
 
@@ -118,7 +119,8 @@ class TrainContext:
         """The photos of `rows` in their order, prepared as the model asks for, or another with its `preprocessing`."""
         photos = self._photos(rows, preprocessing or self.model_config.preprocessing)
         workers = loading_workers(self.recipe, self.device)
-        return PhotoBatches(photos, batch_size=self.recipe.evaluate.batch_size, workers=workers)
+        size = self.recipe.evaluate.batch_size
+        return PhotoBatches(photos, batch_size=size, workers=workers, device=self.device)
 
     def _photos(
         self, rows: Sequence[SplitRow], preprocessing: Preprocessing, augmentation: Augmentation | None = None
@@ -210,6 +212,6 @@ def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext
     pieces, network = [], fold_norms(model)
     for batch in batches.batches():
         context.stop.check("stopped while measuring")
-        images = batch.images.to(context.device, memory_format=torch.channels_last)
+        images = batch.inputs(context.device)
         pieces.append(to_probabilities(network(images), multi_label=context.model_config.multi_label).numpy())
     return np.concatenate(pieces)

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import random
 import signal
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,14 +10,17 @@ import pytest
 import torch
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from pcn_cli.data.load import loaders
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import BatchSampler, LoadedPhoto, PhotoBatches, PhotoDataset, shuffled, stack_photos
-from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.data.load.open_image import open_photo, open_reduced
+from pcn_cli.data.load.preprocessing import Prepared, preprocess
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.model import Preprocessing
+from pcn_cli.tensors.pixels import Norm
 
 PREPROCESSING = Preprocessing(height=32, width=48)
+NORM = Norm(PREPROCESSING.mean, PREPROCESSING.std)
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def varied(level="medium"):
 
 def same(first, second):
     return len(first) == len(second) and all(
-        all(torch.equal(a, b) for a, b in zip(x[:4], y[:4], strict=True)) and x.unreadable == y.unreadable
+        all(torch.equal(a, b) for a, b in zip(x[:4], y[:4], strict=True)) and x[4:] == y[4:]
         for x, y in zip(first, second, strict=True)
     )
 
@@ -60,12 +64,15 @@ def test_batches_hold_preprocessed_photos_with_their_targets(load, photo_folder,
     assert torch.cat([batch.indices for batch in batches]).tolist() == list(range(36))
     batch = batches[2]
     assert batch.images.shape == (5, 3, 32, 48)
-    assert batch.images.dtype == torch.float32
+    assert batch.images.dtype == torch.uint8
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
     assert batch.targets.dtype == batch.indices.dtype == torch.int64
     assert torch.equal(batch.targets, batch.indices)
     expected = preprocess(open_photo(photo_folder / files[12]), PREPROCESSING)
-    assert np.array_equal(batch.images[2].numpy(), expected)
+    inputs = batch.inputs(torch.device("cpu"))
+    assert inputs.dtype == torch.float32
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(inputs[2].numpy(), expected)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -279,25 +286,32 @@ def test_a_variation_is_called_with_the_epoch_and_the_position(tmp_path, draw_ph
     draw_photo(tmp_path / "a.jpg")
     calls = []
 
-    def vary(image, *, epoch, sample):
-        calls.append((image.size, epoch, sample))
-        return np.zeros((3, 8, 8), np.float32)
+    class Vary:
+        def least(self, width, height, *, epoch, sample):
+            calls.append((width, height, epoch, sample))
+            return width, height
+
+        def __call__(self, photo, *, epoch, sample):
+            calls.append((*photo.size, epoch, sample))
+            return Prepared(np.zeros((8, 8, 3), np.uint8), (0, 0, 8, 8))
 
     photos = PhotoDataset(
-        tmp_path, ["gone.jpg", "a.jpg"], [4, 5], preprocessing=Preprocessing(height=8, width=8), augmentation=vary
+        tmp_path, ["gone.jpg", "a.jpg"], [4, 5], preprocessing=Preprocessing(height=8, width=8), augmentation=Vary()
     )
     assert photos[3, 1].target == 5
-    assert calls == [((24, 16), 3, 1)]
+    assert calls == [(24, 16, 3, 1)] * 2
     assert (photos[3, 5].position, photos[3, 5].target) == (1, 5)  # the same photo once more
-    assert calls[1:] == [((24, 16), 3, 5)] * 2
+    assert calls[2:] == [(24, 16, 3, 5)] * 4
     assert photos[3, 0].pixels is None
     assert "does not exist" in photos[3, 0].reason
 
 
 def test_stacked_photos_are_channels_last_and_the_unreadable_stand_apart():
-    pixels = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
-    stacked = stack_photos([LoadedPhoto(9, 1, pixels, (7, 5)), LoadedPhoto(3, 2, None, reason="broken")])
-    assert torch.equal(stacked.images, torch.from_numpy(pixels)[None])
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    photos = [LoadedPhoto(9, 1, pixels, (7, 5), (0, 0, 4, 2)), LoadedPhoto(3, 2, None, reason="broken")]
+    stacked = stack_photos(photos, norm=NORM)
+    assert torch.equal(stacked.images, torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    assert stacked.windows is None
     assert stacked.images.is_contiguous(memory_format=torch.channels_last)
     assert (stacked.targets.tolist(), stacked.indices.tolist()) == ([1], [9])
     assert stacked.sizes.tolist() == [[7, 5]]
@@ -306,10 +320,57 @@ def test_stacked_photos_are_channels_last_and_the_unreadable_stand_apart():
 
 def test_a_worker_puts_its_batch_straight_into_shared_memory(monkeypatch):
     # Through its heap, the memory of one worker grew by 9 GB in 36,000 photos of 128 × 128 pixels.
-    photos = [LoadedPhoto(place, 0, np.full((3, 4, 6), place, np.float32)) for place in range(5)]
-    assert not stack_photos(photos).images.is_shared()
+    photos = [LoadedPhoto(place, 0, np.full((4, 6, 3), place, np.uint8)) for place in range(5)]
+    assert not stack_photos(photos, norm=NORM).images.is_shared()
     monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: "a worker")
-    images = stack_photos(photos).images
+    images = stack_photos(photos, norm=NORM).images
     assert images.is_shared()
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert images[:, 2, 3, 5].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_padding_survives_the_way_to_the_network(photo_folder, files):
+    padded = Preprocessing(height=48, width=48, fit="pad")
+    (batch,) = PhotoBatches(PhotoDataset(photo_folder, files[:3], preprocessing=padded), batch_size=3).batches()
+    expected = [preprocess(open_photo(photo_folder / file), padded) for file in files[:3]]
+    assert batch.windows is not None
+    assert np.array_equal(batch.inputs(torch.device("cpu")).numpy(), expected)
+
+
+@pytest.mark.parametrize("augmentation", [None, varied("light")])
+@pytest.mark.parametrize(("draft", "decoded"), [(0, (800, 600)), (2, (200, 150)), (1, (100, 75))])
+def test_large_photos_are_decoded_as_far_as_the_recipe_asks(
+    tmp_path, draw_scene, monkeypatch, augmentation, draft, decoded
+):
+    draw_scene(2, width=800, height=600).save(tmp_path / "a.jpg", quality=95)
+    wanted = Preprocessing(height=48, width=48, draft=draft)
+    augmentation = augmentation and replace(augmentation, preprocessing=wanted)
+    opened = []
+
+    def open_and_tell(path, least):
+        opened.append(open_reduced(path, least))
+        return opened[-1]
+
+    monkeypatch.setattr(loaders, "open_reduced", open_and_tell)
+    photo = PhotoDataset(tmp_path, ["a.jpg"], preprocessing=wanted, augmentation=augmentation)[0, 0]
+    assert opened[0].image.size == decoded
+    assert photo.size == (800, 600)
+    whole = PhotoDataset(
+        tmp_path,
+        ["a.jpg"],
+        preprocessing=replace(wanted, draft=0),
+        augmentation=augmentation and replace(augmentation, preprocessing=replace(wanted, draft=0)),
+    )[0, 0]
+    difference = np.abs(photo.pixels.astype(np.float32) - whole.pixels).mean()
+    assert difference < (3 if draft == 1 else 1)
+    assert (difference == 0) == (draft == 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_for_a_card_lie_in_pinned_memory(load, workers):
+    card = torch.device("cuda")
+    plain, pinned = load(augmentation=varied()), load(augmentation=varied(), workers=workers, device=card)
+    for one, other in zip(plain.batches(), pinned.batches(), strict=True):
+        assert other.images.is_pinned()
+        assert torch.equal(other.inputs(card).cpu(), one.inputs(torch.device("cpu")))

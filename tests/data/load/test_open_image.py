@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
 from pcn_cli.data.load import open_image
-from pcn_cli.data.load.open_image import UnreadablePhotoError, open_photo, to_rgb
+from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_photo, open_reduced, to_rgb
 from pcn_cli.errors import StoppedError
 from pcn_cli.files.threads import in_threads
 
@@ -219,3 +219,63 @@ def test_a_request_to_stop_is_no_damage(tmp_path, monkeypatch, place, stop):
         monkeypatch.setattr(kind, name, stopping)
     with pytest.raises(type(stop)):
         open_photo(path)
+
+
+def save_scene(path, draw_scene, *, orientation=1, size=(803, 605), mode="RGB"):
+    """A JPEG whose sides are no multiples of 8, so that a reduced picture ends within a pixel."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    draw_scene(3, width=size[0], height=size[1]).convert(mode).save(path, quality=95, exif=exif.tobytes())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("least", "scale"), [((803, 605), 1), ((402, 200), 1), ((401, 302), 2), ((200, 80), 4), ((9, 9), 8)]
+)
+def test_a_reduced_photo_lies_where_the_whole_one_does(tmp_path, draw_scene, orientation, least, scale):
+    save_scene(tmp_path / "photo.jpg", draw_scene, orientation=orientation)
+    whole = open_reduced(tmp_path / "photo.jpg")
+    turned = orientation >= 5
+    seen = []
+    reduced = open_reduced(
+        tmp_path / "photo.jpg", lambda *size: (seen.append(size), least[::-1] if turned else least)[1]
+    )
+    assert seen == [whole.size] == [(605, 803) if turned else (803, 605)]
+    assert reduced.size == whole.size
+    assert reduced.image.size == tuple(-(-side // scale) for side in whole.size)
+    for box in (None, (100.0, 60.0, 500.0, 420.0), (0.0, 0.0, *whole.size)):
+        first, second = (
+            np.asarray(photo.resize((60, 50), Image.Resampling.BICUBIC, box=box), np.float32)
+            for photo in (whole, reduced)
+        )
+        assert np.abs(first - second).mean() < 1.5  # misplaced by one pixel of the eighth it is more than 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp"])
+def test_only_a_jpeg_is_reduced(tmp_path, draw_scene, suffix):
+    draw_scene(1, width=320, height=240).save(tmp_path / f"photo{suffix}")
+    photo = open_reduced(tmp_path / f"photo{suffix}", lambda *_: (8, 8))
+    assert photo.image.size == photo.size == (320, 240)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_reduced_photo_keeps_its_colours(tmp_path, draw_scene, mode):
+    save_scene(tmp_path / "photo.jpg", draw_scene, mode=mode)
+    whole, reduced = open_reduced(tmp_path / "photo.jpg"), open_reduced(tmp_path / "photo.jpg", lambda *_: (101, 76))
+    assert reduced.image.size == (201, 152)
+    assert (reduced.image.mode, reduced.mode) == ("RGB", mode)
+    first, second = (np.asarray(one.resize((40, 30), Image.Resampling.BOX), np.float32) for one in (whole, reduced))
+    assert np.abs(first - second).mean() < 1
+
+
+def test_damage_is_found_in_a_reduced_photo_as_well(tmp_path, draw_scene):
+    save_scene(tmp_path / "photo.jpg", draw_scene)
+    content = (tmp_path / "photo.jpg").read_bytes()
+    (tmp_path / "photo.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UnreadablePhotoError, match="truncated JPEG"):
+        open_reduced(tmp_path / "photo.jpg", lambda *_: (50, 50))
+
+
+def test_a_part_at_the_edge_of_a_photo_can_be_resized():
+    photo = OpenedPhoto(Image.new("RGB", (34, 34)), (267, 267), (0.625, 0.0, 34.0, 33.375))
+    assert photo.resize((9, 9), Image.Resampling.BICUBIC, box=(0.1, 266.2, 267.0, 267.0)).size == (9, 9)

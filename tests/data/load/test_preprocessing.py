@@ -7,7 +7,7 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.load.preprocessing import normalise, place_input, preprocess
+from pcn_cli.data.load.preprocessing import place, place_input, preprocess
 from pcn_cli.records.model import Preprocessing
 
 FITS = ("crop", "pad", "squash")
@@ -98,10 +98,11 @@ def test_other_modes_are_converted():
     assert np.array_equal(preprocess(grey, preprocessing), preprocess(grey.convert("RGB"), preprocessing))
 
 
-def test_normalise_places_pixels_where_it_is_told():
-    result = normalise(np.full((2, 3, 3), 255, np.uint8), Preprocessing(height=5, width=6), left=2, top=1)
-    assert np.count_nonzero(result) == 3 * 6
-    assert (result[:, 1:3, 2:5] > 2).all()
+def test_pixels_are_placed_where_it_is_told():
+    pixels, window = place(np.full((2, 3, 3), 255, np.uint8), Preprocessing(height=5, width=6), left=2, top=1)
+    assert window == (2, 1, 5, 3)
+    assert np.count_nonzero(pixels) == 3 * 6
+    assert (pixels[1:3, 2:5] == 255).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
+from pcn_cli.data.load.open_image import OpenedPhoto
 from pcn_cli.data.scan.decode import SKETCH_SIDE, draw_sketch
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.duplicates import ALIKE_FROM, find_near_duplicates, group_near
@@ -15,10 +16,14 @@ from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.photos import Photo, Scan
 
 
+def sketch(picture):
+    return draw_sketch(OpenedPhoto.whole(picture))
+
+
 def near_duplicates_of(pictures):
     """What is found among (sha256, picture) pairs whose files are numbered."""
     photos = [Photo(file=f"{n:03}", label="x", width=1, height=1, sha256=sha) for n, (sha, _) in enumerate(pictures)]
-    texts = {f"{n:03}": base64.b64encode(draw_sketch(picture)).decode() for n, (_, picture) in enumerate(pictures)}
+    texts = {f"{n:03}": base64.b64encode(sketch(picture)).decode() for n, (_, picture) in enumerate(pictures)}
     return find_near_duplicates(photos, texts)
 
 
@@ -124,7 +129,7 @@ def test_planted_copies_are_found_and_never_cross_the_split(planted):
 
 def sketches_of(pictures):
     return np.stack(
-        [np.frombuffer(draw_sketch(picture), np.uint8).reshape(SKETCH_SIDE, SKETCH_SIDE, 3) for picture in pictures]
+        [np.frombuffer(sketch(picture), np.uint8).reshape(SKETCH_SIDE, SKETCH_SIDE, 3) for picture in pictures]
     )
 
 
