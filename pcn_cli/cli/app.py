@@ -28,23 +28,26 @@ from pcn_cli.cli.commands import (
     runs,
 )
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
+from pcn_cli.cli.group import HELP, Group
 from pcn_cli.errors import PcnError, ResourceError, StoppedError, command
 from pcn_cli.files.atomic import explain_refusal
 from pcn_cli.files.machine import keep_freed_memory
 
 app = typer.Typer(
     name="pcn",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
     rich_markup_mode="rich",
 )
 
 for group in (finetune, predict, report, evaluate, inspect, demo, bench, doctor, runs, models, recipes):
     app.add_typer(group.app)
 
-_SWITCHES = ("-q", "--quiet", "--debug")
+_SWITCHES = ("-q", "--quiet", "-v", "--verbose", "--debug")
 _QUIET = "Say nothing but errors and results; before or after the command."
+_VERBOSE = "Say every choice with its reason, and all numbers; before or after the command."
 _DEBUG = "Show where in the program an error arose; before or after the command."
 # A stop outside of a training, which handles them itself: there is nothing to save, but much to put away.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
@@ -63,16 +66,17 @@ def _global_options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help=_QUIET)] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help=_VERBOSE)] = False,
     debug: Annotated[bool, typer.Option("--debug", help=_DEBUG)] = False,
 ) -> None:
     """Turn a folder of photos into a classifier you can look inside."""
     del version
-    verbosity.ask(quiet=quiet, debug=debug)
+    verbosity.ask(quiet=quiet, verbose=verbose, debug=debug)
 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    verbosity.quiet = verbosity.debug = False
+    verbosity.quiet = verbosity.verbose = verbosity.debug = False
     logging.getLogger().addHandler(_SILENT)  # else Python prints what libraries log
     keep_freed_memory()
     try:

@@ -5,16 +5,19 @@ import json
 import logging
 import os
 import sys
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
 from pcn_cli.errors import ResourceError
 
@@ -116,14 +119,17 @@ def telling_what_stays(kept: str) -> Iterator[None]:
 
 @dataclass
 class Verbosity:
-    """How much is said: `quiet` leaves only errors and data, `debug` adds tracebacks and the warnings of libraries."""
+    """How much is said: `quiet` leaves only errors and data, `verbose` adds every choice and number, `debug` tracebacks
+    and the warnings of libraries.
+    """
 
     quiet: bool = False
+    verbose: bool = False
     debug: bool = False
 
-    def ask(self, *, quiet: bool = False, debug: bool = False) -> None:
+    def ask(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
         """Take up what an option asks for, before or after the name of the command."""
-        self.quiet, self.debug = self.quiet or quiet, self.debug or debug
+        self.quiet, self.verbose, self.debug = self.quiet or quiet, self.verbose or verbose, self.debug or debug
         logging.captureWarnings(not self.debug)  # into the run's log, if there is one
 
 
@@ -157,6 +163,60 @@ def write_out(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
+def say_wrapped(text: str, *, indent: int = 2, screen: Console = console, most_lines: int | None = None) -> None:
+    """Print `text`, which may hold rich markup, broken between words and indented alike; one line without a terminal.
+
+    Of more than `most_lines` the rest is left out, and the last ends with an ellipsis.
+    """
+    if verbosity.quiet and screen is console:
+        return
+    margin = " " * indent
+    if not screen.is_terminal:
+        screen.print(f"{margin}{text}", soft_wrap=True)
+        return
+    lines = list(Text.from_markup(text).wrap(screen, max(20, screen.width - indent)))
+    if most_lines is not None and len(lines) > most_lines:
+        lines = lines[:most_lines]
+        lines[-1].rstrip()
+        lines[-1].append(" …")
+    for line in lines:
+        line.rstrip()
+        screen.print(Text(margin).append_text(line), soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """A table on stdout, for people to read: no name is broken, and without a terminal each row is one line.
+
+    The first column names what a row is about. Where it is long, a terminal shows its end, which tells files apart.
+    """
+    if not out.is_terminal:
+        table = new_table(columns, rows, title=title)
+        out.print(table, width=max(out.width, out.measure(table, options=out.options.update(width=_WIDEST)).maximum))
+        return
+    most = max(16, out.width // 2 - 4)
+    table = new_table(columns, [(_shortened(first, most), *rest) for first, *rest in rows], title=title)
+    table.columns[0].no_wrap = True
+    out.print(table)
+
+
+_WIDEST = 10_000  # characters; no table is wider
+
+
+def _shortened(cell: str, most: int) -> str:
+    """The end of a cell that is longer than `most` characters."""
+    text = Text.from_markup(cell)
+    return cell if text.cell_len <= most else Text("…").append_text(text[1 - most :]).markup
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the two largest units that say something: 8 s, 2 min 5 s, 1 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+
+
 def new_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
     """A table in the one look; columns whose name ends in # hold numbers."""
     table = Table(
@@ -175,17 +235,48 @@ def new_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: s
     return table
 
 
-def new_bars() -> Progress:
-    """Progress bars in the one look; they vanish when done, and where there is no terminal they never show."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        transient=True,
-        disable=verbosity.quiet or not console.is_terminal,
-    )
+class _Times(ProgressColumn):
+    """How long a piece of work has taken, and about how long it still will."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        passed, left = duration(task.elapsed or 0), task.time_remaining
+        return Text(f"{passed} so far" + ("" if left is None else f", about {duration(left)} left"), style="dim")
+
+
+class Bars(Progress):
+    """Progress bars below a line that says what is being done and for how long, so that nothing is ever silent.
+
+    They vanish when done, and where there is no terminal they never show.
+    """
+
+    def __init__(self) -> None:
+        self.doing, self._began, self._spinner = "", time.monotonic(), Spinner("dots")
+        super().__init__(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=14),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Times(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=verbosity.quiet or not console.is_terminal,
+        )
+
+    def begin(self, doing: str) -> None:
+        """Say in the first line what is being done from now on."""
+        self.doing, self._began = doing, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been done."""
+        return time.monotonic() - self._began
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The line, and the bars below it."""
+        if self.doing:
+            self._spinner.text = Text(f"{self.doing}, {duration(self.seconds)} so far")
+            yield self._spinner
+        if self.tasks:
+            yield self.make_tasks_table(self.tasks)

@@ -1,5 +1,6 @@
 """Options that several commands share, each defined once; those of the recipe say what its schema says."""
 
+from copy import copy
 from inspect import Parameter
 from pathlib import Path
 from types import NoneType
@@ -78,6 +79,14 @@ def _parameter(name: str, shown: OptionInfo, option: Option, *, default: object)
     kind = Literal["auto", *get_args(kind)] if option.auto else kind
     kind = list[kind] if option.several else kind  # type: ignore[valid-type]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind | None, shown])
+
+
+def in_panel(parameter: Parameter, title: str | None) -> Parameter:
+    """The same parameter of a command in a panel of its help; None for the panel of all."""
+    kind, shown = get_args(parameter.annotation)
+    shown = copy(shown)
+    shown.rich_help_panel = title
+    return parameter.replace(annotation=Annotated[kind, shown])
 
 
 def examples(*lines: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcn_cli.cli.console import new_table, out, safe, say
+from pcn_cli.cli.console import out, safe, say_wrapped, show_table, verbosity
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk
 from pcn_cli.records.photos import PARTS, natural_order
@@ -16,51 +16,66 @@ if TYPE_CHECKING:
     from pcn_cli.stages.plan import Plan
 
 _SMALL = "few photos"
+_MOST_LINES = 3  # of the evidence of a finding, unless everything is to be said
 _VALUE = ("value#", "95 % interval#")
 
 
 def show_run(outcome: "Outcome", *, told: Sequence[Finding] = ()) -> None:
-    """What to know of a finished run, its numbers, what was compared, and where everything lies.
+    """What to know of a finished run, its numbers, and what was compared.
 
-    Findings that were `told` while it ran are not repeated to somebody who looks at the same terminal.
+    Findings that were `told` while it ran are not repeated to somebody who looks at the same terminal, and of the
+    numbers a person is shown those of the classes; a file gets all, and so does who asks to hear more.
     """
     seen = {finding.title for finding in told} if out.is_terminal else set()
     show_findings([finding for finding in outcome.findings if finding.title not in seen])
-    show_numbers(outcome.metrics, outcome.per_class)
+    show_classes(outcome.per_class)
+    if verbosity.verbose or not out.is_terminal:
+        show_figures(outcome.metrics)
     if outcome.models:
         show_trunks(outcome.models)
     if outcome.candidates:
         show_candidates(outcome.candidates)
     if outcome.learning_curve:
         show_learning_curve(outcome.learning_curve)
-    say(f"run: {safe(outcome.run)}")
+    out.print()
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
     """Each finding with its evidence and what to do about it."""
     for finding in findings:
-        out.print(f"[bold]{safe(finding.severity)}: {safe(finding.title)}[/bold]", soft_wrap=True)
-        out.print(f"  {safe(finding.evidence)}", soft_wrap=True)
+        say_wrapped(f"[bold]{safe(finding.severity)}: {safe(finding.title)}[/bold]", indent=0, screen=out)
+        say_wrapped(safe(finding.evidence), screen=out, most_lines=None if verbosity.verbose else _MOST_LINES)
         if finding.remedy:
-            out.print(f"  [dim]{safe(finding.remedy)}[/dim]", soft_wrap=True)
+            say_wrapped(f"[dim]{safe(finding.remedy)}[/dim]", screen=out)
     if findings:
         out.print()
 
 
 def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -> None:
-    """The per-class table, then the headline with its interval and baseline."""
-    if len(per_class) <= 40:
-        classes = []
-        for row in sorted(per_class, key=lambda row: natural_order(row.label)):
-            rates = (row.precision, row.recall, row.f1, row.average_precision)
-            shown = ("–" if rate is None else f"{rate:.1%}" for rate in rates)
-            classes.append((safe(row.label), *shown, f"{row.support:,}", _SMALL if row.few else ""))
-        columns = ("class", "precision#", "recall#", "F1#", "average precision#", "test photos#", "")
-        out.print(new_table(columns, classes))
-        out.print()
+    """The per-class table, then the headline with its interval and baseline, and all the rest."""
+    show_classes(per_class)
+    show_figures(metrics)
+
+
+def show_classes(per_class: Sequence[ClassRow]) -> None:
+    """What was found of every class, unless there are too many to read."""
+    if len(per_class) > 40:
+        return
+    classes = []
+    for row in sorted(per_class, key=lambda row: natural_order(row.label)):
+        rates = (row.precision, row.recall, row.f1, row.average_precision)
+        shown = ("–" if rate is None else f"{rate:.1%}" for rate in rates)
+        classes.append((safe(row.label), *shown, f"{row.support:,}", _SMALL if row.few else ""))
+    columns = ("class", "precision#", "recall#", "F1#", "average precision#", "test photos#", "")
+    show_table(columns, classes)
+    out.print()
+
+
+def show_figures(metrics: Mapping[str, Metric]) -> None:
+    """Every figure of the test part with its interval."""
     rows = [(*_cells(metric), _SMALL if metric.few else "") for metric in _shown(metrics, "table")]
     rows += [(*_cells(metric), "") for shown in ("pointing", "baseline") for metric in _shown(metrics, shown)]
-    out.print(new_table(("test part", *_VALUE, ""), rows))
+    show_table(("test part", *_VALUE, ""), rows)
     if "temperature" in metrics:
         show_confidence(metrics)
     folds = _shown(metrics, "folds")
@@ -68,7 +83,7 @@ def show_numbers(metrics: Mapping[str, Metric], per_class: Sequence[ClassRow]) -
         told = ((metric.method.partition(":")[0], *_cells(metric)) for metric in folds)
         rows = [(title.removeprefix("cross-validated "), value, ends, method) for method, title, value, ends in told]
         out.print()
-        out.print(new_table(("cross-validated", *_VALUE, ""), rows))
+        show_table(("cross-validated", *_VALUE, ""), rows)
 
 
 def show_confidence(metrics: Mapping[str, Metric]) -> None:
@@ -79,7 +94,7 @@ def show_confidence(metrics: Mapping[str, Metric]) -> None:
     missing = [level for level in (90, 95) if f"conformal_{level}_coverage" not in metrics and "accuracy" in metrics]
     rows += [(f"{level} % sets", "–", "", "not enough photos") for level in missing]
     out.print()
-    out.print(new_table(("confidence", *_VALUE, ""), rows))
+    show_table(("confidence", *_VALUE, ""), rows)
 
 
 def show_candidates(candidates: Sequence[Candidate]) -> None:
@@ -92,7 +107,7 @@ def show_candidates(candidates: Sequence[Candidate]) -> None:
         name = f"[bold]{safe(candidate.name)}[/bold] (kept)" if candidate.kept else safe(candidate.name)
         rows.append((name, f"{candidate.val_log_loss:.4f}", *accuracy))
     out.print()
-    out.print(new_table(("", "validation log-loss#", figure, "95 % interval#"), rows, title="compared"))
+    show_table(("", "validation log-loss#", figure, "95 % interval#"), rows, title="compared")
 
 
 def show_learning_curve(curve: LearningCurve) -> None:
@@ -103,7 +118,7 @@ def show_learning_curve(curve: LearningCurve) -> None:
         for step in curve.steps
     ]
     out.print()
-    out.print(new_table(("learned from", "photos#", figure, "95 % interval#"), rows, title="learning curve"))
+    show_table(("learned from", "photos#", figure, "95 % interval#"), rows, title="learning curve")
     if curve.left_out:
         out.print(f"  [dim]{safe(curve.told_left_out)}[/dim]", soft_wrap=True)
 
@@ -122,14 +137,14 @@ def show_trunks(trunks: Sequence[Trunk]) -> None:
         rows.append((*facts, loss, *shown) if measured else facts)
     out.print()
     out.print("[bold]models to choose from, by the validation photos[/bold]")
-    out.print(new_table(("", "parameters#", "licence", *figures), rows))
+    show_table(("", "parameters#", "licence", *figures), rows)
 
 
 def show_dry_run(plan: "Plan", run: Path) -> None:
     """What would be done, and what would be in the run's folder."""
     counts = Counter((label, row.split) for row in plan.rows for label in row.labels)
     rows = [(safe(name), *(f"{counts[name, part]:,}" for part in PARTS)) for name in plan.scan.classes]
-    out.print(new_table(("class", "train#", "validation#", "test#"), rows))
+    show_table(("class", "train#", "validation#", "test#"), rows)
     out.print()
     unreadable, ignored = len(plan.scan.unreadable), len(plan.scan.ignored)
     out.print(f"{len(plan.scan.photos):,} photos, {unreadable:,} unreadable, {ignored:,} ignored")

@@ -92,7 +92,8 @@ class Option:
     a flag; `word` is its name where the argument has another, `envvar` what may stand for it. Without what it `needs`,
     only the value `neutral` is welcome. Where it is open, it is chosen "once", "anew" on each machine, or "never".
     `auto` offers that word for an open choice; `several` lets its flag be given again, though the recipe holds one;
-    `check` raises a ValueError for what the type cannot refuse.
+    `told` lets the command line say unasked what was chosen; `check` raises a ValueError for what the type cannot
+    refuse.
     """
 
     key: str
@@ -107,6 +108,7 @@ class Option:
     chosen: Literal["once", "anew", "never"] = "once"
     auto: bool = False
     several: bool = False
+    told: bool = False
     check: Callable[[Any], object] | None = None
 
     @property
@@ -205,7 +207,7 @@ class ModelSection:
         "s60",
         "A card (see `pcn models list`), timm:NAME, timm:local-dir:FOLDER, an earlier run or a model folder; named"
         " again, the models are compared.",
-        flag="",
+        flag="NAME",
         several=True,
     )
     pretrained: bool = option(True, "Start from the model's weights; otherwise from random numbers.")
@@ -221,7 +223,7 @@ class TrainSection:
     """How the network learns."""
 
     tune: Tune | None = option(
-        None, "What learns: the pooling on cached tokens, the norms as well, or everything.", flag=""
+        None, "What learns: the pooling on cached tokens, the norms as well, or everything.", flag="", told=True
     )
     epochs: Count | None = option(None, "Passes over the training photos when tuning.", flag="N", needs=TUNING)
     probe_epochs: CountOrZero = option(
@@ -249,6 +251,7 @@ class TrainSection:
         "Uneven classes: weigh rare ones more in the loss, draw them more often (sampler), or none of it.",
         flag="",
         auto=True,
+        told=True,
         needs=ONE_LABEL,
         neutral="none",
     )
@@ -284,7 +287,9 @@ class TrainSection:
         chosen="never",
         check=parse_duration,
     )
-    device: str | None = option(None, "cuda, cuda:1, mps or cpu; chosen when not given.", flag="DEVICE", chosen="anew")
+    device: str | None = option(
+        None, "cuda, cuda:1, mps or cpu; chosen when not given.", flag="DEVICE", chosen="anew", told=True
+    )
     workers: Workers | None = option(
         None,
         "Processes that load photos, chosen when not given; 0 loads them in the main process.",
@@ -411,9 +416,12 @@ class PredictOptions:
     """How photos are answered, and what is drawn and copied: of a command, not of a recipe."""
 
     model: str | Path | None = option(
-        None, "A run, a model folder, a weight file or a card; otherwise the latest run.", flag=""
+        None, "A run, a model folder, a weight file or a card; otherwise the latest run.", flag="NAME"
     )
     top: Count = option(5, "How many labels to name.", flag="K")
+    min_confidence: Ratio | None = option(
+        None, "Answers less sure than this are `unknown`; otherwise the model's own threshold decides.", flag="0.9"
+    )
     overlay: Path | str | None = option(None, "Draw where the network looked into this folder.", flag="DIR")
     overlay_map: OverlayMap | None = option(
         None,

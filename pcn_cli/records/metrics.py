@@ -1,5 +1,6 @@
 """Numbers that say where they come from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -57,6 +58,16 @@ class ClassRow:
     def few(self) -> bool:
         """Whether the class has so few photos that its numbers say little."""
         return self.support < FEW_PHOTOS
+
+
+def weakest_class(rows: Sequence[ClassRow]) -> ClassRow | None:
+    """The class of which the smallest share was found; None where no photo was missed.
+
+    Classes with too few photos to tell count only where all are so small.
+    """
+    enough = [row for row in rows if not row.few] or rows
+    missed = [row for row in enough if row.recall is not None and row.recall < 1]
+    return min(missed, key=lambda row: (row.recall, row.label), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,8 @@ class Answers:
     def __init__(self, photos: NamedPhotos, asked: PredictOptions, config: ModelConfig) -> None:
         _refuse_meaningless(asked, config)
         if asked.sort_into is not None:
-            for label in (*config.classes, *((withheld_label(config.classes),) if config.selection else ())):
+            withholds = config.selection is not None or asked.min_confidence is not None
+            for label in (*config.classes, *((withheld_label(config.classes),) if withholds else ())):
                 target = Path(asked.sort_into) / safe_name(label)
                 refuse_inside(target, photos.folders, photos.holders, option="--sort-into")
         for option, target in _targets(asked).items():  # once nothing else is refused, and before the first answer
@@ -89,7 +90,9 @@ class Answers:
     ) -> None:
         """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place."""
         asked, path = self._asked, self._paths[index]
-        self.rows[index] = answer = answer_of(prediction, self._config, top=asked.top)
+        self.rows[index] = answer = answer_of(
+            prediction, self._config, top=asked.top, min_confidence=asked.min_confidence
+        )
         if asked.overlay is not None:
             target = free_path(Path(asked.overlay), f"{path.stem}.png", self._taken, replace=True)
             grid = self._config.patch_grid
@@ -138,15 +141,23 @@ def no_answer(file: str, config: ModelConfig) -> dict[str, Any]:
     return {"file": file, "label": None, "confidence": None, "unknown": False, "top": (), "sets": (), "error": None}
 
 
-def answer_of(prediction: Prediction, config: ModelConfig, *, top: int) -> dict[str, Any]:
-    """What the model says of one file, the most probable labels first."""
+def answer_of(
+    prediction: Prediction, config: ModelConfig, *, top: int, min_confidence: float | None = None
+) -> dict[str, Any]:
+    """What the model says of one file, the most probable labels first.
+
+    A less sure answer than `min_confidence` is withheld; without it the model's own threshold decides.
+    """
     pairs = zip(prediction.probabilities, config.classes, strict=True)
     ordered = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
-    ranked: list[dict[str, Any]] = [{"label": label, "p": p} for p, label in ordered]
+    least = dict(zip(config.classes, config.cuts, strict=True)) if config.multi_label else {}
+    ranked: list[dict[str, Any]] = [
+        {"label": label, "p": p} | ({"least": least[label]} if least else {}) for p, label in ordered
+    ]
     answer = no_answer(prediction.file, config) | {"confidence": prediction.confidence, "top": tuple(ranked[:top])}
     if config.multi_label:
         return answer | {"labels": tuple(one for one in ranked if one["label"] in prediction.predicted_labels)}
-    unknown = bool(prediction.unknown)
+    unknown = bool(prediction.unknown) if min_confidence is None else prediction.confidence < min_confidence
     sets = tuple(
         {"level": one.level, "labels": tuple(each["label"] for each in ranked if each["p"] >= one.least_probability)}
         for one in config.conformal
@@ -167,6 +178,11 @@ def _refuse_meaningless(asked: PredictOptions, config: ModelConfig) -> None:
         raise RecipeError(
             "--sort-into has no meaning with a model that may give a photo several labels",
             "pcn predict … --csv > labels.csv lists them",
+        )
+    if asked.min_confidence is not None and config.multi_label:
+        raise RecipeError(
+            "--min-confidence has no meaning with a model that may give a photo several labels",
+            "pcn predict … --json tells the threshold of each label",
         )
     if asked.overlay_map == "evidence" and config.multi_label:
         raise RecipeError(_EVIDENCE_OF_ONE, "leave --map out")

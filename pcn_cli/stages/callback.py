@@ -1,7 +1,7 @@
 """What a stage tells whoever watches; the command line draws it, a Python caller may ignore it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.run import EpochRow
@@ -11,6 +11,9 @@ logger = logging.getLogger(__name__)
 
 class Callback:
     """Hears everything and does nothing; override what you want to see."""
+
+    def on_plan(self, stages: Sequence[str]) -> None:
+        """The titles of the stages that are to come, in their order; a stage of another title is a part of one."""
 
     def on_stage(self, title: str) -> None:
         """A stage begins."""
@@ -42,6 +45,9 @@ class LoggingCallback(Callback):
 
     def __init__(self, inner: Callback, *, poll: Callable[[], None]) -> None:
         self._inner, self._poll = inner, poll
+
+    def on_plan(self, stages: Sequence[str]) -> None:
+        self._inner.on_plan(stages)
 
     def on_stage(self, title: str) -> None:
         logger.info("%s", title)

@@ -37,7 +37,7 @@ from pcn_cli.runs.store import SCAN, TRUNKS, read_boxes, read_recipe, write_reci
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run
 from pcn_cli.stages.inference.load import model_source, open_model
-from pcn_cli.stages.photos import check_leaks, read_unchanged, refuse_leaks
+from pcn_cli.stages.photos import check_leaks, describe_parts, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.refusals import refuse_early
 from pcn_cli.stages.report import report_run
@@ -46,6 +46,9 @@ from pcn_cli.stages.train.train import PartTokens, train_run
 from pcn_cli.stages.trunks import choose_trunk
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.stop import StopRequest
+
+SCANNING, CHOOSING, TRAINING = "scan and split", "choose the model", "train"
+MEASURING, REPORTING = "evaluate and explain", "report"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Outcome:
     learning_curve: LearningCurve | None = None
     kept: str = ""
     models: tuple[Trunk, ...] = ()
+    suspects: int = 0  # photos whose label may be wrong
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON."""
@@ -116,10 +120,12 @@ def finetune(
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
         for source in (find_source(model_source(name)) for name in models):
             callback.on_note(f"{source.name}: licence {check_licence(source, accepted=accept_licence)}")
-        callback.on_stage("scan and split")
+        callback.on_plan(_stages(several=len(models) > 1))
+        callback.on_stage(SCANNING)
         began = time.monotonic()
         several = models if len(models) > 1 else ()
         plan = make_plan(Path(photos), asked, measure=dry_run, models=several, offline=fetch.offline, callback=callback)
+        callback.on_note(describe_parts(plan.rows, plan.scan))
         _tell_leaks(plan.leaks, callback, fail_on=fail_on)
         for key, reason in plan.reasons.items():
             if plan.recipe.value(key) is not None:
@@ -132,6 +138,11 @@ def finetune(
         with start_run(run, kind="train", photos=plan.photos, card=plan.model, device=device):
             _write_plan(run, plan, began=began)
             return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
+
+
+def _stages(*, several: bool) -> tuple[str, ...]:
+    """What is to be done, in its order; a model is only chosen where `several` are named."""
+    return (SCANNING, *((CHOOSING,) if several else ()), TRAINING, MEASURING, REPORTING)
 
 
 def _load_lasting(
@@ -201,6 +212,8 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
         sweep_parts(run)
         sweep_tokens(run)
         scan, rows = SCAN.read(run), read_unchanged(run)
+        callback.on_plan(_stages(several=run.trunks.is_file())[1:])
+        callback.on_note(describe_parts(rows, scan))
         _tell_leaks(check_leaks(rows, scan), callback, fail_on=fail_on)
         update_record(run, status="running")
         return _finish(run, rows, scan, fetch, callback, stop)
@@ -215,22 +228,22 @@ def _finish(
         known: PartTokens = {}
         tokens = None
         if run.trunks.is_file() and "choose" not in read_record(run).stages:
-            callback.on_stage("choose the model")
+            callback.on_stage(CHOOSING)
             recipe, known = choose_trunk(run, tuple(rows), scan, fetch=fetch, callback=callback, stop=stop)
             for cache in known.values():
                 scratch.enter_context(cache)
         if "train" not in read_record(run).stages:
-            callback.on_stage("train")
+            callback.on_stage(TRAINING)
             tokens = train_run(run, recipe, rows, fetch=fetch, callback=callback, stop=stop, known=known)
             if tokens is not None:
                 scratch.enter_context(tokens)
         if "evaluate" not in read_record(run).stages:
-            callback.on_stage("evaluate and explain")
+            callback.on_stage(MEASURING)
             model = open_model(run.root, fetch=Fetcher(offline=True), device=recipe.train.device)
             evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
             scratch.close()
         if "report" not in read_record(run).stages:
-            callback.on_stage("report")
+            callback.on_stage(REPORTING)
             report_run(run, callback=callback, evaluation=evaluation)
         if not recipe.train.keep_checkpoints:
             shutil.rmtree(run.checkpoints, ignore_errors=True)
@@ -282,6 +295,7 @@ def _outcome(evaluation: Evaluation) -> Outcome:
         learning_curve=evaluation.learning_curve,
         kept=read_record(run).kept,
         models=compared.models if compared else (),
+        suspects=len(evaluation.suspects),
     )
 
 

@@ -1,5 +1,6 @@
 """The photos of a run: scanned, split, checked for leaks, found again unchanged."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def _know_parts(
         words = f"{kept:,} of {len(scan.photos):,} photos keep the part that they had in the run that --model names"
         reasons["split.split_from"] = words
     return recipe, known
+
+
+def describe_parts(rows: Sequence[SplitRow], scan: Scan) -> str:
+    """How many photos there are, of how many classes, and what for, in one line."""
+    counts = Counter(row.split for row in rows)
+    words: dict[Part, str] = {"train": "to learn from", "val": "to choose by", "test": "to test"}
+    parts = ", ".join(f"{counts[part]:,} {words[part]}" for part in PARTS if counts[part])
+    unreadable = f"; {len(scan.unreadable):,} could not be read" if scan.unreadable else ""
+    return f"{len(rows):,} photos in {len(scan.classes):,} classes: {parts}{unreadable}"
 
 
 def read_unchanged(run: RunDir, *, photos: Path | None = None) -> tuple[SplitRow, ...]:

@@ -33,10 +33,10 @@ def predict(
 ) -> list[dict[str, Any]]:
     """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
 
-    `top` holds `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. Where the model has a
-    threshold, a less sure photo has the label of `withheld_label`. A model of several labels answers
-    `{"file", "labels", "confidence", "top", "error"}`, where `labels` holds `{"label", "p"}` for each that reaches its
-    threshold, and may be empty. What is named twice is answered twice.
+    `top` holds `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. A photo less sure
+    than `min_confidence`, or else the model's threshold, has the label of `withheld_label`. A model of several labels
+    answers `{"file", "labels", "confidence", "top", "error"}`, where `labels` holds `{"label", "p", "least"}` for each
+    that reaches its threshold `least`, and may be empty. What is named twice is answered twice.
 
     `images` are files, folders (searched for images) and globs; where several are named, a missing one is an answer
     with `error`. The arguments are the options of `pcn predict`, whose `--help` tells what each means. Overlays, one

@@ -1,15 +1,16 @@
 """What the runs folder holds: a row per run, and checkpoints that are no longer needed."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.errors import RunError
+from pcn_cli.errors import RecipeError, RunError, command, shown
 from pcn_cli.files.atomic import explaining_refusal
 from pcn_cli.files.folder import folder_bytes, hold_folder, is_held
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.runs.rundir import RUNS, RunDir, open_run
+from pcn_cli.runs.rundir import RUNS, RunDir, open_run, set_latest, slug
 from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import METRICS
@@ -63,6 +64,86 @@ def clean_runs(*, really: bool, runs: Path = RUNS) -> list[Cleaned]:
     """
     cleaned = [_clean(run, really=really) for run in run_folders(runs) if run.checkpoints.is_dir()]
     return [one for one in cleaned if one is not None]
+
+
+@checked
+def remove_runs(names: Sequence[str | Path], *, really: bool, runs: Path = RUNS) -> list[Cleaned]:
+    """What these runs take; they are deleted when `really`, and none of them where one cannot be.
+
+    Raises:
+        RunError: one is no run, or in use.
+        ResourceError: a run cannot be deleted.
+    """
+    found = list(dict.fromkeys(_find(name, runs) for name in names))
+    removed = [Cleaned(name=run.root.name, bytes=folder_bytes(run.root)) for run in found]
+    if not really:
+        return removed
+    for run in found:
+        _refuse_held(run)
+    for run in found:
+        was_latest = _is_latest(run, runs)
+        with explaining_refusal(run.root):
+            with hold_folder(run.root):
+                run.record.unlink()  # first what makes it a run: half of one is none
+            shutil.rmtree(run.root)
+        if was_latest:
+            _name_newest(runs)
+    return removed
+
+
+@checked
+def rename_run(run: str | Path, name: str, *, runs: Path = RUNS) -> Path:
+    """The folder of the run under its new name, beside where it was.
+
+    Raises:
+        RunError: there is no such run, it is in use, or the name is taken.
+        RecipeError: the name is no name of a folder.
+        ResourceError: it cannot be renamed.
+    """
+    found = _find(run, runs)
+    if slug(name) != name:
+        raise RecipeError(f"{shown(name)} cannot be the name of a run", command("runs", "rename", run, slug(name)))
+    target = found.root.with_name(name)
+    if target.exists():
+        raise RunError(f"{target} exists already", "choose another name")
+    was_latest = _is_latest(found, runs)
+    _refuse_held(found)
+    with explaining_refusal(found.root):
+        found.root.rename(target)
+    if was_latest:
+        set_latest(RunDir(target), runs=runs)
+    return target
+
+
+def _find(name: str | Path, runs: Path) -> RunDir:
+    """The run of this name in `runs`, or the one at this path."""
+    inside = RunDir(runs / name)
+    if inside.root.parent == runs and inside.root.is_dir() and str(name) not in ("", ".", ".."):
+        if not inside.record.is_file():
+            raise RunError(f"{inside.root} is not a run folder: it has no run.json", "list the runs with `pcn runs`")
+        return inside
+    return open_run(Path(name), runs=runs)
+
+
+def _refuse_held(run: RunDir) -> None:
+    if is_held(run.root):
+        raise RunError(f"{run.root} is in use by another process", "wait for it to end")
+
+
+def _is_latest(run: RunDir, runs: Path) -> bool:
+    try:
+        return open_run(None, runs=runs).root.resolve() == run.root.resolve()
+    except (RunError, OSError, ValueError):
+        return False
+
+
+def _name_newest(runs: Path) -> None:
+    """Let the newest finished run be the latest; where there is none, nothing is."""
+    finished = [row for row in list_runs(runs) if row.status == "finished" and row.photos is not None]
+    if finished:
+        set_latest(RunDir(runs / finished[-1].name), runs=runs)
+    else:
+        (runs / "latest").unlink(missing_ok=True)
 
 
 def _clean(run: RunDir, *, really: bool) -> Cleaned | None:

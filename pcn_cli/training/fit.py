@@ -200,6 +200,11 @@ def fit(
         progress.finished = progress.stopped_early or progress.step >= progress.total_steps
         save()
         callback.on_epoch(row)
+        if progress.stopped_early:
+            callback.on_note(
+                f"ended early, after epoch {progress.epoch} of {config.epochs}: the validation figure was no better for"
+                f" {progress.epochs_without_better} epochs, so the weights of epoch {progress.best_epoch} count"
+            )
         if stop.requested and not progress.finished:
             raise _stopped(progress, checkpoints, stop.signal_number)
 

@@ -47,7 +47,8 @@ def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_fol
     shown = pcn("predict", *names, "--model", several_model).stdout.decode()
     for guess in answers[0]["labels"]:
         assert f"{guess['label']} {guess['p']:.1%}" in shown
-    assert "oak" in shown
+    assert f"oak {next(one['p'] for one in answers[0]['top'] if one['label'] == 'oak'):.1%} (of 100.0%)" in shown
+    assert {one["label"]: one["least"] for one in answers[0]["top"]} == {"ash": 0, "elm, old": 0, "oak": 1}
     (tmp_path / "answers.csv").write_bytes(pcn("predict", *names, "--model", several_model, "--csv").stdout)
     table = read_table(tmp_path / "answers.csv")
     columns = choose_columns(table, Labelling())
@@ -56,7 +57,9 @@ def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_fol
     assert [(row.file, row.label) for row in rows] == [(name, "ash;elm, old") for name in names]
 
 
-@pytest.mark.parametrize("words", [("--sort-into", "new"), ("--overlay", "new", "--map", "evidence")])
+@pytest.mark.parametrize(
+    "words", [("--sort-into", "new"), ("--min-confidence", "0.5"), ("--overlay", "new", "--map", "evidence")]
+)
 def test_what_is_about_one_label_is_refused_of_several(pcn, photo_folder, several_model, tmp_path, words):
     result = pcn("predict", "photos/red/00.jpg", "--model", several_model, *words)
     assert result.returncode == 2

@@ -169,7 +169,10 @@ def test_predict_declines_where_the_model_s_threshold_says_so(pcn, photos, tiny_
     (tmp_path / "labels.csv").write_bytes(pcn("predict", photos, "--model", path.parent, "--csv").stdout)
     assert [row["label"] for row in read_csv(tmp_path / "labels.csv")] == [answer["label"] for answer in declined]
     assert [row["unknown"] == "1" for row in read_csv(tmp_path / "labels.csv")] == [a["unknown"] for a in declined]
-    assert b"unknown" in pcn("predict", photos, "--model", path.parent).stdout
+    unsure = next(answer for answer in declined if answer["unknown"])
+    shown = pcn("predict", photos, "--model", path.parent).stdout.decode()
+    (line,) = [line.split() for line in shown.splitlines() if line.split()[0] == unsure["file"]]
+    assert line[1:4] == ["unknown", "perhaps", unsure["top"][0]["label"]]  # no confidence of knowing nothing
 
 
 def test_a_target_that_nothing_reaches_is_said(pcn, photos, tiny_model, tmp_path):

@@ -40,8 +40,8 @@ def test_runs_are_a_table(pcn, runs):
     assert header == ["run", "status", "model", "accuracy", "photos", "disk", "made"]
     assert rows == [
         ["fruit-3", "damaged", "1", "MB"],
-        ["fruit-1", "stopped", "tiny", "1", "MB", "2025-01-01T10:00"],
-        ["fruit-2", "(latest)", "finished", "tiny", "90.0%", "40", "1", "MB", "2025-01-02T10:00"],
+        ["fruit-1", "stopped", "tiny", "1", "MB", "2025-01-01", "10:00"],
+        ["fruit-2", "(latest)", "finished", "tiny", "90.0%", "40", "1", "MB", "2025-01-02", "10:00"],
     ]
 
 
@@ -185,3 +185,51 @@ def test_a_damaged_note_of_the_latest_is_no_bug(pcn, runs, tmp_path, content, wo
     assert result.returncode == 8
     assert b"bug" not in result.stderr
     assert b"pcn runs" in result.stderr
+
+
+def test_a_run_is_only_deleted_when_that_is_meant(pcn, runs):
+    told = pcn("runs", "rm", "fruit-2")
+    assert told.returncode == 0
+    assert b"fruit-2: 1 MB" in told.stdout
+    assert b"add --yes" in told.stderr
+    assert (runs / "fruit-2" / "run.json").is_file()
+    gone = pcn("runs", "rm", "fruit-2", "runs/fruit-1", "--yes", "--json")
+    assert [(row["run"], row["deleted"]) for row in json.loads(gone.stdout)] == [("fruit-2", True), ("fruit-1", True)]
+    assert sorted(path.name for path in runs.iterdir()) == ["fruit-3"]  # and nothing is the latest any more
+    assert pcn("report").returncode == 8
+
+
+def test_deleting_all_or_nothing(pcn, runs):
+    with hold_folder(runs / "fruit-2"):
+        result = pcn("runs", "rm", "fruit-1", "fruit-2", "--yes")
+    assert result.returncode == 8
+    assert b"in use" in result.stderr
+    assert (runs / "fruit-1" / "run.json").is_file()
+    for name in ("nothing", "..", "latest", "."):
+        assert pcn("runs", "rm", name, "--yes").returncode == 8
+    assert len(list(runs.glob("*/run.json"))) == 3
+
+
+def test_after_the_latest_is_deleted_the_newest_finished_run_is(pcn, runs):
+    (runs / "fruit-2" / "run.json").rename(runs / "kept.json")
+    for name in ("old", "new"):
+        (runs / name).mkdir()
+        record = json.loads((runs / "kept.json").read_text()) | {"created": f"2025-0{1 + (name == 'new')}-01"}
+        (runs / name / "run.json").write_text(json.dumps(record))
+        (runs / name / "metrics.json").write_bytes((runs / "fruit-2" / "metrics.json").read_bytes())
+    (runs / "kept.json").rename(runs / "fruit-2" / "run.json")
+    assert pcn("runs", "rm", "fruit-2", "--yes").returncode == 0
+    assert (runs / "latest").read_text().strip() == "new"
+
+
+def test_a_run_gets_another_name_and_the_latest_follows(pcn, runs):
+    result = pcn("runs", "rename", "fruit-2", "best")
+    assert (result.returncode, result.stdout) == (0, b"run: runs/best\n")
+    assert (runs / "latest").read_text().strip() == "best"
+    assert pcn("runs", "rename", "best", "fruit-1").returncode == 8
+    refused = pcn("runs", "rename", "best", "../elsewhere")
+    assert refused.returncode == 2
+    assert b"pcn runs rename best elsewhere" in refused.stderr
+    with hold_folder(runs / "best"):
+        assert pcn("runs", "rename", "best", "other").returncode == 8
+    assert (runs / "best" / "run.json").is_file()

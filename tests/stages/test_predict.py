@@ -79,6 +79,19 @@ def test_predict_equals_evaluation(run):
         assert answer["confidence"] == pytest.approx(float(row["confidence"]), abs=1e-6)
 
 
+def test_the_least_confidence_that_was_asked_for_decides_what_is_unknown(run, new_photos, tmp_path):
+    plain = pcn_cli.predict(new_photos, model=run)
+    sure = [answer["confidence"] for answer in plain if answer["label"]]
+    assert not any(answer["unknown"] for answer in plain)
+    asked = pcn_cli.predict(new_photos, model=run, min_confidence=max(sure), sort_into=tmp_path / "sorted")
+    assert {answer["unknown"] for answer in asked if not answer["error"]} == {True, False}
+    for before, after in zip(plain, asked, strict=True):
+        assert (after["confidence"], after["top"]) == (before["confidence"], before["top"])
+        assert after["label"] == ("unknown" if after["unknown"] else before["label"])
+        assert after["unknown"] == (not after["error"] and after["confidence"] < max(sure))
+    assert len(list((tmp_path / "sorted" / "unknown").iterdir())) == sum(answer["unknown"] for answer in asked)
+
+
 def test_overlays_and_sorted_copies(run, new_photos, tmp_path):
     answers = pcn_cli.predict(new_photos, model=run, overlay=tmp_path / "maps", sort_into=tmp_path / "sorted")
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {"a.png", "b.png"}

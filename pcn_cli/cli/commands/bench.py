@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe
+from pcn_cli.cli.console import out, print_json, safe, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
 from pcn_cli.records.codec import to_plain
@@ -32,9 +32,9 @@ def bench(
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(models=model or (), device=device)
-    from pcn_cli.stages.bench import bench as run_bench
-
     with LiveProgress() as callback:
+        from pcn_cli.stages.bench import bench as run_bench
+
         measured = run_bench(model or ["nano"], batch_size=batch_size, rounds=rounds, device=device, callback=callback)
     if json:
         print_json(to_plain(measured))
@@ -45,7 +45,7 @@ def bench(
         for row in one.timings:
             spread = f"{row.ratio_low:.2f} – {row.ratio_high:.2f}"
             rows.append((safe(row.work), _rate(row.photos_per_second), f"{row.ratio:.2f}", spread))
-        out.print(new_table(("work", "photos/s#", "× forward pass#", "in the rounds#"), rows, title=title))
+        show_table(("work", "photos/s#", "× forward pass#", "in the rounds#"), rows, title=title)
         out.print(f"memory kept of each photo in a step of tuning: {one.activation_mb:.1f} MB in float32")
         out.print()
     where = f"{safe(measured.device)}, threads: {measured.threads}, photos at once: {measured.batch_size}"

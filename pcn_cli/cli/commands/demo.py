@@ -25,9 +25,9 @@ def demo(
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(device=device)
-    from pcn_cli.stages.demo import demo as run_demo
-
     with LiveProgress() as callback:
+        from pcn_cli.stages.demo import demo as run_demo
+
         shown = run_demo(output, seed=seed, device=device, callback=callback)
     if json:
         print_json(shown.plain())

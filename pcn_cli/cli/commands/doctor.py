@@ -2,7 +2,7 @@
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe
+from pcn_cli.cli.console import print_json, safe, show_table
 from pcn_cli.cli.options import Json, examples
 
 app = typer.Typer()
@@ -19,6 +19,6 @@ def doctor(json: Json = False) -> None:
     else:
         marks = {True: "[green]ok[/green]", False: "[red]bad[/red]"}
         rows = [(marks[check.ok], safe(check.name), safe(check.found)) for check in checks]
-        out.print(new_table(("", "check", "found"), rows))
+        show_table(("", "check", "found"), rows)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

@@ -77,8 +77,6 @@ def evaluate(
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(photos=images or photos, output=output, tables=[labels, boxes], device=device)
-    from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
-
     if images is not None and _evaluate_on_imagenet(
         run,
         images,
@@ -95,6 +93,8 @@ def evaluate(
         )
     labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
     with LiveProgress() as callback:
+        from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
+
         measured = evaluate_run(
             run,
             photos=photos,

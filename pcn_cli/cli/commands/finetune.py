@@ -1,5 +1,6 @@
 """`pcn finetune`: scan, split, train, evaluate, explain, report."""
 
+import time
 from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
@@ -7,21 +8,27 @@ from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import out, print_json, safe, telling_what_stays
+from pcn_cli.cli.browser import open_in_browser
+from pcn_cli.cli.console import print_json, telling_what_stays
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import FailOn, Json, examples, recipe_options
+from pcn_cli.cli.options import FailOn, Json, examples, in_panel, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
+from pcn_cli.cli.verdict import show_verdict
 from pcn_cli.errors import command
 from pcn_cli.recipe.schema import show_options
 
-# As the help shows them.
-_ORDER = (
-    *("photos", "model", "tune", "pooling", "recipe", "settings", "epochs", "lr", "batch_size", "size", "fit"),
-    *("balance", "time", "workers", "output", "resume", "device", "seed", "labels", "file_column", "label_column"),
-    *("label_from", "boxes", "group_by", "split_from", "fail_on"),
-    *("folds", "learning_curve", "target_accuracy", "keep_checkpoints", "accept_licence", "dry_run", "offline"),
-    *("mirror", "json"),
-)
+# The panels of the help, in their order.
+_PANELS = {
+    "Often needed": ("model", "tune", "time", "target_accuracy", "output", "resume", "dry_run", "open_page"),
+    "Photos and labels": (
+        *("labels", "file_column", "label_column", "label_from", "group_by", "split_from", "boxes", "fit", "size"),
+        "fail_on",
+    ),
+    "Training": ("recipe", "settings", "epochs", "lr", "batch_size", "balance", "pooling", "seed", "keep_checkpoints"),
+    "Measuring": ("folds", "learning_curve"),
+    "Machine and weights": ("device", "workers", "offline", "mirror", "accept_licence"),
+}
+_ORDER = ("photos", *(name for names in _PANELS.values() for name in names), "json")
 
 app = typer.Typer()
 
@@ -49,6 +56,7 @@ def finetune(
         bool, typer.Option("--accept-licence", help="Use weights whose licence forbids commercial use.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
 ) -> None:
@@ -59,9 +67,10 @@ def finetune(
     if resume is None:
         tables, models = (wished.data.labels, wished.evaluate.boxes), options["model"] or (wished.model.name,)
         refuse_early(photos=photos, output=output, models=models, tables=tables, device=wished.train.device)
-    from pcn_cli.stages.finetune import finetune as run_finetune
-
+    began = time.monotonic()
     with LiveProgress() as callback:
+        from pcn_cli.stages.finetune import finetune as run_finetune
+
         outcome = run_finetune(
             photos,
             recipe=recipe,
@@ -82,11 +91,15 @@ def finetune(
             show_dry_run(outcome.plan, outcome.run)
         else:
             show_run(outcome, told=callback.told)
-            out.print(f"report: {safe(outcome.report)}", soft_wrap=True)
+            show_verdict(outcome, seconds=time.monotonic() - began)
+    if open_page and outcome.report is not None:
+        open_in_browser(outcome.report)
 
 
 *_own, _ = signature(finetune).parameters.values()
-_shown = sorted((*recipe_options(), *_own), key=lambda one: _ORDER.index(one.name))
+_panels = {name: title for title, names in _PANELS.items() for name in names}
+_sorted = sorted((*recipe_options(), *_own), key=lambda one: _ORDER.index(one.name))
+_shown = [in_panel(one, _panels.get(one.name)) for one in _sorted]
 app.command(
     epilog=examples(
         "pcn finetune ./my_images",

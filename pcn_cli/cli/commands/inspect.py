@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import (
     FailOn,
@@ -55,10 +55,10 @@ def inspect(
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(photos=photos, tables=[labels])
-    from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
-
     labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
     with LiveProgress() as callback:
+        from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
+
         inspection = inspect_photos(photos, labelling=labelling, group_by=group_by, callback=callback)
     if json:
         print_json(inspection.plain())
@@ -69,7 +69,7 @@ def inspect(
 
 def _show(inspection: "Inspection") -> None:
     scan = inspection.scan
-    out.print(new_table(("class", "photos#"), [(safe(name), f"{count:,}") for name, count in scan.classes.items()]))
+    show_table(("class", "photos#"), [(safe(name), f"{count:,}") for name, count in scan.classes.items()])
     out.print()
     if inspection.health is not None:
         _show_health(scan, inspection.health)
@@ -92,7 +92,7 @@ def _show_health(scan: Scan, health: Health) -> None:
         (name, *(f"{value:.2f}" if "÷" in name else f"{value:,.0f}" for value in (one.least, one.median, one.most)))
         for name, one in spreads.items()
     ]
-    out.print(new_table(("", "least#", "median#", "most#"), rows))
+    show_table(("", "least#", "median#", "most#"), rows)
     out.print()
     exact, near = (
         f"{sum(map(len, sets)):,} photos in {len(sets):,} sets" if sets else "none"
@@ -106,7 +106,7 @@ def _show_health(scan: Scan, health: Health) -> None:
         "groups that stay together": f"{len({photo.group for photo in scan.photos if photo.group}):,}",
         "recommended": f"--fit {health.fit}: {safe(health.fit_reason)}",
     }
-    out.print(new_table(("", ""), facts.items()))
+    show_table(("", ""), facts.items())
     out.print()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
 
@@ -39,7 +39,7 @@ def list_models(json: Json = False) -> None:
         )
         for card in cards
     ]
-    out.print(new_table(("name", "input#", "parameters#", "top-1#", "download#", ""), rows))
+    show_table(("name", "input#", "parameters#", "top-1#", "download#", ""), rows)
 
 
 @app.command("info", epilog=examples("pcn models info s60", "pcn models info s60 --json"))
@@ -51,7 +51,7 @@ def info(name: Name, json: Json = False) -> None:
     if json:
         print_json(card)
         return
-    out.print(new_table(("", ""), [(f"[bold]{label}[/bold]", safe(value)) for label, value in _facts(card) if value]))
+    show_table(("", ""), [(f"[bold]{label}[/bold]", safe(value)) for label, value in _facts(card) if value])
 
 
 @app.command(
@@ -67,9 +67,9 @@ def get(name: Name, offline: Offline = False, mirror: Mirror = None, json: Json 
 
     What is here already is compared with what the server has; a file with another hash is refused.
     """
-    from pcn_cli.stages.models import get_model
-
     with LiveProgress() as callback:
+        from pcn_cli.stages.models import get_model
+
         got = get_model(name, offline=offline, mirror=mirror, callback=callback)
     _show(got, json=json)
 
@@ -103,7 +103,7 @@ def import_weights(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Cards, runs or model folders; all in the cache when none is given.", metavar="[NAME…]"),
+        typer.Argument(help="Cards, runs or model folders; all in the cache when none is given.", metavar="[NAME]"),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Where to look for a model's photos; otherwise in its run's.", metavar="DIR")
@@ -130,7 +130,7 @@ def verify(
                 difference = f"{check['largest_difference']:.1e} (of {check['tolerance']:.0e})"
             row = (safe(check["name"]), check["state"], check["found"][:16], compared, difference)
             rows.append((*row, safe(check["path"])))
-        out.print(new_table(("name", "state", "sha256", "compared", "largest difference#", "file"), rows))
+        show_table(("name", "state", "sha256", "compared", "largest difference#", "file"), rows)
     else:
         say("there are no weights in the cache yet; get some with `pcn models get s60`")
     refuse_damaged(checks)

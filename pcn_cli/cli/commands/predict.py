@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections import Counter
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import console, new_table, out, print_json, safe, say, write_out
+from pcn_cli.cli.console import console, out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
 from pcn_cli.errors import DataError, RecipeError, ResourceError
@@ -22,7 +23,7 @@ app = typer.Typer()
 
 def predict(
     images: Annotated[
-        list[str], typer.Argument(help="Photos, folders, globs; - reads a list from standard input.", metavar="IMAGE…")
+        list[str], typer.Argument(help="Photos, folders, globs; - reads a list from standard input.", metavar="IMAGE")
     ],
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV on standard output.")] = False,
@@ -50,18 +51,23 @@ def predict(
             named += [os.fsdecode(line) for line in lines if line]
         else:
             named.append(image)
-    from pcn_cli.stages.predict import predict as predict_images
-
     with LiveProgress() as callback:
+        from pcn_cli.stages.predict import predict as predict_images
+
         answers = predict_images(named, callback=callback, **options)
     if json:
         print_json(answers)
     elif as_csv:
         write_out("".join(csv_line(row) for row in _csv_rows(answers, top=options["top"])))
+    elif options["sort_into"] is not None and out.is_terminal:
+        _show_copies(answers)
     else:
         _show(answers)
     if options["overlay"] is not None:
         say(f"overlays: {safe(options['overlay'])}")
+    if options["sort_into"] is not None:
+        copied = sum(not answer["error"] for answer in answers)
+        say(f"{copied:,} {'photo' if copied == 1 else 'photos'} copied into {safe(options['sort_into'])}")
     _tell_unread(answers, strict=strict)
 
 
@@ -89,6 +95,7 @@ app.command(
         "pcn predict img.jpg",
         "pcn predict ./new_photos --overlay ./maps --csv > labels.csv",
         "pcn predict img.jpg --overlay ./maps --map evidence",
+        "pcn predict ./new_photos --min-confidence 0.9 --sort-into ./sorted",
         "find . -name '*.jpg' | pcn predict - --json",
     ),
 )(show_options(predict, (_images, *predict_options(), _strict, _as_csv, _json)))
@@ -107,23 +114,39 @@ def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
 def _show(answers: list[dict[str, Any]]) -> None:
     """A line per photo: its label, or every one that reaches its threshold, and the most probable others."""
     several = any("labels" in answer for answer in answers)
-    columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "next"), []
+    columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "then"), []
     for answer in answers:
         if answer["error"]:
             cells = [f"[red]unreadable: {safe(answer['error'])}[/red]"]
         elif several:
             given = [guess["label"] for guess in answer["labels"]]
             others = [guess for guess in answer["top"] if guess["label"] not in given]
-            cells = [_guesses(answer["labels"]) or "–", _guesses(others[:2])]
+            cells = [_guesses(answer["labels"]) or "none", _guesses(others[:2])]
+        elif answer["unknown"]:
+            # A confidence beside the word would read as that of knowing nothing.
+            cells = [safe(answer["label"]), "", f"perhaps {_guesses(answer['top'][:2])}"]
         else:
-            others = answer["top"] if answer["unknown"] else answer["top"][1:]
-            cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(others[:2])]
+            cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(answer["top"][1:3])]
         rows.append((safe(answer["file"]), *cells))
-    out.print(new_table(columns, rows))
+    show_table(columns, rows)
+    if several and any("least" in guess for answer in answers for guess in answer["top"]):
+        say("a photo gets a label from the label's own threshold on, which stands behind what falls short of it")
+
+
+def _show_copies(answers: list[dict[str, Any]]) -> None:
+    """How many photos went into each sub-folder, and which could not be read."""
+    counts = Counter(answer["label"] for answer in answers if not answer["error"])
+    show_table(("folder", "photos#"), [(safe(label), f"{counts[label]:,}") for label in sorted(counts)])
 
 
 def _guesses(guesses: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{safe(guess['label'])} {guess['p']:.1%}" for guess in guesses)
+    return ", ".join(f"{safe(guess['label'])} {guess['p']:.1%}{_short_of(guess)}" for guess in guesses)
+
+
+def _short_of(guess: dict[str, Any]) -> str:
+    """The threshold that a label of several does not reach."""
+    least = guess.get("least")
+    return f" (of {least:.1%})" if least is not None and guess["p"] < least else ""
 
 
 def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:

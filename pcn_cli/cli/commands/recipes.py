@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.options import Json, examples
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ def list_recipes(json: Json = False) -> None:
     if json:
         print_json([{"name": entry.name, "description": entry.description} for entry in entries])
         return
-    out.print(new_table(("recipe", "for"), [(safe(entry.name), safe(entry.description)) for entry in entries]))
+    show_table(("recipe", "for"), [(safe(entry.name), safe(entry.description)) for entry in entries])
 
 
 @app.command(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pcn_cli.cli.browser import open_in_browser
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Run, examples
@@ -33,9 +34,9 @@ def report(
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(output=output, device=device)
-    from pcn_cli.stages.report import report as write_report
-
     with LiveProgress() as callback:
+        from pcn_cli.stages.report import report as write_report
+
         page = write_report(
             run, images=images, output=output, device=device, single_file=single_file, callback=callback
         )
@@ -44,4 +45,4 @@ def report(
     else:
         out.print(f"report: {safe(page)}", soft_wrap=True)
     if open_page:
-        typer.launch(page.resolve().as_uri())
+        open_in_browser(page)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say, write_out
+from pcn_cli.cli.console import out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.options import Json, examples
 from pcn_cli.cli.summary import show_value
 from pcn_cli.errors import RecipeError
@@ -15,7 +15,7 @@ from pcn_cli.records.codec import field_names, to_cells, to_plain
 from pcn_cli.records.evaluation import Comparison, Difference, Flip
 
 _MOST_FLIPS = 20
-_EXAMPLES = examples("pcn runs", "pcn runs compare A B", "pcn runs clean")
+_EXAMPLES = examples("pcn runs", "pcn runs compare A B", "pcn runs rename A B", "pcn runs clean")
 app = typer.Typer(name="runs", invoke_without_command=True, epilog=_EXAMPLES)
 
 
@@ -41,8 +41,18 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
         photos = "" if one.photos is None else f"{one.photos:,}"
         name = f"[bold]{safe(one.name)}[/bold] (latest)" if one.latest else safe(one.name)
         status = f"[red]{one.status}[/red]" if one.status == "damaged" else one.status
-        rows.append((name, status, safe(one.card), accuracy, photos, f"{one.bytes / 1e6:,.0f} MB", one.created[:16]))
-    out.print(new_table(("run", "status", "model", "accuracy#", "photos#", "disk#", "made"), rows))
+        rows.append(
+            (
+                name,
+                status,
+                safe(one.card),
+                accuracy,
+                photos,
+                f"{one.bytes / 1e6:,.0f} MB",
+                one.created[:16].replace("T", " "),
+            )
+        )
+    show_table(("run", "status", "model", "accuracy#", "photos#", "disk#", "made"), rows)
 
 
 @app.command("clean", epilog=examples("pcn runs clean", "pcn runs clean --yes"))
@@ -68,6 +78,35 @@ def clean(
         say(f"deleted {total / 1e6:,.0f} MB")
     else:
         say(f"{total / 1e6:,.0f} MB could go" + ("; add --yes to delete them" if total else ""))
+
+
+@app.command("rm", epilog=examples("pcn runs rm fruit-s60-1", "pcn runs rm fruit-s60-1 fruit-s60-2 --yes"))
+def remove(
+    names: Annotated[list[str], typer.Argument(help="Runs in ./runs, or their folders.", metavar="RUN")],
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete; otherwise only say what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete whole runs, with their models and reports; the photos stay."""
+    from pcn_cli.stages.runs import remove_runs
+
+    removed = remove_runs(names, really=yes)
+    if json:
+        print_json([{"run": one.name, "bytes": one.bytes, "deleted": yes} for one in removed])
+        return
+    for one in removed:
+        out.print(f"{safe(one.name)}: {one.bytes / 1e6:,.0f} MB", soft_wrap=True)
+    say("deleted" if yes else "all of this could go; add --yes to delete it")
+
+
+@app.command("rename", epilog=examples("pcn runs rename fruit-s60-1 fruit-best"))
+def rename(
+    run: Annotated[str, typer.Argument(help="A run in ./runs, or its folder.", metavar="RUN")],
+    name: Annotated[str, typer.Argument(help="Its new name.", metavar="NAME")],
+) -> None:
+    """Give a run another name; what names the latest run follows."""
+    from pcn_cli.stages.runs import rename_run
+
+    out.print(f"run: {safe(rename_run(run, name))}", soft_wrap=True)
 
 
 @app.command(
@@ -99,22 +138,24 @@ def compare(
 
 
 def _show(comparison: Comparison) -> None:
+    """The runs as A and B, so that their names, which are long, stand there once."""
     names = [safe(Path(run).name) for run in (comparison.first, comparison.second)]
+    out.print(f"A: {safe(comparison.first)}\nB: {safe(comparison.second)}", soft_wrap=True)
+    out.print()
     for name, count in zip(names, (comparison.only_first, comparison.only_second), strict=True):
         if count:
             say(f"{count:,} test photos of {name} are left out: the other run did not measure them under that label")
     few = "few photos" if comparison.differences[0].difference.few else ""
-    both, numbers = f"{comparison.photos:,} test photos of both", [f"{name}#" for name in names]
     rows = [(*_cells(one), few) for one in comparison.differences]
-    out.print(new_table((both, *numbers, "difference#", "95 % interval#", ""), rows))
+    show_table((f"{comparison.photos:,} test photos of both", "A#", "B#", "difference#", "95 % interval#", ""), rows)
     out.print()
     if comparison.flips:
-        right = {"first": names[0], "second": names[1]}
+        right = {"first": "A", "second": "B"}
         flips = [
             (*map(safe, (flip.file, flip.label, flip.first, flip.second)), right.get(flip.right, "neither"))
             for flip in comparison.flips[:_MOST_FLIPS]
         ]
-        out.print(new_table(("photo", "label", *(f"{name} said" for name in names), "right"), flips))
+        show_table(("photo", "label", "A said", "B said", "right"), flips)
         out.print()
     if len(comparison.flips) > _MOST_FLIPS:
         say(f"… and {len(comparison.flips) - _MOST_FLIPS:,} more photos; `--csv` lists all")
