@@ -190,8 +190,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
     The first column names what a row is about. Where it is long, a terminal shows its end, which tells files apart.
     """
     if not out.is_terminal:
-        table = new_table(columns, rows, title=title)
-        out.print(table, width=max(out.width, out.measure(table, options=out.options.update(width=_WIDEST)).maximum))
+        _print_lines([column.removesuffix("#") for column in columns], rows, columns=columns, title=title)
         return
     most = max(16, out.width // 2 - 4)
     table = new_table(columns, [(_shortened(first, most), *rest) for first, *rest in rows], title=title)
@@ -199,7 +198,20 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
     out.print(table)
 
 
-_WIDEST = 10_000  # characters; no table is wider
+def _print_lines(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, columns: Sequence[str], title: str | None
+) -> None:
+    """The table with a line for each row, however wide that is."""
+    table = [[Text.from_markup(cell) for cell in row] for row in (*([head] if any(head) else []), *rows)]
+    widths = [max((row[place].cell_len for row in table if place < len(row)), default=0) for place in range(len(head))]
+    for line in [Text(title)] if title else []:
+        out.print(line, soft_wrap=True)
+    for row in table:
+        for cell, width, column in zip(row, widths, columns, strict=False):
+            cell.align("right" if column.endswith("#") else "left", width)
+        line = Text("  ").join(row)
+        line.rstrip()
+        out.print(line, soft_wrap=True)
 
 
 def _shortened(cell: str, most: int) -> str:

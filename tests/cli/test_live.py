@@ -1,6 +1,7 @@
 """What a person sees while it runs: stages with their number and time, few choices, bars that cannot be misread."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -25,7 +26,8 @@ def screen(monkeypatch) -> Console:
 
 
 def lines(screen: Console) -> list[str]:
-    return screen.file.getvalue().splitlines()
+    """What stays on the screen, without what moves the cursor."""
+    return [re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", line) for line in screen.file.getvalue().splitlines()]
 
 
 def test_stages_are_numbered_and_a_part_of_one_is_no_stage(capsys):

@@ -68,7 +68,7 @@ def test_a_threshold_is_told_by_what_it_answers(shown):
     more = {
         "threshold_coverage": Metric(value=0.41, n=200, method=""),
         "threshold_accuracy": Metric(value=0.976, n=82, method=""),
-    }  # noqa: E501
+    }
     text = shown(Outcome(**{**vars(OUTCOME), "metrics": OUTCOME.metrics | described(more)}))
     assert "answers 41.0% by itself, right on 97.6% of those" in text
 
