@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcn_cli.cli.console import new_table, out, print_json, safe, say
+from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Boxes, Device, FileColumn, Json, LabelColumn, LabelFrom, Labels, examples, labelling_of
 from pcn_cli.cli.summary import show_findings, show_numbers
@@ -163,7 +163,7 @@ def _show_imagenet(measured: "Reproduction") -> None:
         )
         for one in measured.protocols
     ]
-    out.print(new_table(("crop#", "precision", "top-1 %#", "95 % interval#", "top-5 %#", "published#"), rows))
+    show_table(("crop#", "precision", "top-1 %#", "95 % interval#", "top-5 %#", "published#"), rows)
     unread = f"; {measured.unreadable:,} could not be read" if measured.unreadable else ""
     out.print(f"{measured.photos:,} photos of {measured.synsets:,} classes, on {measured.device}{unread}")
     out.print(tell_protocol(measured), soft_wrap=True)

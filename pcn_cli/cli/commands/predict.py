@@ -18,6 +18,7 @@ from pcn_cli.recipe.schema import show_options
 from pcn_cli.records.photos import join_labels
 
 _MOST_NAMED = 3
+_WIDE = 100  # columns of a terminal that has room for two more guesses
 app = typer.Typer()
 
 
@@ -115,18 +116,20 @@ def _show(answers: list[dict[str, Any]]) -> None:
     """A line per photo: its label, or every one that reaches its threshold, and the most probable others."""
     several = any("labels" in answer for answer in answers)
     columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "then"), []
+    more = 1 if out.is_terminal and out.width < _WIDE else 2  # guesses beside the first: a photo is one line
     for answer in answers:
         if answer["error"]:
-            cells = [f"[red]unreadable: {safe(answer['error'])}[/red]"]
+            reason = f"[red]{safe(answer['error'])}[/red]"
+            cells = ["[red]unreadable[/red]", reason] if several else ["[red]unreadable[/red]", "", reason]
         elif several:
             given = [guess["label"] for guess in answer["labels"]]
             others = [guess for guess in answer["top"] if guess["label"] not in given]
-            cells = [_guesses(answer["labels"]) or "none", _guesses(others[:2])]
+            cells = [_guesses(answer["labels"]) or "none", _guesses(others[:more])]
         elif answer["unknown"]:
             # A confidence beside the word would read as that of knowing nothing.
-            cells = [safe(answer["label"]), "", f"perhaps {_guesses(answer['top'][:2])}"]
+            cells = [safe(answer["label"]), "", f"perhaps {_guesses(answer['top'][:more])}"]
         else:
-            cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(answer["top"][1:3])]
+            cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(answer["top"][1 : 1 + more])]
         rows.append((safe(answer["file"]), *cells))
     show_table(columns, rows)
     if several and any("least" in guess for answer in answers for guess in answer["top"]):

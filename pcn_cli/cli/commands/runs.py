@@ -49,7 +49,7 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
                 accuracy,
                 photos,
                 f"{one.bytes / 1e6:,.0f} MB",
-                one.created[:16].replace("T", " "),
+                one.created[:10],
             )
         )
     show_table(("run", "status", "model", "accuracy#", "photos#", "disk#", "made"), rows)
