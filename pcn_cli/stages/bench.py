@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.data.drawing import draw_ground
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import decode_photo
-from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked

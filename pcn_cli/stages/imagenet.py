@@ -152,7 +152,7 @@ def _measure_crop(
     with explain_memory(_DOING, "try a smaller card, or --device cpu"):
         network = for_inference(model.network, model.device)
         for batch in batches.batches():
-            seen = batch.images.to(model.device, memory_format=torch.channels_last)
+            seen = batch.inputs(model.device)
             for precision in precisions:
                 right[precision] += _count_right(network, seen, batch.targets, precision=precision)
             done += len(batch.indices)

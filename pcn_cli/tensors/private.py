@@ -30,5 +30,7 @@ def end_workers(iterator: Any) -> None:  # noqa: ANN401 - a private class of tor
     if any(not worker.is_alive() for worker in iterator._workers):  # noqa: SLF001
         iterator._shutdown = True  # noqa: SLF001
         _remove_worker_pids(id(iterator))
+        if iterator._pin_memory:  # noqa: SLF001 - the thread that pins would wait for batches for ever
+            iterator._pin_memory_thread_done_event.set()  # noqa: SLF001
         for worker in iterator._workers:  # noqa: SLF001
             worker.kill()

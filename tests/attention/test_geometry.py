@@ -14,8 +14,9 @@ from pcn_cli.attention.geometry import (
     seen_mask,
 )
 from pcn_cli.attention.maps import attention_numbers
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.load.preprocessing import place_input, preprocess
+from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.records.model import PatchGrid, Placement, Preprocessing
 from pcn_cli.records.photos import Fit
 

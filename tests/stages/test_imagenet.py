@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pcn_cli.cli.app import app
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.data.scan.imagenet import synsets
 from pcn_cli.errors import ModelError, RecipeError
 from pcn_cli.models import zoo

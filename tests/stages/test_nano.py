@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import pcn_cli
-from pcn_cli.data.load.preprocessing import preprocess
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.models.sources.folder import read_config
 from pcn_cli.models.zoo import find_card
 from pcn_cli.stages.evaluate_run import evaluate

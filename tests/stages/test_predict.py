@@ -14,8 +14,9 @@ from PIL import Image
 import pcn_cli
 from pcn_cli.attention.evidence import evidence_maps
 from pcn_cli.attention.overlay import draw_evidence
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.load.preprocessing import place_input, preprocess
+from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.models.weights import Fetcher

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_reduced
@@ -107,6 +108,14 @@ class PhotoDataset(Dataset[LoadedPhoto]):
             return LoadedPhoto(position, target, None, reason=error.reason)
         pixels, window = self._prepare(photo, epoch=epoch, sample=sample)
         return LoadedPhoto(position, target, pixels, photo.size, window)
+
+
+def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """The network's input of an upright picture: (3, height, width), normalised; padding is 0, the mean colour."""
+    pixels, window = Evaluation(preprocessing=preprocessing)(OpenedPhoto.whole(image))
+    norm = Norm(preprocessing.mean, preprocessing.std)
+    batch = stack_photos([LoadedPhoto(0, 0, pixels, image.size, window)], norm=norm)
+    return np.ascontiguousarray(batch.inputs(torch.device("cpu"))[0].numpy())
 
 
 class BatchSampler(Sampler[list[tuple[int, int]]]):

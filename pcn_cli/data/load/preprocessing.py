@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from pcn_cli.data.load.open_image import OpenedPhoto
 from pcn_cli.records.model import Placement, Preprocessing
-from pcn_cli.tensors.pixels import Norm, normalise
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -72,14 +70,6 @@ class Evaluation:
         box = place_input(wanted, *photo.size).box
         inside = (max(box[0], 0), max(box[1], 0), min(box[2], photo.size[0]), min(box[3], photo.size[1]))
         return place(np.array(photo.resize((wanted.width, wanted.height), resample, box=inside)), wanted)
-
-
-def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The network's input of an upright picture: (3, height, width), normalised; padding is 0, the mean colour."""
-    prepared = Evaluation(preprocessing=preprocessing)(OpenedPhoto.whole(image))
-    pixels = torch.from_numpy(prepared.pixels)[None].permute(0, 3, 1, 2)
-    images = normalise(pixels, Norm(preprocessing.mean, preprocessing.std), torch.tensor([prepared.window]))
-    return np.ascontiguousarray(images[0].numpy())
 
 
 def place(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, left: int = 0, top: int = 0) -> Prepared:

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from pcn_cli.data.load.augment import SMALLEST_CUT, Augmentation, draw_box
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import OpenedPhoto
-from pcn_cli.data.load.preprocessing import preprocess
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.pixels import Norm, normalise
 

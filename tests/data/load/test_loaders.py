@@ -12,9 +12,17 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pcn_cli.data.load import loaders
 from pcn_cli.data.load.augment import Augmentation
-from pcn_cli.data.load.loaders import BatchSampler, LoadedPhoto, PhotoBatches, PhotoDataset, shuffled, stack_photos
+from pcn_cli.data.load.loaders import (
+    BatchSampler,
+    LoadedPhoto,
+    PhotoBatches,
+    PhotoDataset,
+    preprocess,
+    shuffled,
+    stack_photos,
+)
 from pcn_cli.data.load.open_image import open_photo, open_reduced
-from pcn_cli.data.load.preprocessing import Prepared, preprocess
+from pcn_cli.data.load.preprocessing import Prepared
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.pixels import Norm

@@ -6,8 +6,9 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import open_photo
-from pcn_cli.data.load.preprocessing import place, place_input, preprocess
+from pcn_cli.data.load.preprocessing import place, place_input
 from pcn_cli.records.model import Preprocessing
 
 FITS = ("crop", "pad", "squash")
