@@ -434,6 +434,7 @@ class PredictOptions:
     sort_into: Path | str | None = option(
         None, "Copy each photo into a sub-folder of DIR named by its label.", flag="DIR"
     )
+    refuse_unlike: bool = option(False, "Answer `unknown` where a photo is unlike anything learned.", flag="")
     batch_size: Count = option(32, "Photos per forward pass.", flag="N")
     workers: Workers = option(0, "Processes that load photos; 0 loads them in this one.", flag="N")
     device: str | None = option(None, OPTIONS["train.device"].sentence, flag="DEVICE")

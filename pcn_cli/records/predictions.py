@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.photos import split_labels
+from pcn_cli.records.photos import SplitRow, split_labels
 
 FULL_LIFT = 8.0  # times an even spread: a look drawn at full strength, unless the maps at hand go higher
 
@@ -65,7 +65,8 @@ class Prediction:
     With `multi_label` the label and the prediction join all classes, of which there may be none, each class has a
     probability of its own, and `confidence` is that of the least sure decision. Only a photo with a label has a split.
     `hiding` is None where nothing was hidden: with `multi_label`, and in runs of older versions. `unknown` tells
-    whether the model's threshold withholds the answer; None where it has none.
+    whether the model's threshold withholds the answer; None where it has none. `unlike` is how far the photo lies from
+    what was learned, more than 1 where it is unlike anything of that; None where the model remembers nothing.
     """
 
     file: str
@@ -78,6 +79,12 @@ class Prediction:
     multi_label: bool = False
     hiding: HidingNumbers | None = None
     unknown: bool | None = None
+    unlike: float | None = None
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the photo is unlike anything that was learned."""
+        return self.unlike is not None and self.unlike > 1
 
     @property
     def correct(self) -> bool | None:
@@ -116,6 +123,14 @@ class AttentionMaps:
     deletion: np.ndarray | None = None
     insertion: np.ndarray | None = None
     class_looks: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoFeatures:
+    """What the trunk makes of photos: mean tokens `features` (N, C) float32, in the order of the `rows`."""
+
+    rows: tuple[SplitRow, ...]
+    features: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingN
 _FIXED = ("file", "split", "label", "predicted", "confidence", "correct")
 _WRONG = "wrong_labels"  # how many are missing or too many; stands only in tables of several labels
 _UNKNOWN = "unknown"  # stands only in tables of models that have a threshold
+_UNLIKE = "unlike"  # stands last, and only in tables of models that remember what they learned from
 _ATTENTION, _HIDING = field_names(AttentionNumbers), field_names(HidingNumbers)
 
 
@@ -28,7 +29,10 @@ def write_predictions(path: Path, predictions: Sequence[Prediction], classes: Se
     withheld = any(prediction.unknown is not None for prediction in predictions)
     fixed = (*_FIXED, *[_WRONG] * several, *[_UNKNOWN] * withheld)
     header = (*fixed, *(f"p_{name}" for name in classes), *_ATTENTION, *_HIDING)
-    write_csv(path, header, (_row(prediction) for prediction in predictions))
+    if any(prediction.unlike is not None for prediction in predictions):
+        write_csv(path, (*header, _UNLIKE), ([*_row(one), one.unlike] for one in predictions))
+    else:
+        write_csv(path, header, map(_row, predictions))
 
 
 def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
@@ -46,7 +50,9 @@ def write_jsonl(path: Path, predictions: Sequence[Prediction], classes: Sequence
         numbers = {name: getattr(prediction.attention, name) for name in _ATTENTION}
         hiding = {name: getattr(prediction.hiding, name, None) for name in _HIDING}
         probabilities = dict(zip(classes, prediction.probabilities, strict=True))
-        lines.append(json.dumps({**fixed, "probabilities": probabilities, **numbers, **hiding}, allow_nan=False))
+        unlike = {} if prediction.unlike is None else {_UNLIKE: prediction.unlike}
+        facts = {**fixed, "probabilities": probabilities, **numbers, **hiding, **unlike}
+        lines.append(json.dumps(facts, allow_nan=False))
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -72,6 +78,7 @@ def read_predictions(path: Path) -> tuple[tuple[Prediction, ...], tuple[str, ...
             attention=from_cells(AttentionNumbers, row),
             hiding=from_cells(HidingNumbers, row) if row.get("deletion_auc") else None,
             unknown=row[_UNKNOWN] == "1" if _UNKNOWN in row else None,
+            unlike=float(row[_UNLIKE]) if row.get(_UNLIKE) else None,
         )
         for row in read_csv(path)
     )

@@ -52,6 +52,7 @@ class RunDir:
     trunks = Artifact(Trunks.ARTIFACT)  # the models that were named to start from, where these are several
     candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
     suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first
+    features = Artifact("features.npz")  # what the frozen trunk makes of each photo, with content hashes
     neighbours = Artifact("neighbours.csv")  # photos of two parts that the network finds as good as the same
     validation = Artifact("validation.csv")  # what was answered to the validation photos, to calibrate by
     folds = Artifact("folds.csv")  # what cross-validation answered to every photo
@@ -90,6 +91,7 @@ class RunDir:
             cls.validation,
             cls.findings,
             cls.suspects,
+            cls.features,
             cls.neighbours,
             cls.attention,
             cls.trust,

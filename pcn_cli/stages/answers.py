@@ -21,6 +21,7 @@ from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
 from pcn_cli.records.predictions import FULL_LIFT, Prediction
 
 UNKNOWN = "unknown"
+UNLIKE, UNSURE = "unlike anything learned", "unsure"
 _NOT_SURE = "not sure"
 _EVIDENCE_OF_ONE = "--map evidence has no meaning with a model that may give a photo several labels"
 
@@ -70,7 +71,7 @@ class Answers:
     def __init__(self, photos: NamedPhotos, asked: PredictOptions, config: ModelConfig) -> None:
         _refuse_meaningless(asked, config)
         if asked.sort_into is not None:
-            withholds = config.selection is not None or asked.min_confidence is not None
+            withholds = config.selection is not None or asked.min_confidence is not None or asked.refuse_unlike
             for label in (*config.classes, *((withheld_label(config.classes),) if withholds else ())):
                 target = Path(asked.sort_into) / safe_name(label)
                 refuse_inside(target, photos.folders, photos.holders, option="--sort-into")
@@ -91,7 +92,11 @@ class Answers:
         """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place."""
         asked, path = self._asked, self._paths[index]
         self.rows[index] = answer = answer_of(
-            prediction, self._config, top=asked.top, min_confidence=asked.min_confidence
+            prediction,
+            self._config,
+            top=asked.top,
+            min_confidence=asked.min_confidence,
+            refuse_unlike=asked.refuse_unlike,
         )
         if asked.overlay is not None:
             target = free_path(Path(asked.overlay), f"{path.stem}.png", self._taken, replace=True)
@@ -137,16 +142,23 @@ def withheld_label(classes: Sequence[str]) -> str:
 def no_answer(file: str, config: ModelConfig) -> dict[str, Any]:
     """What is said of a file that was not scored, or not yet."""
     if config.multi_label:
-        return {"file": file, "labels": (), "confidence": None, "top": (), "error": None}
-    return {"file": file, "label": None, "confidence": None, "unknown": False, "top": (), "sets": (), "error": None}
+        return {"file": file, "labels": (), "confidence": None, "unlike": None, "top": (), "error": None}
+    given = {"file": file, "label": None, "confidence": None, "unknown": False, "reason": "", "unlike": None}
+    return given | {"top": (), "sets": (), "error": None}
 
 
 def answer_of(
-    prediction: Prediction, config: ModelConfig, *, top: int, min_confidence: float | None = None
+    prediction: Prediction,
+    config: ModelConfig,
+    *,
+    top: int,
+    min_confidence: float | None = None,
+    refuse_unlike: bool = False,
 ) -> dict[str, Any]:
     """What the model says of one file, the most probable labels first.
 
-    A less sure answer than `min_confidence` is withheld; without it the model's own threshold decides.
+    A less sure answer than `min_confidence` is withheld; without it the model's own threshold decides. With
+    `refuse_unlike` no label is given to a photo that is unlike anything the model learned.
     """
     pairs = zip(prediction.probabilities, config.classes, strict=True)
     ordered = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
@@ -154,17 +166,20 @@ def answer_of(
     ranked: list[dict[str, Any]] = [
         {"label": label, "p": p} | ({"least": least[label]} if least else {}) for p, label in ordered
     ]
-    answer = no_answer(prediction.file, config) | {"confidence": prediction.confidence, "top": tuple(ranked[:top])}
+    given = {"confidence": prediction.confidence, "unlike": prediction.unlike, "top": tuple(ranked[:top])}
+    answer = no_answer(prediction.file, config) | given
     if config.multi_label:
         return answer | {"labels": tuple(one for one in ranked if one["label"] in prediction.predicted_labels)}
     unknown = bool(prediction.unknown) if min_confidence is None else prediction.confidence < min_confidence
+    unknown = unknown or (refuse_unlike and prediction.is_unlike)
+    reason = UNLIKE if prediction.is_unlike else UNSURE if unknown else ""
     sets = tuple(
         {"level": one.level, "labels": tuple(each["label"] for each in ranked if each["p"] >= one.least_probability)}
         for one in config.conformal
         if one.least_probability is not None
     )
     label = withheld_label(config.classes) if unknown else prediction.predicted
-    return answer | {"label": label, "unknown": unknown, "sets": sets}
+    return answer | {"label": label, "unknown": unknown, "reason": reason, "sets": sets}
 
 
 def _targets(asked: PredictOptions) -> dict[str, Path]:
@@ -174,6 +189,11 @@ def _targets(asked: PredictOptions) -> dict[str, Path]:
 
 
 def _refuse_meaningless(asked: PredictOptions, config: ModelConfig) -> None:
+    if asked.refuse_unlike and config.multi_label:
+        raise RecipeError(
+            "--refuse-unlike has no meaning with a model that may give a photo several labels",
+            "leave it out; the column unlike of --csv tells it",
+        )
     if asked.sort_into is not None and config.multi_label:
         raise RecipeError(
             "--sort-into has no meaning with a model that may give a photo several labels",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.errors import DataError, command
+from pcn_cli.errors import DataError, RecipeError, command
 from pcn_cli.files.atomic import write_text
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_predict_options
@@ -31,12 +31,14 @@ def predict(
     callback: Callback | None = None,
     **options: Any,  # noqa: ANN401 - many types
 ) -> list[dict[str, Any]]:
-    """One answer per image, in the order given: `{"file", "label", "confidence", "unknown", "top", "sets", "error"}`.
+    """One answer per image, in the order given.
 
-    `top` holds `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. A photo less sure
-    than `min_confidence`, or else the model's threshold, has the label of `withheld_label`. A model of several labels
-    answers `{"file", "labels", "confidence", "top", "error"}`, where `labels` holds `{"label", "p", "least"}` for each
-    that reaches its threshold `least`, and may be empty. What is named twice is answered twice.
+    It is `{"file", "label", "confidence", "unknown", "reason", "unlike", "top", "sets", "error"}`. `unlike` is more
+    than 1 where the photo is unlike anything learned, `reason` says that, or why the label is unknown. `top` holds
+    `{"label", "p"}`, `sets` `{"level", "labels"}` where the model has conformal sets. A photo less sure than
+    `min_confidence`, or else the model's threshold, has the label of `withheld_label`. A model of several labels
+    answers `{"file", "labels", "confidence", "unlike", "top", "error"}`, where `labels` holds `{"label", "p", "least"}`
+    for each that reaches its threshold `least`, and may be empty. What is named twice is answered twice.
 
     `images` are files, folders (searched for images) and globs; where several are named, a missing one is an answer
     with `error`. The arguments are the options of `pcn predict`, whose `--help` tells what each means. Overlays, one
@@ -56,6 +58,11 @@ def predict(
     fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
     opened = open_model(model, fetch=fetch, device=asked.device)
     config, evenly = opened.config, cast("Network", opened.network).looks_evenly
+    if asked.refuse_unlike and (opened.learned is None or opened.learned.bound is None):
+        raise RecipeError(
+            f"--refuse-unlike has no effect with {model}: it remembers too little of the photos that it learned from",
+            "train again, with twenty validation photos at least, or leave it out",
+        )
     answers = Answers(photos, asked, config)
     # Where a model looks everywhere alike there is nothing to see of that, but of what counted for its answer there is.
     speaks = asked.overlay is not None and asked.overlay_map is None and evenly and not config.multi_label

@@ -151,6 +151,7 @@ def handed_over(monkeypatch, tmp_path):
     def answer(images, **options):
         got.update(options, images=images)
         known = {"label": "x", "confidence": 1.0, "unknown": False, "top": [{"label": "x", "p": 1.0}], "sets": []}
+        known |= {"reason": "", "unlike": None}
         return [{"file": "a.png", "error": None, **known}]
 
     monkeypatch.setattr("pcn_cli.stages.predict.predict", answer)
@@ -217,7 +218,7 @@ def test_csv_has_a_column_per_rank(pcn, photos, tiny_model):
     shown = pcn("predict", "p/a.png", "--model", tiny_model, "--csv", "--top", "3").stdout.decode()
     header = next(csv.reader(io.StringIO(shown)))
     ranked = ["label_1", "p_1", "label_2", "p_2", "label_3", "p_3"]
-    assert header == ["file", "label", "confidence", "unknown", *ranked, "error"]
+    assert header == ["file", "label", "confidence", "unknown", "reason", "unlike", *ranked, "error"]
 
 
 def test_a_map_is_drawn_only_where_there_is_a_folder_for_it(pcn, photos, tiny_model, tmp_path):

@@ -63,7 +63,7 @@ def test_answers_come_in_the_order_given_and_unreadable_files_are_reported(run, 
     answers = pcn_cli.predict([new_photos / name for name in names], model=run)
     assert [Path(answer["file"]).name for answer in answers] == names
     for answer in (answers[0], answers[2]):
-        assert set(answer) == {"file", "label", "confidence", "unknown", "top", "sets", "error"}
+        assert set(answer) == {"file", "label", "confidence", "unknown", "reason", "unlike", "top", "sets", "error"}
         assert answer["error"] is None
         assert answer["top"][0] == {"label": answer["label"], "p": answer["confidence"]}
         assert sum(guess["p"] for guess in answer["top"]) == pytest.approx(1)
@@ -235,8 +235,8 @@ def test_every_named_image_has_an_answer_repeats_and_missing_ones_too(run, new_p
     answers = pcn_cli.predict(named, model=run)
     assert [answer["file"] for answer in answers] == named
     assert answers[1] == {
-        "file": named[1], "label": None, "confidence": None, "unknown": False, "top": (), "sets": (),
-        "error": "the file does not exist",
+        "file": named[1], "label": None, "confidence": None, "unknown": False, "reason": "", "unlike": None,
+        "top": (), "sets": (), "error": "the file does not exist",
     }  # fmt: skip
     assert answers[0] == answers[3]
     assert answers[0]["label"]

@@ -114,6 +114,8 @@ def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
 
 def _show(answers: list[dict[str, Any]]) -> None:
     """A line per photo: its label, or every one that reaches its threshold, and the most probable others."""
+    from pcn_cli.stages.answers import UNLIKE
+
     several = any("labels" in answer for answer in answers)
     columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "then"), []
     more = 1 if out.is_terminal and out.width < _WIDE else 2  # guesses beside the first: a photo is one line
@@ -129,9 +131,13 @@ def _show(answers: list[dict[str, Any]]) -> None:
             # A confidence beside the word would read as that of knowing nothing.
             cells = [safe(answer["label"]), "", f"perhaps {_guesses(answer['top'][:more])}"]
         else:
-            cells = [safe(answer["label"]), f"{answer['confidence']:.1%}", _guesses(answer["top"][1 : 1 + more])]
+            mark = " *" if answer["reason"] == UNLIKE else ""
+            others = _guesses(answer["top"][1 : 1 + more])
+            cells = [safe(answer["label"]) + mark, f"{answer['confidence']:.1%}", others]
         rows.append((safe(answer["file"]), *cells))
     show_table(columns, rows)
+    if strange := sum(answer.get("reason") == UNLIKE for answer in answers):
+        say(f"* {UNLIKE}, {strange:,} of {len(answers):,}: such a label means little")
     if several and any("least" in guess for answer in answers for guess in answer["top"]):
         say("a photo gets a label from the label's own threshold on, which stands behind what falls short of it")
 
@@ -140,6 +146,10 @@ def _show_copies(answers: list[dict[str, Any]]) -> None:
     """How many photos went into each sub-folder, and which could not be read."""
     counts = Counter(answer["label"] for answer in answers if not answer["error"])
     show_table(("folder", "photos#"), [(safe(label), f"{counts[label]:,}") for label in sorted(counts)])
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _guesses(guesses: list[dict[str, Any]]) -> str:
@@ -155,14 +165,16 @@ def _short_of(guess: dict[str, Any]) -> str:
 def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:
     ranks = range(1, min(top, max((len(answer["top"]) for answer in answers), default=0)) + 1)
     several = any("labels" in answer for answer in answers)
-    own = ["labels", "confidence"] if several else ["label", "confidence", "unknown"]
+    own = ["labels", "confidence", "unlike"] if several else ["label", "confidence", "unknown", "reason", "unlike"]
     rows: list[list[Any]] = [["file", *own, *(f"{word}_{r}" for r in ranks for word in ("label", "p")), "error"]]
     for answer in answers:
         guesses = [cell for guess in answer["top"] for cell in (guess["label"], guess["p"])]
         guesses += [""] * (2 * len(ranks) - len(guesses))
         if several:
             given = [join_labels(guess["label"] for guess in answer["labels"]), answer["confidence"] or ""]
+            given.append(_ratio(answer["unlike"]))
         else:
             given = [answer["label"] or "", answer["confidence"] or "", int(answer["unknown"])]
+            given += [answer["reason"], _ratio(answer["unlike"])]
         rows.append([answer["file"], *given, *guesses, answer["error"] or ""])
     return rows

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pcn_cli.errors import command
+from pcn_cli.metrics.unlike import Learned
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
@@ -16,17 +17,19 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import check_model, require
+from pcn_cli.stages.inference.learned import read_learned
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A network in evaluation mode with its facts, and where it computes."""
+    """A network in evaluation mode with its facts, where it computes, and what it remembers of the photos it saw."""
 
     network: nn.Module
     config: ModelConfig
     device: torch.device
+    learned: Learned | None = None
 
 
 @checked
@@ -51,8 +54,10 @@ def load_model(source: str | Path | None = None, *, offline: bool = False, mirro
 
 def open_model(source: str | Path | None, *, fetch: Fetcher, device: str | None = "cpu") -> LoadedModel:
     """The network behind `source` in evaluation mode, with its facts; `device` is chosen when None."""
-    network, config = find_source(model_source(source)).read(fetch=fetch)
-    return LoadedModel(network=network, config=config, device=choose_device(device))
+    name = model_source(source)
+    network, config = find_source(name).read(fetch=fetch)
+    learned = read_learned(Path(name), network)
+    return LoadedModel(network=network, config=config, device=choose_device(device), learned=learned)
 
 
 def for_inference(network: nn.Module, device: torch.device) -> Network:

@@ -88,6 +88,7 @@ def score_photos(
             seen = batch.inputs(device)
             if tokens is None:
                 seen = network.forward_features(seen)
+            means = seen.mean(dim=(2, 3)).float().cpu().numpy()
             attended = network.attend_tokens(seen, values=hiding is not None)
             ranked = rank_classes(attended.logits)
             weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
@@ -99,6 +100,7 @@ def score_photos(
         probabilities = to_probabilities(
             attended.logits, multi_label=config.multi_label, temperature=config.temperature
         ).numpy()
+        unlike = model.learned.unlike(means) if model.learned else None
         for row, (index, own) in enumerate(zip(indices, hidden, strict=True)):
             width, height = batch.sizes[row].tolist()
             placement = place_input(config.preprocessing, width, height)
@@ -114,6 +116,7 @@ def score_photos(
                 ),
                 hiding=own.numbers if own else None,
                 unknown=config.withholds(confidence),
+                unlike=None if unlike is None else float(unlike[row]),
             )
             yield Scored(index=index, prediction=prediction, look=looks[row], placement=placement, hidden=own)
 

@@ -16,6 +16,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.photos import Part, SplitRow
+from pcn_cli.runs.features import write_features
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, read_validation, write_answers
@@ -43,6 +44,7 @@ from pcn_cli.stages.train.frozen import (
     learn_from_all,
 )
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
+from pcn_cli.stages.train.remember import remember
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.fit import FitResult, fit
@@ -74,7 +76,7 @@ def train_run(
     `known` are tokens that need not be computed again.
     """
     model, context = start_model(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
-    looks = (run.suspects, run.neighbours, run.folds, run.learning_curve)
+    looks = (run.features, run.suspects, run.neighbours, run.folds, run.learning_curve)
     with recording_stage(run, "train", (run.model, run.history, run.candidates, run.validation, *looks)):
         if context.model_config.multi_label:
             callback.on_note(
@@ -83,6 +85,7 @@ def train_run(
         kept, state, tokens = choose_model(model, context, known or {})
         model.load_state_dict(state, strict=False)
         save_model_folder(run.model, model, calibrate_model(read_validation(run), context))
+        remember(model, context, frozen=kept != TUNED)
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
         return tokens
@@ -176,8 +179,9 @@ def look_at_photos(
 ) -> None:
     """Put into the run what the tokens say of all photos; where wished for, cross-validation and learning curve."""
     groups = number_groups(rows, SCAN.read(context.run).near_duplicates)
+    features = np.concatenate([tokens.mean_features() for tokens in caches])
+    write_features(context.run.features, rows, features)
     if not context.model_config.multi_label:
-        features = np.concatenate([tokens.mean_features() for tokens in caches])
         check_photos(rows, caches, groups, context, features=features, C=regression.head.C if regression.head else 1.0)
     if context.recipe.evaluate.folds is not None:
         folds = cross_validate(model, rows, caches, groups, context)

@@ -1,0 +1,51 @@
+"""What the trained model remembers of its photos, so that it can tell what is unlike all of them."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pcn_cli.metrics.unlike import MOST_KEPT, Learned, draw_evenly
+from pcn_cli.models.fold_norms import fold_norms
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.runs.features import read_features
+from pcn_cli.stages.inference.learned import write_learned
+from pcn_cli.stages.train.context import TrainContext
+from pcn_cli.stages.train.tokens import learned_rows
+from pcn_cli.tensors.network import Network
+
+
+def remember(model: nn.Module, context: TrainContext, *, frozen: bool) -> None:
+    """Put into the model folder the features of training photos, and how far from them validation photos lie.
+
+    Where the trunk is still the `frozen` one, its features stand in the run already.
+    """
+    path, seed = context.run.features, context.recipe.seed
+    if frozen and path.is_file():
+        known = read_features(path)
+        rows, features = known.rows, known.features
+    else:
+        learned = learned_rows(context.rows, seed=seed)
+        kept = draw_evenly([row.label for row in learned], most=MOST_KEPT, seed=seed)
+        rows = (*(learned[place] for place in kept), *context.part("val"))
+        features = mean_tokens(model, rows, context)
+    parts = np.array([row.split for row in rows])
+    labels = [row.label for row in rows if row.split == "train"]
+    write_learned(
+        context.run.model, Learned.of(features[parts == "train"], features[parts == "val"], labels, seed=seed)
+    )
+
+
+@torch.inference_mode()
+def mean_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> NDArray[np.float32]:
+    """The trunk's tokens of `rows`, averaged over the grid, (N, C)."""
+    trunk = cast("Network", fold_norms(model).eval())
+    pieces = []
+    for batch in context.batches(rows).batches():
+        context.stop.check("stopped while features were computed")
+        images = batch.images.to(context.device, memory_format=torch.channels_last)
+        pieces.append(trunk.forward_features(images).mean(dim=(2, 3)).float().cpu().numpy())
+    return np.concatenate(pieces)
