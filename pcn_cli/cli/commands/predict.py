@@ -132,8 +132,8 @@ def _show(answers: list[dict[str, Any]]) -> None:
             cells = [safe(answer["label"]), "", f"perhaps {_guesses(answer['top'][:more])}"]
         else:
             mark = " *" if answer["reason"] == UNLIKE else ""
-            others = _guesses(answer["top"][1 : 1 + more])
-            cells = [safe(answer["label"]) + mark, f"{answer['confidence']:.1%}", others]
+            confidence, then = f"{answer['confidence']:.1%}", _guesses(answer["top"][1 : 1 + more])
+            cells = [safe(answer["label"]) + mark, confidence, then]
         rows.append((safe(answer["file"]), *cells))
     show_table(columns, rows)
     if strange := sum(answer.get("reason") == UNLIKE for answer in answers):

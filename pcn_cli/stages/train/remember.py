@@ -46,6 +46,5 @@ def mean_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContex
     pieces = []
     for batch in context.batches(rows).batches():
         context.stop.check("stopped while features were computed")
-        images = batch.images.to(context.device, memory_format=torch.channels_last)
-        pieces.append(trunk.forward_features(images).mean(dim=(2, 3)).float().cpu().numpy())
+        pieces.append(trunk.forward_features(batch.inputs(context.device)).mean(dim=(2, 3)).float().cpu().numpy())
     return np.concatenate(pieces)

@@ -29,8 +29,9 @@ def score(model, root):
 def mean_tokens(model, root):
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
     batches = PhotoBatches(PhotoDataset(root, files, preprocessing=model.config.preprocessing), batch_size=8, workers=0)
+    cpu = torch.device("cpu")
     with torch.inference_mode():
-        tokens = [model.network.forward_features(batch.images).mean((2, 3)) for batch in batches.batches()]
+        tokens = [model.network.forward_features(one.inputs(cpu)).mean((2, 3)) for one in batches.batches()]
     return torch.cat(tokens).numpy()
 
 
