@@ -20,6 +20,17 @@ def rank_classes(logits: Tensor) -> Tensor:
     return torch.sort(logits, dim=1, descending=True, stable=True).indices[:, :TOP]
 
 
+def with_labels(ranked: Tensor, labels: Tensor) -> Tensor:
+    """The classes (B, k) with the label's own in the last place where it is not among them.
+
+    `labels` (B,) are numbers of classes, −1 where there is none.
+    """
+    missing = (labels >= 0) & (ranked != labels[:, None]).all(dim=1)
+    ranked = ranked.clone()
+    ranked[missing, -1] = labels[missing]
+    return ranked
+
+
 def evidence_maps(network: Network, attended: Attended, classes: Tensor) -> Tensor:
     """Δ_{c,j} = logit_c(all) − logit_c(all without j) for `classes` (B, k), as maps (B, k, h, w).
 

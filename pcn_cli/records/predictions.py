@@ -108,10 +108,11 @@ class AttentionMaps:
     """Look maps (n, h, w), each ≥ 0 and summing to 1, with a placement each, in the order of `files`.
 
     `evidence` (n, k, h, w) is by how much hiding each patch lowers the logit of the k = min(3, classes) most probable
-    classes, whose numbers in the model's order are `evidence_classes` (n, k), the predicted one first; the difference
-    of two is their contrast. `deletion` and `insertion` (n, 21) are the probability of the predicted class with the
-    share 0, 0.05 … 1 of the patches hidden, or alone kept, the most looked-at first. All four are None together, in
-    runs of older versions. `class_looks` (n, k, h, w) are the looks of these classes' own tokens, where they have any.
+    classes, whose numbers in the model's order are `evidence_classes` (n, k), the predicted one first; a label that is
+    not among them stands last. The difference of two is their contrast. `deletion` and `insertion` (n, 21) are the
+    probability of the predicted class with the share 0, 0.05 … 1 of the patches hidden, or alone kept, the most
+    looked-at first. All four are None together, in runs of older versions. `class_looks` (n, k, h, w) are the looks of
+    these classes' own tokens, where they have any.
     """
 
     files: tuple[str, ...]

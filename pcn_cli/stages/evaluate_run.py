@@ -172,6 +172,8 @@ def evaluate_run(
         hint = f"the table names photos below {root}, such as {test[0].file}"
         raise DataError("no photo that was measured has a box", hint)
     hiding = choose_hiding(len(test), recipe, model)
+    if hiding is not None:
+        hiding = replace(hiding, labels=tuple(row.label for row in test))
     photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays)
     numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
     with recording_stage(run, "evaluate", (*photos, *numbers, run.findings, run.trust, run.model_card)):

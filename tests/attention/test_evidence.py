@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import pcn_cli.models  # noqa: F401 - importing is registering
-from pcn_cli.attention.evidence import class_logits_without, evidence_maps, logits_without, rank_classes
+from pcn_cli.attention.evidence import class_logits_without, evidence_maps, logits_without, rank_classes, with_labels
 from pcn_cli.models.patchconvnet import PatchConvNet
 
 BY_CLASS = ("a token per class", "timm backbone, a token per class", "timm backbone, channels last, a token per class")
@@ -136,3 +136,10 @@ def test_many_sets_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = logits_without(*arguments, hidden=hidden)
     monkeypatch.setattr("pcn_cli.attention.evidence._NUMBERS_AT_ONCE", 2 * 32 * 2)
     torch.testing.assert_close(logits_without(*arguments, hidden=hidden), at_once, atol=1e-6, rtol=1e-6)
+
+
+def test_a_label_that_is_not_among_the_most_probable_takes_the_last_place():
+    ranked = torch.tensor([[3, 1, 0], [3, 1, 0], [3, 1, 0]])
+    named = with_labels(ranked, torch.tensor([2, 1, -1]))
+    assert named.tolist() == [[3, 1, 2], [3, 1, 0], [3, 1, 0]]
+    assert ranked[0].tolist() == [3, 1, 0]

@@ -27,7 +27,7 @@ def even(invent):
 def test_pictures_are_drawn_by_what_speaks_for_the_answer(even, photo, visit, tmp_path):
     index = write_report(tmp_path / "report", even, open_photo=photo)
     page = index.read_text(encoding="utf-8")
-    assert "Colour shows what speaks for the answer; the rest is grey." in page
+    assert "What speaks for the answer is bright, half of it inside the fine line; the rest is a little darker." in page
     assert "where the model looked; what it passed over" not in page
     assert "The network looks at every patch alike, as average pooling does. So there is no look to check" in page
     assert "The maps pass" not in page
@@ -55,5 +55,7 @@ def test_any_other_network_is_drawn_by_its_look(invent, photo, tmp_path):
     base = invent(12)
     index = write_report(tmp_path / "report", replace(base, artifacts=base.artifacts.without(Trust)), open_photo=photo)
     page = index.read_text(encoding="utf-8")
-    assert "Colour shows where the model looked; what it passed over is grey." in page
+    assert (
+        "Half of the model&#39;s attention lies inside the fine line; what it passed over is a little darker." in page
+    )
     assert "The mean map lies" in page

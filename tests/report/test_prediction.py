@@ -63,7 +63,7 @@ def test_evidence_says_what_hiding_its_strongest_patch_lowers(visit, report, inv
         expect(seen.page.locator("#of")).to_have_value(str(place))
         name, values = content.classes[content.maps.evidence_classes[0, place]], content.maps.evidence[0, place]
         assert words_of(seen) == (
-            f"Evidence: hiding an orange patch lowers “{name}”, most {patch_words(values)}, "
+            f"Evidence: hiding an orange tile lowers “{name}”, most {patch_words(values)}, "
             f"by {value_words(values.max())}; hiding a purple one raises it."
         )
 
@@ -74,7 +74,7 @@ def test_a_contrast_is_the_evidence_for_one_class_less_that_for_another(visit, r
     first, other = (content.classes[content.maps.evidence_classes[0, place]] for place in (0, 2))
     values = content.maps.evidence[0, 0] - content.maps.evidence[0, 2]
     said = words_of(seen)
-    assert said.startswith(f"Why “{first}” rather than “{other}”: hiding an orange patch lowers “{first}” against")
+    assert said.startswith(f"Why “{first}” rather than “{other}”: hiding an orange tile lowers “{first}” against")
     assert patch_words(values) in said
     assert float(re.search(r"by ([0-9.]+);", said)[1]) == pytest.approx(values.max(), abs=0.02)
 

@@ -2,7 +2,7 @@
 
 const DRAWN = {
   photo: "",
-  spotlight: "The picture keeps its colours where the model looked and is grey where it did not.",
+  spotlight: "The picture is a little darker where the model looked less; half of the look lies inside the fine line.",
   heat: "Clear at an even spread and below, bright where the model looked most.",
   contour: "Half of the look lies inside the strong line, four fifths inside the fine one.",
 };
@@ -10,7 +10,7 @@ const OWN_SCALE = "The scale is this picture's own: it cannot be compared with o
 
 // The chosen map of the opened picture: its kind, its values patch by patch, and the classes that it is about.
 function chooseMap(state, { row, details }) {
-  const kind = details.evidence ? mapOf(state) : "look";
+  const kind = details.evidence ? kindOf(state, row, details.evidence) : "look";
   const place = kind === "look" && !details.looks ? 0 : placeOf(state, row, details.evidence, kind);
   if (kind === "look") {
     const [text, name] = place ? [details.looks[place], data.names[details.evidence[place][0]]] : [details.map, predictedOf(row)];
@@ -21,6 +21,13 @@ function chooseMap(state, { row, details }) {
   const other = decodeSigned(chosen);
   const values = decodeSigned(first).map((value, patch) => value - other[patch]);
   return { kind, place, values, name: data.names[first[0]], other: data.names[chosen[0]] };
+}
+
+// A mistake is opened by what speaks for it rather than for the label, unless another map was asked for.
+function kindOf(state, row, evidence) {
+  if (MAPS.includes(state.map)) return state.map;
+  const named = evidence.some(([name], place) => place > 0 && placesOf(data.label[row]).includes(name));
+  return isWrong(row) && named ? "contrast" : mapOf(state);
 }
 
 // The place among the maps of evidence of the class asked for. Unless one is, a contrast of a mistake is with the label.
@@ -64,7 +71,7 @@ function mapWords(map, details, { look, own }) {
   const start = map.kind === "evidence" ? "Evidence" : `Why ${quoted(map.name)} rather than ${quoted(map.other)}`;
   const top = map.values.reduce((best, value, patch) => (value > map.values[best] ? patch : best), 0);
   const most = map.values[top] > 0 ? `, most ${patchWords(top, details)}, by ${places(map.values[top])}` : "; there is none";
-  return [`${start}: hiding an orange patch lowers ${lowers}${most}; hiding a purple one raises it.`, ...scale].join(" ");
+  return [`${start}: hiding an orange tile lowers ${lowers}${most}; hiding a purple one raises it.`, ...scale].join(" ");
 }
 
 const patchWords = (patch, { grid: [, columns] }) => `in row ${Math.floor(patch / columns) + 1}, column ${(patch % columns) + 1}`;

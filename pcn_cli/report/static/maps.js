@@ -48,6 +48,19 @@ function spread(lift, [rows, columns], { width, height, start, step, smooth }) {
   return field;
 }
 
+// What the network never saw carries no map: the values fade out there within half a patch, so that no edge is drawn.
+function fadeUnseen(field, { width, height, step }, [left, top, right, bottom]) {
+  const fall = (count, low, high, soft) => Float32Array.from({ length: count }, (_, at) => {
+    const place = (at + 0.5) / count;
+    return Math.max(0, 1 - Math.max(low - place, place - high, 0) / soft);
+  });
+  const [across, down] = [fall(width, left, right, step[0] / 2), fall(height, top, bottom, step[1] / 2)];
+  for (let j = 0; j < height; j += 1) {
+    for (let i = 0; i < width; i += 1) field[j * width + i] *= across[i] * down[j];
+  }
+  return field;
+}
+
 // The lift above which the map holds this share of the whole look, padding included.
 function massThreshold(lift, grid, share, smooth) {
   const side = 64;
@@ -60,6 +73,7 @@ function massThreshold(lift, grid, share, smooth) {
 }
 
 // Strength 0 … 1: log2, 0 at an even spread, 1 at the full lift, which is that of the whole report unless said otherwise.
+const CLEAR = 1.15; // times an even spread
 const strengthOf = (lift, full = data.full) => Math.min(1, Math.log2(Math.max(lift, 1)) / Math.log2(full));
 
 // The lift drawn at full strength where a map has a scale of its own.
@@ -94,7 +108,7 @@ function fillRamp(pixels, field, ramp, full) {
 }
 
 // White lines with a dark rim, which are seen on any picture: strong around half of the look, fine around four fifths.
-function fillContours(pixels, field, [inner, outer], line) {
+function fillContours(pixels, field, [inner, outer], line, opacity = 255) {
   const { width, height, data: target } = pixels;
   for (let j = 0, at = 0; j < height; j += 1) {
     for (let i = 0; i < width; i += 1, at += 1) {
@@ -106,7 +120,7 @@ function fillContours(pixels, field, [inner, outer], line) {
       const white = Math.min(1, Math.max(0, line + 0.5 - away));
       const rim = Math.min(1, Math.max(0, 2.2 * line + 0.5 - away));
       target.fill(255 * white, at * 4, at * 4 + 3);
-      target[at * 4 + 3] = 255 * Math.max(white, 0.55 * rim);
+      target[at * 4 + 3] = opacity * Math.max(white, 0.55 * rim);
     }
   }
 }
@@ -117,23 +131,29 @@ function paintMap(canvas, image, details, { look, longest, smooth = true, own = 
   const { width, height } = sizeCanvas(canvas, image, longest);
   if (look === "photo" || !details.map || !image.naturalWidth) return;
   const lift = details.lift ?? decodeLift(details.map);
-  const field = spread(lift, details.grid, { width, height, start: details.start, step: details.step, smooth });
-  const pixels = new ImageData(width, height);
+  const placed = { width, height, start: details.start, step: details.step, smooth };
+  const field = fadeUnseen(spread(lift, details.grid, placed), placed, details.seen);
   const line = Math.max(1, longest / 500);
-  if (look === "contour") {
-    const levels = [0.5, 0.8].map((share) => massThreshold(lift, details.grid, share, smooth));
-    fillContours(pixels, field, levels, line);
-  } else {
-    fillRamp(pixels, field, ramps[look], own || details.lift ? fullOf(lift) : data.full);
-  }
+  const levels = [0.5, 0.8].map((share) => massThreshold(lift, details.grid, share, smooth));
   const context = canvas.getContext("2d");
-  if (look === "spotlight") drawDimmed(context, image, "saturate(0.2) brightness(0.5)", 0.66);
-  if (look === "heat") drawDimmed(context, image, "saturate(0.4) brightness(0.82)", 0.2);
-  // The spotlight is a hole in the dimmed picture, through which the photo below shows as it is.
-  context.globalCompositeOperation = look === "spotlight" ? "destination-out" : "source-over";
-  laySheet(context, pixels);
-  context.globalCompositeOperation = "source-over";
-  dimUnseen(context, image, details.seen, longest > 500 ? line : 0);
+  if (look !== "contour") {
+    const pixels = new ImageData(width, height);
+    fillRamp(pixels, field, ramps[look], own || details.lift ? fullOf(lift) : data.full);
+    if (look === "spotlight") drawDimmed(context, image, "brightness(0.68)", 0.32);
+    if (look === "heat") drawDimmed(context, image, "saturate(0.4) brightness(0.82)", 0.2);
+    // The spotlight is a hole in the dimmed picture, through which the photo below shows as it is.
+    context.globalCompositeOperation = look === "spotlight" ? "destination-out" : "source-over";
+    laySheet(context, pixels);
+    context.globalCompositeOperation = "source-over";
+  }
+  if (look !== "heat") {
+    const lines = new ImageData(width, height);
+    // Where the look is as good as even, a line around half of it would promise a place that there is none.
+    const drawn = look === "contour" ? levels : [levels[0], levels[0]];
+    if (look === "contour" || levels[0] > CLEAR) fillContours(lines, field, drawn, look === "contour" ? line : 0.6 * line, look === "contour" ? 255 : 150);
+    laySheet(context, lines);
+  }
+  frameSeen(context, details.seen, longest > 500 ? line : 0);
 }
 
 // Give the canvas the picture's shape with `longest` pixels along its longer side, and empty it.
@@ -166,25 +186,18 @@ function drawDimmed(context, image, filter, veil) {
   }
 }
 
-// What the network never saw carries no map: it is dimmed and grey, and hatched where there is room for it.
-function dimUnseen(context, image, [left, top, right, bottom], line) {
+// A fine dashed line around what the network saw, where that is not the whole picture and there is room for it.
+function frameSeen(context, [left, top, right, bottom], line) {
   const { width, height } = context.canvas;
   const box = [left * width, top * height, (right - left) * width, (bottom - top) * height];
-  if (box[0] <= 0.5 && box[1] <= 0.5 && box[0] + box[2] >= width - 0.5 && box[1] + box[3] >= height - 0.5) return;
+  if (!line || (box[0] <= 0.5 && box[1] <= 0.5 && box[0] + box[2] >= width - 0.5 && box[1] + box[3] >= height - 0.5)) return;
   context.save();
-  context.beginPath();
-  context.rect(0, 0, width, height);
-  context.rect(...box);
-  context.clip("evenodd");
-  context.clearRect(0, 0, width, height);
-  drawDimmed(context, image, "grayscale(1) brightness(0.4)", 0.72);
-  context.strokeStyle = "rgb(255 255 255 / 20%)";
   context.lineWidth = line;
-  context.beginPath();
-  for (let x = -height; line && x < width; x += 9 * line) {
-    context.moveTo(x, height);
-    context.lineTo(x + height, 0);
+  for (const [colour, offset] of [["rgb(0 0 0 / 45%)", 0], ["rgb(255 255 255 / 60%)", 5 * line]]) {
+    context.setLineDash([5 * line, 5 * line]);
+    context.lineDashOffset = offset;
+    context.strokeStyle = colour;
+    context.strokeRect(...box);
   }
-  if (line) context.stroke();
   context.restore();
 }

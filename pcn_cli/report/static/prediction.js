@@ -1,6 +1,7 @@
 // One prediction, large: its picture, its most probable classes, the numbers of its look.
 
 let opened = null; // { row, details, map, curves } of the picture in the dialog, as far as they are known
+const LARGE_SIDE = 1024; // pixels of the longer side of a large picture
 let returnTo = null; // what had the focus before the dialog opened
 
 function drawPrediction(state) {
@@ -48,8 +49,8 @@ function fillPrediction(row, state) {
   const [image, dialog] = [byId("large"), byId("prediction")];
   dialog.dataset.row = row;
   dialog.classList.toggle("wrong", isWrong(row));
-  byId("verdict").textContent = isWrong(row) ? `✕ Wrong: labelled ${labelOf(row)}` : isRight(row) ? "✓ Right" : "No label";
-  const sure = data.several ? "" : `, ${percent(data.confidence[row])}`; // several labels have a bar each
+  byId("verdict").textContent = isWrong(row) ? `✕ Wrong: it says ${predictedOf(row)} rather than ${labelOf(row)}` : isRight(row) ? "✓ Right" : "No label";
+  const sure = data.several ? "" : `, ${percent(data.confidence[row])} sure`; // several labels have a bar each
   byId("prediction-title").textContent = `${predictedOf(row)}${sure}`;
   byId("file").textContent = data.file[row];
   byId("photo").hidden = !data.width[row];
@@ -57,6 +58,9 @@ function fillPrediction(row, state) {
   image.alt = `Photo ${data.file[row]}`;
   byId("photo").style.setProperty("--shape", data.width[row] ? data.width[row] / data.height[row] : 1);
   if (data.width[row]) {
+    // Blown up further, a small photo only looks out of focus.
+    const pixels = data.large[row] ? LARGE_SIDE : Math.max(data.width[row], data.height[row]);
+    byId("photo").style.setProperty("--most", `${Math.round(2 * pixels * Math.min(1, data.width[row] / data.height[row]))}px`);
     image.src = sourceOf(`img/${row}${data.large[row] ? "-large" : ""}.webp`);
   }
   byId("map").width = 1;
@@ -96,7 +100,7 @@ function fillLook(details) {
   const numbers = [
     ["Half of it lies on", percent(mass50), "mass50", mass50],
     ["Four fifths on", percent(mass80), "mass80", mass80],
-    ["As wide as patches", effective === null ? "–" : `${effective.toFixed(0)} of ${count}`, "effective_patches", effective],
+    ["As wide as tiles", effective === null ? "–" : `${effective.toFixed(0)} of ${count}`, "effective_patches", effective],
     ["At the border", border === null ? "–" : `${border.toFixed(1)}×`, "border_share", border],
     ["From the picture", percent(share), "image_share", share],
   ];
@@ -111,7 +115,7 @@ function fillLook(details) {
 
 function lookWords({ numbers: [, , , mass50, , , , , x, y], size: [width, height] }) {
   const at = `around ${Math.round(100 * x / width)} % from the left and ${Math.round(100 * y / height)} % from the top`;
-  return `Half of the look lies on ${percent(mass50)} of the patches, ${at}.`;
+  return `Half of its attention lies on ${percent(mass50)} of the tiles, ${at}.`;
 }
 
 // A name and its words, as a copy of the template number-line.

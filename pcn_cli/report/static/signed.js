@@ -19,20 +19,21 @@ const fullSigned = (values) => values.reduce((most, value) => Math.max(most, Mat
 const signedRamp = makeRamp((share) => {
   const strength = Math.min(1, Math.max(-1, (share * 255 - 127) / 127));
   const [red, green, blue] = colourAt(strength < 0 ? PURPLES : ORANGES, 0.35 + 0.65 * Math.abs(strength));
-  return [red, green, blue, 255 * 0.9 * ease(Math.abs(strength))];
+  return [red, green, blue, 255 * 0.82 * ease(Math.abs(strength))];
 });
 
 // Paint signed values, one for each patch of the look of `details`, over `image` on `canvas`.
 function paintSigned(canvas, image, details, { values, full, longest, smooth }) {
   const { width, height } = sizeCanvas(canvas, image, longest);
-  const field = spread(values, details.grid, { width, height, start: details.start, step: details.step, smooth });
+  const placed = { width, height, start: details.start, step: details.step, smooth };
+  const field = fadeUnseen(spread(values, details.grid, placed), placed, details.seen);
   const pixels = new ImageData(width, height);
   const target = new Uint32Array(pixels.data.buffer);
   for (let at = 0; at < field.length; at += 1) target[at] = signedRamp[127 + Math.round(127 * signedStrength(field[at], full))];
   const context = canvas.getContext("2d");
-  drawDimmed(context, image, "grayscale(0.9) brightness(0.9)", 0.2);
+  drawDimmed(context, image, "saturate(0.55)", 0);
   laySheet(context, pixels);
-  dimUnseen(context, image, details.seen, longest > 500 ? Math.max(1, longest / 500) : 0);
+  frameSeen(context, details.seen, longest > 500 ? Math.max(1, longest / 500) : 0);
 }
 
 // Paint the patches that are hidden, the `count` most looked-at ones, over `image` on `canvas`.
@@ -45,7 +46,7 @@ function paintHidden(canvas, image, details, { count, longest }) {
   for (let at = 0; at < field.length; at += 1) pixels.data.set([22, 20, 18, 236 * field[at]], at * 4);
   const context = canvas.getContext("2d");
   laySheet(context, pixels);
-  dimUnseen(context, image, details.seen, longest > 500 ? Math.max(1, longest / 500) : 0);
+  frameSeen(context, details.seen, longest > 500 ? Math.max(1, longest / 500) : 0);
 }
 
 // The place of each patch in falling order, 0 for the most looked-at; equal ones in reading order.

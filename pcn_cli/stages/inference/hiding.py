@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from pcn_cli.attention.evidence import evidence_maps
+from pcn_cli.attention.evidence import evidence_maps, with_labels
 from pcn_cli.attention.faithfulness import (
     STEPS,
     even_weights,
@@ -29,10 +30,11 @@ class Hiding:
     """How patches are hidden: `seed` draws random ones.
 
     Photos in `sample` (their places in the list) are also seen by `forgetful`, the network with a pooling that forgot
-    what it learned.
+    what it learned. The classes in `labels`, by the same places, get a map of evidence whatever the network says.
     """
 
     seed: int
+    labels: tuple[str, ...] = ()
     sample: frozenset[int] = frozenset()
     forgetful: nn.Module | None = None
 
@@ -93,6 +95,10 @@ def hide_batch(
     `looks` (B, h, w) are of the predicted classes, `ranked` (B, k) the most probable classes of each photo, `indices`
     the photos' places in the list.
     """
+    if hiding.labels:
+        known = {name: place for place, name in enumerate(config.classes)}
+        labels = [known.get(hiding.labels[index], -1) for index in indices]
+        ranked = with_labels(ranked, torch.tensor(labels, device=ranked.device))
     maps = evidence_maps(network, attended, ranked).cpu().numpy()
     classes = ranked.cpu().numpy()
     seeds = [(hiding.seed, index) for index in indices]
