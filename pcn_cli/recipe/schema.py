@@ -14,6 +14,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
 
+from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import Pooling
 from pcn_cli.records.photos import Fit
 
@@ -50,7 +51,6 @@ Checks = Annotated[int, Bounds(ge=0, le=200)]
 Tune = Literal["probe", "pooling", "all"]
 Balance = Literal["none", "loss", "sampler"]
 Monitor = Literal["log_loss", "macro_f1"]
-Precision = Literal["float32", "bfloat16"]
 Level = Literal["none", "light", "medium", "strong"]
 Look = Literal["spotlight", "heat", "contour"]
 
@@ -319,6 +319,13 @@ class EvaluateSection:
 
     top_k: Count = option(5, "Also measure top-k accuracy, where there are more classes than k.", needs=ONE_LABEL)
     batch_size: Count = option(32, "Photos per forward pass in evaluation and prediction.")
+    precision: Precision | None = option(
+        None,
+        "Arithmetic of the trunk when photos are scored; otherwise bfloat16 where the device has it and validation"
+        " photos get the same answers and maps.",
+        flag="",
+        chosen="never",
+    )
     boxes: str | None = option(
         None,
         "A CSV with file, label, xmin, ymin, xmax, ymax, width, height to test the maps against.",
@@ -437,6 +444,9 @@ class PredictOptions:
     refuse_unlike: bool = option(False, "Answer `unknown` where a photo is unlike anything learned.", flag="")
     batch_size: Count = option(32, "Photos per forward pass.", flag="N")
     workers: Workers = option(0, "Processes that load photos; 0 loads them in this one.", flag="N")
+    precision: Precision | None = option(
+        None, "Arithmetic of the trunk; otherwise what the model was measured in, if this device has it.", flag=""
+    )
     device: str | None = option(None, OPTIONS["train.device"].sentence, flag="DEVICE")
     offline: bool = option(False, "Never use the network; weights come from the cache.", flag="", envvar="PCN_OFFLINE")
     mirror: str | None = option(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from pcn_cli.records.arithmetic import Agreement, Precision
+
 FEW_PHOTOS = 20  # below, the interval of a share spans about thirty points or more
 
 
@@ -98,7 +100,7 @@ class Candidate(_Compared):
 
     `val_macro_f1` was compared to choose, or where it is None `val_log_loss`, after the temperature that suits it. The
     other is of the test part and was measured after the choice: `accuracy`, or where photos have several labels
-    `mean_average_precision`.
+    `mean_average_precision`. All were measured in `precision`, of which `agreement` says why it may be bfloat16.
     """
 
     name: str
@@ -106,6 +108,8 @@ class Candidate(_Compared):
     val_macro_f1: float | None = None
     accuracy: Metric | None = None
     mean_average_precision: Metric | None = None
+    precision: Precision = "float32"
+    agreement: Agreement | None = None
     kept: bool = False
 
 

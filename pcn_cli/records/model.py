@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pcn_cli.records.arithmetic import Agreement, Precision
 from pcn_cli.records.photos import SEPARATOR, Fit
 
 LARGEST_SIDE = 4096  # pixels of a network's input
@@ -147,6 +148,7 @@ class ModelConfig:
     softmax(logits / temperature), or sigmoid with `multi_label`, where a photo has every class that reaches its own of
     the `thresholds` (0.5 before they are chosen). `calibration` says how the temperature was found, `selection` when
     the answer is "unknown", `conformal` which classes a set holds; they are missing where nothing was calibrated.
+    `precision` is that of the trunk when all this was measured, `agreement` why it may be bfloat16.
 
     Raises:
         ValueError: a class stands twice, the temperature is not positive, the thresholds are not of the classes, or a
@@ -164,6 +166,8 @@ class ModelConfig:
     conformal: tuple[ConformalLevel, ...] = ()
     multi_label: bool = False
     thresholds: tuple[ClassThreshold, ...] = ()
+    precision: Precision = "float32"
+    agreement: Agreement | None = None
     card: str = ""
     licence: str = ""
 

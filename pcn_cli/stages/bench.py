@@ -24,7 +24,8 @@ from pcn_cli.data.load.open_image import decode_photo
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.schema import Count, Precision
+from pcn_cli.recipe.schema import Count
+from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import Hiding, hide_batch

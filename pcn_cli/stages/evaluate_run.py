@@ -85,7 +85,7 @@ def evaluate(
         moved = None if photos is None else Path(photos).resolve()
         rows = read_unchanged(here, photos=moved)
         recipe = load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe
-        model = open_model(here.root, fetch=Fetcher(offline=True), device=device)
+        model = open_model(here.root, fetch=Fetcher(offline=True), device=device, precision=recipe.evaluate.precision)
         if moved is not None:
             update_record(here, photos=str(moved))
         return evaluate_run(here, model, rows, SCAN.read(here), recipe=recipe, callback=callback)

@@ -239,7 +239,12 @@ def _finish(
                 scratch.enter_context(tokens)
         if "evaluate" not in read_record(run).stages:
             callback.on_stage(MEASURING)
-            model = open_model(run.root, fetch=Fetcher(offline=True), device=recipe.train.device)
+            model = open_model(
+                run.root,
+                fetch=Fetcher(offline=True),
+                device=recipe.train.device,
+                precision=recipe.evaluate.precision,
+            )
             evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
             scratch.close()
         if "report" not in read_record(run).stages:

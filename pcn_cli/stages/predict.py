@@ -19,7 +19,7 @@ from pcn_cli.stages.answers import Answers, name_photos
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import open_model
+from pcn_cli.stages.inference.load import open_model, settle_precision
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 from pcn_cli.tensors.network import Network
 
@@ -56,13 +56,14 @@ def predict(
         model = open_run(None).root
         callback.on_note(f"using {model}, the latest finished run")
     fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
-    opened = open_model(model, fetch=fetch, device=asked.device)
+    opened = open_model(model, fetch=fetch, device=asked.device, precision=asked.precision)
     config, evenly = opened.config, cast("Network", opened.network).looks_evenly
     if asked.refuse_unlike and (opened.learned is None or opened.learned.bound is None):
         raise RecipeError(
             f"--refuse-unlike has no effect with {model}: it remembers too little of the photos that it learned from",
             "train again, with twenty validation photos at least, or leave it out",
         )
+    callback.on_choice("precision", *settle_precision(config, opened.device, asked=asked.precision))
     answers = Answers(photos, asked, config)
     # Where a model looks everywhere alike there is nothing to see of that, but of what counted for its answer there is.
     speaks = asked.overlay is not None and asked.overlay_map is None and evenly and not config.multi_label
@@ -91,7 +92,7 @@ def predict_into_run(
     files = [Path(os.path.relpath(path.absolute(), root)).as_posix() for path in gather_images([str(images)])]
     if not files:
         raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
-    model = open_model(source.root, fetch=Fetcher(offline=True), device=device)
+    model = open_model(source.root, fetch=Fetcher(offline=True), device=device, precision=recipe.evaluate.precision)
     config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
     run = new_run_dir(root.name, f"{source.root.name}-predicted", output=output)
     started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))

@@ -25,6 +25,7 @@ from pcn_cli.stages.photos import split_photos
 from pcn_cli.stages.plan import settle_recipe
 from pcn_cli.stages.train.context import NoteCallback, TrainContext, start_model
 from pcn_cli.stages.train.frozen import Fitted, fit_frozen
+from pcn_cli.stages.train.precision import choose_precision
 from pcn_cli.stages.train.tokens import cache_part, probe_rows
 from pcn_cli.stages.train.train import PartTokens
 from pcn_cli.training.device import Cost
@@ -57,6 +58,7 @@ def choose_trunk(
     def start(trunk: Trunk) -> tuple[nn.Module, TrainContext]:
         recipe, _, _ = _settle(asked, trunk, rows)
         model, context = start_model(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
+        context = choose_precision(model, context)
         return model, replace(context, rows=tuple(row for row in rows if row.split != "test"))
 
     with recording_stage(run, "choose", (run.trunks,)):

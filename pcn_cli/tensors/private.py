@@ -3,12 +3,14 @@
 When a new version breaks something here, this file is what has to change.
 """
 
+import platform
 from typing import Any
 
 import torch
 from timm.models._efficientnet_blocks import SqueezeExcite as SqueezeExcite
 from timm.models._features import feature_take_indices as feature_take_indices
 from timm.models._manipulate import group_with_matcher as group_with_matcher
+from torch import Tensor, nn
 from torch._C import _remove_worker_pids
 
 
@@ -34,3 +36,44 @@ def end_workers(iterator: Any) -> None:  # noqa: ANN401 - a private class of tor
             iterator._pin_memory_thread_done_event.set()  # noqa: SLF001
         for worker in iterator._workers:  # noqa: SLF001
             worker.kill()
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether `PackedConv2d` works here in `dtype`: oneDNN on an x86 processor, in a torch that has these operators."""
+    known = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+    if not (known and torch._C._has_mkldnn and platform.machine() in ("x86_64", "AMD64")):  # noqa: SLF001
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+class PackedConv2d:
+    """A convolution of oneDNN's in `dtype`, as inductor calls it: weights packed, GELU or a sum in the same pass.
+
+    It keeps a copy of the weights and learns nothing. Images are channels-last.
+    """
+
+    _SHAPE = (8, 14, 14)  # photos and grid that the weights are packed for; others work as well
+
+    def __init__(self, convolution: nn.Conv2d, dtype: torch.dtype, *, gelu: bool = False) -> None:
+        photos, height, width = self._SHAPE
+        settings = (convolution.padding, convolution.stride, convolution.dilation)
+        self._settings = (*(list(one) for one in settings), convolution.groups)
+        self._bias = None if convolution.bias is None else convolution.bias.detach().to(dtype)
+        self._gelu: tuple[str, list[float], str] = ("gelu", [], "none") if gelu else ("none", [], "")
+        self._weight = torch.ops.mkldnn._reorder_convolution_weight(  # noqa: SLF001
+            convolution.weight.detach().to(dtype), *self._settings, [photos, convolution.in_channels, height, width]
+        )
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """What comes out, GELU of it where that was asked for."""
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001
+            images, self._weight, self._bias, *self._settings, *self._gelu
+        )
+        return result
+
+    def add_to(self, total: Tensor, images: Tensor) -> Tensor:
+        """`total`, to which what comes out was added in its place."""
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+            total, images, self._weight, self._bias, *self._settings, "add", 1.0, None, [], None
+        )
+        return result

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.errors import RunError
-from pcn_cli.recipe.schema import Monitor, Precision, Recipe, Tune, parse_duration
+from pcn_cli.recipe.schema import Monitor, Recipe, Tune, parse_duration
+from pcn_cli.records.arithmetic import Precision
 from pcn_cli.training.balance import class_weights
 
 Phase = Literal["probe", "tune"]

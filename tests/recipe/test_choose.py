@@ -17,6 +17,7 @@ LEGITIMATELY_OPEN = {
     "data.label_from",
     "evaluate.boxes",
     "evaluate.folds",
+    "evaluate.precision",
     "evaluate.target_accuracy",
     "report.title",
     "train.teacher",

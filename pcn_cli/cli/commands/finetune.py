@@ -26,7 +26,7 @@ _PANELS = {
     ),
     "Training": ("recipe", "settings", "epochs", "lr", "batch_size", "balance", "pooling", "seed", "keep_checkpoints"),
     "Measuring": ("folds", "learning_curve"),
-    "Machine and weights": ("device", "workers", "offline", "mirror", "accept_licence"),
+    "Machine and weights": ("device", "precision", "workers", "offline", "mirror", "accept_licence"),
 }
 _ORDER = ("photos", *(name for names in _PANELS.values() for name in names), "json")
 

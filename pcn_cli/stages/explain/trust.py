@@ -76,8 +76,9 @@ def _check_passes(
     All numbers are one per photo; maps are compared on at most `MOST_COMPARED` photos of the sample, spread evenly, and
     those that are level have no correlation and are left out.
     """
-    network = for_inference(model.network, model.device)
-    forgetful = for_inference(randomised(model.network, seed=hiding.seed), model.device)
+    network = for_inference(model.network, model.device, precision=model.precision)
+    # One pass over few photos.
+    forgetful = for_inference(randomised(model.network, seed=hiding.seed), model.device, precision=model.precision)
     every, checked = -(-len(sample) // MOST_COMPARED), 0
     correlations: dict[str, list[float]] = {"pooling": [], "network": [], "mirrored": []}
     drops: dict[str, list[float]] = {"most looked at": [], "random": []}

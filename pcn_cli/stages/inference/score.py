@@ -80,7 +80,7 @@ def score_photos(
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
-        network = for_inference(model.network, device)
+        network = for_inference(model.network, device, precision=model.precision, photos=len(files))
     for batch in photos.batches() if tokens is None else tokens.in_order(batch_size):
         indices = batch.indices.tolist()
         hidden: Sequence[HiddenMaps | None] = [None] * len(indices)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
-from torch import nn
+from torch import Tensor, nn
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
@@ -23,10 +23,10 @@ from pcn_cli.metrics.calibration import binary_log_loss
 from pcn_cli.metrics.choice import macro_f1
 from pcn_cli.metrics.inputs import as_truths, model_inputs
 from pcn_cli.metrics.measure import measure_headline
-from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Monitor, Recipe
+from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.records.run import EpochRow
@@ -34,7 +34,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import model_source
+from pcn_cli.stages.inference.load import for_inference, model_source
 from pcn_cli.stages.inference.score import loading_workers
 from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import choose_device
@@ -47,9 +47,20 @@ Probabilities = NDArray[np.float64]
 Targets = NDArray[np.int64]
 
 
+class Trial(NamedTuple):
+    """Tokens (n, C, h, w) of some validation photos as float32 gives them, and as bfloat16 does."""
+
+    exact: Tensor
+    fast: Tensor
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """What the parts of a training share."""
+    """What the parts of a training share.
+
+    `precision` is that of the trunk when photos are scored or tokens computed; `trial` is there where bfloat16 was not
+    asked for and has still to give the same answers.
+    """
 
     run: RunDir
     recipe: Recipe
@@ -60,6 +71,8 @@ class TrainContext:
     fetch: Fetcher
     callback: Callback
     stop: StopRequest
+    precision: Precision = "float32"
+    trial: Trial | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -209,9 +222,12 @@ def validate(targets: Targets, probabilities: Probabilities) -> Validation:
 @torch.inference_mode()
 def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext) -> Probabilities:
     """(N, K) float64, in the order of the batches."""
-    pieces, network = [], fold_norms(model)
+    photos = len(batches) * context.recipe.evaluate.batch_size
+    network = for_inference(model, context.device, precision=context.precision, photos=photos)
+    pieces = []
     for batch in batches.batches():
         context.stop.check("stopped while measuring")
         images = batch.inputs(context.device)
-        pieces.append(to_probabilities(network(images), multi_label=context.model_config.multi_label).numpy())
+        logits = network.forward_head(network.forward_features(images))
+        pieces.append(to_probabilities(logits, multi_label=context.model_config.multi_label).numpy())
     return np.concatenate(pieces)

@@ -1,7 +1,6 @@
 """What the trained model remembers of its photos, so that it can tell what is unlike all of them."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -9,13 +8,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.metrics.unlike import MOST_KEPT, Learned, draw_evenly
-from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.features import read_features
 from pcn_cli.stages.inference.learned import write_learned
+from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.tokens import learned_rows
-from pcn_cli.tensors.network import Network
 
 
 def remember(model: nn.Module, context: TrainContext, *, frozen: bool) -> None:
@@ -42,7 +40,7 @@ def remember(model: nn.Module, context: TrainContext, *, frozen: bool) -> None:
 @torch.inference_mode()
 def mean_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> NDArray[np.float32]:
     """The trunk's tokens of `rows`, averaged over the grid, (N, C)."""
-    trunk = cast("Network", fold_norms(model).eval())
+    trunk = for_inference(model, context.device, precision=context.precision, photos=len(rows))
     pieces = []
     for batch in context.batches(rows).batches():
         context.stop.check("stopped while features were computed")

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,11 @@ from torch import nn
 
 from pcn_cli.data.similar.neighbours import MOST_PHOTOS, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
-from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
+from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
 from pcn_cli.training.logistic import fit_head
@@ -49,11 +50,12 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
 
     Those of val and test are exact: what is measured from them is what predict says of these photos.
     """
-    folder, trunk = context.run.checkpoints, fold_norms(model)
+    folder, own = context.run.checkpoints, [row for row in rows if row.split == part]
     folder.mkdir(parents=True, exist_ok=True)
+    fast = for_inference(model, context.device, precision=context.precision, photos=len(own))
     return cache_tokens(
-        trunk,
-        context.batches([row for row in rows if row.split == part]),
+        cast("nn.Module", fast),
+        context.batches(own),
         device=context.device,
         folder=folder,
         flip=context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None),

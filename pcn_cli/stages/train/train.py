@@ -14,6 +14,7 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.arithmetic import Agreement, Precision
 from pcn_cli.records.metrics import Candidate
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.runs.features import write_features
@@ -44,6 +45,13 @@ from pcn_cli.stages.train.frozen import (
     learn_from_all,
 )
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
+from pcn_cli.stages.train.precision import (
+    choose_precision,
+    compare_answers,
+    compute_trial,
+    tell_difference,
+    tell_precision,
+)
 from pcn_cli.stages.train.remember import remember
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.tensors.store import save_tensors
@@ -76,6 +84,7 @@ def train_run(
     `known` are tokens that need not be computed again.
     """
     model, context = start_model(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
+    context = choose_precision(model, context)
     looks = (run.features, run.suspects, run.neighbours, run.folds, run.learning_curve)
     with recording_stage(run, "train", (run.model, run.history, run.candidates, run.validation, *looks)):
         if context.model_config.multi_label:
@@ -84,8 +93,9 @@ def train_run(
             )
         kept, state, tokens = choose_model(model, context, known or {})
         model.load_state_dict(state, strict=False)
-        save_model_folder(run.model, model, calibrate_model(read_validation(run), context))
-        remember(model, context, frozen=kept != TUNED)
+        (precision, agreement), config = _proven(run), calibrate_model(read_validation(run), context)
+        save_model_folder(run.model, model, replace(config, precision=precision, agreement=agreement))
+        remember(model, replace(context, precision=precision), frozen=kept != TUNED)
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
         return tokens
@@ -104,17 +114,24 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
         kept, pooling, tokens = keep_frozen(model, context, known)
     if context.recipe.train.tune == "probe":
         return kept, pooling, tokens
+    if context.recipe.train.probe_epochs and _proven(context.run)[0] == "float32":
+        context = replace(context, precision="float32", trial=None)  # also where bfloat16 had to be taken back
     state = copy_state(model) | pooling
     targets, val_batches = context.targets(context.part("val")), context.batches(context.part("val"))
     tuned = tune_model(model, context)
     model.load_state_dict(tuned.best_state)
+    agreement = None
+    if context.trial is not None:  # the trunk is another one now
+        agreement = compare_answers(model, compute_trial(model, context), context)
+        if not agreement.suffices:
+            context = tell_precision(context, "float32", tell_difference(agreement))
     after = score_batches(model, val_batches, context)
     if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context.run), monitor=context.monitor):
         kept, state, tokens = TUNED, tuned.best_state, None
         write_validation(after, None, context)
     context.tell_result(TUNED, after, kept=kept == TUNED)
     probabilities = score_batches(model, context.batches(context.part("test")), context)
-    candidate = describe_candidate(TUNED, after, probabilities, context)
+    candidate = describe_candidate(TUNED, after, probabilities, context, agreement)
     write_candidates([candidate, *(CANDIDATES.find(context.run) or ())], kept, context)
     return kept, state, tokens
 
@@ -135,7 +152,7 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
         if run.start.is_file():
             model.load_state_dict(load_file(run.start), strict=False)
         return next((one.name for one in compared if one.kept), PROBE), state, None
-    rows = probe_rows(context)
+    rows, tokens = probe_rows(context), None
     with (
         known.get("train") or cache_part(model, rows, "train", context) as train,
         known.get("val") or cache_part(model, rows, "val", context) as val,
@@ -151,13 +168,23 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
         whole = [learn_from_all(one, model, train, val, groups, context) for one in fitted]
         model.load_state_dict(begun, strict=False)
         kept = whole[fitted.index(chosen)]
-        with cache_part(model, rows, "test", context) as test:
-            look_at_photos(model, rows, [train, val, test], fitted[0], context)
-            candidates = [
-                describe_candidate(one.name, one.probabilities, answer(one, model, test, context), context)
-                for one in whole
-            ]
-            tokens = test.hand_on()
+        agreement = None
+        if context.trial is not None:
+            model.load_state_dict(kept.state, strict=False)
+            agreement = compare_answers(model, context.trial, context)
+            model.load_state_dict(begun, strict=False)
+        if agreement is None or agreement.suffices:
+            with cache_part(model, rows, "test", context) as test:
+                look_at_photos(model, rows, [train, val, test], fitted[0], context)
+                candidates = [
+                    describe_candidate(
+                        one.name, one.probabilities, answer(one, model, test, context), context, agreement
+                    )
+                    for one in whole
+                ]
+                tokens = test.hand_on()
+    if tokens is None and agreement is not None:
+        return keep_frozen(model, tell_precision(context, "float32", tell_difference(agreement)), {})
     write_validation(kept.probabilities, kept.folds, context)
     if context.recipe.train.tune != "probe":
         save_tensors(run.start, chosen.state)
@@ -194,13 +221,17 @@ def look_at_photos(
             LEARNING_CURVE.write(context.run, curve)
 
 
-def describe_candidate(name: str, val: Probabilities, test: Probabilities, context: TrainContext) -> Candidate:
+def describe_candidate(
+    name: str, val: Probabilities, test: Probabilities, context: TrainContext, agreement: Agreement | None
+) -> Candidate:
     """A candidate by its answers (N, K) to the validation photos, which chose, and to the test photos."""
     targets = context.targets(context.part("val"))
     return Candidate(
         name=name,
         val_log_loss=tempered_log_loss(targets, val),
         val_macro_f1=macro_f1(targets, val) if context.monitor == "macro_f1" else None,
+        precision=context.precision,
+        agreement=agreement,
         **context.measure("test", test),
     )
 
@@ -209,6 +240,12 @@ def write_candidates(candidates: Sequence[Candidate], kept: str, context: TrainC
     """Put what was compared into the run, each once and the last made first."""
     own = {one.name: one for one in reversed(candidates)}
     CANDIDATES.write(context.run, tuple(replace(one, kept=one.name == kept) for one in reversed(own.values())))
+
+
+def _proven(run: RunDir) -> tuple[Precision, Agreement | None]:
+    """The precision in which the model to keep was measured, and what proved it."""
+    kept = [one for one in CANDIDATES.read(run) if one.kept]  # none in runs of an older version
+    return (kept[0].precision, kept[0].agreement) if kept else ("float32", None)
 
 
 def tune_model(model: nn.Module, context: TrainContext) -> FitResult:

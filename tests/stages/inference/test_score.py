@@ -10,7 +10,7 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
 from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
-from pcn_cli.stages.inference.load import LoadedModel
+from pcn_cli.stages.inference.load import LoadedModel, for_inference
 from pcn_cli.stages.inference.score import score_photos
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import cache_tokens
@@ -20,10 +20,10 @@ def test_too_little_memory_is_said_with_what_helps(photo_folder, tiny_weights, m
     recipe = Recipe(data=DataSection(size=64))
     network, config = find_source(str(tiny_weights)).start(("a", "b"), recipe, fetch=Fetcher(offline=True))
 
-    def compute(_: torch.Tensor) -> None:
+    def compute(_: torch.Tensor, **__: bool) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(network, "forward_features", compute)
+    monkeypatch.setattr(network, "attend_tokens", compute)
     files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))
     assert files
     model = LoadedModel(network=network, config=config, device=torch.device("cpu"))
@@ -57,7 +57,8 @@ def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, 
     photos = PhotoBatches(PhotoDataset(photo_folder, files, preprocessing=config.preprocessing), batch_size=5)
     options = {"batch_size": 5, "workers": 0, "hiding": choose_hiding(len(files), recipe, model)}
     from_photos = list(score_photos(model, photo_folder, files, **options))
-    with cache_tokens(network, photos, device=cpu, folder=tmp_path, exact=True, stop=StopRequest()) as tokens:
+    ready = for_inference(network, cpu)
+    with cache_tokens(ready, photos, device=cpu, folder=tmp_path, exact=True, stop=StopRequest()) as tokens:
         from_tokens = list(score_photos(model, tmp_path / "nowhere", files, tokens=tokens, **options))
     assert len(files) == len(from_tokens) == 36
     for one, other in zip(from_photos, from_tokens, strict=True):
