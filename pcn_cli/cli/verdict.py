@@ -47,6 +47,8 @@ def _sentences(outcome: "Outcome") -> Iterator[str]:
         yield f"Mean average precision {precision.value:.1%}{_between(precision)} on {precision.n:,} test photos."
         if guessed := metrics.get("baseline_prior_average_precision"):
             yield f"Answering every photo by how frequent the classes are would give {guessed.value:.1%}."
+    if outcome.change:
+        yield f"Beside {outcome.change.earlier}: {outcome.change.sentence}."
 
 
 def _between(metric: Metric) -> str:

@@ -167,6 +167,13 @@ class Labelling:
 class DataSection(Labelling):
     """Which photos, and how they become the network's input."""
 
+    decisions: str | None = option(
+        None,
+        "A CSV with file, decision (keep, change, remove, add) and new_label, as the report's Desk saves it: labels are"
+        " corrected, photos left out or added, and no photo is touched.",
+        flag="FILE",
+        chosen="never",
+    )
     fit: Fit | None = option(None, "How a photo fits the square input; otherwise the model's own.", flag="")
     size: Side | None = option(None, "Side of the input in pixels; otherwise the model's own.", flag="N")
     crop_pct: Ratio | None = option(None, "Share of the resized shorter side that `fit: crop` keeps.")

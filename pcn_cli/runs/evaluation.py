@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.errors import command
+from pcn_cli.records.change import Change
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
@@ -39,6 +40,7 @@ class Evaluation:
     suspects: tuple[Suspect, ...] = ()
     learning_curve: LearningCurve | None = None
     trust: Trust | None = None
+    change: Change | None = None
     rows: tuple[SplitRow, ...] = ()
     scan: Scan | None = None
     model: ModelConfig | None = None
@@ -69,6 +71,7 @@ def read_evaluation(run: RunDir) -> Evaluation:
         suspects=store.SUSPECTS.read(run),
         learning_curve=store.LEARNING_CURVE.find(run),
         trust=store.TRUST.find(run),
+        change=store.CHANGE.find(run),
         rows=store.read_split(run) if run.split.is_file() else (),
         scan=store.SCAN.find(run),
         model=store.MODEL_CONFIG.find(run),

@@ -8,6 +8,8 @@ from typing import overload
 from pcn_cli.errors import RunError
 from pcn_cli.files.atomic import write_text
 from pcn_cli.files.names import safe_name
+from pcn_cli.records.change import Change
+from pcn_cli.records.decisions import Decision
 from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.metrics import Trunks
 from pcn_cli.records.predictions import Suspect
@@ -46,6 +48,7 @@ class RunDir:
 
     scan = Artifact("scan.json")  # what the scan found
     unreadable = Artifact("unreadable.csv")  # the files that should be photos and are not
+    decisions = Artifact(Decision.ARTIFACT)  # what a person decided about photos, in this run and those it began with
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 
     history = Artifact(EpochRow.ARTIFACT)  # a row per epoch
@@ -73,6 +76,7 @@ class RunDir:
     confusion = Artifact("confusion.csv")  # photos by label and predicted class
     metrics = Artifact("metrics.json")  # the numbers of the test part with their intervals
     curves = Artifact("curves.json")  # the curves behind the numbers, and what calibration gave
+    change = Artifact(Change.ARTIFACT)  # what differs from the run that it began with
     findings = Artifact("findings.json")  # what a person should know
     attention = Artifact("attention.npz")  # the maps as numbers
     trust = Artifact(Trust.ARTIFACT)  # what was checked of the maps

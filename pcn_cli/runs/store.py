@@ -18,7 +18,9 @@ from pcn_cli.files.reading import read_json
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.change import Change
 from pcn_cli.records.codec import field_names, from_cells, from_plain, to_cells, to_plain
+from pcn_cli.records.decisions import Decision
 from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunks
 from pcn_cli.records.model import ModelConfig
@@ -84,6 +86,7 @@ class Table(Generic[T]):
 
 
 SCAN = Json(RunDir.scan, Scan)
+DECISIONS = Table(RunDir.decisions, Decision)
 UNREADABLE = Table(RunDir.unreadable, SkippedFile)
 HISTORY = Table(RunDir.history, EpochRow)
 TRUNKS = Json(RunDir.trunks, Trunks)
@@ -96,6 +99,7 @@ CURVES = Json(RunDir.curves, Curves)
 LEARNING_CURVE = Json(RunDir.learning_curve, LearningCurve)
 FINDINGS = Json(RunDir.findings, tuple[Finding, ...])
 TRUST = Json(RunDir.trust, Trust)
+CHANGE = Json(RunDir.change, Change)
 MODEL_CONFIG = Json(RunDir.model_config, ModelConfig)
 
 

@@ -20,6 +20,7 @@ from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, 
 from pcn_cli.runs.store import SCAN, TRUST, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.earlier_runs import find_learned_rows
+from pcn_cli.stages.evaluate.change import measure_change
 from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
 from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, retarget_run
 from pcn_cli.stages.explain.overlays import draw_overlays
@@ -176,7 +177,7 @@ def evaluate_run(
         hiding = replace(hiding, labels=tuple(row.label for row in test))
     photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays)
     numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
-    with recording_stage(run, "evaluate", (*photos, *numbers, run.findings, run.trust, run.model_card)):
+    with recording_stage(run, "evaluate", (*photos, *numbers, run.change, run.findings, run.trust, run.model_card)):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback, tokens=tokens)
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
@@ -186,6 +187,8 @@ def evaluate_run(
             trust = check_maps(model, scored, root=root, boxes=boxes, hiding=hiding, recipe=recipe, callback=callback)
             TRUST.write(run, trust)
             evaluation = replace(evaluation, trust=trust)
+        if read_record(run).kind == "train":
+            evaluation = replace(evaluation, change=measure_change(run, recipe, rows, predictions))
         draw_figures(evaluation)
         evaluation = replace(
             evaluation, findings=write_findings(evaluation, scan, learned_from=find_learned_rows(recipe, rows))

@@ -26,6 +26,7 @@ from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.arguments import with_recipe_options
 from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn, Recipe
+from pcn_cli.records.change import Change
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk, Trunks
@@ -33,7 +34,7 @@ from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
-from pcn_cli.runs.store import SCAN, TRUNKS, read_boxes, read_recipe, write_recipe, write_scan, write_split
+from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_boxes, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback
 from pcn_cli.stages.evaluate_run import evaluate_run
 from pcn_cli.stages.inference.load import model_source, open_model
@@ -63,6 +64,7 @@ class Outcome:
     candidates: tuple[Candidate, ...] = ()
     findings: tuple[Finding, ...] = ()
     learning_curve: LearningCurve | None = None
+    change: Change | None = None
     kept: str = ""
     models: tuple[Trunk, ...] = ()
     suspects: int = 0  # photos whose label may be wrong
@@ -75,6 +77,8 @@ class Outcome:
         figures = {name: getattr(self, name) for name in names}
         if self.learning_curve:
             figures["learning_curve"] = self.learning_curve
+        if self.change:
+            figures["change"] = self.change
         return {"run": str(self.run), "report": str(self.report), **to_plain(figures)}
 
 
@@ -192,8 +196,14 @@ def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
         update_record(run, fingerprint=fingerprint(plan.rows))
         if plan.compared:
             TRUNKS.write(run, Trunks(models=plan.compared))
+        recipe = plan.asked or plan.recipe
+        if plan.decisions:
+            # With its own copy the recipe can be followed again; a folder is meant from where this was typed.
+            folders = (str(Path(one.folder).absolute()) if one.decision == "add" else "" for one in plan.decisions)
+            DECISIONS.write(run, map(lambda one, folder: replace(one, folder=folder), plan.decisions, folders))
+            recipe = recipe.replace({"data.decisions": str(run.decisions.absolute())})
         # The recipe comes last: a run that has one can be resumed.
-        write_recipe(run, plan.asked or plan.recipe, {} if plan.asked else plan.reasons)
+        write_recipe(run, recipe, {} if plan.asked else plan.reasons)
 
 
 def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | None) -> None:
@@ -298,6 +308,7 @@ def _outcome(evaluation: Evaluation) -> Outcome:
         candidates=evaluation.candidates,
         findings=evaluation.findings,
         learning_curve=evaluation.learning_curve,
+        change=evaluation.change,
         kept=read_record(run).kept,
         models=compared.models if compared else (),
         suspects=len(evaluation.suspects),

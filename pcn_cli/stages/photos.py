@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcn_cli.data.scan.decisions import Decisions, read_decisions
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import check_split, number_groups, split_scan
@@ -15,7 +16,7 @@ from pcn_cli.recipe.schema import FailOn, Labelling, Recipe
 from pcn_cli.records.photos import PARTS, Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record, require
-from pcn_cli.runs.store import read_split
+from pcn_cli.runs.store import DECISIONS, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.earlier_runs import find_start, read_known_parts
 
@@ -28,11 +29,14 @@ def scan_folder(
     labelling: Labelling | None = None,
     group_by: str | None = None,
     only: Part | None = None,
+    decisions: Decisions | None = None,
     callback: Callback | None = None,
 ) -> Scan:
     """What `photos` holds, every file decoded once, or those of one part; nothing is written."""
     callback = callback or Callback()
-    scan = scan_photos(photos, labelling=labelling, group_by=group_by, only=only, on_progress=callback.on_progress)
+    scan = scan_photos(
+        photos, labelling=labelling, group_by=group_by, only=only, decisions=decisions, on_progress=callback.on_progress
+    )
     for text in scan.assumptions:
         callback.on_note(text)
     if scan.multi_label:
@@ -41,6 +45,14 @@ def scan_folder(
         unlabelled = f", {none:,} have none" if none else ""
         callback.on_note(f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}")
     return scan
+
+
+def gather_decisions(recipe: Recipe) -> Decisions:
+    """What a person decided about the photos: in the table that the recipe names, and for runs that it begins with."""
+    asked, start = recipe.split.split_from, find_start(recipe)
+    run = start or (open_run(asked) if asked else None)
+    new = read_decisions(Path(recipe.data.decisions)) if recipe.data.decisions else ()
+    return Decisions(earlier=DECISIONS.read(run) if run else (), new=new)
 
 
 def split_photos(scan: Scan, loaded: LoadedRecipe) -> tuple[tuple[SplitRow, ...], Recipe, dict[str, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import torch
 
+from pcn_cli.data.scan.decisions import count_decisions
 from pcn_cli.data.scan.scan_photos import check_scan
 from pcn_cli.files.machine import available_cores
 from pcn_cli.metrics.findings import Observations, findings
@@ -21,12 +22,13 @@ from pcn_cli.recipe.choose import Facts, choose
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
+from pcn_cli.records.decisions import Decision
 from pcn_cli.records.metrics import Trunk
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source
-from pcn_cli.stages.photos import check_leaks, scan_folder, split_photos
+from pcn_cli.stages.photos import check_leaks, gather_decisions, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.stages.train.tokens import learned_rows
@@ -64,6 +66,7 @@ class Plan:
     asked: Recipe | None = None
     compare_seconds: float = 0.0
     download_bytes: int = 0
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def model(self) -> str:
@@ -187,7 +190,10 @@ def make_plan(
     if loaded.recipe.train.teacher is not None:
         find_source(model_source(loaded.recipe.train.teacher)).check_available(offline=offline)
     data, group_by = loaded.recipe.data, loaded.recipe.split.group_by
-    scan = scan_folder(photos, labelling=data, group_by=group_by, callback=callback)
+    decisions = gather_decisions(loaded.recipe)
+    scan = scan_folder(photos, labelling=data, group_by=group_by, decisions=decisions, callback=callback)
+    if decisions.all:
+        callback.on_note(f"decisions followed: {count_decisions(decisions.all)}")
     check_scan(scan, max_unreadable=data.max_unreadable, labelling=data)
     asked = loaded.recipe
     rows, divided, split_reasons = split_photos(scan, loaded)
@@ -217,6 +223,7 @@ def make_plan(
         asked=asked if models else None,
         compare_seconds=compare_seconds,
         download_bytes=sum(one.download_bytes for one in sources.values()),
+        decisions=decisions.all,
     )
 
 

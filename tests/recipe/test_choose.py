@@ -14,6 +14,7 @@ LEGITIMATELY_OPEN = {
     "data.labels",
     "data.file_column",
     "data.label_column",
+    "data.decisions",
     "data.label_from",
     "evaluate.boxes",
     "evaluate.folds",

@@ -21,7 +21,18 @@ from pcn_cli.recipe.schema import show_options
 _PANELS = {
     "Often needed": ("model", "tune", "time", "target_accuracy", "output", "resume", "dry_run", "open_page"),
     "Photos and labels": (
-        *("labels", "file_column", "label_column", "label_from", "group_by", "split_from", "boxes", "fit", "size"),
+        *(
+            "labels",
+            "file_column",
+            "label_column",
+            "label_from",
+            "decisions",
+            "group_by",
+            "split_from",
+            "boxes",
+            "fit",
+            "size",
+        ),
         "fail_on",
     ),
     "Training": ("recipe", "settings", "epochs", "lr", "batch_size", "balance", "pooling", "seed", "keep_checkpoints"),
@@ -65,7 +76,10 @@ def finetune(
 
     wished = read_wishes(recipe, settings or (), options)
     if resume is None:
-        tables, models = (wished.data.labels, wished.evaluate.boxes), options["model"] or (wished.model.name,)
+        tables, models = (
+            (wished.data.labels, wished.data.decisions, wished.evaluate.boxes),
+            options["model"] or (wished.model.name,),
+        )
         refuse_early(photos=photos, output=output, models=models, tables=tables, device=wished.train.device)
     began = time.monotonic()
     with LiveProgress() as callback:

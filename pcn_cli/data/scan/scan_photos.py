@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
+from pcn_cli.data.scan.decisions import Decisions, added_files, apply_decisions
 from pcn_cli.data.scan.decode import FileFacts, inspect_files
 from pcn_cli.data.scan.layouts import (
     NO_CLASS,
@@ -45,6 +46,7 @@ def scan_photos(
     labelling: Labelling | None = None,
     group_by: str | None = None,
     only: Part | None = None,
+    decisions: Decisions | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Scan:
     """Everything in `folder`, each candidate decoded once; the folder is only read.
@@ -55,6 +57,7 @@ def scan_photos(
         labelling: a table or a pattern that wins over folders.
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
+        decisions: labels to correct, photos to pass over, and photos from elsewhere to take in.
         on_progress: called with (what is done, done, total); an exception that it raises ends the scan.
 
     Raises:
@@ -70,13 +73,18 @@ def scan_photos(
         rest = [SkippedFile(file=one.file, reason=other_part(only)) for one in files.candidates if one.split != only]
         candidates = [one for one in files.candidates if one.split == only]
         files = replace(files, candidates=candidates, ignored=[*files.ignored, *rest])
+    decided = decisions or Decisions()
+    listed = {one.file for one in files.candidates}
+    added = [one for one in added_files(decided, root=root) if one.file not in listed]
+    files = replace(files, candidates=[*files.candidates, *added])
     facts: dict[str, FileFacts] = {}
     # Closed at once when `on_progress` raises, so that no process outlives the scan.
     with closing(inspect_files([root / one.file for one in files.candidates])) as results:
         for position, found in results:
             facts[files.candidates[position].file] = found
             tell("looking at photos", len(facts), len(files.candidates))
-    photos = _tell_photos(files, facts)
+    photos, removed = apply_decisions(_tell_photos(files, facts), decided, root=root, multi_label=files.multi_label)
+    files.ignored.extend(removed)
     near_duplicates, alike = find_near_duplicates(
         photos,
         {file: found.sketch for file, found in facts.items()},

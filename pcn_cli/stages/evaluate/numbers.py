@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pcn_cli.files.atomic import write_csv
+from pcn_cli.metrics.change import change_findings
 from pcn_cli.metrics.curves import gather_curves
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.figures import draw_confusion, draw_history, draw_learning_curve, draw_per_class
@@ -113,6 +114,7 @@ def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence
         suspects=evaluation.suspects,
         learning_curve=evaluation.learning_curve,
     )
-    found = findings(facts, trust_findings(evaluation.trust) if evaluation.trust else ())
+    others = trust_findings(evaluation.trust) if evaluation.trust else ()
+    found = findings(facts, (*others, *(change_findings(evaluation.change) if evaluation.change else ())))
     store.FINDINGS.write(run, found)
     return found

@@ -1,0 +1,55 @@
+from pcn_cli.metrics.change import change_findings, find_change
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.predictions import Prediction
+
+
+def row(number, label, split="test"):
+    return SplitRow(file=f"{number}.jpg", label=label, split=split, sha256=f"{number:064}")
+
+
+def said(number, label, predicted):
+    return Prediction(
+        file=f"{number}.jpg",
+        label=label,
+        split="test",
+        predicted=predicted,
+        confidence=1.0,
+        probabilities=(),
+        attention=None,
+    )
+
+
+def test_old_photos_count_with_their_new_labels_and_new_classes_apart():
+    old = [row(n, "cat" if n % 2 else "dog") for n in range(10)]
+    new = [row(0, "cat"), *old[1:9], row(20, "cow"), row(21, "cow")]
+    answers = [said(int(r.file[:-4]), r.label, r.label if r.file != "20.jpg" else "dog") for r in new]
+    before = {one.sha256: "cat" for one in old}
+    change = find_change("run-1", old, new, said_before=before, predictions=answers)
+    assert (change.relabelled, change.added, change.gone) == (1, 2, 1)
+    assert change.new_classes == ("cow",)
+    assert (change.photos, change.before, change.after) == (9, 5, 9)
+    assert (change.new_photos, change.new_right) == (2, 1)
+    assert change.sentence == (
+        "1 label corrected, 2 new photos, 1 photo left out, new: cow: 55.6 → 100.0 % right on the same 9 test photos of"
+        " the old classes, could be chance; 50.0 % of 2 of the new"
+    )
+    assert change_findings(change) == ()
+
+
+def test_a_loss_beyond_chance_is_a_finding_and_a_dropped_class_is_named():
+    old = [row(n, "cat") for n in range(40)] + [row(50, "dog", "train")]
+    before = {one.sha256: "cat" for one in old}
+    answers = [said(n, "cat", "cow" if n < 12 else "cat") for n in range(40)]
+    change = find_change("run-1", old, old[:40], said_before=before, predictions=answers)
+    assert change.dropped_classes == ("dog",)
+    assert (change.lost, change.gained) == (12, 0)
+    assert "is hardly chance" in change.sentence
+    (finding,) = change_findings(change)
+    assert finding.severity == "warning"
+    assert "run-1" in finding.title
+
+
+def test_without_a_photo_in_common_nothing_is_compared():
+    change = find_change("r", [row(1, "a")], [row(2, "a")], said_before={}, predictions=[said(2, "a", "a")])
+    assert "no test photo in common" in change.sentence
+    assert change.p_value == 1
