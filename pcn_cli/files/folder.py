@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+import platformdirs
 from filelock import FileLock, Timeout
 
 from pcn_cli.errors import RunError
@@ -90,6 +91,12 @@ def hold_folder(folder: Path, *, elsewhere: str = "") -> Iterator[None]:
         with suppress(OSError):
             owner.unlink(missing_ok=True)
         lock.release()
+
+
+def cache_folder(name: str) -> Path:
+    """Pcn's own folder of that name: below PCN_CACHE where it is set, otherwise where the system keeps caches."""
+    root = os.environ.get("PCN_CACHE")
+    return (Path(root) if root else platformdirs.user_cache_path("pcn", appauthor=False)) / name
 
 
 def is_held(folder: Path) -> bool:

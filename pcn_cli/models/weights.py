@@ -20,10 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-import platformdirs
-
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, command
 from pcn_cli.files.atomic import explaining_refusal, sha256_of, sync, write_json
+from pcn_cli.files.folder import cache_folder
 from pcn_cli.files.reading import read_json
 from pcn_cli.models.build import WEIGHTS
 from pcn_cli.models.download import Download, Origin, Part, Patience, UnreachableError, elect_writer, is_offline
@@ -176,8 +175,7 @@ class Fetcher:
 
 def weights_cache() -> Path:
     """The folder of stored weights: below PCN_CACHE where it is set, otherwise where the system keeps caches."""
-    root = os.environ.get("PCN_CACHE")
-    return (Path(root) if root else platformdirs.user_cache_path("pcn", appauthor=False)) / "weights"
+    return cache_folder("weights")
 
 
 def weights_path(key: str) -> Path:

@@ -22,7 +22,8 @@ class Facts:
     """What the choices are made from.
 
     `imbalance` is the photos of the largest class over those of the smallest, `device` the device that will be used,
-    `memory_gb` what is free on it, `activation_mb` what one photo of 224 × 224 pixels keeps for the backward pass in
+    `memory_gb` what is free on it, `host_gb` in the
+    machine, `activation_mb` what one photo of 224 × 224 pixels keeps for the backward pass in
     float32, `seconds_per_photo` a measured training step, where there is one; with `multi_label` a photo may have
     several labels.
     """
@@ -34,6 +35,7 @@ class Facts:
     native_bf16: bool = False
     cores: int = 1
     memory_gb: float = 8.0
+    host_gb: float = math.inf
     input_size: int = 224
     multi_label: bool = False
     fit: Fit = "crop"
@@ -77,6 +79,7 @@ _MOST_CLASS_TOKENS = 300  # a pass keeps a token, a map and a row of the hidden 
 _FLOAT32_TO_BFLOAT16 = 0.58  # saved activations, measured on S60: 80 of 138 MB
 _CHECKPOINTED = 0.054  # the same with checkpointing every 8 blocks: 7.5 of 138 MB
 _DIVISORS = 100_000  # small divisors that are looked for: of a number beyond any batch not all
+_WORKER_GB = 1.0  # a process of its own (0.4), batches on their way, and a photo of a hundred megapixels
 _SPARE_MEMORY = 0.3  # for weights, optimizer and fragments
 
 
@@ -113,7 +116,7 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> tuple[Recipe, dict[str, str]]:
     if choices.recipe.data.fit == "crop":
         choices.add("data.crop_pct", facts.crop_pct, "the model's own")
     choices.add("train.device", facts.device, "the best device here" if facts.accelerated else "no accelerator")
-    choices.add("train.workers", *choose_workers(facts.device, facts.cores))
+    choices.add("train.workers", *choose_workers(facts.device, facts.cores, host_gb=facts.host_gb))
     choices.add("train.tune", *_tune(choices.recipe, facts))
     _choose_balance(choices, facts)
     recipe = choices.recipe
@@ -182,13 +185,19 @@ def _refuse(problems: Iterable[str]) -> None:
         raise RecipeError(lines, "leave these out, or change what they depend on")
 
 
-def choose_workers(device: str, cores: int) -> tuple[int, str]:
-    """How many processes should load photos for `device`, and why."""
+def choose_workers(device: str, cores: int, *, host_gb: float = math.inf) -> tuple[int, str]:
+    """How many processes should load photos for `device`, and why; `host_gb` is the memory that is free for them."""
     if _is_accelerator(device):
-        return min(16, max(1, cores - 1)), f"{cores} cores, one left for the main process"
-    if cores <= 2:
+        wanted, reason = min(16, max(1, cores - 1)), f"{cores} cores, one left for the main process"
+    elif cores <= 2:
         return 0, f"{cores} cores, which the network needs itself"
-    return min(4, max(1, cores // 4)), f"a quarter of {cores} cores; the network needs the rest"
+    else:
+        wanted, reason = min(4, max(1, cores // 4)), f"a quarter of {cores} cores; the network needs the rest"
+    if host_gb / _WORKER_GB < wanted:
+        return int(
+            host_gb / _WORKER_GB
+        ), f"{host_gb:.1f} GB of memory are free, and each process may need {_WORKER_GB:g}"
+    return wanted, reason
 
 
 class _Choices:

@@ -303,6 +303,12 @@ class TrainSection:
         flag="N",
         chosen="anew",
     )
+    photo_cache: NotNegative = option(
+        20.0,
+        "Gigabytes of decoded photos that tuning may keep for all epochs and runs, in the cache folder; 0: none.",
+        needs=TUNING,
+        neutral=0.0,
+    )
     checkpoint_minutes: Positive = option(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
     keep_checkpoints: bool = option(False, "Keep the checkpoints of a finished run.", flag="")
 

@@ -285,6 +285,7 @@ def gather_facts(rows: tuple[SplitRow, ...], source: Source, device: torch.devic
         device=str(device),
         native_bf16=has_native_bf16(device),
         cores=available_cores(),
+        host_gb=psutil.virtual_memory().available / 1e9,
         memory_gb=(torch.cuda.mem_get_info(device)[0] if on_cuda else psutil.virtual_memory().available) / 1e9,
         input_size=max(preprocessing.height, preprocessing.width),
         fit=preprocessing.fit,

@@ -11,7 +11,6 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from torchvision.datasets.folder import default_loader
 from pcn_cli.data.drawing import draw_ground
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoDataset, stack_photos
+from pcn_cli.data.load.photo_cache import PhotoCache
+from pcn_cli.files.atomic import sha256_of
 from pcn_cli.records.model import Preprocessing
 
 SIZES = ((1024, 768), (4000, 3000))
@@ -88,7 +89,10 @@ def measure(root: Path, files: list[Path], title: str, rounds: int) -> None:
         for draft in DRAFTS:
             photos = prepare(root, names, kind, draft)
             ways[f"pcn, draft {draft}"] = lambda photos=photos: load(photos)
-        seconds = take_turns(ways, rounds)
+        with tempfile.TemporaryDirectory() as folder:
+            cached = prepare(root, names, kind, 2, PhotoCache(folder=Path(folder), limit=2**40))
+            ways["pcn, cached"] = lambda cached=cached: load(cached)
+            seconds = take_turns(ways, rounds)
         peer_seconds = np.array(seconds["torchvision"])
         for way, own in seconds.items():
             ratios = peer_seconds / own
@@ -97,6 +101,15 @@ def measure(root: Path, files: list[Path], title: str, rounds: int) -> None:
                 f"{np.median(ratios):6.2f} [{ratios.min():.2f}, {ratios.max():.2f}]"
             )
     whole = [prepare(root, names, "evaluation", 0)[0, row].pixels.astype(float) for row in range(len(names))]
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("light", "medium", "strong"):
+            plain = prepare(root, names, kind, 2)
+            kept = prepare(root, names, kind, 2, PhotoCache(folder=Path(folder), limit=2**40))
+            keys = [(epoch, row) for epoch in range(4) for row in range(len(names))]
+            apart = np.array([np.abs(kept[key].pixels.astype(float) - plain[key].pixels).mean() for key in keys])
+            print(
+                f"{title:>14} {kind}: cached, mean difference {apart.mean():.3f} grey levels, worst {apart.max():.3f}"
+            )
     for draft in DRAFTS[1:]:
         some = prepare(root, names, "evaluation", draft)
         apart = np.array([np.abs(some[0, row].pixels - one).mean() for row, one in enumerate(whole)])
@@ -105,11 +118,12 @@ def measure(root: Path, files: list[Path], title: str, rounds: int) -> None:
         )
 
 
-def prepare(root: Path, names: list[str], kind: str, draft: int) -> PhotoDataset:
+def prepare(root: Path, names: list[str], kind: str, draft: int, cache: PhotoCache | None = None) -> PhotoDataset:
     """The photos as pcn loads them."""
     wanted = Preprocessing(height=224, width=224, draft=draft)
     varied = None if kind == "evaluation" else Augmentation(level=kind, flip=True, preprocessing=wanted, seed=0)
-    return PhotoDataset(root, names, preprocessing=replace(wanted), augmentation=varied)
+    hashes = [sha256_of(root / name) for name in names]
+    return PhotoDataset(root, names, preprocessing=wanted, augmentation=varied, cache=cache, hashes=hashes)
 
 
 def load(photos: PhotoDataset) -> torch.Tensor:

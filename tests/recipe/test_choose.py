@@ -275,6 +275,14 @@ def test_workers_leave_the_network_its_cores(facts: Facts, workers: int) -> None
     assert chosen(facts).train.workers == workers == choose_workers(facts.device, facts.cores)[0]
 
 
+def test_workers_fit_into_the_memory() -> None:
+    facts = replace(GPU, host_gb=5.5)
+    assert chosen(facts).train.workers == 5
+    assert choose_workers(GPU.device, GPU.cores, host_gb=0.5)[0] == 0
+    assert "5.5 GB" in choose_workers(GPU.device, GPU.cores, host_gb=5.5)[1]
+    assert choose_workers(CPU.device, 16, host_gb=4.0) == choose_workers(CPU.device, 16)
+
+
 @pytest.mark.parametrize(("photos", "share"), [(10, 0.15), (4_999, 0.15), (5_000, 0.10)])
 def test_the_split_follows_the_number_of_photos(photos: int, share: float) -> None:
     recipe, reasons = choose_split(load_recipe(None), photos)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights):
     outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **SETTINGS)
     run = outcome.run
     assert run == Path("runs/photos-tiny-1")
+    assert not Path(os.environ["PCN_CACHE"], "photos").exists()  # the probe opens each photo once
     tests = [row for row in read_csv(run / "split.csv") if row["split"] == "test"]
     found = files_below(run)
     overlays = {name for name in found if name.startswith("overlays/")}
@@ -93,7 +95,7 @@ def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights):
         assert float(row["confidence"]) == max(probabilities)
 
 
-def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, tiny_weights):
+def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, tiny_weights, own_cache):
     outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="all", epochs=2, batch_size=8, **SETTINGS)
     candidates = {candidate.name: candidate for candidate in outcome.candidates}
     assert set(candidates) == {"tuned", "probe", "logistic regression"}
@@ -102,6 +104,9 @@ def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, 
     history = read_csv(outcome.run / "history.csv")
     assert [(row["phase"], row["epoch"]) for row in history] == [("tune", "1"), ("tune", "2")]
     assert not (outcome.run / "checkpoints").exists()
+    parts = [row["split"] for row in read_csv(outcome.run / "split.csv")]
+    kept = [path for path in (own_cache / "photos").rglob("*") if path.is_file()]
+    assert len(kept) == parts.count("train") + parts.count("val")  # of the test photos there is one pass only
 
 
 def test_a_run_repeats_from_its_own_recipe(photo_folder, tiny_weights):

@@ -11,8 +11,10 @@ from functools import lru_cache
 import albumentations
 import cv2
 import numpy as np
+from PIL import Image
 
 from pcn_cli.data.load.open_image import OpenedPhoto, Rectangle, Size
+from pcn_cli.data.load.photo_cache import KeptPhoto
 from pcn_cli.data.load.preprocessing import FILTERS, Evaluation, Prepared, pad_size, place
 from pcn_cli.recipe.schema import Level
 from pcn_cli.records.model import Preprocessing
@@ -51,6 +53,49 @@ class Augmentation:
         box = self._draw_box(width, height, self._generator(epoch, sample))
         size = self._cut_size(box)
         return draft * width * size[0] / (box[2] - box[0]), draft * height * size[1] / (box[3] - box[1])
+
+    @property
+    def form(self) -> str:
+        """What `keep` depends on beside the photo."""
+        return f"{self.level} {self.preprocessing}"
+
+    def least_kept(self, width: int, height: int) -> tuple[float, float]:
+        """The least size at which a photo is wanted from which `keep` is made."""
+        if self.level == "none":
+            return Evaluation(preprocessing=self.preprocessing).least_kept(width, height)
+        draft, kept = self.preprocessing.draft, self._kept_size(width, height)
+        return (draft * kept[0], draft * kept[1]) if draft else (width, height)
+
+    def keep(self, photo: OpenedPhoto) -> KeptPhoto:
+        """What of a photo is enough for every epoch: as few pixels as leave its smallest cut those of the input.
+
+        Cuts come from another resizing before their own, which changes them by less than the rounding of a JPEG.
+        """
+        if self.level == "none":
+            return Evaluation(preprocessing=self.preprocessing).keep(photo)
+        size = self._kept_size(*photo.size)
+        pixels = np.asarray(photo.resize(size, FILTERS[self.preprocessing.interpolation]))
+        return KeptPhoto(pixels, (0, 0, *size), photo.size)
+
+    def restore(self, kept: KeptPhoto, *, epoch: int, sample: int) -> Prepared:
+        """The input of a photo that was kept, varied for this epoch and sample as it would be from its file."""
+        if self.level == "none":
+            return Evaluation(preprocessing=self.preprocessing).restore(kept)
+        return self(OpenedPhoto(Image.fromarray(kept.pixels), kept.size, kept.window), epoch=epoch, sample=sample)
+
+    def _kept_size(self, width: int, height: int) -> Size:
+        """The least size of a whole photo at which no cut has fewer pixels than it enters the input with."""
+        target, area = self.preprocessing, SMALLEST_CUT[self.level] * width * height
+        if target.fit == "crop":
+            aspect, stretch = target.width / target.height, math.exp(_LOG_ASPECT)
+            # The most slender cut of the least area; where none fits, the largest there is.
+            cut_width = min(math.sqrt(area * aspect / stretch), width, height * aspect)
+            cut_height = min(math.sqrt(area / aspect / stretch), height, width / aspect)
+        else:
+            cut_width, cut_height = (side * math.sqrt(SMALLEST_CUT[self.level]) for side in (width, height))
+        entering = self._cut_size((0.0, 0.0, cut_width, cut_height))
+        scale = min(1.0, max(entering[0] / cut_width, entering[1] / cut_height))
+        return max(1, math.ceil(scale * width)), max(1, math.ceil(scale * height))
 
     def __call__(self, photo: OpenedPhoto, *, epoch: int, sample: int) -> Prepared:
         """The input of an upright photo, varied for this epoch and sample."""

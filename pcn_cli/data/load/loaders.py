@@ -3,6 +3,7 @@
 The order is a function of the epoch, a photo's variation of (seed, epoch, sample); no global random state is used.
 """
 
+import hashlib
 import logging
 import signal
 import threading
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_reduced
+from pcn_cli.data.load.open_image import (
+    OpenedPhoto,
+    UnreadablePhotoError,
+    decode_photo,
+    open_reduced,
+    read_bytes,
+)
+from pcn_cli.data.load.photo_cache import KeptPhoto, PhotoCache
 from pcn_cli.data.load.preprocessing import Evaluation, Prepared
 from pcn_cli.errors import DataError, ResourceError
 from pcn_cli.records.model import Preprocessing
@@ -38,6 +47,23 @@ class Preparation(Protocol):
 
     def least(self, width: int, height: int, *, epoch: int, sample: int) -> tuple[float, float]:
         """The least width and height at which a photo of a width and height is wanted."""
+        ...
+
+    @property
+    def form(self) -> str:
+        """What `keep` depends on beside the photo."""
+        ...
+
+    def least_kept(self, width: int, height: int) -> tuple[float, float]:
+        """The least width and height at which a photo is wanted from which `keep` is made."""
+        ...
+
+    def keep(self, photo: OpenedPhoto) -> KeptPhoto:
+        """What of a photo is enough for every epoch."""
+        ...
+
+    def restore(self, kept: KeptPhoto, *, epoch: int, sample: int) -> Prepared:
+        """The input of a photo that was kept."""
         ...
 
     def __call__(self, photo: OpenedPhoto, *, epoch: int, sample: int) -> Prepared:
@@ -74,7 +100,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
 
     `files` are paths below `root`, or absolute; `targets` are class numbers, or (N, K) of 0 and 1 where a file may have
     several classes, or None where nobody will ask. With an `augmentation` photos are varied for training, otherwise
-    they are prepared as in evaluation.
+    they are prepared as in evaluation. With a `cache` they are decoded once for all epochs, where there is room:
+    that takes their SHA-256, `hashes`; a photo that has another by now is decoded as it is.
     """
 
     def __init__(
@@ -85,6 +112,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         *,
         preprocessing: Preprocessing,
         augmentation: Preparation | None = None,
+        cache: PhotoCache | None = None,
+        hashes: Sequence[str] = (),
     ) -> None:
         targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
         if len(files) != len(targets):
@@ -93,6 +122,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         self._root, self._targets = root, list(targets)
         self._prepare: Preparation = augmentation or Evaluation(preprocessing=preprocessing)
         self.norm = Norm(preprocessing.mean, preprocessing.std)
+        self._cache, self._hashes = cache, list(hashes)
+        self._form = self._prepare.form
 
     def __len__(self) -> int:
         return len(self.files)
@@ -102,12 +133,29 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         position = sample % len(self)
         target = self._targets[position]
         try:
+            if self._cache is not None:
+                kept = self._find_kept(self._cache, position)
+                pixels, window = self._prepare.restore(kept, epoch=epoch, sample=sample)
+                return LoadedPhoto(position, target, pixels, kept.size, window)
             least = partial(self._prepare.least, epoch=epoch, sample=sample)
             photo = open_reduced(self._root / self.files[position], least)
         except UnreadablePhotoError as error:
             return LoadedPhoto(position, target, None, reason=error.reason)
         pixels, window = self._prepare(photo, epoch=epoch, sample=sample)
         return LoadedPhoto(position, target, pixels, photo.size, window)
+
+    def _find_kept(self, cache: PhotoCache, position: int) -> KeptPhoto:
+        """The photo as it is kept, or would be: what comes of it does not depend on what the cache holds."""
+        known = self._hashes[position]
+        # A table of hashes may come from anywhere, and must not name a path.
+        key = hashlib.sha256(f"{known} {self._form}".encode()).hexdigest()
+        kept = cache.read(key)
+        if kept is None:
+            content = read_bytes(self._root / self.files[position])
+            kept = self._prepare.keep(decode_photo(BytesIO(content), self._prepare.least_kept))
+            if hashlib.sha256(content).hexdigest() == known:
+                cache.write(key, kept)
+        return kept
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcn_cli.data.load.open_image import OpenedPhoto
+from pcn_cli.data.load.photo_cache import KeptPhoto
 from pcn_cli.records.model import Placement, Preprocessing
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -56,6 +57,23 @@ class Evaluation:
         draft = self.preprocessing.draft
         resized = _resize(self.preprocessing, width, height)[:2]
         return (draft * resized[0], draft * resized[1]) if draft else (width, height)
+
+    @property
+    def form(self) -> str:
+        """What `keep` depends on beside the photo."""
+        return f"evaluation {self.preprocessing}"
+
+    def least_kept(self, width: int, height: int) -> tuple[float, float]:
+        """The least size at which a photo is wanted from which `keep` is made."""
+        return self.least(width, height)
+
+    def keep(self, photo: OpenedPhoto) -> KeptPhoto:
+        """What of a photo is enough for every epoch: the input itself."""
+        return KeptPhoto(*self(photo), photo.size)
+
+    def restore(self, kept: KeptPhoto, *, epoch: int = 0, sample: int = 0) -> Prepared:  # noqa: ARG002
+        """The input of a photo that was kept, the same as without."""
+        return Prepared(kept.pixels.copy(), kept.window)
 
     def __call__(self, photo: OpenedPhoto, *, epoch: int = 0, sample: int = 0) -> Prepared:  # noqa: ARG002
         """The network's input of an upright picture."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -49,7 +50,8 @@ def loading_workers(recipe: Recipe, device: torch.device) -> int:
     """How many processes load photos: the recipe's number, or what suits this machine."""
     if recipe.train.workers is not None:
         return recipe.train.workers
-    return choose_workers(str(device), available_cores())[0]
+    free = psutil.virtual_memory().available / 1e9
+    return choose_workers(str(device), available_cores(), host_gb=free)[0]
 
 
 def score_photos(

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from pcn_cli.data.load.augment import Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
+from pcn_cli.data.load.photo_cache import PhotoCache
+from pcn_cli.files.folder import cache_folder
 from pcn_cli.metrics.calibration import binary_log_loss
 from pcn_cli.metrics.choice import macro_f1
 from pcn_cli.metrics.inputs import as_truths, model_inputs
@@ -121,25 +123,47 @@ class TrainContext:
         even = recipe.train.balance == "sampler"
         order = partial(even_order, self.targets(rows)) if even else partial(shuffled, len(rows))
         return PhotoBatches(
-            self._photos(rows, preprocessing, augmentation),
+            self._photos(rows, preprocessing, augmentation, cache=self._photo_cache()),
             batch_size=batch_size,
             workers=loading_workers(recipe, self.device),
             device=self.device,
             order=partial(order, recipe.seed),
         )
 
-    def batches(self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None) -> PhotoBatches:
-        """The photos of `rows` in their order, prepared as the model asks for, or another with its `preprocessing`."""
-        photos = self._photos(rows, preprocessing or self.model_config.preprocessing)
+    def batches(
+        self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None, *, often: bool = False
+    ) -> PhotoBatches:
+        """The photos of `rows` in their order, prepared as the model asks for, or another with its `preprocessing`.
+
+        Those that are asked for `often` are kept in the cache.
+        """
+        cache = self._photo_cache() if often else None
+        photos = self._photos(rows, preprocessing or self.model_config.preprocessing, cache=cache)
         workers = loading_workers(self.recipe, self.device)
         size = self.recipe.evaluate.batch_size
         return PhotoBatches(photos, batch_size=size, workers=workers, device=self.device)
 
+    def _photo_cache(self) -> PhotoCache | None:
+        limit = int(self.recipe.train.photo_cache * 1e9)
+        return PhotoCache(folder=cache_folder("photos"), limit=limit) if limit else None
+
     def _photos(
-        self, rows: Sequence[SplitRow], preprocessing: Preprocessing, augmentation: Augmentation | None = None
+        self,
+        rows: Sequence[SplitRow],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None = None,
+        *,
+        cache: PhotoCache | None = None,
     ) -> PhotoDataset:
-        files, targets = [row.file for row in rows], self.targets(rows)
-        return PhotoDataset(self.root, files, targets, preprocessing=preprocessing, augmentation=augmentation)
+        return PhotoDataset(
+            self.root,
+            [row.file for row in rows],
+            self.targets(rows),
+            preprocessing=preprocessing,
+            augmentation=augmentation,
+            cache=cache,
+            hashes=[row.sha256 for row in rows],
+        )
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:
         """The class index of each photo, (N,); of 0 and 1, (N, K), where photos may have several labels."""

@@ -255,7 +255,7 @@ def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
         context.recipe, context.targets(train_rows), classes=context.classes, fingerprint=fingerprint(context.rows)
     )
     teacher_logits = _teacher_logits(context) if config.teacher else None
-    val_batches, val_targets = context.batches(val_rows), context.targets(val_rows)
+    val_batches, val_targets = context.batches(val_rows, often=True), context.targets(val_rows)
     history = HistoryCallback(context, "tune", config.epochs)
     result = fit(
         Learner(model, config, device=context.device, teacher_logits=teacher_logits),
