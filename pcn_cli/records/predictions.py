@@ -135,6 +135,33 @@ class PhotoFeatures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alike:
+    """A training photo `other` of the class `label` that is like the photo `file`; rank 1 is the most alike of a class.
+
+    `likeness` is the cosine of what the frozen trunk makes of the two.
+    """
+
+    ARTIFACT: ClassVar = "alike.csv"
+    file: str
+    label: str
+    rank: int
+    other: str
+    likeness: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoPlace:
+    """Where a photo lies in a plane in which alike photos lie together; `x` and `y` are in [0, 1]."""
+
+    ARTIFACT: ClassVar = "places.csv"
+    file: str
+    split: str
+    label: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldAnswer:
     """One photo's probabilities by a model that learned from none of its `fold`, in the order of the model's classes.
 

@@ -7,7 +7,7 @@ JSON.parse. In a page that holds everything, JSON stands in blocks that no brows
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.predictions import AttentionNumbers, Prediction
+from pcn_cli.records.predictions import Alike, AttentionNumbers, Prediction
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.encoded_maps import (
     MeanMaps,
@@ -127,11 +127,21 @@ def find_spreads(predictions: Sequence[Prediction]) -> dict[str, object]:
     return spreads
 
 
+def alike_by_file(content: ReportContent) -> dict[str, dict[str, list[Alike]]]:
+    """The training photos that are like each photo, by their class: what it was taken for comes first."""
+    found: dict[str, dict[str, list[Alike]]] = {}
+    for one in content.artifacts.rows(Alike):
+        found.setdefault(one.file, {}).setdefault(one.label, []).append(one)
+    taken = {prediction.file: prediction.predicted for prediction in content.predictions}
+    return {file: dict(sorted(own.items(), key=lambda item: item[0] != taken.get(file))) for file, own in found.items()}
+
+
 class Details:
     """What the page shows of one prediction alone; the scales of the maps grow while they are written one by one."""
 
-    def __init__(self, content: ReportContent, rows: Rows) -> None:
-        self._content, self._rows = content, rows
+    def __init__(self, content: ReportContent, rows: Rows, *, alike_pictures: Mapping[str, int]) -> None:
+        self._content, self._rows, self._pictures = content, rows, alike_pictures
+        self._alike = alike_by_file(content)
         self.look, self.evidence, self.means = new_lift_scale(), new_signed_scale(), MeanMaps()
 
     def chunks(self) -> Iterator[tuple[int, list[object]]]:
@@ -151,7 +161,16 @@ class Details:
             p = (hiding.hidden_p, hiding.kept_p, hiding.random_hidden_p)
             detail["hidden"] = [self._rows.places[clean(hiding.hidden_top)], *map(_plain, p)]
             detail["flips"] = _plain(hiding.flip_fraction)
+        if alike := self._alike.get(row.prediction.file):
+            detail["alike"] = [
+                [self._rows.places.get(clean(label), -1), [self._of_training(one) for one in own]]
+                for label, own in alike.items()
+            ]
         return detail | self._maps(row)
+
+    def _of_training(self, alike: Alike) -> list[object]:
+        """A training photo that is like another: the number of its picture, or null, its name and the likeness."""
+        return [self._pictures.get(alike.other), clean(alike.other), round(alike.likeness, 3)]
 
     def _maps(self, row: Row) -> dict[str, object]:
         """The look, the evidence as [place of the class, largest value, bytes] each, and the two curves.

@@ -20,7 +20,8 @@ _LEAST_P = 1e-9
 class ReportView:
     """What the pages are drawn from; `pictures` and `overlays` are by row number, a missing one could not be opened.
 
-    `figures` are the paths of charts in the report by name, `pair_pictures` those of the pairs' photos by file.
+    `figures` are the paths of charts in the report by name, `pair_pictures` those of the pairs' photos by file,
+    `alike_pictures` the numbers of pictures of training photos by file.
     """
 
     content: ReportContent
@@ -29,6 +30,7 @@ class ReportView:
     overlays: frozenset[int] = frozenset()
     figures: Mapping[str, str] = field(default_factory=dict)
     pair_pictures: Mapping[str, str] = field(default_factory=dict)
+    alike_pictures: Mapping[str, int] = field(default_factory=dict)
     full_lift: float = FULL_LIFT
     full_evidence: float = 1.0
 

@@ -18,9 +18,10 @@ from pcn_cli.files.folder import replacing_folder
 from pcn_cli.files.threads import in_threads
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.page import render_page
-from pcn_cli.report.page_data import Details, as_block, as_script, columns
+from pcn_cli.report.page_data import Details, alike_by_file, as_block, as_script, columns
 from pcn_cli.report.pages.health import files_of, list_pairs
-from pcn_cli.report.view_model import Picture, ReportView, Row, build_rows
+from pcn_cli.report.pages.index import PAGES
+from pcn_cli.report.view_model import Picture, ReportView, Row, Rows, build_rows
 
 OpenPhoto = Callable[[str], Image.Image]
 OnPicture = Callable[[int, int], None]
@@ -29,6 +30,8 @@ _Name = TypeVar("_Name")
 LARGE = 1024  # pixels of the longer side in the view of one prediction, where the photo is large enough
 MOST_LARGE = 400  # predictions that get a large picture, mistakes and the least sure first
 PAIR_SIDE = 384
+ALIKE_SIDE = 176
+MOST_EXPLAINED, FEW_EXPLAINED = 1000, 200  # predictions whose like photos are shown, in a folder and in one file
 SMALL_QUALITY = 72  # nearly a fifth smaller than at 80; there are thousands of them
 MOST_BYTES = 25_000_000  # of one file: what mail programs still take
 MANY_BYTES = 15_000_000
@@ -88,7 +91,9 @@ def write_single_report(
     sink = MemorySink(len(content.predictions))
     report = build_view(content, sink.put, sink.put_data, open_photo, thumbnail=thumbnail, on_picture=on_picture)
     # Those of the rows are drawn by the script; all others stand in the page.
-    drawn = {name: sink.pictures[name] for name in (f"img/{number}.webp" for number in report.pictures)}
+    alike = (f"img/alike-{number}.webp" for number in report.alike_pictures.values())
+    own = (*(f"img/{number}.webp" for number in report.pictures), *alike)
+    drawn = {name: sink.pictures[name] for name in own}
     blocks = sink.blocks | {"pictures": as_block(drawn)}
     sources = {name: f"data:{_KINDS[Path(name).suffix]};base64,{text}" for name, text in sink.pictures.items()}
     page = render_page(report, blocks=blocks, pictures=sources).encode("utf-8")
@@ -126,7 +131,8 @@ def build_view(
                 put(f"img/{row.number}-large.webp", drawn.large)
         if on_picture is not None:
             on_picture(row.number + 1, len(rows.all))
-    details = Details(content, rows)
+    alike = _put_alike(put, content, rows, open_photo, most=MOST_EXPLAINED if most_large else FEW_EXPLAINED)
+    details = Details(content, rows, alike_pictures=alike)
     for number, chunk in details.chunks():
         put_data(f"detail-{number}", chunk)
     put_data("classes", details.means.plain(rows.names))
@@ -147,11 +153,15 @@ def build_view(
         pictures=pictures,
         overlays=overlays,
         figures=figures,
+        alike_pictures=alike,
         pair_pictures=_put_pairs(put, content, known, open_photo),
         full_lift=details.look.top,
         full_evidence=details.evidence.top,
     )
     put_data("rows", columns(report))
+    for page in PAGES:
+        if page.data is not None and (value := page.data(report)) is not None:
+            put_data(page.name, value)
     return report
 
 
@@ -222,6 +232,28 @@ def _draw_picture(row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: boo
     except (PcnError, OSError):
         return None
     return Drawn(Picture(width=width, height=height, large=big is not None), small, big)
+
+
+def _put_alike(put: Put, content: ReportContent, rows: Rows, open_photo: OpenPhoto, *, most: int) -> dict[str, int]:
+    """The numbers of the training photos' pictures by file: what the mistakes and the least sure are like."""
+    alike, numbers = alike_by_file(content), dict[str, int]()
+    for row in rows.urgent(most):
+        for own in alike.get(row.prediction.file, {}).values():
+            for one in own:
+                numbers.setdefault(one.other, len(numbers))
+
+    def draw(file: str) -> bytes | None:
+        try:
+            with open_photo(file) as photo:
+                return as_webp(photo, longest=ALIKE_SIDE, quality=SMALL_QUALITY)[0]
+        except (PcnError, OSError):
+            return None
+
+    drawn = dict(zip(numbers, in_threads(draw, numbers), strict=True))
+    for file, picture in drawn.items():
+        if picture is not None:
+            put(f"img/alike-{numbers[file]}.webp", picture)
+    return {file: number for file, number in numbers.items() if drawn[file] is not None}
 
 
 def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:

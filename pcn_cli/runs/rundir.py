@@ -12,7 +12,7 @@ from pcn_cli.records.change import Change
 from pcn_cli.records.decisions import Decision
 from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.metrics import Trunks
-from pcn_cli.records.predictions import Suspect
+from pcn_cli.records.predictions import Alike, PhotoPlace, Suspect
 from pcn_cli.records.run import EpochRow
 
 RUNS = Path("runs")
@@ -79,6 +79,8 @@ class RunDir:
     change = Artifact(Change.ARTIFACT)  # what differs from the run that it began with
     findings = Artifact("findings.json")  # what a person should know
     attention = Artifact("attention.npz")  # the maps as numbers
+    alike = Artifact(Alike.ARTIFACT)  # the training photos most alike to each test photo, by class
+    places = Artifact(PhotoPlace.ARTIFACT)  # where each photo lies on the map
     trust = Artifact(Trust.ARTIFACT)  # what was checked of the maps
     figures = Artifact("figures")  # charts as PNG and SVG
     overlays = Artifact("overlays")  # the maps drawn on the photos
@@ -98,6 +100,8 @@ class RunDir:
             cls.features,
             cls.neighbours,
             cls.attention,
+            cls.alike,
+            cls.places,
             cls.trust,
         )
         files = (*numbers, *training, cls.scan, cls.split, cls.unreadable, cls.recipe, cls.record, cls.log)

@@ -25,7 +25,7 @@ from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunks
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SEVERAL, Box, Scan, SkippedFile, SplitRow, Tie
-from pcn_cli.records.predictions import FoldAnswer, Suspect
+from pcn_cli.records.predictions import Alike, FoldAnswer, PhotoPlace, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import Artifact, RunDir
 
@@ -92,6 +92,8 @@ HISTORY = Table(RunDir.history, EpochRow)
 TRUNKS = Json(RunDir.trunks, Trunks)
 CANDIDATES = Json(RunDir.candidates, tuple[Candidate, ...])
 SUSPECTS = Table(RunDir.suspects, Suspect)
+ALIKE = Table(RunDir.alike, Alike)
+PLACES = Table(RunDir.places, PhotoPlace)
 NEIGHBOURS = Table(RunDir.neighbours, Tie)
 METRICS = Json(RunDir.metrics, dict[str, Metric])
 PER_CLASS = Table(RunDir.per_class, ClassRow)

@@ -22,6 +22,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.earlier_runs import find_learned_rows
 from pcn_cli.stages.evaluate.change import measure_change
 from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
+from pcn_cli.stages.evaluate.surroundings import write_surroundings
 from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, retarget_run
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.explain.trust import check_maps
@@ -175,7 +176,7 @@ def evaluate_run(
     hiding = choose_hiding(len(test), recipe, model)
     if hiding is not None:
         hiding = replace(hiding, labels=tuple(row.label for row in test))
-    photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays)
+    photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays, run.alike, run.places)
     numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
     with recording_stage(run, "evaluate", (*photos, *numbers, run.change, run.findings, run.trust, run.model_card)):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback, tokens=tokens)
@@ -189,6 +190,7 @@ def evaluate_run(
             evaluation = replace(evaluation, trust=trust)
         if read_record(run).kind == "train":
             evaluation = replace(evaluation, change=measure_change(run, recipe, rows, predictions))
+        write_surroundings(run, predictions, config.classes)
         draw_figures(evaluation)
         evaluation = replace(
             evaluation, findings=write_findings(evaluation, scan, learned_from=find_learned_rows(recipe, rows))

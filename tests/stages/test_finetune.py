@@ -23,6 +23,7 @@ from pcn_cli.stages.inference.load import model_source
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
 FIXED_FILES = {
     ".lock",
+    "alike.csv",
     "attention.npz",
     "candidates.json",
     "confusion.csv",
@@ -41,6 +42,7 @@ FIXED_FILES = {
     "model/model.safetensors",
     "model/replay.json",
     "per_class.csv",
+    "places.csv",
     "predictions.csv",
     "predictions.jsonl",
     "recipe.yaml",

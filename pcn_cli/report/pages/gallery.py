@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pcn_cli.records.photos import natural_order
+from pcn_cli.records.predictions import PhotoPlace
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import clean
 from pcn_cli.report.view_model import ReportView, Row, Rows
@@ -31,6 +32,7 @@ def view_gallery(report: ReportView) -> dict[str, object]:
         "filters": find_filters(report.content, rows),
         "most_choices": MOST_CHOICES,
         "front": rows.front,
+        "placed": bool(report.content.artifacts.rows(PhotoPlace)),
         "mapped": report.content.maps is not None,
         "hidden": any(row.prediction.hiding for row in rows.all),
     }

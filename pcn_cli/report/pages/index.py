@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.metrics import Trunks
+from pcn_cli.records.predictions import Alike
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.model_card import view_card
 from pcn_cli.report.pages.classes import view_classes, view_confusions
 from pcn_cli.report.pages.confidence import view_confidence
 from pcn_cli.report.pages.gallery import view_gallery
 from pcn_cli.report.pages.health import view_health
+from pcn_cli.report.pages.map import map_data, view_map
 from pcn_cli.report.pages.overview import view_overview
 from pcn_cli.report.view_model import ReportView
 
@@ -22,7 +24,8 @@ class Page:
     """One page: its address, its heading, and the values that templates/`name`.html is given as `view`.
 
     `view` gives None where the report has nothing for this page; it is then left out. `styles` and `scripts` are names
-    in static/ beside those that all pages share. A page that is not `listed` has no place in the navigation.
+    in static/ beside those that all pages share. A page that is not `listed` has no place in the navigation. `data`
+    gives what the page loads once it is opened, under its name, or None.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Page:
     styles: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     listed: bool = True
+    data: Callable[[ReportView], object] | None = None
 
 
 def view_trust(report: ReportView) -> dict[str, object] | None:
@@ -74,12 +78,17 @@ def view_prediction(report: ReportView) -> dict[str, object]:
     """One picture, large, with its map and numbers; a dialog over the other pages."""
     maps = report.content.maps
     # Older runs, and those with several labels, did not measure what hiding patches does.
-    return {"mapped": maps is not None, "hidden": maps is not None and maps.evidence is not None}
+    return {
+        "mapped": maps is not None,
+        "hidden": maps is not None and maps.evidence is not None,
+        "alike": bool(report.content.artifacts.rows(Alike)),
+    }
 
 
 PAGES = (
     Page("overview", "Overview", view_overview, styles=("overview",)),
     Page("gallery", "Gallery", view_gallery, styles=("gallery",), scripts=("gallery",)),
+    Page("map", "Map", view_map, styles=("map",), scripts=("map",), data=map_data),
     Page("classes", "Classes", view_classes, styles=("classes",), scripts=("classes",)),
     Page("confusions", "Confusions", view_confusions),
     Page("confidence", "Confidence", view_confidence, styles=("confidence",), scripts=("confidence",)),

@@ -70,6 +70,7 @@ function fillPrediction(row, state) {
   byId("file-facts").replaceChildren();
   byId("look-facts").hidden = true;
   byId("hiding").hidden = true;
+  if (byId("alike")) byId("alike").hidden = true;
   loadDetails(row).then((details) => {
     if (opened?.row !== row) return;
     opened.details = details;
@@ -77,6 +78,7 @@ function fillPrediction(row, state) {
     fillFacts(details);
     if (details.map) fillLook(details);
     fillHiding(opened);
+    fillAlike(row, details);
     paintLarge(readAddress());
   }).catch((error) => showTrouble(error.message));
 }
@@ -124,6 +126,27 @@ function fillLine(name, value) {
   line.querySelector("dt").textContent = name;
   line.querySelector("dd .words").textContent = value;
   return line;
+}
+
+// Training photos that the network finds like this one: of the class it was taken for, and of the label or the next best.
+function fillAlike(row, details) {
+  if (!byId("alike") || !details.alike) return;
+  const shown = details.alike.filter(([, photos]) => photos.some(([picture]) => picture !== null));
+  byId("alike").hidden = shown.length === 0;
+  byId("alike-rows").replaceChildren(...shown.map(([name, photos]) => {
+    const group = byId("alike-row").content.firstElementChild.cloneNode(true);
+    const why = data.predicted[row] === name ? "what it was taken for" : data.label[row] === name ? "its label" : "the next best";
+    group.querySelector("figcaption").textContent = `${data.names[name]}, ${why}`;
+    group.querySelector("ul").append(...photos.filter(([picture]) => picture !== null).map(([picture, file, likeness]) => {
+      const [item, image, words] = [document.createElement("li"), document.createElement("img"), document.createElement("small")];
+      image.src = sourceOf(`img/alike-${picture}.webp`);
+      image.alt = image.title = file;
+      words.textContent = `${Math.round(100 * likeness)} % alike`;
+      item.append(image, words);
+      return item;
+    }));
+    return group;
+  }));
 }
 
 function fillFacts(details) {
