@@ -63,6 +63,14 @@ class RunError(PcnError):
     exit_code = 8
 
 
+class RankError(ResourceError):
+    """One of several processes ended, and the work with it; its exit code is that of all."""
+
+    def __init__(self, message: str, hint: str = "", *, exit_code: int = ResourceError.exit_code) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
 class StoppedError(BaseException):
     """Somebody asked us to stop; the work so far is saved. The signal decides the exit code.
 

@@ -2,6 +2,9 @@
 
 import os
 import sys
+from typing import NamedTuple
+
+from pcn_cli.errors import ResourceError
 
 _MB = 2**20
 # Blocks up to 32 MB come from the heap, which keeps up to 2 GB when they are free and grows by 64 MB at once.
@@ -9,8 +12,41 @@ _SETTINGS = ((-3, 32 * _MB), (-1, 2048 * _MB - 1), (-2, 64 * _MB))  # M_MMAP_THR
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processor cores that this process may use: its share where others work with it on this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // read_place().local_world)
+
+
+class Place(NamedTuple):
+    """Which of `world` processes that work together this one is, and which of those on this machine."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+
+
+def read_place() -> Place:
+    """This process's place, as torchrun and its like write it into the environment; the only one without that.
+
+    Raises:
+        ResourceError: what stands there does not fit together.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    texts = [os.environ.get(name, "") for name in names]
+    if texts[1] in ("", "0", "1"):
+        return Place()
+    texts[3] = texts[3] or "1"
+    told = ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
+    hint = "start the processes with torchrun, or with pcn finetune PHOTOS --devices N"
+    if not all(text.isdecimal() for text in texts):
+        raise ResourceError(f"WORLD_SIZE asks for several processes, and the others do not fit to it: {told}", hint)
+    place = Place(*map(int, texts))
+    if place.rank >= place.world or place.local_world > place.world or place.local_world < 1:
+        raise ResourceError(f"the environment does not fit together: {told}", hint)
+    if absent := [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
+        raise ResourceError(f"WORLD_SIZE is {place.world}, and {' and '.join(absent)} is not set", hint)
+    return place
 
 
 def keep_freed_memory() -> bool:

@@ -29,6 +29,7 @@ class RunRecord:
     stages: dict[str, StageRecord] = field(default_factory=dict)
     kind: RunKind = "train"
     kept: str = ""  # the name of the candidate that the model folder holds
+    devices: int = 1  # how many processes, one for each device, worked on it last
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,10 +42,12 @@ from pcn_cli.stages.photos import check_leaks, describe_parts, read_unchanged, r
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.refusals import refuse_early
 from pcn_cli.stages.report import report_run
+from pcn_cli.stages.train.jobs import help_lead
 from pcn_cli.stages.train.tokens import sweep_tokens
 from pcn_cli.stages.train.train import PartTokens, train_run
 from pcn_cli.stages.trunks import choose_trunk
 from pcn_cli.training.device import choose_device
+from pcn_cli.training.join import current_ranks, joined_ranks
 from pcn_cli.training.stop import StopRequest
 
 SCANNING, CHOOSING, TRAINING = "scan and split", "choose the model", "train"
@@ -99,14 +101,18 @@ def finetune(
     """A classifier made from a folder of photos: scanned, split, trained, evaluated, explained and reported.
 
     The arguments are the options of `pcn finetune`, whose `--help` tells what each means; `settings` are texts of the
-    form section.key=value, `model` is a name or a list of names to choose from.
+    form section.key=value, `model` is a name or a list of names to choose from. In a process that torchrun or its like
+    started together with others, all of them work on the one run; in those other than rank 0 what comes back names
+    the run and nothing else.
 
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
     weights = {name: options.pop(name) for name in WEIGHTS if name in options}
-    asked, models = _load_lasting(recipe, settings, options)
-    with StopRequest() as stop:
+    with StopRequest() as stop, joined_ranks() as ranks:
+        if not ranks.leads:
+            return Outcome(run=Path(help_lead(ranks)))
+        asked, models = _load_lasting(recipe, settings, options)
         callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
         fetch = Fetcher(callback=callback, **weights)
         run = _find_stopped(resume, photos=photos, output=output)
@@ -141,6 +147,7 @@ def finetune(
         device = plan.recipe.train.device or ""
         with start_run(run, kind="train", photos=plan.photos, card=plan.model, device=device):
             _write_plan(run, plan, began=began)
+            update_record(run, devices=ranks.world)
             return _finish(run, plan.rows, plan.scan, fetch, callback, stop)
 
 
@@ -225,7 +232,10 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
         callback.on_plan(_stages(several=run.trunks.is_file())[1:])
         callback.on_note(describe_parts(rows, scan))
         _tell_leaks(check_leaks(rows, scan), callback, fail_on=fail_on)
-        update_record(run, status="running")
+        devices = current_ranks().world
+        if devices != record.devices:
+            callback.on_note(f"{record.devices} devices worked on it before, now {devices}: rounding may differ")
+        update_record(run, status="running", devices=devices)
         return _finish(run, rows, scan, fetch, callback, stop)
 
 

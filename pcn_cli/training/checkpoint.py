@@ -33,6 +33,7 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.random_stream import RandomState
+from pcn_cli.training.ranks import ALONE, Ranks
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"step-\d{8,}")
@@ -84,12 +85,21 @@ class TrainState:
 
 
 class Checkpoints:
-    """Where a fit keeps its states: in a folder or, without one, the newest in memory; every so many `minutes`."""
+    """Where a fit keeps its states: in a folder or, without one, the newest in memory; every so many `minutes`.
+
+    Of several processes rank 0 alone keeps them, and gives them to the others.
+    """
 
     def __init__(
-        self, folder: Path | None, *, minutes: float, clock: Callable[[], float], on_note: Callable[[str], None]
+        self,
+        folder: Path | None,
+        *,
+        minutes: float,
+        clock: Callable[[], float],
+        on_note: Callable[[str], None],
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.folder = folder
+        self.folder, self._ranks = folder, ranks
         self._minutes, self._clock, self._on_note = minutes, clock, on_note
         self._saved_at = clock()
         self._in_memory: TrainState | None = None
@@ -109,9 +119,24 @@ class Checkpoints:
 
     def newest(self) -> TrainState | None:
         """The state saved last that is whole; errors as of `load_checkpoint`."""
-        if self.folder is None:
-            return self._in_memory
-        return load_checkpoint(self.folder, on_warning=self._on_note)
+        state = None
+        if self._ranks.leads:
+            state = self._in_memory
+            if self.folder is not None:
+                state = load_checkpoint(self.folder, on_warning=self._on_note)
+        return state if self._ranks.world == 1 else _share(state, self._ranks)
+
+
+def _share(state: TrainState | None, ranks: Ranks) -> TrainState | None:
+    """The state that rank 0 has, everywhere; the weights of the best epoch, which nobody else needs, stay there."""
+    own = None if state is None else {"progress": to_plain(state.progress), "random": to_plain(state.random)}
+    plain = ranks.from_lead(own)
+    if plain is None:
+        return None
+    tensors = {name: ranks.tensors_from_lead(getattr(state, name, None)) for name in ("model", "optimizer", "ema")}
+    return state or TrainState(
+        progress=from_plain(Progress, plain["progress"]), random=from_plain(RandomState, plain["random"]), **tensors
+    )
 
 
 def save_checkpoint(folder: Path, state: TrainState) -> Path:

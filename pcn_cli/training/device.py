@@ -15,6 +15,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError
+from pcn_cli.files.machine import read_place
 from pcn_cli.tensors.network import Network
 
 # What torch, its kernels (oneDNN, cuBLAS, cuDNN, MPS), C++ and Python say, in small letters.
@@ -30,10 +31,13 @@ def choose_device(name: str | None = None) -> torch.device:
     """The named device, or the best one here: cuda, then mps, then cpu.
 
     Raises:
-        ResourceError: the named device is unknown or not here.
+        ResourceError: the named device is unknown or not here, or has no room for another process of this run.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     here = [kind for kind, found in (("cuda", cuda), ("mps", mps), ("cpu", True)) if found]
+    rank = read_place().local_rank
+    if cuda and (name or "cuda").startswith("cuda") and rank >= (cards := torch.cuda.device_count()):
+        raise ResourceError(f"process {rank} of this machine has no card of its own: found {cards}", "start fewer")
     if name is None:
         return torch.device(here[0])
     try:

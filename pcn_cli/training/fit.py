@@ -85,7 +85,7 @@ def fit(
         RunError: the checkpoint is of other data, classes, settings or another network.
         ResourceError: memory or disk ran out.
     """
-    config, callback = learner.config, callback or FitCallback()
+    config, ranks, callback = learner.config, learner.ranks, callback or FitCallback()
     epoch_steps = len(batches)
     if epoch_steps == 0:
         raise DataError("there is no photo to train on")
@@ -97,7 +97,8 @@ def fit(
         fresh_norms=learner.fresh_norms,
     )
     learner.set_schedule(progress)
-    states = Checkpoints(checkpoints, minutes=config.checkpoint_minutes, clock=clock, on_note=callback.on_note)
+    minutes = config.checkpoint_minutes
+    states = Checkpoints(checkpoints, minutes=minutes, clock=clock, on_note=callback.on_note, ranks=ranks)
     best: dict[str, Tensor] = {}
 
     state = states.newest()
@@ -109,7 +110,8 @@ def fit(
 
     def save() -> None:
         progress.seconds = session.total_seconds
-        states.save(learner.capture(progress, best))
+        if ranks.leads:
+            states.save(learner.capture(progress, best))
 
     if state is None:
         save()  # there is always a state to go back to
@@ -123,13 +125,13 @@ def fit(
             step = learner.take_step(batch, progress=progress, on_note=callback.on_note)
             progress.step += 1
             progress.position += 1
-            progress.epoch_seconds += session.count_step(len(batch.targets))
-            progress.epoch_photos += len(batch.targets)
+            progress.epoch_seconds += session.count_step(step.photos)
+            progress.epoch_photos += step.photos
 
-            if not step.bad_photos:
+            if not step.bad:
                 progress.bad_in_row = 0
-                progress.loss_sum += step.loss * len(batch.targets)
-                progress.loss_photos += len(batch.targets)
+                progress.loss_sum += step.loss * step.photos
+                progress.loss_photos += step.photos
                 lr, speed = learner.lr, session.images_per_second
                 callback.on_step(progress.step, progress.total_steps, step.loss, lr, speed)
             else:
@@ -153,6 +155,8 @@ def fit(
                     break
 
             end = session.plan_end(step=progress.step, total=progress.total_steps)
+            if config.time_limit is not None:
+                end = ranks.from_lead(end)  # the clock of one decides for all
             if end < progress.total_steps:
                 callback.on_note(f"time limit: training ends after {end / epoch_steps:.3g} epochs, not {config.epochs}")
                 progress.total_steps = end
@@ -176,7 +180,7 @@ def fit(
         if is_better(validation, progress.best, monitor=config.monitor):
             progress.best, progress.best_epoch = validation, progress.epoch + 1
             progress.epochs_without_better = 0
-            best = copy_state(learner.eval_model)
+            best = copy_state(learner.eval_model) if ranks.leads else {}
         else:
             progress.epochs_without_better += 1
         row = EpochRow(

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, RunError
+from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.tensors.network import Batch, Network
 from pcn_cli.tensors.private import allow_compiled_variants
 from pcn_cli.training.checkpoint import Progress, TrainState
@@ -25,14 +27,20 @@ from pcn_cli.training.optim import (
     make_schedule,
     set_training_mode,
 )
-from pcn_cli.training.random_stream import RandomStream
+from pcn_cli.training.random_stream import RandomState, RandomStream
+from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.teacher import Distillation
 
 
 class Step(NamedTuple):
-    """What one step gave; with `bad_photos` (indices into the training files) nothing was learned from it."""
+    """What one step on so many `photos` gave; nothing was learned from a bad one.
+
+    `bad_photos` (indices into the training files) are to blame for that; of several processes, rank 0 knows them.
+    """
 
     loss: float
+    photos: int
+    bad: bool = False
     bad_photos: tuple[int, ...] = ()
 
 
@@ -42,10 +50,17 @@ class Learner:
     Args:
         model: offers `tensors.network.Network`; changed in place, moved to `device` in channels-last memory.
         teacher_logits: (photos, teacher's classes) by the batches' indices, which are learned as well.
+        ranks: the processes that learn together, each from its share of every batch; all end with the same weights.
     """
 
     def __init__(
-        self, model: nn.Module, config: FitConfig, *, device: torch.device, teacher_logits: Tensor | None = None
+        self,
+        model: nn.Module,
+        config: FitConfig,
+        *,
+        device: torch.device,
+        teacher_logits: Tensor | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         # BatchNorms that were never trained have no statistics worth keeping: theirs are learned.
         self.fresh_norms = fresh_norms(model) if config.tune == "all" else ()
@@ -53,9 +68,10 @@ class Learner:
         if teacher_logits is not None:
             self._distillation = Distillation(model, teacher_logits, weight=config.teacher_weight, seed=config.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config, self.device = config, device
+        self.config, self.device, self.ranks = config, device, ranks
         chosen = choose_trainable(model, config.tune)
         self._names: dict[Tensor, str] = {model.get_parameter(name): name for name in chosen}
+        self._learning: list[Tensor] = []  # those that a step gives a gradient; known after the first
         cast("Network", model).set_grad_checkpointing(config.grad_checkpointing)
         self.optimizer = make_optimizer(
             model,
@@ -67,7 +83,7 @@ class Learner:
         if config.compile:
             compile_trunk(model, device)  # behind the average, which is validated and stays as it is
         self._objective = Objective(config)
-        self._stream = RandomStream(config.seed, device)
+        self._stream = RandomStream(config.seed, device, rank=ranks.rank)
 
     @property
     def eval_model(self) -> nn.Module:
@@ -92,16 +108,18 @@ class Learner:
     def take_step(self, batch: Batch, *, progress: Progress, on_note: Callable[[str], None]) -> Step:
         """One optimizer step on a batch, or none where its numbers are not finite.
 
-        Where memory runs out, `progress.micro_batch` is halved and the same step done again, with the same randomness.
+        Where memory runs out, `progress.micro_batch` is halved and the same step done again, with the same randomness:
+        by all processes where it ran out in one of them.
 
         Raises:
             ResourceError: one photo alone does not fit, or memory ran out while the weights were changed.
         """
         before, figures = self._stream.states, [figure.clone() for figure in self._statistics()]
         while True:
+            computed = None
             try:
                 self._schedule.step_update(progress.step + 1)
-                gradient = self._compute_gradient(batch, progress.micro_batch)
+                computed = self._compute_gradient(batch, progress.micro_batch, step=progress.step + 1)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -109,21 +127,21 @@ class Learner:
                     raise ResourceError(
                         "one photo alone does not fit into memory", self._tell_fitting(batch)
                     ) from error
-            else:
-                step = self._learn(batch, *gradient, step=progress.step + 1)
-                if step.bad_photos:
+            # Outside the except block: there the exception would keep the failed step's activations alive.
+            fits, photos = self.ranks.count(computed is not None, len(batch.targets))
+            if computed is not None and fits:
+                step = self._learn(batch, *computed, photos=photos, step=progress.step + 1)
+                if step.bad:
                     self._put_back(figures)
                 return step
-            # Outside the except block: there the exception would keep the failed step's activations alive.
+            computed = None
             self._stream.states = before
             self._put_back(figures)
             self.optimizer.zero_grad(set_to_none=True)
             if self.device.type != "cpu":
                 torch.get_device_module(self.device).empty_cache()
-            progress.micro_batch = (min(progress.micro_batch, len(batch.targets)) + 1) // 2
-            on_note(
-                f"out of memory: going on with {progress.micro_batch} photos at once, {len(batch.targets)} per step"
-            )
+            progress.micro_batch = max(1, (min(progress.micro_batch, len(batch.targets)) + 1) // 2)
+            on_note(f"out of memory: going on with {progress.micro_batch} photos at once, {photos} per step")
 
     def _statistics(self) -> list[Tensor]:
         """What the norms that learn their statistics have gathered: the one thing that the way forward changes."""
@@ -133,21 +151,26 @@ class Learner:
         for figure, before in zip(self._statistics(), figures, strict=True):
             figure.copy_(before)
 
-    def _compute_gradient(self, batch: Batch, micro_batch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The batch's mean loss, its logits (B, K), and the norm of the gradient that is in the parameters, clipped."""
+    def _compute_gradient(self, batch: Batch, micro_batch: int, *, step: int) -> tuple[Tensor, Tensor]:
+        """The batch's mean loss, its gradient being in the parameters, and its logits (B, K)."""
         set_training_mode(self.model, learn_statistics=self.fresh_norms)
         self.optimizer.zero_grad(set_to_none=True)
-        with self._stream.running():
-            loss, outputs = self._accumulate(batch, micro_batch)
-        return loss, outputs, nn.utils.clip_grad_norm_(self._names.keys(), self.config.clip_grad)
+        if not len(batch.targets):  # of a small batch another process has all photos
+            return torch.zeros((), device=self.device), torch.zeros((0, 1))
+        with self._stream.running(step=step):
+            return self._accumulate(batch, micro_batch)
 
-    def _learn(self, batch: Batch, loss: Tensor, outputs: Tensor, norm: Tensor, *, step: int) -> Step:
-        if not bool(torch.isfinite(loss + norm)):
-            self.optimizer.zero_grad(set_to_none=True)
-            rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,); all photos share the blame where no output tells
-            blamed = batch.indices[rows] if rows.any() else batch.indices
-            return Step(loss=float(loss), bad_photos=tuple(blamed.tolist()))
+    def _learn(self, batch: Batch, loss: Tensor, outputs: Tensor, *, photos: int, step: int) -> Step:
+        if self.ranks.world > 1:
+            loss = self._gather_gradient(loss, share=len(batch.targets) / photos)
+            if photos < 2 * self.ranks.world:  # who had no pair of photos to mix drew nothing
+                text = self.ranks.from_lead(to_plain(self._stream.to_text()))
+                self._stream.from_text(from_plain(RandomState, text))
         try:
+            norm = nn.utils.clip_grad_norm_(self._names.keys(), self.config.clip_grad)
+            if not bool(torch.isfinite(loss + norm)):
+                self.optimizer.zero_grad(set_to_none=True)
+                return Step(loss=float(loss), photos=photos, bad=True, bad_photos=self._blame(batch, outputs))
             self.optimizer.step()
             if self.average is not None:
                 self.average.update(self.model, step=step)
@@ -157,7 +180,36 @@ class Learner:
             # Some weights have moved and others have not: half a step is neither done again nor built upon.
             message = f"the memory ran out while step {step} changed the weights"
             raise ResourceError(message, self._tell_fitting(batch)) from error
-        return Step(loss=float(loss))
+        return Step(loss=float(loss), photos=photos)
+
+    def _gather_gradient(self, loss: Tensor, *, share: float) -> Tensor:
+        """The mean loss over the photos of all processes, with its gradient in the parameters of each.
+
+        Sums of their own rather than torch's DistributedDataParallel: that sums while the gradient is computed, so
+        where memory runs out in one process the others would wait for it for ever, and no step could be done again.
+        """
+        if not self._learning:
+            mask = self.ranks.from_lead([parameter.grad is not None for parameter in self._names])
+            self._learning = [parameter for parameter, learns in zip(self._names, mask, strict=True) if learns]
+        for parameter in self._learning:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [cast("Tensor", parameter.grad) for parameter in self._learning]
+        loss = loss.reshape(1)
+        # What norms have gathered is averaged as well: they saw other photos here than elsewhere.
+        figures = [figure for figure in self._statistics() if figure.is_floating_point()]
+        self.ranks.sum_shares([*gradients, *figures, loss], share)
+        return loss[0]
+
+    def _blame(self, batch: Batch, outputs: Tensor) -> tuple[int, ...]:
+        """The indices of the photos whose logits (B, K) are not finite; of all photos where no output tells."""
+        rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,)
+        marked = np.stack([batch.indices.numpy(), rows.numpy()], axis=1)
+        whole = self.ranks.concatenate(marked)
+        if whole is None:
+            return ()
+        guilty = whole[whole[:, 1] == 1] if whole[:, 1].any() else whole
+        return tuple(guilty[:, 0].tolist())
 
     def _tell_fitting(self, batch: Batch) -> str:
         """What needs less memory than this fit, from what changes least to what changes most."""

@@ -29,10 +29,14 @@ class RandomState:
 
 
 class RandomStream:
-    """Random states that advance only inside `running`."""
+    """Random states that advance only inside `running`.
 
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device
+    Of several processes that train together, those other than rank 0 draw what a photo alone is given (drop-path,
+    dropout) from a stream for their `rank` and the step; what all must draw alike (mixup) they draw from the same.
+    """
+
+    def __init__(self, seed: int, device: torch.device, *, rank: int = 0) -> None:
+        self._device, self._seed, self._rank = device, seed, rank
         # Of several devices each has a generator of its own; mps is always one.
         self._which = () if device.type == "mps" else (device,)
         outside = self._read()
@@ -43,10 +47,13 @@ class RandomStream:
         self._write(outside)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, *, step: int = 0) -> Iterator[None]:
         """The process's generators continue this stream until the block ends, then are as they were."""
         outside = self._read()
         self._write(self.states)
+        if self._rank:
+            own = np.random.SeedSequence((self._seed, self._rank, step)).generate_state(1, np.uint64)
+            torch.manual_seed(int(own[0]))
         try:
             yield
         finally:

@@ -9,10 +9,10 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -89,6 +89,19 @@ class TokenCache(AbstractContextManager["TokenCache"]):
         return np.concatenate([pool(self.read(rows)).numpy() for rows in parts])
 
 
+class TokenPiece(NamedTuple):
+    """The tokens of one batch: (B, views, h, w, C), with targets, indices and sizes as in `TokenCache`.
+
+    `start` is the place of its first photo among all.
+    """
+
+    start: int
+    tokens: np.ndarray
+    targets: np.ndarray
+    indices: np.ndarray
+    sizes: np.ndarray
+
+
 def cache_tokens(
     model: nn.Module,
     batches: Batches,
@@ -100,47 +113,76 @@ def cache_tokens(
     exact: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> TokenCache:
-    """The tokens of all photos of one epoch of `batches`, with `flip` those of the mirrored photos as well.
+    """The tokens of all photos of one epoch of `batches`, in a folder of their own below `folder`.
 
-    They are kept as float16, which halves the disk they take; `exact` ones as float32, so that what is scored from them
-    is what the network says of the photo, to the last bit.
+    `flip` and `exact` are as `compute_tokens` takes them; errors as of that and of `keep_tokens`.
+    """
+    pieces = compute_tokens(model, batches, device=device, stop=stop, flip=flip, exact=exact)
+    return keep_tokens(pieces, batches=len(batches), folder=folder, on_batch=on_batch)
+
+
+def compute_tokens(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    device: torch.device,
+    stop: StopRequest,
+    flip: bool = False,
+    exact: bool = False,
+    start: int = 0,
+) -> Iterator[TokenPiece]:
+    """The tokens of the photos of one epoch of `batches`, with `flip` those of the mirrored photos as well.
+
+    They are float16, which halves the disk they take; `exact` ones float32, so that what is scored from them is what
+    the network says of the photo, to the last bit. `start` is the place of the first photo among all.
+
+    Raises:
+        ResourceError: a batch does not fit into memory.
+        StoppedError: `stop` asked for it.
+    """
+    dtype = torch.float32 if exact else torch.float16
+    with explain_memory("the tokens were computed"):
+        model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        first = start
+        for batch in batches.batches():
+            stop.check("stopped while the tokens were computed")
+            tokens = _compute(model, batch.inputs(device), flip=flip, dtype=dtype)
+            indices = batch.indices.numpy() + first
+            yield TokenPiece(start, tokens, batch.targets.numpy(), indices, batch.sizes.numpy())
+            start += len(tokens)
+
+
+def keep_tokens(
+    pieces: Iterable[TokenPiece], *, batches: int, folder: Path, on_batch: Callable[[int, int], None] | None = None
+) -> TokenCache:
+    """The tokens of all `pieces`, which come in any order; none of the `batches` is larger than the first of them.
 
     Raises:
         DataError: there is no photo.
-        ResourceError: the scratch file does not fit on the disk, or a batch not into memory.
-        StoppedError: `stop` asked for it; nothing stays on the disk.
+        ResourceError: the scratch file does not fit on the disk.
+        StoppedError, and what else `pieces` raise: nothing stays on the disk.
     """
-    if len(batches) == 0:
+    if batches == 0:
         raise DataError("there is no photo to compute tokens of")
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
-    dtype = torch.float32 if exact else torch.float16
-    store = np.empty(0)
-    targets, indices, sizes, filled = [], [], [], 0
+    store, kept = np.empty(0), list[TokenPiece]()
     try:
-        with explain_memory("the tokens were computed"):
-            model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-            for number, batch in enumerate(batches.batches(), start=1):
-                stop.check("stopped while the tokens were computed")
-                tokens = _compute(model, batch.inputs(device), flip=flip, dtype=dtype)  # (B, views, h, w, C)
-                if number == 1:  # no batch is larger than the first
-                    store = _allocate(scratch / "tokens", (len(batches) * len(tokens), *tokens.shape[1:]), tokens.dtype)
-                store[filled : filled + len(tokens)] = tokens
-                filled += len(tokens)
-                targets.append(batch.targets.numpy())
-                indices.append(batch.indices.numpy())
-                sizes.append(batch.sizes.numpy())
-                if on_batch is not None:
-                    on_batch(number, len(batches))
+        for number, piece in enumerate(pieces, start=1):
+            tokens = piece.tokens
+            if number == 1:
+                store = _allocate(scratch / "tokens", (batches * len(tokens), *tokens.shape[1:]), tokens.dtype)
+            store[piece.start : piece.start + len(tokens)] = tokens
+            kept.append(piece._replace(tokens=np.empty(0)))  # else they would stay in memory
+            if on_batch is not None:
+                on_batch(number, batches)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    return TokenCache(
-        tokens=store[:filled],
-        targets=np.concatenate(targets),
-        indices=np.concatenate(indices),
-        sizes=np.concatenate(sizes),
-        scratch=scratch,
+    kept.sort(key=lambda piece: piece.start)
+    targets, indices, sizes = (
+        np.concatenate([getattr(piece, name) for piece in kept]) for name in ("targets", "indices", "sizes")
     )
+    return TokenCache(tokens=store[: len(indices)], targets=targets, indices=indices, sizes=sizes, scratch=scratch)
 
 
 class TokenPick:

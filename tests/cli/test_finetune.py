@@ -95,3 +95,14 @@ def test_a_person_sees_each_finding_once_and_a_file_holds_all(monkeypatch, termi
     summary.show_run(Outcome(run=Path("r"), findings=(told, new)), told=[told])
     assert shown.getvalue().count("few photos") == 1
     assert shown.getvalue().count("copies") == (0 if terminal else 1)
+
+
+def test_devices_that_cannot_be_used_are_refused(pcn, photo_folder):
+    words = ("finetune", photo_folder, "--model", "nano", "--devices", "2")
+    result = pcn(*words, "--dry-run")
+    assert result.returncode == 2
+    assert b"--devices has no effect with --dry-run" in result.stderr
+    places = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    result = pcn(*words, **places)
+    assert result.returncode == 2
+    assert b"--devices 2: torchrun or its like has started 3 processes" in result.stderr

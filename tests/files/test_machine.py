@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from pcn_cli.files.machine import available_cores, keep_freed_memory
+from pcn_cli.errors import ResourceError
+from pcn_cli.files.machine import Place, available_cores, keep_freed_memory, read_place
 
 # Takes and frees 16 MB twenty times; what comes from the system anew is seen as page faults, 4,096 a time.
 TAKE_AND_FREE = """
@@ -63,3 +64,41 @@ def test_a_library_without_such_settings_is_left_alone(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     assert not keep_freed_memory()
+
+
+def places(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_a_process_knows_its_place_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    places(monkeypatch)
+    cores = available_cores()
+    assert read_place() == Place(0, 1, 0, 1)
+    places(monkeypatch, WORLD_SIZE=1)
+    assert read_place() == Place(0, 1, 0, 1)
+    reached = {"MASTER_ADDR": "here", "MASTER_PORT": 1}
+    places(monkeypatch, RANK=5, WORLD_SIZE=8, LOCAL_RANK=1, **reached)
+    assert read_place() == Place(5, 8, 1, 1)
+    places(monkeypatch, RANK=5, WORLD_SIZE=8, LOCAL_RANK=1, LOCAL_WORLD_SIZE=4, **reached)
+    assert available_cores() == max(1, cores // 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"WORLD_SIZE": 2}, "RANK="),
+        ({"WORLD_SIZE": 2, "RANK": 2, "LOCAL_RANK": 0, "MASTER_ADDR": "a", "MASTER_PORT": 1}, "does not fit together"),
+        ({"WORLD_SIZE": 2, "RANK": 1, "LOCAL_RANK": 1}, "MASTER_ADDR and MASTER_PORT is not set"),
+        ({"WORLD_SIZE": "two", "RANK": 1, "LOCAL_RANK": 1}, "WORLD_SIZE=two"),
+    ],
+)
+def test_an_environment_that_does_not_fit_together_is_refused(
+    values: dict[str, object], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places(monkeypatch, **values)
+    with pytest.raises(ResourceError, match=words) as caught:
+        read_place()
+    assert "--devices" in caught.value.hint

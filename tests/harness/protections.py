@@ -191,7 +191,7 @@ PROTECTIONS = (
         name="half a step is not done again",
         file="training/learner.py",
         old="            raise ResourceError(message, self._tell_fitting(batch)) from error\n        return Step(",
-        new="            return self._learn(batch, loss, outputs, norm, step=step)\n        return Step(",
+        new="            return self._learn(batch, loss, outputs, photos=photos, step=step)\n        return Step(",
         tests="tests/training/test_learner.py -k runs_out_while",
     ),
     Protection(

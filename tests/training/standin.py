@@ -12,6 +12,7 @@ from pcn_cli.tensors.network import Batch
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner
+from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.stop import StopRequest
 
 CLASSES = ("ash", "beech", "cedar")
@@ -149,11 +150,12 @@ def run_fit(
     *,
     config: FitConfig,
     teacher_logits: Tensor | None = None,
+    ranks: Ranks = ALONE,
     **options: object,
 ) -> FitResult:
     """A fit on the CPU, validated on its own batches; options called `on_…` are callbacks."""
     callback = Callbacks(**{name: options.pop(name) for name in [*options] if name.startswith("on_")})  # type: ignore[arg-type]
     options.setdefault("stop", StopRequest())
-    learner = Learner(model, config, device=torch.device("cpu"), teacher_logits=teacher_logits)
+    learner = Learner(model, config, device=torch.device("cpu"), teacher_logits=teacher_logits, ranks=ranks)
     check = check or (lambda learned: validate(learned, batches))
     return fit(learner, batches, check, callback=callback, **options)  # type: ignore[arg-type]

@@ -105,3 +105,15 @@ def test_a_network_too_large_to_measure_is_a_matter_of_memory():
 
     with pytest.raises(ResourceError, match="while the cost of the network was measured"):
         measure_cost(Large(), size=32, device=torch.device("cpu"))
+
+
+def test_a_process_without_a_card_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    places = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "MASTER_ADDR": "here", "MASTER_PORT": 1}
+    for name, value in places.items():
+        monkeypatch.setenv(name, str(value))
+    for name in (None, "cuda"):
+        with pytest.raises(ResourceError, match="process 1 of this machine has no card of its own: found 1"):
+            choose_device(name)
+    assert choose_device("cpu").type == "cpu"

@@ -189,7 +189,7 @@ def test_statistics_of_a_step_that_was_not_made_are_not_kept(trouble: str) -> No
         step = other.take_step(
             batches[0]._replace(images=batches[0].images * torch.nan), progress=progress, on_note=pytest.fail
         )
-        assert step.bad_photos
+        assert step.bad
         progress.micro_batch = 4
         other.take_step(batches[0], progress=progress, on_note=pytest.fail)
     for name, tensor in whole.state_dict().items():

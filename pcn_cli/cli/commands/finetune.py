@@ -1,5 +1,6 @@
 """`pcn finetune`: scan, split, train, evaluate, explain, report."""
 
+import os
 import time
 from contextlib import nullcontext
 from inspect import signature
@@ -14,7 +15,8 @@ from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import FailOn, Json, examples, in_panel, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
 from pcn_cli.cli.verdict import show_verdict
-from pcn_cli.errors import command
+from pcn_cli.errors import RecipeError, command
+from pcn_cli.files.machine import read_place
 from pcn_cli.recipe.schema import show_options
 
 # The panels of the help, in their order.
@@ -37,7 +39,7 @@ _PANELS = {
     ),
     "Training": ("recipe", "settings", "epochs", "lr", "batch_size", "balance", "pooling", "seed", "keep_checkpoints"),
     "Measuring": ("folds", "learning_curve"),
-    "Machine and weights": ("device", "precision", "workers", "offline", "mirror", "accept_licence"),
+    "Machine and weights": ("device", "devices", "precision", "workers", "offline", "mirror", "accept_licence"),
 }
 _ORDER = ("photos", *(name for names in _PANELS.values() for name in names), "json")
 
@@ -67,11 +69,28 @@ def finetune(
         bool, typer.Option("--accept-licence", help="Use weights whose licence forbids commercial use.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    devices: Annotated[
+        int | None,
+        typer.Option(help="Work on so many GPUs of this machine at once; with --device cpu in processes.", min=1),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")] = False,
     json: Json = False,
     **options: Any,  # noqa: ANN401 - many types
 ) -> None:
     """Turn a folder of photos into a classifier, measure it and report what it looks at."""
+    place = read_place()
+    if place.rank and devices not in (None, place.world):
+        raise typer.Exit(RecipeError.exit_code)
+    if devices is not None and place.world > 1 and devices != place.world:
+        message = f"--devices {devices}: torchrun or its like has started {place.world} processes"
+        raise RecipeError(message, "leave --devices out")
+    if place.world > 1:  # before torch is imported: what it says of connections that end is said by us
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if place.rank:  # what there is to refuse and to show is told by rank 0
+        from pcn_cli.stages.finetune import finetune as help_finetune
+
+        help_finetune()
+        return
     from pcn_cli.stages.refusals import read_wishes, refuse_early
 
     wished = read_wishes(recipe, settings or (), options)
@@ -81,6 +100,13 @@ def finetune(
             options["model"] or (wished.model.name,),
         )
         refuse_early(photos=photos, output=output, models=models, tables=tables, device=wished.train.device)
+    if devices is not None and devices > 1 and place.world == 1:
+        if dry_run:
+            raise RecipeError("--devices has no effect with --dry-run", "leave one of the two out")
+        from pcn_cli.training.launch import launch_ranks
+
+        launch_ranks(devices, device=wished.train.device)
+        return
     began = time.monotonic()
     with LiveProgress() as callback:
         from pcn_cli.stages.finetune import finetune as run_finetune
@@ -121,6 +147,7 @@ app.command(
         "pcn finetune ./my_images --model nano --tune all --epochs 20",
         "pcn finetune ./my_images --model nano --model s60 --model timm:convnext_tiny.in12k_ft_in1k",
         "pcn finetune ./my_images --pooling per-class",
+        "pcn finetune ./my_images --tune all --devices 2",
         "pcn finetune --resume runs/my_images-s60-1",
     ),
 )(show_options(finetune, _shown))

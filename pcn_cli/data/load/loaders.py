@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 Order = Callable[[int], NDArray[np.int64]]
 """The positions (N,) of the photos of an epoch, by its number; a photo may come several times."""
 
+Share = Callable[[int], NDArray[np.int64]]
+"""The places that are loaded here, of a batch with so many photos; several processes load different ones."""
+
 
 class Preparation(Protocol):
     """How a photo becomes an input: `Evaluation`, or `data.load.augment.Augmentation`."""
@@ -170,11 +173,11 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
     """The (epoch, sample) pairs of each batch; `epoch` and `start` are set before each iteration.
 
     A sample is a photo's position. Of N photos, one that `order` gives again is sample position + N, then + 2 N, …,
-    so that each of its variations is another.
+    so that each of its variations is another. Of each batch only the `share` is given.
     """
 
-    def __init__(self, photos: int, batch_size: int, order: Order | None) -> None:
-        self._photos, self._batch_size, self._order = photos, batch_size, order
+    def __init__(self, photos: int, batch_size: int, order: Order | None, share: Share = np.arange) -> None:
+        self._photos, self._batch_size, self._order, self._share = photos, batch_size, order, share
         self.epoch, self.start = 0, 0
 
     def count_batches(self) -> int:
@@ -193,7 +196,7 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
             seen[position] += 1
         for number in range(self.start, self.count_batches()):
             chosen = samples[number * self._batch_size : (number + 1) * self._batch_size]
-            yield [(epoch, int(sample)) for sample in chosen]
+            yield [(epoch, int(sample)) for sample in chosen[self._share(len(chosen))]]
 
 
 def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
@@ -227,6 +230,7 @@ class PhotoBatches:
     decode in this process; without an `order` photos come as they stand. `on_unreadable` is called with (position,
     reason) for a photo that cannot be opened, which is then left out of its batch; without it that is a DataError.
     Batches for a `device` that is a CUDA card lie in pinned memory, from which copies need not be waited for.
+    With a `share` only that of each batch is loaded, which may be none of a small one.
     """
 
     def __init__(
@@ -237,11 +241,13 @@ class PhotoBatches:
         workers: int = 0,
         device: torch.device | None = None,
         order: Order | None = None,
+        share: Share | None = None,
         on_unreadable: Callable[[int, str], None] | None = None,
     ) -> None:
         self._dataset, self._workers, self._on_unreadable = dataset, workers, on_unreadable
         self._pinned = device is not None and device.type == "cuda"
-        self._sampler = BatchSampler(len(dataset), batch_size, order)
+        self._sampler = BatchSampler(len(dataset), batch_size, order, share or np.arange)
+        self._shared = share is not None
         self._loader: DataLoader[LoadedPhoto] | None = None
 
     def __len__(self) -> int:
@@ -251,7 +257,7 @@ class PhotoBatches:
     def batches(self, epoch: int = 0, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from number `start` on; those before are skipped without being decoded.
 
-        A batch in which no photo could be opened is left out.
+        A batch in which no photo could be opened is left out; one of which nothing is this process's share is not.
 
         Raises:
             DataError: a photo cannot be opened and `on_unreadable` is None.
@@ -262,7 +268,7 @@ class PhotoBatches:
             try:
                 for batch in self._load(epoch, start):
                     start, deaths = start + 1, 0
-                    if len(batch.indices):
+                    if len(batch.indices) or self._shared:
                         yield batch
             except _DeadWorkerError as error:
                 self.close()

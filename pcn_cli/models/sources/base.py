@@ -85,8 +85,7 @@ class Source(ABC):
         The head is new (drawn from the recipe's seed) unless the source knows exactly these classes; then its rows are
         put into their order. What has no weights, and everything without `pretrained`, starts from random numbers.
         """
-        wanted, data = recipe.model, recipe.data
-        options = {"drop_rate": wanted.dropout} | ({"drop_path_rate": wanted.drop_path} if wanted.drop_path else {})
+        wanted, data, options = recipe.model, recipe.data, training_options(recipe)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             if wanted.pretrained and self.has_weights:
@@ -123,3 +122,16 @@ class Source(ABC):
     def _read_classifier(self, fetch: Fetcher) -> tuple[nn.Module, Preprocessing]:
         network, config = self.read(fetch=fetch)
         return network, config.preprocessing
+
+
+def training_options(recipe: Recipe) -> dict[str, float]:
+    """What a network is built with to be trained as the recipe says, beside its own settings."""
+    wanted = recipe.model
+    return {"drop_rate": wanted.dropout} | ({"drop_path_rate": wanted.drop_path} if wanted.drop_path else {})
+
+
+def rebuild(config: ModelConfig, recipe: Recipe) -> AttentionNetwork:
+    """The network that `start` gave with these facts, but for its weights."""
+    model = make_model(config.architecture, len(config.classes), config.model_args, **training_options(recipe))
+    model.patch_grid = config.patch_grid
+    return model

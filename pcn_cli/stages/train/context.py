@@ -42,7 +42,9 @@ from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import Phase, Validation
+from pcn_cli.training.join import current_ranks
 from pcn_cli.training.objective import to_probabilities
+from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.stop import StopRequest
 
 Probabilities = NDArray[np.float64]
@@ -58,7 +60,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """What the parts of a training share.
+    """What the parts of a training share; of several processes, only rank 0 touches the run.
 
     `precision` is that of the trunk when photos are scored or tokens computed; `trial` is there where bfloat16 was not
     asked for and has still to give the same answers.
@@ -73,6 +75,7 @@ class TrainContext:
     fetch: Fetcher
     callback: Callback
     stop: StopRequest
+    ranks: Ranks = ALONE
     precision: Precision = "float32"
     trial: Trial | None = None
 
@@ -128,7 +131,14 @@ class TrainContext:
             workers=loading_workers(recipe, self.device),
             device=self.device,
             order=partial(order, recipe.seed),
+            share=self.ranks.share if self.ranks.world > 1 else None,
         )
+
+    def own_rows(self, rows: Sequence[SplitRow]) -> tuple[Sequence[SplitRow], int]:
+        """Those of `rows` whose batches are computed by this process, and the place of the first among all."""
+        size = self.recipe.evaluate.batch_size
+        own = self.ranks.block(-(-len(rows) // size))
+        return rows[own.start * size : own.stop * size], own.start * size
 
     def batches(
         self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None, *, often: bool = False
@@ -188,6 +198,7 @@ def start_model(
         fetch=fetch,
         callback=callback,
         stop=stop,
+        ranks=current_ranks(),
     )
 
 
@@ -244,11 +255,10 @@ def validate(targets: Targets, probabilities: Probabilities) -> Validation:
 
 
 @torch.inference_mode()
-def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext) -> Probabilities:
-    """(N, K) float64, in the order of the batches."""
-    photos = len(batches) * context.recipe.evaluate.batch_size
+def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext, *, photos: int) -> Probabilities:
+    """(N, K) float64, in the order of the batches; so many `photos` are scored by all processes."""
     network = for_inference(model, context.device, precision=context.precision, photos=photos)
-    pieces = []
+    pieces = [np.empty((0, len(context.classes)))]
     for batch in batches.batches():
         context.stop.check("stopped while measuring")
         images = batch.inputs(context.device)

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,11 @@ from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
-from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext
+from pcn_cli.stages.train.jobs import share_tokens
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
 from pcn_cli.training.logistic import fit_head
-from pcn_cli.training.tokens import TokenCache, cache_tokens
+from pcn_cli.training.tokens import TokenCache, keep_tokens
 
 CELLS = 4  # a side: with the place of things told apart even a weak network finds what is alike
 FOLDS = 5  # of the regressions that doubt labels
@@ -52,16 +51,12 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
     """
     folder, own = context.run.checkpoints, [row for row in rows if row.split == part]
     folder.mkdir(parents=True, exist_ok=True)
-    fast = for_inference(model, context.device, precision=context.precision, photos=len(own))
-    return cache_tokens(
-        cast("nn.Module", fast),
-        context.batches(own),
-        device=context.device,
+    flip = context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None)
+    return keep_tokens(
+        share_tokens(model, own, context, flip=flip, exact=part != "train"),
+        batches=-(-len(own) // context.recipe.evaluate.batch_size),
         folder=folder,
-        flip=context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None),
-        exact=part != "train",
         on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
-        stop=context.stop,
     )
 
 

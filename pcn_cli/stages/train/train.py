@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pcn_cli.data.split import fingerprint, number_groups
+from pcn_cli.data.split import number_groups
 from pcn_cli.metrics.choice import is_better_beyond_chance, macro_f1, tempered_log_loss
-from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
@@ -22,7 +20,6 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, read_validation, write_answers
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.inference.replay import record_replay
 from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.context import (
@@ -30,9 +27,7 @@ from pcn_cli.stages.train.context import (
     Probabilities,
     Targets,
     TrainContext,
-    score_batches,
     start_model,
-    validate,
 )
 from pcn_cli.stages.train.folds import cross_validate, list_answers
 from pcn_cli.stages.train.frozen import (
@@ -44,6 +39,7 @@ from pcn_cli.stages.train.frozen import (
     fit_frozen,
     learn_from_all,
 )
+from pcn_cli.stages.train.jobs import score_rows_together, tune_together
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
 from pcn_cli.stages.train.precision import (
     choose_precision,
@@ -54,12 +50,10 @@ from pcn_cli.stages.train.precision import (
 )
 from pcn_cli.stages.train.remember import remember
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
+from pcn_cli.stages.train.tune import teach
 from pcn_cli.tensors.store import save_tensors
-from pcn_cli.training.fit import FitResult, fit
-from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.learner import Learner, copy_state
+from pcn_cli.training.learner import copy_state
 from pcn_cli.training.stop import StopRequest
-from pcn_cli.training.teacher import compute_teacher_logits
 from pcn_cli.training.tokens import TokenCache
 
 TUNED = "tuned"
@@ -98,6 +92,9 @@ def train_run(
         remember(model, replace(context, precision=precision), frozen=kept != TUNED)
         record_replay(run.model, context.part("val"), root=context.root)
         update_record(run, kept=kept)
+        if tokens is None and context.ranks.world > 1:  # what evaluation would have to compute alone
+            own = replace(context, precision=precision)
+            tokens = cache_part(model, context.part("test"), "test", own)
         return tokens
 
 
@@ -117,20 +114,20 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
     if context.recipe.train.probe_epochs and _proven(context.run)[0] == "float32":
         context = replace(context, precision="float32", trial=None)  # also where bfloat16 had to be taken back
     state = copy_state(model) | pooling
-    targets, val_batches = context.targets(context.part("val")), context.batches(context.part("val"))
-    tuned = tune_model(model, context)
+    targets, val_rows = context.targets(context.part("val")), context.part("val")
+    tuned = tune_together(model, context, teach(context))
     model.load_state_dict(tuned.best_state)
     agreement = None
     if context.trial is not None:  # the trunk is another one now
         agreement = compare_answers(model, compute_trial(model, context), context)
         if not agreement.suffices:
             context = tell_precision(context, "float32", tell_difference(agreement))
-    after = score_batches(model, val_batches, context)
+    after = score_rows_together(model, val_rows, context)
     if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context.run), monitor=context.monitor):
         kept, state, tokens = TUNED, tuned.best_state, None
         write_validation(after, None, context)
     context.tell_result(TUNED, after, kept=kept == TUNED)
-    probabilities = score_batches(model, context.batches(context.part("test")), context)
+    probabilities = score_rows_together(model, context.part("test"), context)
     candidate = describe_candidate(TUNED, after, probabilities, context, agreement)
     write_candidates([candidate, *(CANDIDATES.find(context.run) or ())], kept, context)
     return kept, state, tokens
@@ -148,7 +145,7 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
         state = load_file(run.probe)
         model.load_state_dict(state, strict=False)
         if not run.validation.is_file():  # by an older version, whose models learned from no validation photo
-            write_validation(score_batches(model.eval(), context.batches(context.part("val")), context), None, context)
+            write_validation(score_rows_together(model.eval(), context.part("val"), context), None, context)
         if run.start.is_file():
             model.load_state_dict(load_file(run.start), strict=False)
         return next((one.name for one in compared if one.kept), PROBE), state, None
@@ -246,44 +243,3 @@ def _proven(run: RunDir) -> tuple[Precision, Agreement | None]:
     """The precision in which the model to keep was measured, and what proved it."""
     kept = [one for one in CANDIDATES.read(run) if one.kept]  # none in runs of an older version
     return (kept[0].precision, kept[0].agreement) if kept else ("float32", None)
-
-
-def tune_model(model: nn.Module, context: TrainContext) -> FitResult:
-    """The tuned weights, from the checkpoints on where there are any."""
-    train_rows, val_rows = context.part("train"), context.part("val")
-    config = FitConfig.for_tuning(
-        context.recipe, context.targets(train_rows), classes=context.classes, fingerprint=fingerprint(context.rows)
-    )
-    teacher_logits = _teacher_logits(context) if config.teacher else None
-    val_batches, val_targets = context.batches(val_rows, often=True), context.targets(val_rows)
-    history = HistoryCallback(context, "tune", config.epochs)
-    result = fit(
-        Learner(model, config, device=context.device, teacher_logits=teacher_logits),
-        context.train_batches(batch_size=config.batch_size),
-        lambda tuned: validate(val_targets, score_batches(tuned, val_batches, context)),
-        files=[row.file for row in train_rows],
-        checkpoints=context.run.checkpoints,
-        callback=history,
-        stop=context.stop,
-    )
-    history.complete(result.progress.history)
-    return result
-
-
-def _teacher_logits(context: TrainContext) -> Tensor:
-    """The teacher's logits of the training photos; they are kept, so that a resumed run has them already."""
-    done, train = context.run.taught, context.recipe.train
-    if not done.is_file():
-        source = find_source(model_source(train.teacher))
-        teacher, preprocessing = source.read_teacher(fetch=context.fetch, size=train.teacher_size)
-        logits = compute_teacher_logits(
-            teacher,
-            context.batches(context.part("train"), preprocessing),
-            device=context.device,
-            bfloat16=train.precision == "bfloat16",
-            on_batch=partial(context.callback.on_progress, "asking the teacher"),
-            stop=context.stop,
-        )
-        save_tensors(done, {"answers": logits})
-    kept: Tensor = load_file(done)["answers"]
-    return kept

@@ -290,6 +290,22 @@ def test_a_photo_that_is_drawn_again_is_another_sample():
     assert list(order) == [[(1, 11)]]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_of_each_batch_only_the_share_is_loaded_though_it_may_be_none(photo_folder, workers):
+    files = [f"red/{number:02}.jpg" for number in range(5)]
+
+    def own(photos: int):
+        return np.arange(photos)[1::2]
+
+    dataset = PhotoDataset(photo_folder, files, preprocessing=PREPROCESSING)
+    loader = PhotoBatches(dataset, batch_size=4, workers=workers, share=own)
+    batches = list(loader.batches())
+    loader.close()
+    assert len(loader) == 2
+    assert [batch.indices.tolist() for batch in batches] == [[1, 3], []]
+    assert [batch.targets.tolist() for batch in batches] == [[0, 0], []]
+
+
 def test_a_variation_is_called_with_the_epoch_and_the_position(tmp_path, draw_photo):
     draw_photo(tmp_path / "a.jpg")
     calls = []

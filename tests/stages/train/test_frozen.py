@@ -149,13 +149,13 @@ def test_tuning_begins_with_what_no_validation_photo_taught(photo_folder, monkey
         seen["chosen"] = choose_frozen(*arguments)
         return seen["chosen"]
 
-    def tune(model, context):
+    def tune(model, context, teacher_logits):
         seen["begun"], seen["kept"] = model.head.weight.detach().clone(), load_file(context.run.probe)["head.weight"]
-        return tune_model(model, context)
+        return tune_together(model, context, teacher_logits)
 
-    tune_model = train.tune_model
+    tune_together = train.tune_together
     monkeypatch.setattr(train, "choose_frozen", choose)
-    monkeypatch.setattr(train, "tune_model", tune)
+    monkeypatch.setattr(train, "tune_together", tune)
     pcn_cli.finetune(photo_folder, tune="all", epochs=1, **OPTIONS)
     assert torch.equal(seen["begun"], seen["chosen"].state["head.weight"])
     assert not torch.equal(seen["begun"], seen["kept"])
