@@ -68,7 +68,7 @@ def _figures(outcome: "Outcome") -> Iterator[tuple[str, str]]:
         others = ", ".join(one.name for one in outcome.candidates if not one.kept)
         yield "kept", kept[0].name + (f", compared with {others}" if others else "")
     if outcome.suspects:
-        yield "labels in doubt", f"{outcome.suspects:,} photos, on the report's page Data health"
+        yield "labels in doubt", f"{outcome.suspects:,} photos, on the report's page Desk"
 
 
 def _next_steps(outcome: "Outcome") -> Iterator[tuple[str, str]]:

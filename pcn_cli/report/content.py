@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pcn_cli.records.codec import Stored
+from pcn_cli.records.desk import Desk
 from pcn_cli.records.evaluation import Curves, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
@@ -91,6 +92,7 @@ class ReportContent:
     scan: ScanFacts | None = None
     model: ModelConfig | None = None
     reproduce: Reproduce | None = None
+    desk: Desk | None = None
     artifacts: Artifacts = field(default_factory=Artifacts)
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ class ReportView:
     """What the pages are drawn from; `pictures` and `overlays` are by row number, a missing one could not be opened.
 
     `figures` are the paths of charts in the report by name, `pair_pictures` those of the pairs' photos by file,
-    `alike_pictures` the numbers of pictures of training photos by file.
+    `alike_pictures` the numbers of pictures of training photos by file, `desk_pictures` the paths of the desk's.
     """
 
     content: ReportContent
@@ -31,6 +31,7 @@ class ReportView:
     figures: Mapping[str, str] = field(default_factory=dict)
     pair_pictures: Mapping[str, str] = field(default_factory=dict)
     alike_pictures: Mapping[str, int] = field(default_factory=dict)
+    desk_pictures: Mapping[str, str] = field(default_factory=dict)
     full_lift: float = FULL_LIFT
     full_evidence: float = 1.0
 

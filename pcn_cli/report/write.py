@@ -32,6 +32,7 @@ MOST_LARGE = 400  # predictions that get a large picture, mistakes and the least
 PAIR_SIDE = 384
 ALIKE_SIDE = 176
 MOST_EXPLAINED, FEW_EXPLAINED = 1000, 200  # predictions whose like photos are shown, in a folder and in one file
+CARD_SIDE, NEAR_SIDE = 640, 192  # pixels of the desk's pictures, and of those beside them
 SMALL_QUALITY = 72  # nearly a fifth smaller than at 80; there are thousands of them
 MOST_BYTES = 25_000_000  # of one file: what mail programs still take
 MANY_BYTES = 15_000_000
@@ -155,6 +156,7 @@ def build_view(
         figures=figures,
         alike_pictures=alike,
         pair_pictures=_put_pairs(put, content, known, open_photo),
+        desk_pictures=_put_desk(put, content, known, open_photo),
         full_lift=details.look.top,
         full_evidence=details.evidence.top,
     )
@@ -265,6 +267,27 @@ def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], open_pho
         for file in files
         if file in known or _put_webp(put, new[file], open_photo, file, longest=PAIR_SIDE)
     }
+
+
+def _put_desk(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
+    """The pictures of the desk's photos and of their neighbours by file, new ones where there are none yet."""
+    sides = {one.file: NEAR_SIDE for card in (content.desk.cards if content.desk else ()) for one in card.near}
+    sides |= {card.file: CARD_SIDE for card in (content.desk.cards if content.desk else ())}
+    files = [file for file in sides if file not in known]
+
+    def draw(file: str) -> bytes | None:
+        try:
+            with open_photo(file) as photo:
+                return as_webp(photo, longest=sides[file], quality=SMALL_QUALITY)[0]
+        except (PcnError, OSError):
+            return None
+
+    pictures = {file: path for file, path in known.items() if file in sides}
+    for number, (file, drawn) in enumerate(zip(files, in_threads(draw, files), strict=True)):
+        if drawn is not None:
+            pictures[file] = f"img/desk-{number}.webp"
+            put(pictures[file], drawn)
+    return pictures
 
 
 def _put_webp(put: Put, path: str, open_: Callable[[_Name], Image.Image], name: _Name, *, longest: int) -> bool:

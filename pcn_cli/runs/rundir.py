@@ -10,6 +10,7 @@ from pcn_cli.files.atomic import write_text
 from pcn_cli.files.names import safe_name
 from pcn_cli.records.change import Change
 from pcn_cli.records.decisions import Decision
+from pcn_cli.records.desk import Desk
 from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.metrics import Trunks
 from pcn_cli.records.predictions import Alike, PhotoPlace, Suspect
@@ -48,6 +49,7 @@ class RunDir:
 
     scan = Artifact("scan.json")  # what the scan found
     unreadable = Artifact("unreadable.csv")  # the files that should be photos and are not
+    desk = Artifact(Desk.ARTIFACT)  # unlabelled photos to decide about, where a queue of them was asked for
     decisions = Artifact(Decision.ARTIFACT)  # what a person decided about photos, in this run and those it began with
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 

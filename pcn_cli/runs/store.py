@@ -21,6 +21,7 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.change import Change
 from pcn_cli.records.codec import field_names, from_cells, from_plain, to_cells, to_plain
 from pcn_cli.records.decisions import Decision
+from pcn_cli.records.desk import Desk
 from pcn_cli.records.evaluation import Curves, LearningCurve, Trust
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunks
 from pcn_cli.records.model import ModelConfig
@@ -101,6 +102,7 @@ CURVES = Json(RunDir.curves, Curves)
 LEARNING_CURVE = Json(RunDir.learning_curve, LearningCurve)
 FINDINGS = Json(RunDir.findings, tuple[Finding, ...])
 TRUST = Json(RunDir.trust, Trust)
+DESK = Json(RunDir.desk, Desk)
 CHANGE = Json(RunDir.change, Change)
 MODEL_CONFIG = Json(RunDir.model_config, ModelConfig)
 

@@ -27,6 +27,7 @@ from pcn_cli.runs.rundir import Artifact, RunDir, open_run
 from pcn_cli.runs.state import read_record, recording_stage
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.desk import gather_desk
 from pcn_cli.stages.earlier_runs import find_learned_rows
 
 T = TypeVar("T", bound=Stored)
@@ -110,6 +111,7 @@ def gather_content(evaluation: Evaluation) -> ReportContent:
         describe_evaluation(evaluation),
         figures={path.stem: path.read_text(encoding="utf-8") for path in charts},
         maps=read_attention(run.attention),
+        desk=gather_desk(evaluation),
         overlays={file: path for file, path in overlays.items() if path.is_file()},
     )
 

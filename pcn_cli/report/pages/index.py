@@ -10,6 +10,7 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.report.model_card import view_card
 from pcn_cli.report.pages.classes import view_classes, view_confusions
 from pcn_cli.report.pages.confidence import view_confidence
+from pcn_cli.report.pages.desk import desk_data, view_desk
 from pcn_cli.report.pages.gallery import view_gallery
 from pcn_cli.report.pages.health import view_health
 from pcn_cli.report.pages.map import map_data, view_map
@@ -93,6 +94,7 @@ PAGES = (
     Page("confusions", "Confusions", view_confusions),
     Page("confidence", "Confidence", view_confidence, styles=("confidence",), scripts=("confidence",)),
     Page("trust", "Trust", view_trust),
+    Page("desk", "Desk", view_desk, styles=("desk",), scripts=("desk",), data=desk_data),
     Page("health", "Data health", view_health, styles=("health",)),
     Page("training", "Training", view_training),
     Page("card", "Model card", view_card),
