@@ -50,6 +50,9 @@ class RunDir:
     scan = Artifact("scan.json")  # what the scan found
     unreadable = Artifact("unreadable.csv")  # the files that should be photos and are not
     desk = Artifact(Desk.ARTIFACT)  # unlabelled photos to decide about, where a queue of them was asked for
+    queue = Artifact("queue.csv")  # the same as a table
+    label_studio = Artifact("label-studio.json")  # the same for Label Studio
+    label_studio_view = Artifact("label-studio.xml")  # and how it asks
     decisions = Artifact(Decision.ARTIFACT)  # what a person decided about photos, in this run and those it began with
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 

@@ -84,17 +84,25 @@ def predict(
 
 
 def predict_into_run(
-    source: RunDir, images: Path, *, output: str | Path | None, device: str | None, callback: Callback
+    source: RunDir,
+    images: Path,
+    *,
+    output: str | Path | None,
+    device: str | None,
+    callback: Callback,
+    chosen: Sequence[str] | None = None,
 ) -> RunDir:
-    """A run folder of its own, for a report, with what the model of the run `source` says of `images`."""
+    """A run folder of its own, for a report, with what the model of the run `source` says of `images`.
+
+    Where only some of a folder's images are wanted, they are `chosen` by their paths below it.
+    """
     recipe = read_recipe(source)
     root = (images if images.is_dir() else images.parent).absolute()
-    files = [Path(os.path.relpath(path.absolute(), root)).as_posix() for path in gather_images([str(images)])]
-    if not files:
-        raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
+    files = list(chosen or list_images(images))
     model = open_model(source.root, fetch=Fetcher(offline=True), device=device, precision=recipe.evaluate.precision)
     config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
-    run = new_run_dir(root.name, f"{source.root.name}-predicted", output=output)
+    word = "queue" if chosen else "predicted"
+    run = new_run_dir(root.name, f"{source.root.name}-{word}", output=output)
     started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))
     with started, recording_outcome(run):
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
@@ -117,3 +125,12 @@ def predict_into_run(
             UNREADABLE.write(run, unreadable)
             draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
     return run
+
+
+def list_images(images: Path) -> list[str]:
+    """The images in a folder by their paths below it, or the one that is named; a DataError where there is none."""
+    root = (images if images.is_dir() else images.parent).absolute()
+    files = [Path(os.path.relpath(path.absolute(), root)).as_posix() for path in gather_images([str(images)])]
+    if not files:
+        raise DataError(f"{images} holds no images", "name a folder of photos, or a photo")
+    return files

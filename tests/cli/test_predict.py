@@ -234,7 +234,7 @@ def test_a_map_is_drawn_only_where_there_is_a_folder_for_it(pcn, photos, tiny_mo
 
 def test_every_option_has_the_sentence_of_its_definition():
     options = {option.name: option for option in get_command(app).commands["predict"].params}
-    assert list(options) == ["images", *PREDICT, "strict", "as_csv", "json"]
+    assert list(options) == ["images", *PREDICT, "queue", "output", "strict", "as_csv", "json"]
     for name, field in PREDICT.items():
         assert (options[name].help, options[name].opts) == (field.sentence, [field.flag_name])
         assert options[name].default == field.default

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pcn_cli.metrics.definitions import described
+from pcn_cli.records.desk import Card, Desk, Near
 from pcn_cli.records.evaluation import (
     Bin,
     ClassGain,
@@ -143,6 +144,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             Finding(severity="note", title=name("a note"), evidence=name("seen"), remedy=name("do")),
             Finding(severity="warning", title=name("a warning"), evidence=name("seen")),
         ),
+        desk=invent_desk(base, name),
         artifacts=Held(
             {
                 EpochRow: tuple(epochs),
@@ -255,6 +257,32 @@ def invent_suspects(base: ReportContent, name: Callable[[str], str]) -> tuple[Su
             p_suggested=0.9,
         )
         for rank in (1, 2)
+    )
+
+
+def invent_desk(
+    base: ReportContent, name: Callable[[str], str] = str, *, cards: int = 5, labelled: bool = True
+) -> Desk:
+    """So many of the photos to decide about, each with two others beside it."""
+    files, classes = [one.file for one in base.predictions], base.classes
+    return Desk(
+        cards=tuple(
+            Card(
+                file=files[n],
+                sha256=f"{n:064}",
+                split=base.part if labelled else "",
+                label=classes[n % 3] if labelled else "",
+                looks_like=classes[(n + 1) % 3],
+                p_label=0.1 if labelled else None,
+                p_looks_like=0.8,
+                why=name("label in doubt"),
+                near=tuple(Near(file=files[m % len(files)], label=classes[m % 3]) for m in (n + 3, n + 4)),
+            )
+            for n in range(min(cards, len(files)))
+        ),
+        classes=classes,
+        command=name("pcn finetune photos --model runs/first --decisions decisions.csv"),
+        folder="" if labelled else "new photos",
     )
 
 
@@ -400,6 +428,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     for seen in visits:
         assert seen.complaints == []
         assert [url for url in seen.requests if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
+
+
+@pytest.fixture(scope="session")
+def new_desk() -> Callable[..., Desk]:
+    """Makes the desk of a report's content."""
+    return invent_desk
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ PAGES = (
     "classes",
     "confusions",
     "confidence",
+    "desk",
     "health",
     "training",
     "card",

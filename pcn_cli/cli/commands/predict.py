@@ -14,7 +14,7 @@ from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
 from pcn_cli.errors import DataError, RecipeError, ResourceError
 from pcn_cli.files.atomic import csv_line
-from pcn_cli.recipe.schema import show_options
+from pcn_cli.recipe.schema import PREDICT, show_options
 from pcn_cli.records.photos import join_labels
 
 _MOST_NAMED = 3
@@ -32,6 +32,15 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="End with code 3 where even one photo could not be read.")
     ] = False,
+    queue: Annotated[
+        int | None,
+        typer.Option(
+            help="Choose the N photos of a folder that are worth a label first, as a desk.", min=1, metavar="N"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The run folder of the queue; needs --queue.", metavar="RUN")
+    ] = None,
     **options: Any,  # noqa: ANN401 - many types
 ) -> None:
     """Name what is on each photo, and show where the decision came from."""
@@ -41,6 +50,11 @@ def predict(
         raise RecipeError("--json and --csv were both given", "choose one")
     refuse_early(models=[options["model"]] if options["model"] else [], device=options["device"])
     _refuse_idle_mirror(options["mirror"], options["model"])
+    if queue is not None:
+        _show_queue(images, queue, output, options, json=json, as_csv=as_csv)
+        return
+    if output is not None:
+        raise RecipeError("--output has no effect without --queue", "add --queue 200")
     named: list[str] = []
     for image in images:
         if image == "-":  # a list on standard input, a name per line in whatever bytes
@@ -72,6 +86,33 @@ def predict(
     _tell_unread(answers, strict=strict)
 
 
+def _show_queue(
+    images: list[str], count: int, output: Path | None, options: dict[str, Any], *, json: bool, as_csv: bool
+) -> None:
+    """Make the queue of a folder, and say where it lies and what comes next."""
+    for name in ("overlay", "sort_into", "min_confidence"):
+        if options[name] is not None:
+            raise RecipeError(f"{PREDICT[name].flag_name} has no effect with --queue", "leave one of the two out")
+    if len(images) > 1 or images == ["-"]:
+        raise RecipeError("--queue takes one folder of photos", "pcn predict ./new_photos --queue 200")
+    with LiveProgress() as callback:
+        from pcn_cli.stages.queue import queue_photos
+
+        made = queue_photos(
+            images[0], count, model=options["model"], output=output, device=options["device"], callback=callback
+        )
+    if json:
+        cards = [{"file": card.file, "looks_like": card.looks_like, "why": card.why} for card in made.desk.cards]
+        print_json({"run": str(made.run.root), "report": str(made.report), "queue": cards})
+    elif as_csv:
+        write_out(made.run.queue.read_text(encoding="utf-8"))
+    else:
+        out.print(f"{len(made.desk.cards):,} photos are worth a label first", soft_wrap=True)
+        out.print(f"  decide on the page Desk of {safe(made.report)}", soft_wrap=True)
+        out.print(f"  or in Label Studio with {safe(made.run.label_studio)}", soft_wrap=True)
+        out.print(f"  then {safe(made.desk.command)}", soft_wrap=True)
+
+
 def _tell_unread(answers: list[dict[str, Any]], *, strict: bool) -> None:
     """Say on standard error which images have no answer: scripts see only that; an error where that is all, or strict.
 
@@ -90,16 +131,17 @@ def _tell_unread(answers: list[dict[str, Any]], *, strict: bool) -> None:
     console.print(f"[bold]warning:[/bold] {safe(found)}", soft_wrap=True)
 
 
-_images, _as_csv, _json, _strict, _ = signature(predict).parameters.values()
+_images, _as_csv, _json, _strict, _queue, _output, _ = signature(predict).parameters.values()
 app.command(
     epilog=examples(
         "pcn predict img.jpg",
         "pcn predict ./new_photos --overlay ./maps --csv > labels.csv",
         "pcn predict img.jpg --overlay ./maps --map evidence",
+        "pcn predict ./new_photos --queue 200",
         "pcn predict ./new_photos --min-confidence 0.9 --sort-into ./sorted",
         "find . -name '*.jpg' | pcn predict - --json",
     ),
-)(show_options(predict, (_images, *predict_options(), _strict, _as_csv, _json)))
+)(show_options(predict, (_images, *predict_options(), _queue, _output, _strict, _as_csv, _json)))
 
 
 def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pcn_cli.data.scan.class_names import clean_name
+from pcn_cli.data.scan.label_studio import read_annotations
 from pcn_cli.data.scan.labels import Candidate
 from pcn_cli.data.scan.table import read_table
 from pcn_cli.errors import DataError, shown
@@ -51,11 +52,13 @@ class Decisions:
 
 
 def read_decisions(path: Path) -> tuple[Decision, ...]:
-    """The decisions in the table at `path`, in its order.
+    """The decisions in the table at `path`, in its order; or in an export of Label Studio, if it is called .json.
 
     Raises:
         DataError: it cannot be read, lacks a column, or holds rows that decide nothing or two things about a photo.
     """
+    if path.suffix.lower() == ".json":
+        return read_annotations(path)
     table = read_table(path)
     places = {name: table.find(name.replace("_", " ")) or table.find(name) for name in _COLUMNS}
     places["file"] = table.find("file")

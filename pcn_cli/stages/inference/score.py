@@ -36,7 +36,7 @@ _SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8
 class Scored:
     """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay.
 
-    `hidden` is what hiding patches gave, where that was asked for.
+    `hidden` is what hiding patches gave, where that was asked for; `features` (C,) are the photo's mean tokens.
     """
 
     index: int
@@ -44,6 +44,7 @@ class Scored:
     look: np.ndarray
     placement: Placement
     hidden: HiddenMaps | None = None
+    features: np.ndarray | None = None
 
 
 def loading_workers(recipe: Recipe, device: torch.device) -> int:
@@ -120,7 +121,14 @@ def score_photos(
                 unknown=config.withholds(confidence),
                 unlike=None if unlike is None else float(unlike[row]),
             )
-            yield Scored(index=index, prediction=prediction, look=looks[row], placement=placement, hidden=own)
+            yield Scored(
+                index=index,
+                prediction=prediction,
+                look=looks[row],
+                placement=placement,
+                hidden=own,
+                features=means[row],
+            )
 
 
 def score_rows(

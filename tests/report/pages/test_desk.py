@@ -11,41 +11,15 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pcn_cli.data.scan.decisions import read_decisions
-from pcn_cli.records.desk import Card, Desk, Near
 from pcn_cli.report.write import write_report, write_single_report
-
-CLASSES = ("birch", "maple", "oak")
-
-
-def invent_desk(content, *, cards=5, labelled=True, name=str):
-    predictions, classes = content.predictions, [name(word) for word in CLASSES]
-    return Desk(
-        cards=tuple(
-            Card(
-                file=predictions[n].file,
-                sha256=f"{n:064}",
-                split="val" if labelled else "",
-                label=classes[n % 3] if labelled else "",
-                looks_like=classes[(n + 1) % 3],
-                p_label=0.1 if labelled else None,
-                p_looks_like=0.8,
-                why="label in doubt",
-                near=tuple(Near(file=predictions[n + k].file, label=classes[(n + k) % 3]) for k in (3, 4)),
-            )
-            for n in range(cards)
-        ),
-        classes=tuple(classes),
-        command="pcn finetune photos --model runs/first --decisions decisions.csv",
-        folder="" if labelled else "new photos",
-    )
 
 
 @pytest.fixture(scope="module")
-def written(invent, tmp_path_factory):
+def written(invent, new_desk, tmp_path_factory):
     def write(place, **facts):
         content = invent(30)
         folder = tmp_path_factory.mktemp(place) / "report"
-        return write_report(folder, replace(content, desk=invent_desk(content, **facts)), open_photo=paint)
+        return write_report(folder, replace(content, desk=new_desk(content, **facts)), open_photo=paint)
 
     return write
 
@@ -141,9 +115,9 @@ def test_it_fits_every_width_and_axe_finds_nothing(visit, desk, width, scheme):
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
 
-def test_more_classes_than_keys_are_in_a_list(visit, invent, tmp_path):
+def test_more_classes_than_keys_are_in_a_list(visit, invent, new_desk, tmp_path):
     content = invent(30)
-    many = replace(invent_desk(content), classes=tuple(f"kind {n:02}" for n in range(14)) + CLASSES)
+    many = replace(new_desk(content), classes=tuple(f"kind {n:02}" for n in range(14)) + content.classes)
     seen = visit(write_report(tmp_path / "report", replace(content, desk=many), open_photo=paint), "#desk")
     expect(seen.page.locator("#desk-classes .desk-key")).to_have_count(9)
     expect(seen.page.locator("#desk-classes .desk-key").first).to_contain_text("maple")
@@ -154,8 +128,7 @@ def test_more_classes_than_keys_are_in_a_list(visit, invent, tmp_path):
 def test_hostile_names_stay_text(visit, invent, tmp_path):
     evil = "<img src=x onerror=alert(1)>=cmd()\u2028"
     content = invent(30, name=lambda word: f"{evil}{word}")
-    desk = invent_desk(content, name=lambda word: f"{evil}{word}")
-    seen = visit(write_report(tmp_path / "report", replace(content, desk=desk), open_photo=paint), "#desk")
+    seen = visit(write_report(tmp_path / "report", content, open_photo=paint), "#desk")
     seen.page.keyboard.press("3")
     with save(seen, tmp_path).open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -166,7 +139,7 @@ def test_hostile_names_stay_text(visit, invent, tmp_path):
 def test_one_file_holds_the_desk_too(visit, invent, tmp_path):
     content = invent(30)
     path = tmp_path / "one.html"
-    write_single_report(path, replace(content, desk=invent_desk(content)), open_photo=paint)
+    write_single_report(path, content, open_photo=paint)
     seen = visit(path, "#desk")
     expect(seen.page.locator("#desk-picture")).to_have_attribute("src", re.compile("^data:image/webp"))
     seen.page.keyboard.press("k")
@@ -174,5 +147,5 @@ def test_one_file_holds_the_desk_too(visit, invent, tmp_path):
 
 
 def test_without_anything_to_decide_there_is_no_page(visit, invent, tmp_path):
-    page = write_report(tmp_path / "report", invent(30), open_photo=paint)
+    page = write_report(tmp_path / "report", replace(invent(30), desk=None), open_photo=paint)
     assert 'id="desk"' not in Path(page).read_text(encoding="utf-8")

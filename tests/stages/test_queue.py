@@ -1,0 +1,65 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import pcn_cli
+from pcn_cli.cli.app import app
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import read_csv
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import DESK, read_split
+from pcn_cli.stages.queue import queue_photos
+
+SMALL = {"tune": "probe", "settings": ["data.size=64", "explain.checks=0", "explain.overlays=0"]}
+
+
+@pytest.fixture
+def first(photo_folder):
+    """A run of the photos; a third of each class lies unlabelled in a folder, with a copy and a known photo."""
+    new = photo_folder.parent / "new"
+    new.mkdir()
+    for label in ("blue", "green", "red"):
+        for number in range(4):
+            (photo_folder / label / f"{number:02}.jpg").rename(new / f"{label}-{number}.jpg")
+    (new / "copy.jpg").write_bytes((new / "red-0.jpg").read_bytes())
+    (new / "known.jpg").write_bytes((photo_folder / "red" / "11.jpg").read_bytes())
+    return RunDir(pcn_cli.finetune(photo_folder, model="nano", **SMALL).run)
+
+
+def test_a_queue_is_a_desk_a_table_and_tasks_and_trains_the_next_run(first, photo_folder, tmp_path):
+    made = queue_photos(photo_folder.parent / "new", 6, model=first.root)
+    files = [card.file for card in made.desk.cards]
+    assert len(set(files)) == 6
+    assert "known.jpg" not in files
+    assert not {"copy.jpg", "red-0.jpg"} <= set(files)
+    assert [row["file"] for row in read_csv(made.run.queue)] == files
+    assert [task["data"]["file"] for task in json.loads(made.run.label_studio.read_text())] == files
+    assert DESK.read(made.run) == made.desk
+    assert all(len(card.near) == 4 for card in made.desk.cards)
+    assert 'id="desk-work"' in made.report.read_text(encoding="utf-8")
+
+    lines = [f"{file},add,{file.split('-')[0].replace('copy.jpg', 'red')},{made.desk.folder}" for file in files]
+    table = tmp_path / "decisions.csv"
+    table.write_text("file,decision,new_label,folder\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    outcome = pcn_cli.finetune(photo_folder, model=first.root, decisions=table, **SMALL)
+    rows = read_split(RunDir(outcome.run))
+    known = {row.sha256: row.split for row in read_split(first)}
+    assert len(rows) == len(known) + 6
+    assert known.items() <= {row.sha256: row.split for row in rows}.items()
+    assert outcome.change.added == 6
+
+
+def test_the_command_says_what_comes_next(first, photo_folder):
+    new = str(photo_folder.parent / "new")
+    result = CliRunner().invoke(app, ["predict", new, "--queue", "3", "--model", str(first.root), "--output", "q"])
+    assert result.exit_code == 0, result.output
+    assert "3 photos are worth a label first" in result.output
+    assert "--decisions decisions.csv" in result.output
+    refused = CliRunner().invoke(app, ["predict", new, "--queue", "3", "--overlay", "x"])
+    assert refused.exit_code != 0
+
+
+def test_a_folder_of_known_photos_has_no_queue(first, photo_folder):
+    with pytest.raises(DataError, match=r"no photo that .* does not know"):
+        queue_photos(photo_folder / "red", 5, model=first.root)
