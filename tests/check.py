@@ -16,8 +16,10 @@ CHECKS = (
     ("ruff", "check", "."),
     ("mypy",),
     ("lint-imports",),
-    ("pytest",),
+    ("pytest", "-n", "logical", "--dist", "worksteal"),
 )
+# Tests run side by side, one on each core: threads of theirs would wait for each other.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def main() -> int:
@@ -29,9 +31,9 @@ def main() -> int:
     if arguments.browser:
         install_browser()
     for check in CHECKS:
-        command = _command(check) + (arguments.pytest_arguments if check == ("pytest",) else [])
+        command = _command(check) + (arguments.pytest_arguments if check[0] == "pytest" else [])
         print(f"$ {' '.join(check)}", flush=True)
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        code = subprocess.run(command, cwd=ROOT, check=False, env=ONE_THREAD | os.environ).returncode
         if code:
             print(f"{' '.join(check)} failed with exit code {code}", file=sys.stderr)
             return code

@@ -1,14 +1,22 @@
 """SIGKILL at random moments: of finetune in every phase, of evaluate and of report; taken up again to the same bits.
 
-python tests/harness/kills.py --runs 25 --kills 2 --others 10
+With --workers also of the processes that load photos: finetune replaces them and ends with the same bits by itself.
+
+python tests/harness/kills.py --runs 25 --kills 2 --others 10 --workers 50
 """
 
 import argparse
+import os
 import signal
 import tempfile
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+import psutil
 from forked import TUNE, leftovers, make_photos, make_weights, print_table, results, run, told_seed
 
 
@@ -18,6 +26,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=25, help="Trainings.")
     parser.add_argument("--kills", type=int, default=2, help="Most kills of each.")
     parser.add_argument("--others", type=int, default=10, help="Kills of evaluate, and of report.")
+    parser.add_argument("--workers", type=int, default=0, help="Kills of processes that load photos.")
     parser.add_argument("--seed", type=int)
     asked = parser.parse_args()
     phases: Counter[str] = Counter()
@@ -53,11 +62,44 @@ def main() -> None:
                 if ended.code or results(folder / "whole") != wanted:
                     lost += 1
                     problems.append(f"{command}: code {ended.code}: {ended.err[-300:]}")
+        while phases["workers"] < asked.workers and not problems:
+            place = f"worked-{phases['workers']}"
+            with killing_workers(rng) as killed:
+                ended = run([*words, "--workers", "2", "--output", place], folder)
+            phases["workers"] += len(killed)
+            orphans += ended.orphans
+            if ended.code or results(folder / place) != wanted or leftovers(folder / place):
+                lost += 1
+                problems.append(f"{place}: {len(killed)} workers killed, code {ended.code}: {ended.err[-300:]}")
     print_table(("killed in", "kills"), sorted(phases.items()))
     print(f"\n{sum(phases.values())} kills, {lost} lost, {orphans} orphans")
     for problem in problems:
         print(f"- {problem}")
     raise SystemExit(bool(problems or orphans))
+
+
+@contextmanager
+def killing_workers(rng: np.random.Generator) -> Iterator[list[int]]:
+    """Meanwhile two processes that a command started are killed; their numbers. A third death at one batch ends it."""
+    killed, over = list[int](), threading.Event()
+
+    def strike() -> None:
+        while len(killed) < 2 and not over.wait(float(rng.uniform(0.1, 2))):
+            with suppress(psutil.Error):
+                below = psutil.Process().children(recursive=True)
+                workers = [process for process in below if process.ppid() != os.getpid()]
+                if workers:
+                    chosen = workers[rng.integers(len(workers))]
+                    chosen.kill()
+                    killed.append(chosen.pid)
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
 
 
 if __name__ == "__main__":

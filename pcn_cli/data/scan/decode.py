@@ -34,6 +34,8 @@ CRASHED = "the decoder crashed on this file"
 SKETCH_SIDE = 24  # pixels
 _LEAST_SIDE = 8 * SKETCH_SIDE  # of what is decoded: every byte of the file is read all the same
 _FILES_PER_WORKER = 32  # fewer than this do not pay for starting another process
+_DEATHS = 2  # at one file: the first may have been the system's, which ends whom it likes when memory is short
+_STARTS = 3  # tries to start a process, for the same reason
 _READY = b"ready\n"
 # The path of modules is ours, without the current folder: a folder of photos must not offer its own modules.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from pcn_cli.data.scan.decode import answer; answer()"
@@ -106,7 +108,7 @@ def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Gener
 
 
 class _Decoders:
-    """Threads that ask a process each; a process that dies is replaced, and its file is reported."""
+    """Threads that ask a process each; one that dies is replaced, and a file at which `_DEATHS` died is reported."""
 
     def __init__(self, count: int) -> None:
         self.threads, self._local = ThreadPool(count), threading.local()
@@ -125,19 +127,24 @@ class _Decoders:
     def inspect(self, item: tuple[int, Path]) -> tuple[int, FileFacts]:
         """A position and the facts of the file there."""
         position, path = item
-        if not self._closed:
-            process = getattr(self._local, "process", None) or self._start()
-            answer = b""  # without the end of its line where the process died
-            if process.stdin and process.stdout:
-                with suppress(OSError):  # the pipe is gone
-                    process.stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
-                    process.stdin.flush()
-                    answer = process.stdout.readline()
+        for _ in range(_DEATHS):
+            answer = b"" if self._closed else self._ask(path)
             if answer.endswith(b"\n"):
                 return position, FileFacts(**json.loads(answer))
+        return position, FileFacts(reason=CRASHED)
+
+    def _ask(self, path: Path) -> bytes:
+        """The answer of this thread's process; without the end of its line where the process died."""
+        process, answer = getattr(self._local, "process", None) or self._start(), b""
+        if process.stdin and process.stdout:
+            with suppress(OSError):  # the pipe is gone
+                process.stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
+                process.stdin.flush()
+                answer = process.stdout.readline()
+        if not answer.endswith(b"\n"):
             self._local.process = None
             _end(process)
-        return position, FileFacts(reason=CRASHED)
+        return answer
 
     def _start(self) -> "subprocess.Popen[bytes]":
         process = self._local.process = _start_process()
@@ -149,16 +156,17 @@ class _Decoders:
 
 def _start_process() -> "subprocess.Popen[bytes]":
     search_path = [*filter(None, sys.path), str(Path(pcn_cli.__file__).parents[1])]
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-P", "-c", _PROGRAM, *search_path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    if process.stdout is None or process.stdout.readline() != _READY:
+    for _ in range(_STARTS):
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-c", _PROGRAM, *search_path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        if process.stdout and process.stdout.readline() == _READY:
+            return process
         _end(process)
-        raise OSError(f"{sys.executable} ended at once")
-    return process
+    raise OSError(f"{sys.executable} ended at once")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

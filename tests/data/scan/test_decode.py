@@ -43,6 +43,22 @@ for line in sys.stdin:
     assert facts[5].reason == CRASHED
 
 
+@pytest.mark.parametrize("ends", ["at a file", "at its start"])
+def test_a_process_that_the_system_ends_costs_no_file(photos, monkeypatch, tmp_path, ends):
+    """Seen: where memory was short, the system ended such a process, and a sound photo was listed as unreadable."""
+    mark = tmp_path / "died"
+    program = (
+        f"import os, pathlib, signal; mark = pathlib.Path({str(mark)!r}); first = not mark.exists(); mark.touch()\n"
+        "if first: {}\n" + decode._PROGRAM.replace("; ", "\n")
+    )
+    die = "os.kill(os.getpid(), signal.SIGKILL)"
+    at_a_file = "import sys; print('ready', flush=True); sys.stdin.readline(); " + die
+    monkeypatch.setattr(decode, "_PROGRAM", program.format(at_a_file if ends == "at a file" else die))
+    facts = dict(inspect_files(photos, workers=1))
+    assert mark.is_file()
+    assert facts == {position: inspect_file(path) for position, path in enumerate(photos)}
+
+
 def test_stopping_early_ends_every_process(photos, monkeypatch):
     started = []
     monkeypatch.setattr(
