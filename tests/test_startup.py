@@ -67,6 +67,31 @@ walk(get_command(app), [])
     assert not imported_packages(code) & (HEAVY - {"pydantic"})
 
 
+@pytest.mark.parametrize("photos", [1, 9])  # from eight on the fast form is built
+def test_an_answer_of_a_patchconvnet_needs_torch_and_nothing_else_that_is_heavy(tmp_path, photos):
+    import numpy as np
+
+    from pcn_cli.data.drawing import draw_ground
+
+    for number in range(photos):
+        draw_ground(64, 64, np.random.default_rng(number)).save(tmp_path / f"{number}.jpg")
+    words = ["predict", str(tmp_path), "--model", "nano", "--json"]
+    code = f"""
+import contextlib, sys
+from pcn_cli.cli.app import main
+sys.argv = ['pcn', *{words!r}]
+with contextlib.suppress(SystemExit):
+    main()
+print()
+print(sorted({{'torch._dynamo', 'scipy.stats'}} & set(sys.modules)))
+"""
+    listed = run_python(f"{code}\nimport json\nprint(json.dumps(sorted(sys.modules)))").splitlines()
+    imported = {name.partition(".")[0] for name in json.loads(listed[-1])}
+    assert listed[-2] == "[]"
+    assert len(json.loads("\n".join(listed[:-2]))) == photos
+    assert imported & (HEAVY | {"sympy", "triton", "huggingface_hub"}) == {"torch", "numpy", "pydantic", "PIL"}
+
+
 @pytest.mark.parametrize("name", ["finetune", "predict", "load_model"])
 def test_the_python_names_arrive_when_first_used(name):
     assert run_python(f"import pcn_cli; print(callable(pcn_cli.{name}))").strip() == "True"

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pcn_cli.metrics.inputs import Floats
-
 NEAREST = 5  # photos whose mean distance counts: one odd training photo makes nothing familiar
 REFUSED = 0.05  # share of the validation photos that are called unlike
 MOST_KEPT = 2_000  # training photos that a model keeps the features of
 _ROWS = 512
 
 Features = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 class Learned:

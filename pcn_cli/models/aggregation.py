@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from timm.layers import trunc_normal_
 from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor, nn
 
 from pcn_cli.models.backbone import feature_map, inspect_backbone, make_backbone, measure_patch_grid, one_patch
 from pcn_cli.models.build import register_network
 from pcn_cli.models.head import AttentionNetwork, make_head
+from pcn_cli.models.layers import trunc_normal_
 from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.tensors.private import group_with_matcher

@@ -7,18 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from pcn_cli.errors import ModelError, shown
 from pcn_cli.models.head import AttentionNetwork
+from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.pooling import spread_class_tokens
-from pcn_cli.models.published import tensor_problems
+from pcn_cli.models.published import ARCHITECTURES, SIZES, tensor_problems
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
@@ -32,12 +31,20 @@ _MADE = ("num_batches_tracked", "relative_position_index", "relative_coords_tabl
 
 def register_network(create: Callable[..., AttentionNetwork], **settings: object) -> None:
     """Make `create` known to timm, and let a config.json set `settings` of it; their values are its defaults."""
+    from timm.models import register_model
+
     create.settings = settings  # type: ignore[attr-defined]
     register_model(create)
 
 
 def _read_settings(architecture: str) -> Mapping[str, Any]:
     """What a config.json may set of a network of ours, with the defaults."""
+    if architecture in ARCHITECTURES:
+        return patchconvnet_settings(architecture)
+    import timm
+
+    import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
+
     settings: Mapping[str, Any] | None = None
     if timm.is_model(architecture) and "." not in architecture:
         settings = getattr(timm.model_entrypoint(architecture), "settings", None)
@@ -74,10 +81,31 @@ def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any
             f"{architecture} is not built with {shown(dict(model_args))}: a value is too large or too deep"
         )
     try:
+        if architecture in ARCHITECTURES:
+            return make_patchconvnet(architecture, num_classes, {**model_args, **options})
+        import timm  # which takes longer than many an answer, and a PatchConvNet needs nothing of it
+
         model: AttentionNetwork = timm.create_model(architecture, num_classes=num_classes, **model_args, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise ModelError(f"{architecture} cannot be built with {shown(dict(model_args))}: {error}") from error
     return model
+
+
+def patchconvnet_settings(architecture: str) -> dict[str, Any]:
+    """What a config.json may set of the PatchConvNet of that name, with the defaults."""
+    size, class_tokens = ARCHITECTURES[architecture]
+    embed_dim, depth, _ = SIZES[size]
+    return {"embed_dim": embed_dim, "depth": depth, "class_tokens": class_tokens}
+
+
+def make_patchconvnet(architecture: str, num_classes: int, options: Mapping[str, Any]) -> PatchConvNet:
+    """The PatchConvNet that timm would create by that name, with these `options` in the place of its own settings."""
+    _, _, layer_scale = SIZES[ARCHITECTURES[architecture][0]]
+    settings = {"layer_scale": layer_scale} | patchconvnet_settings(architecture)
+    given = {name: value for name, value in options.items() if value is not None}  # as timm minds them
+    network = PatchConvNet(num_classes=num_classes, **(settings | given))
+    network.pretrained_cfg = {"first_conv": "stem.0", "classifier": "head", "num_classes": num_classes}
+    return network
 
 
 def is_bounded(value: object, depth: int = 4) -> bool:

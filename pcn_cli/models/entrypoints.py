@@ -1,4 +1,6 @@
-"""The PatchConvNets that timm can create by name, with the published weights of their cards."""
+"""The networks that timm can create by name once this is imported, PatchConvNets with the published weights of their
+cards.
+"""
 
 import math
 from collections.abc import Mapping
@@ -7,9 +9,10 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs
 from torch import Tensor
 
-from pcn_cli.models.build import register_network, timm_cfg
+import pcn_cli.models.aggregation  # noqa: F401 - importing is registering
+from pcn_cli.models.build import patchconvnet_settings, register_network, timm_cfg
 from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
-from pcn_cli.models.published import SIZES, PatchConvNetSpec, from_published
+from pcn_cli.models.published import ARCHITECTURES, SIZES, PatchConvNetSpec, from_published
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import CARDS, find_card
 from pcn_cli.tensors.pth import find_tensors
@@ -25,9 +28,8 @@ def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dic
     return tensors
 
 
-def _register(name: str, size: str, *, class_tokens: bool = False) -> None:
-    embed_dim, depth, layer_scale = SIZES[size]
-    settings = {"embed_dim": embed_dim, "depth": depth, "class_tokens": class_tokens}
+def _register(name: str) -> None:
+    settings, layer_scale = patchconvnet_settings(name), SIZES[ARCHITECTURES[name][0]][2]
 
     def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
         source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
@@ -65,7 +67,5 @@ default_cfgs = generate_default_cfgs(
     }
     | {"patchconvnet": {"first_conv": "stem.0", "classifier": "head"}}
 )
-_register("patchconvnet", "s60")
-for _size in SIZES:
-    _register(f"patchconvnet_{_size}", _size)
-    _register(f"patchconvnet_{_size}_multi", _size, class_tokens=True)
+for _name in ARCHITECTURES:
+    _register(_name)

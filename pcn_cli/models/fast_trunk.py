@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.patchconvnet import Block, PatchConvNet
 from pcn_cli.models.pooling import LAYER_NORM_EPS
 from pcn_cli.records.arithmetic import Precision
@@ -58,11 +57,14 @@ def make_fast(network: nn.Module, *, device: torch.device, precision: Precision)
 
     It is for answering alone, and stands for the weights that the network has now.
     """
-    ready = fold_norms(network).to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     bfloat16 = precision == "bfloat16"
-    if not isinstance(ready, PatchConvNet):
+    if not isinstance(network, PatchConvNet):
+        from pcn_cli.models.fold_norms import fold_norms  # by way of timm, of which a PatchConvNet needs nothing
+
+        ready = _moved(fold_norms(network), device)
         features = cast("Network", ready).forward_features
         return FastNetwork(ready, _in_bfloat16(features, device)) if bfloat16 else cast("nn.Module", ready)
+    ready = _moved(network, device)
     folded = FoldedTrunk(ready).to(memory_format=torch.channels_last)
     if device.type != "cpu" or not can_pack(torch.bfloat16 if bfloat16 else torch.float32):
         return FastNetwork(ready, _in_bfloat16(folded, device) if bfloat16 else folded)
@@ -74,10 +76,14 @@ def make_fast(network: nn.Module, *, device: torch.device, precision: Precision)
 
 def keep_layers(network: nn.Module, *, device: torch.device, precision: Precision) -> nn.Module:
     """`network` as it is, moved to `device`, in evaluation mode: for so few photos that folding does not pay."""
-    ready: nn.Module = network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    ready: nn.Module = _moved(network, device)
     if precision == "float32":
         return ready
     return FastNetwork(ready, _in_bfloat16(cast("Network", ready).forward_features, device))
+
+
+def _moved(network: Any, device: torch.device) -> Any:  # noqa: ANN401 - the network itself
+    return network.to(device=device, memory_format=torch.channels_last).eval()
 
 
 def _in_bfloat16(trunk: Trunk, device: torch.device) -> Trunk:

@@ -3,9 +3,9 @@
 from functools import cached_property
 
 import torch
-from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
+from pcn_cli.models.layers import trunc_normal_
 from pcn_cli.models.pooling import AttentionPooling
 from pcn_cli.records.model import PatchGrid
 from pcn_cli.tensors.network import Attended

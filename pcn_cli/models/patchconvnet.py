@@ -5,16 +5,18 @@ Grids are (B, C, h, w) and channels-last in memory, so that LayerNorm sees a vie
 no batch norm.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pcn_cli.models.head import AttentionNetwork, make_head
+from pcn_cli.models.layers import DropPath, SqueezeExcite
 from pcn_cli.models.pooling import LAYER_NORM_EPS, AttentionPooling
 from pcn_cli.records.model import PatchGrid
-from pcn_cli.tensors.private import SqueezeExcite, feature_take_indices
+from pcn_cli.tensors.private import feature_take_indices
 
 STRIDE = 16
 # Blocks whose activations are computed again together, when memory matters more than time.
@@ -62,6 +64,7 @@ class PatchConvNet(AttentionNetwork):
         self.pooling = AttentionPooling(embed_dim, class_tokens=tokens, layer_scale=layer_scale, drop_rate=drop_rate)
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         self.head = make_head(embed_dim, num_classes, class_tokens=class_tokens)
+        self.pretrained_cfg: dict[str, Any] = {}
         self.feature_info = [{"num_chs": embed_dim, "reduction": STRIDE, "module": f"blocks.{i}"} for i in range(depth)]
 
     def forward_features(self, images: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from timm.layers import trunc_normal_
 from torch import Tensor, nn
+
+from pcn_cli.models.layers import trunc_normal_
 
 LAYER_NORM_EPS = 1e-6
 MLP_RATIO = 3

@@ -28,6 +28,13 @@ SIZES = {
 }
 
 
+# Name in timm → size, and whether there is a token for each class. A size of one's own begins as s60.
+ARCHITECTURES = {"patchconvnet": ("s60", False)} | {
+    f"patchconvnet_{size}{words}": (size, class_tokens)
+    for size in SIZES
+    for words, class_tokens in (("", False), ("_multi", True))
+}
+
 _MOST_BLOCKS = 1000
 
 

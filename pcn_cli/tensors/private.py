@@ -1,17 +1,30 @@
 """The one place that uses what torch and timm keep to themselves; tried with torch 2.14.1 and timm 1.0.31.
 
-When a new version breaks something here, this file is what has to change.
+When a new version breaks something here, this file is what has to change. timm is imported by what needs it: that
+takes longer than many an answer.
 """
 
 import platform
 from typing import Any
 
 import torch
-from timm.models._efficientnet_blocks import SqueezeExcite as SqueezeExcite
-from timm.models._features import feature_take_indices as feature_take_indices
-from timm.models._manipulate import group_with_matcher as group_with_matcher
 from torch import Tensor, nn
 from torch._C import _remove_worker_pids
+
+
+def feature_take_indices(count: int, indices: int | list[int] | None) -> tuple[list[int], int]:
+    """Which of `count` features are meant by timm's `indices`, and the last of them."""
+    from timm.models._features import feature_take_indices as take
+
+    taken: tuple[list[int], int] = take(count, indices)
+    return taken
+
+
+def group_with_matcher(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - timm's
+    """The groups of parameters that timm's patterns make."""
+    from timm.models._manipulate import group_with_matcher as group
+
+    return group(*arguments, **options)
 
 
 def allow_compiled_variants(count: int) -> None:

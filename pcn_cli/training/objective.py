@@ -1,6 +1,6 @@
 """What is minimised: timm's losses, with timm's mixup and CutMix where the config asks for them.
 
-Where a sample may have several classes it is binary cross-entropy, each class for itself; `to_probabilities` belongs to
+Where a sample may have several classes it is binary cross-entropy, each class for itself; `probabilities.py` belongs to
 the same choice.
 """
 
@@ -68,9 +68,3 @@ class Objective:
         """The mean over samples and classes."""
         smoothed = targets.to(logits.dtype) * (1 - self._smoothing) + self._smoothing / 2
         return binary_cross_entropy_with_logits(logits, smoothed)
-
-
-def to_probabilities(logits: Tensor, *, multi_label: bool, temperature: float = 1.0) -> Tensor:
-    """Probabilities (B, K) float64 on the CPU; with `multi_label` each class has its own, otherwise they sum to 1."""
-    exact = logits.cpu().double() / temperature  # some accelerators have no float64
-    return exact.sigmoid() if multi_label else exact.softmax(dim=1)

@@ -19,7 +19,7 @@ from pcn_cli.training.device import explain_memory, one_thread
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner, copy_state
-from pcn_cli.training.objective import to_probabilities
+from pcn_cli.training.probabilities import to_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-import pcn_cli.models  # noqa: F401 - importing is registering
+import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
 from pcn_cli.attention.evidence import class_logits_without, evidence_maps, logits_without, rank_classes, with_labels
 from pcn_cli.models.patchconvnet import PatchConvNet
 

@@ -24,7 +24,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 import pcn_cli
-import pcn_cli.models  # importing is registering
+import pcn_cli.models.entrypoints  # importing is registering
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.files.atomic import read_csv

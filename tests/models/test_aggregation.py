@@ -7,7 +7,7 @@ from timm.models import group_parameters
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
-import pcn_cli.models  # noqa: F401 - importing is registering
+import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
 from pcn_cli.models.aggregation import AttentionPooled
 
 BACKBONES = {

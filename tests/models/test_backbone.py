@@ -6,7 +6,7 @@ import timm
 import torch
 from torch import Tensor
 
-import pcn_cli.models  # noqa: F401 - importing is registering
+import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
 from pcn_cli.errors import ModelError
 from pcn_cli.models.backbone import feature_map, measure_patch_grid
 from pcn_cli.models.patchconvnet import PatchConvNet

@@ -106,7 +106,7 @@ def test_a_backbone_in_bfloat16_is_near_itself_and_keeps_its_pooling_in_float32(
 
 
 def test_few_photos_are_answered_by_the_layers_that_are_there(monkeypatch):
-    monkeypatch.setattr(fast_trunk, "fold_norms", lambda _: pytest.fail("nothing is folded"))
+    monkeypatch.setattr(fast_trunk, "FoldedTrunk", lambda _: pytest.fail("nothing is folded"))
     network = moved()
     assert keep_layers(network, device=CPU, precision="float32") is network
     fast = keep_layers(network, device=CPU, precision="bfloat16")

@@ -3,7 +3,7 @@ import timm
 import torch
 from torch import nn
 
-import pcn_cli.models  # noqa: F401 - importing is registering
+import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.tensors.network import Attended, Network
 

@@ -6,7 +6,7 @@ import torch
 from standin import make_config
 from torch.nn import functional as F
 
-from pcn_cli.training.objective import Objective, to_probabilities
+from pcn_cli.training.objective import Objective
 
 
 def make_objective(**changes: object) -> Objective:
@@ -89,10 +89,3 @@ def test_several_labels_are_decided_each_for_itself() -> None:
     torch.testing.assert_close(smooth(logits, targets), expected)
     with pytest.raises(ValueError, match="not mixed"):
         make_objective(label_smoothing=0.0, mixup=0.1, cutmix=0, multi_label=True)
-
-
-def test_probabilities_sum_to_one_or_stand_each_for_itself() -> None:
-    logits = torch.tensor([[2.0, 0.0, -2.0]])
-    torch.testing.assert_close(to_probabilities(logits, multi_label=False).sum(), torch.tensor(1.0).double())
-    each = to_probabilities(logits, multi_label=True, temperature=2.0)
-    torch.testing.assert_close(each, torch.sigmoid(logits.double() / 2))

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import CONFIG
-from pcn_cli.models.sources.base import Source
+from pcn_cli.models.sources.base import TIMM_PREFIX, Source
 from pcn_cli.models.sources.folder import FolderSource
-from pcn_cli.models.sources.timm import PREFIX, parse_timm
 from pcn_cli.models.sources.weights import CardSource, FileSource
 from pcn_cli.models.zoo import find_card, look_up_card
 
@@ -20,7 +19,9 @@ def find_source(name: str) -> Source:
     Raises:
         ModelError: there is none.
     """
-    if name.startswith(PREFIX):
+    if name.startswith(TIMM_PREFIX):
+        from pcn_cli.models.sources.timm import parse_timm  # who names no network of timm need not wait for it
+
         return parse_timm(name)
     path = Path(name).expanduser()
     if not look_up_card(name):

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from pcn_cli.models.build import change_classes, change_pooling, make_model
-from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
+
+TIMM_PREFIX = "timm:"
 
 Loaded = tuple[AttentionNetwork, ModelConfig]
 
@@ -75,6 +76,8 @@ class Source(ABC):
 
     def read_teacher(self, *, fetch: Fetcher, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
         """The trained network as it answers fastest, and how it wants its photos: whole, at `size` pixels."""
+        from pcn_cli.models.fold_norms import fold_norms  # by way of timm
+
         network, preprocessing = self._read_classifier(fetch)
         height, width = size or preprocessing.height, size or preprocessing.width
         return fold_norms(network.eval()), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)

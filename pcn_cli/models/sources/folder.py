@@ -1,8 +1,8 @@
 """A model folder: config.json and model.safetensors, in the layout of timm's `local-dir:` and the HF Hub.
 
 timm reads architecture, num_classes, model_args and pretrained_cfg; what is ours (classes, preprocessing, patch_grid,
-temperature, calibration, selection, conformal, multi_label, thresholds, card, licence) stands beside them at the top
-level. Nothing else than safetensors is ever opened.
+temperature, calibration, selection, conformal, multi_label, thresholds, precision, agreement, card, licence) stands
+beside them at the top level. Nothing else than safetensors is ever opened.
 """
 
 import math

@@ -28,13 +28,12 @@ from pcn_cli.models.build import (
     read_tensors,
 )
 from pcn_cli.models.download import is_offline
-from pcn_cli.models.sources.base import Loaded, Source
+from pcn_cli.models.sources.base import TIMM_PREFIX, Loaded, Source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
-PREFIX = "timm:"
-LOCAL_PREFIX = PREFIX + "local-dir:"
+LOCAL_PREFIX = TIMM_PREFIX + "local-dir:"
 POOLING_RANK = 64  # at full rank the pooling of 1,280 channels would have 16 million numbers, beside a trunk of 2
 _FITS = {"center": "crop", "squash": "squash", "border": "pad"}  # timm's crop_mode, and our word for it
 
@@ -60,7 +59,7 @@ class TimmSource(Source):
             | ({"backbone_args": self.settings} if self.settings else {}),
             classes=(),
             preprocessing=preprocessing,
-            card=f"{PREFIX}{self.name}",
+            card=f"{TIMM_PREFIX}{self.name}",
             licence=str(self.pretrained_cfg.get("license") or ""),
         )
 
@@ -85,9 +84,9 @@ class TimmSource(Source):
             given = {name: list(value) if isinstance(value, tuple) else value for name, value in wanted.items()}
             preprocessing = from_plain(Preprocessing, {name: value for name, value in given.items() if value})
         except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{PREFIX}{self.name} wants its photos in an unknown way: {shown(error)}") from error
+            raise ModelError(f"{TIMM_PREFIX}{self.name} wants its photos in an unknown way: {shown(error)}") from error
         if channels != 3:
-            raise ModelError(f"{PREFIX}{self.name} takes {channels} channels, photos have 3")
+            raise ModelError(f"{TIMM_PREFIX}{self.name} takes {channels} channels, photos have 3")
         return preprocessing
 
     @cached_property
@@ -113,8 +112,8 @@ class TimmSource(Source):
             huggingface_hub.try_to_load_from_cache(repository, WEIGHTS, revision=revision), str
         ):
             raise DownloadError(
-                f"offline: the weights of {PREFIX}{self.name} would have to be fetched",
-                f"name a file or a folder: {PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER; or "
+                f"offline: the weights of {TIMM_PREFIX}{self.name} would have to be fetched",
+                f"name a file or a folder: {TIMM_PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER; or "
                 "--model nano, which is inside pcn",
             )
 
@@ -134,8 +133,8 @@ class TimmSource(Source):
     def read(self, *, fetch: Fetcher) -> Loaded:  # noqa: ARG002
         """Refused: nothing has taught the pooling yet."""
         raise ModelError(
-            f"{PREFIX}{self.name} has no trained attention pooling yet, so it cannot predict",
-            f"pcn finetune PHOTOS --model {PREFIX}{self.name}",
+            f"{TIMM_PREFIX}{self.name} has no trained attention pooling yet, so it cannot predict",
+            f"pcn finetune PHOTOS --model {TIMM_PREFIX}{self.name}",
         )
 
     def _read_classifier(self, fetch: Fetcher) -> tuple[nn.Module, Preprocessing]:
@@ -173,7 +172,7 @@ class TimmSource(Source):
             found = self.pretrained_cfg.get("url")
             raise ModelError(
                 f"timm has no safetensors for {self.name}" + (f", only {found}" if found else ""),
-                f"{PREFIX}{self.name}:FILE.safetensors",
+                f"{TIMM_PREFIX}{self.name}:FILE.safetensors",
             )
         repository, _, revision = place.partition("@")
         return repository, revision or None
@@ -181,7 +180,7 @@ class TimmSource(Source):
     def _fetch(self, *, offline: bool) -> Path:
         """The safetensors in the cache of the hub, downloaded where they are not there."""
         repository, revision = self._hub_place()
-        own_file = f"{PREFIX}{self.name}:FILE.safetensors"
+        own_file = f"{TIMM_PREFIX}{self.name}:FILE.safetensors"
         try:
             here_only = offline or is_offline()
             path = huggingface_hub.hf_hub_download(repository, WEIGHTS, revision=revision, local_files_only=here_only)
@@ -200,7 +199,7 @@ def parse_timm(source: str) -> TimmSource:
     """The backbone that `source` names, with the prefix; a ModelError where timm does not know it."""
     if source.startswith(LOCAL_PREFIX):
         return _read_folder(Path(source.removeprefix(LOCAL_PREFIX)).expanduser())
-    name, _, file = source.removeprefix(PREFIX).partition(":")
+    name, _, file = source.removeprefix(TIMM_PREFIX).partition(":")
     try:
         known = get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as error:

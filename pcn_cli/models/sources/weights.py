@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from timm.data import ImageNetInfo
 from torch import Tensor
 
 from pcn_cli.errors import ModelError
@@ -118,6 +117,8 @@ def class_names(count: int) -> tuple[str, ...]:
     """The classes of weights that carry no names: those of ImageNet where there are 1000, else numbers."""
     if count != 1000:
         return tuple(f"class {i}" for i in range(count))
+    from timm.data import ImageNetInfo
+
     info = ImageNetInfo()
     words = [info.index_to_description(i).split(", ")[0] for i in range(count)]
     # Two cranes, two maillots …: where the first word is not enough, the synset tells them apart.

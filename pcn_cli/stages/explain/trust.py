@@ -24,7 +24,7 @@ from pcn_cli.stages.inference.load import LoadedModel, for_inference
 from pcn_cli.stages.inference.score import Scored, loading_workers
 from pcn_cli.tensors.network import Attended, Network
 from pcn_cli.training.device import explain_memory
-from pcn_cli.training.objective import to_probabilities
+from pcn_cli.training.probabilities import to_probabilities
 
 # Photos whose maps are compared with others: their correlations differ so little that 25 always gave the verdict of 200
 # (400 draws each, two networks). A drop of confidence differs more, and is measured on the whole sample.

@@ -25,7 +25,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch, stack_hidden
 from pcn_cli.stages.inference.load import LoadedModel, for_inference
 from pcn_cli.training.device import explain_memory
-from pcn_cli.training.objective import to_probabilities
+from pcn_cli.training.probabilities import to_probabilities
 from pcn_cli.training.tokens import TokenCache
 
 _DOING = "photos were scored"

@@ -43,7 +43,7 @@ from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitCallback
 from pcn_cli.training.fit_config import Phase, Validation
 from pcn_cli.training.join import current_ranks
-from pcn_cli.training.objective import to_probabilities
+from pcn_cli.training.probabilities import to_probabilities
 from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.stop import StopRequest
 

@@ -90,7 +90,7 @@ def test_timm_reads_the_folder(tmp_path: Path, name: str) -> None:
 
 def test_our_own_facts_stand_at_the_top_level(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    calibrated = {"temperature", "calibration", "selection", "conformal", "thresholds"}
+    calibrated = {"temperature", "calibration", "selection", "conformal", "thresholds", "precision", "agreement"}
     ours = {"classes", "multi_label", "preprocessing", "patch_grid", "card", "licence"} | calibrated
     timms = {"architecture", "model_args", "num_classes", "num_features", "label_names", "pretrained_cfg"}
     assert set(config) == ours | timms

@@ -123,6 +123,6 @@ def test_folded_norms_change_no_check(photo_folder: Path, monkeypatch: pytest.Mo
         return {f"{one.key} {name}": figure.value for one in checks for name, figure in one.values.items()}
 
     folded = check()
-    monkeypatch.setattr("pcn_cli.models.fast_trunk.fold_norms", lambda network: network)
+    monkeypatch.setattr("pcn_cli.models.fold_norms.fold_norms", lambda network: network)
     assert folded == pytest.approx(check(), abs=1e-3)
     assert {key.split()[0] for key in folded} == {*FREE, *ON_A_SAMPLE}
