@@ -19,6 +19,7 @@ from pcn_cli.cli.commands import (
     demo,
     doctor,
     evaluate,
+    export,
     finetune,
     inspect,
     models,
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for group in (finetune, predict, report, evaluate, inspect, demo, bench, doctor, runs, models, recipes):
+for group in (finetune, predict, report, evaluate, inspect, demo, bench, export, doctor, runs, models, recipes):
     app.add_typer(group.app)
 
 _SWITCHES = ("-q", "--quiet", "-v", "--verbose", "--debug")

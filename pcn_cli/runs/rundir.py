@@ -90,6 +90,7 @@ class RunDir:
     figures = Artifact("figures")  # charts as PNG and SVG
     overlays = Artifact("overlays")  # the maps drawn on the photos
     report = Artifact("report")  # opens at index.html
+    export = Artifact("export")  # the model for other runtimes, where that was asked for
     report_file = Artifact("report.html")  # the report as one file, where that was asked for
 
     @classmethod

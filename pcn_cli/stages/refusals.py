@@ -72,7 +72,7 @@ def _check_place(model: str) -> None:
         place = model.removeprefix(_TIMM).partition(":")[2]
     else:
         path = Path(model)
-        place = model if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".safetensors") else ""
+        place = model if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".safetensors", ".onnx", ".xml") else ""
         if not place and not _CARD.fullmatch(model.strip().lower()) and not path.exists():
             hint = f"for a network of timm write timm:{model}; `pcn models list` names the others"
             raise ModelError(f"there is no model called {model!r}", hint)

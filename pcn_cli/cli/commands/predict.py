@@ -19,6 +19,7 @@ from pcn_cli.records.photos import join_labels
 
 _MOST_NAMED = 3
 _WIDE = 100  # columns of a terminal that has room for two more guesses
+_EXPORTED = (".onnx", ".xml")
 app = typer.Typer()
 
 
@@ -67,7 +68,10 @@ def predict(
         else:
             named.append(image)
     with LiveProgress() as callback:
-        from pcn_cli.stages.predict import predict as predict_images
+        if Path(options["model"] or "").suffix.lower() in _EXPORTED:  # then there is no torch to wait for
+            from pcn_cli.stages.exported.predict import predict_exported as predict_images
+        else:
+            from pcn_cli.stages.predict import predict as predict_images
 
         answers = predict_images(named, callback=callback, **options)
     if json:

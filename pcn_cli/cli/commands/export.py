@@ -1,0 +1,67 @@
+"""`pcn export`: a model as one file for other runtimes, proven to answer alike."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pcn_cli.cli.console import out, print_json, safe, say
+from pcn_cli.cli.live import LiveProgress
+from pcn_cli.cli.options import Json, Mirror, Offline, examples
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=examples("pcn export", "pcn export runs/my_images-s60-1 --to openvino", "pcn export nano --images ./photos")
+)
+def export(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run; with --images also a model folder or a card. The latest run when not given.", metavar="RUN"
+        ),
+    ] = None,
+    to: Annotated[
+        Literal["onnx", "openvino", "torch"],
+        typer.Option(help="ONNX, OpenVINO's IR or PyTorch's .pt2; the first two need `pcn-cli[onnx]`, `[openvino]`."),
+    ] = "onnx",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Photos to compare the answers on, instead of the run's validation photos.", metavar="PHOTOS"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to write into; otherwise RUN/export.", metavar="DIR")
+    ] = None,
+    offline: Offline = False,
+    mirror: Mirror = None,
+    json: Json = False,
+) -> None:
+    """Write a model as one file for other programs: uint8 pictures in; probabilities, decision and map out."""
+    from pcn_cli.stages.refusals import refuse_early
+
+    refuse_early(photos=images if images and images.is_dir() else None, models=[run] if run else [])
+    from pcn_cli.stages.export import export as export_model
+
+    with LiveProgress() as callback:
+        made = export_model(run, to=to, images=images, output=output, offline=offline, mirror=mirror, callback=callback)
+    parity = made.parity
+    if json:
+        print_json(
+            {
+                "model": str(made.path),
+                "runner": str(made.runner),
+                "photos": parity.photos,
+                "largest_difference": parity.largest_difference,
+                "least_correlation": parity.least_correlation,
+            }
+        )
+        return
+    say(
+        f"the same answers to {parity.photos:,} photos as the model: probabilities within"
+        f" {parity.largest_difference:.1g}, maps to rank correlation {parity.least_correlation:.4f}"
+    )
+    out.print(f"model: {safe(made.path)}", soft_wrap=True)
+    out.print(f"runner: {safe(made.runner)}", soft_wrap=True)

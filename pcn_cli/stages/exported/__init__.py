@@ -1,0 +1,1 @@
+"""Files that `pcn export` wrote: the program beside them, and predictions by them. Nothing here needs torch."""

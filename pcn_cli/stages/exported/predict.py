@@ -1,0 +1,145 @@
+"""Predict with a file that `pcn export` wrote: the answers of `pcn predict`, by another runtime than torch."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcn_cli.attention.maps import attention_numbers
+from pcn_cli.data.load.open_image import UnreadablePhotoError, open_reduced
+from pcn_cli.data.load.preprocessing import Evaluation, Prepared, place_input
+from pcn_cli.errors import ModelError, RecipeError, ResourceError
+from pcn_cli.recipe.arguments import with_predict_options
+from pcn_cli.recipe.schema import PREDICT, PredictOptions
+from pcn_cli.records.model import ModelConfig, Placement, Preprocessing
+from pcn_cli.records.photos import join_labels
+from pcn_cli.records.predictions import Prediction
+from pcn_cli.stages.answers import Answers, name_photos
+from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.exported.facts import read_facts
+from pcn_cli.stages.exported.loaders import LOADERS, Compute
+
+SUFFIXES = (".onnx", ".xml")
+EXTRAS = {".onnx": "onnx", ".xml": "openvino"}
+_OF_TORCH = ("workers", "device", "mirror")
+_EVIDENCE = "--map evidence has no meaning with an exported file, which holds the look alone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """A file that pcn export wrote, opened: `compute` gives its outputs, `config` is what it says of itself.
+
+    It `remembers` what it learned from, where it can tell what is unlike that.
+    """
+
+    compute: Compute
+    config: ModelConfig
+    remembers: bool
+
+
+def is_exported(model: object) -> bool:
+    """Whether `model` is called like a file that is predicted with without torch."""
+    return model is not None and Path(str(model)).suffix.lower() in SUFFIXES
+
+
+def open_exported(path: Path) -> ExportedModel:
+    """The exported file at `path`.
+
+    Raises:
+        ModelError: it is not there, damaged, or not of pcn. ResourceError: its runtime is not installed.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}", "pcn export RUN makes one")
+    suffix = path.suffix.lower()
+    try:
+        compute, facts = LOADERS[suffix](path)
+    except ImportError as error:
+        extra = EXTRAS[suffix]
+        raise ResourceError(
+            f"{error.name} is not installed, which opens {path}", f"pip install 'pcn-cli[{extra}]'"
+        ) from error
+    except Exception as error:  # runtimes raise errors of many kinds
+        words = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path} is damaged, or no file that pcn export wrote: {words}", "pcn export RUN") from error
+    return ExportedModel(compute=compute, config=read_facts(facts, path), remembers=bool(facts.get("remembers")))
+
+
+@with_predict_options
+def predict_exported(
+    images: str | Path | Sequence[str | Path],
+    *,
+    callback: Callback | None = None,
+    **options: Any,  # noqa: ANN401 - many types
+) -> list[dict[str, Any]]:
+    """The answers of `stages.predict.predict`, where `model` is a file that `pcn export` wrote.
+
+    Raises:
+        RecipeError: an option is about torch, or about what the file does not hold. Otherwise what `predict` raises.
+    """
+    asked, callback = PredictOptions(**options), callback or Callback()
+    for name in _OF_TORCH:
+        if getattr(asked, name) != PREDICT[name].default and name != "mirror":
+            raise RecipeError(f"--{name} has no effect with an exported file", f"leave --{name} out")
+    if asked.overlay_map == "evidence":
+        raise RecipeError(_EVIDENCE, "leave --map out, or name the run with --model")
+    photos = name_photos(images, asked)
+    model = open_exported(Path(str(asked.model)))
+    answers = Answers(photos, asked, model.config)
+    for index, prediction, look, placement in _score(model, photos.paths, asked.batch_size, answers.refuse):
+        answers.add(index, prediction, look=look, placement=placement, evidence=None)
+        callback.on_progress("predicting", index + 1, len(photos.paths))
+    return answers.rows
+
+
+def as_input(prepared: Prepared, preprocessing: Preprocessing) -> np.ndarray:
+    """What the graph takes of a prepared photo: (H, W, 3), or (H, W, 4) with 0 in the fourth channel of padding."""
+    if preprocessing.fit != "pad":
+        return prepared.pixels
+    left, top, right, bottom = prepared.window
+    inside = np.zeros((*prepared.pixels.shape[:2], 1), np.uint8)
+    inside[top:bottom, left:right] = 255
+    return np.concatenate([prepared.pixels, inside], axis=2)
+
+
+def _score(
+    model: ExportedModel, paths: Sequence[Path], batch_size: int, on_unreadable: Callable[[int, str], None]
+) -> Iterator[tuple[int, Prediction, np.ndarray, Placement]]:
+    """Each photo's place, prediction, look (h, w) and placement, in the order of `paths`."""
+    config, waiting = model.config, list[tuple[int, np.ndarray, Placement]]()
+    size = config.preprocessing
+    prepare = Evaluation(preprocessing=size)
+    for index, path in enumerate(paths):
+        try:
+            photo = open_reduced(path, prepare.least)
+        except UnreadablePhotoError as error:
+            on_unreadable(index, error.reason)
+        else:
+            waiting.append((index, as_input(prepare(photo), size), place_input(size, *photo.size)))
+        if waiting and (len(waiting) == batch_size or index + 1 == len(paths)):
+            outputs = model.compute(np.stack([picture for _, picture, _ in waiting]))
+            for (place, _, placement), p, decision, look, share, unlike in zip(waiting, *outputs, strict=True):
+                predicted, confidence = _decide(p, decision, config)
+                prediction = Prediction(
+                    file=str(paths[place]),
+                    predicted=predicted,
+                    confidence=confidence,
+                    probabilities=tuple(p.tolist()),
+                    multi_label=config.multi_label,
+                    attention=attention_numbers(look, float(share), patch_grid=config.patch_grid, placement=placement),
+                    unknown=None if config.withholds(confidence) is None else bool(decision < 0),
+                    unlike=float(unlike) if model.remembers else None,
+                )
+                yield place, prediction, look, placement
+            waiting.clear()
+
+
+def _decide(p: np.ndarray, decision: np.ndarray, config: ModelConfig) -> tuple[str, float]:
+    """The answer, withheld or not, and how sure it is."""
+    if not config.multi_label:
+        best = int(p.argmax())
+        return config.classes[best], float(p[best])
+    given = decision > 0
+    names = join_labels(name for name, own in zip(config.classes, given, strict=True) if own)
+    return names, float(np.where(given, p, 1 - p).min())
