@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from timm.models import build_model_with_cfg, generate_default_cfgs
-from torch import Tensor
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import Tensor, nn
 
 import pcn_cli.models.aggregation  # noqa: F401 - importing is registering
 from pcn_cli.models.build import patchconvnet_settings, register_network, timm_cfg
 from pcn_cli.models.patchconvnet import STRIDE, PatchConvNet
 from pcn_cli.models.published import ARCHITECTURES, SIZES, PatchConvNetSpec, from_published
+from pcn_cli.models.pyramid import Pyramid
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import CARDS, find_card
 from pcn_cli.tensors.pth import find_tensors
@@ -29,7 +30,9 @@ def _filter_weights(state_dict: Mapping[str, Any], network: PatchConvNet) -> dic
 
 
 def _register(name: str) -> None:
+    """Let timm make the network, and its pyramid as NAME_pyramid, for what refuses features of one stride."""
     settings, layer_scale = patchconvnet_settings(name), SIZES[ARCHITECTURES[name][0]][2]
+    getter: dict[str, Any] = {"out_indices": 3, "feature_cls": "getter"}
 
     def create(pretrained: bool = False, **options: Any) -> PatchConvNet:  # noqa: ANN401 - timm's convention
         source, overlay = options.get("pretrained_cfg"), dict(options.pop("pretrained_cfg_overlay", None) or {})
@@ -42,14 +45,24 @@ def _register(name: str) -> None:
             pretrained,
             pretrained_cfg_overlay=overlay,
             pretrained_filter_fn=_filter_weights,
-            feature_cfg={"out_indices": options.pop("out_indices", 3), "feature_cls": "getter"},
+            feature_cfg=getter | ({"out_indices": options.pop("out_indices")} if "out_indices" in options else {}),
             **{"layer_scale": layer_scale, **settings, **options},
         )
         return network
 
+    def create_pyramid(pretrained: bool = False, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's convention
+        if not options.pop("features_only", False):
+            raise ValueError(f"{name}_pyramid has features only: timm.create_model(…, features_only=True)")
+        levels = options.pop("out_indices", (0, 1, 2, 3))
+        pyramid: nn.Module = create(pretrained, features_only=True, feature_cls=Pyramid, out_indices=levels, **options)
+        return pyramid
+
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"PatchConvNet {name}."
     register_network(create, **settings)
+    if not settings["class_tokens"]:
+        create_pyramid.__name__ = create_pyramid.__qualname__ = f"{name}_pyramid"
+        register_model(create_pyramid)
 
 
 # timm looks for this name in the module of an entry point.

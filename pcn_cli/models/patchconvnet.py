@@ -105,7 +105,8 @@ class PatchConvNet(AttentionNetwork):
         for i, block in enumerate(self.blocks):
             if i > last and stop_early and intermediates_only:
                 break
-            tokens = block(tokens)
+            again = self.grad_checkpointing and torch.is_grad_enabled()
+            tokens = checkpoint(block, tokens, use_reentrant=False) if again else block(tokens)
             if i in wanted:
                 intermediates.append(tokens if output_fmt == "NCHW" else tokens.permute(0, 2, 3, 1))
         return intermediates if intermediates_only else (tokens, intermediates)

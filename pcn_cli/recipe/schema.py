@@ -53,6 +53,7 @@ Balance = Literal["none", "loss", "sampler"]
 Monitor = Literal["log_loss", "macro_f1"]
 Level = Literal["none", "light", "medium", "strong"]
 Look = Literal["spotlight", "heat", "contour"]
+Logger = Literal["tensorboard", "mlflow", "wandb"]
 
 # Of commands, not of a recipe.
 OverlayMap = Literal["look", "evidence"]
@@ -310,6 +311,12 @@ class TrainSection:
         neutral=0.0,
     )
     checkpoint_minutes: Positive = option(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
+    log: Logger | None = option(
+        None,
+        "Tell the figures of history.csv to a logger as well; into the run, unless its own settings say where.",
+        flag="",
+        chosen="never",
+    )
     keep_checkpoints: bool = option(False, "Keep the checkpoints of a finished run.", flag="")
 
 

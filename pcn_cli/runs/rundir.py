@@ -57,6 +57,9 @@ class RunDir:
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 
     history = Artifact(EpochRow.ARTIFACT)  # a row per epoch
+    tensorboard = Artifact("tensorboard")  # what `--log` told each of the loggers
+    mlflow = Artifact("mlflow")
+    wandb = Artifact("wandb")
     trunks = Artifact(Trunks.ARTIFACT)  # the models that were named to start from, where these are several
     candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
     suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first

@@ -8,6 +8,9 @@ from pcn_cli.records.run import EpochRow
 
 logger = logging.getLogger(__name__)
 
+OnEpoch = Callable[[EpochRow, int], None]
+"""What hears of an epoch that is done, and of how many."""
+
 
 class Callback:
     """Hears everything and does nothing; override what you want to see."""
@@ -40,11 +43,13 @@ class Callback:
 class LoggingCallback(Callback):
     """Writes what stays true into the log, hands everything on to another callback, and stops where that was asked for.
 
-    Every stage tells its progress photo by photo, so `poll` is called there.
+    Every stage tells its progress photo by photo, so `poll` is called there. Functions in `epoch_listeners` hear of
+    each epoch as well.
     """
 
     def __init__(self, inner: Callback, *, poll: Callable[[], None]) -> None:
         self._inner, self._poll = inner, poll
+        self.epoch_listeners: list[OnEpoch] = []
 
     def on_plan(self, stages: Sequence[str]) -> None:
         self._inner.on_plan(stages)
@@ -63,6 +68,8 @@ class LoggingCallback(Callback):
     def on_epoch(self, row: EpochRow, epochs: int) -> None:
         logger.info("%s %d/%d: validation loss %.4f", row.phase, row.epoch, epochs, row.val_loss)
         self._inner.on_epoch(row, epochs)
+        for listener in self.epoch_listeners:
+            listener(row, epochs)
 
     def on_choice(self, key: str, value: object, reason: str) -> None:
         self._inner.on_choice(key, value, reason)

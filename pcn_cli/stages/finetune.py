@@ -6,7 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,10 @@ from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
 from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_boxes, read_recipe, write_recipe, write_scan, write_split
-from pcn_cli.stages.callback import Callback, LoggingCallback
+from pcn_cli.stages.callback import Callback, LoggingCallback, OnEpoch
 from pcn_cli.stages.evaluate_run import evaluate_run
 from pcn_cli.stages.inference.load import model_source, open_model
+from pcn_cli.stages.loggers import check_logger, open_logger
 from pcn_cli.stages.photos import check_leaks, describe_parts, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
 from pcn_cli.stages.refusals import refuse_early
@@ -96,6 +97,7 @@ def finetune(
     accept_licence: bool = False,
     dry_run: bool = False,
     callback: Callback | None = None,
+    on_epoch: OnEpoch | None = None,
     **options: Any,  # noqa: ANN401 - many types
 ) -> Outcome:
     """A classifier made from a folder of photos: scanned, split, trained, evaluated, explained and reported.
@@ -103,7 +105,7 @@ def finetune(
     The arguments are the options of `pcn finetune`, whose `--help` tells what each means; `settings` are texts of the
     form section.key=value, `model` is a name or a list of names to choose from. In a process that torchrun or its like
     started together with others, all of them work on the one run; in those other than rank 0 what comes back names
-    the run and nothing else.
+    the run and nothing else. `on_epoch` is called with each row of history.csv and the number of epochs of its phase.
 
     Raises:
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
@@ -114,6 +116,7 @@ def finetune(
             return Outcome(run=Path(help_lead(ranks)))
         asked, models = _load_lasting(recipe, settings, options)
         callback = LoggingCallback(callback or Callback(), poll=lambda: stop.check("stopped"))
+        callback.epoch_listeners += [on_epoch] if on_epoch else []
         fetch = Fetcher(callback=callback, **weights)
         run = _find_stopped(resume, photos=photos, output=output)
         if run is not None:
@@ -126,6 +129,7 @@ def finetune(
         refuse_inside(Path(output) if output else RUNS, [Path(photos)])
         refuse_early(photos=photos, output=output, models=models)
         choose_device(asked.recipe.train.device)
+        check_logger(asked.recipe.train.log)
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
         for source in (find_source(model_source(name)) for name in models):
@@ -219,7 +223,9 @@ def _tell_leaks(check: Observations, callback: Callback, *, fail_on: FailOn | No
         callback.on_finding(finding)
 
 
-def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *, fail_on: FailOn | None) -> Outcome:
+def _go_on(
+    run: RunDir, fetch: Fetcher, callback: LoggingCallback, stop: StopRequest, *, fail_on: FailOn | None
+) -> Outcome:
     """What a stopped run came to, unless its photos changed."""
     record = read_record(run)
     if record.status == "finished" and record.stages.keys() >= {"train", "evaluate", "report"}:
@@ -240,9 +246,23 @@ def _go_on(run: RunDir, fetch: Fetcher, callback: Callback, stop: StopRequest, *
 
 
 def _finish(
-    run: RunDir, rows: Sequence[SplitRow], scan: Scan, fetch: Fetcher, callback: Callback, stop: StopRequest
+    run: RunDir, rows: Sequence[SplitRow], scan: Scan, fetch: Fetcher, callback: LoggingCallback, stop: StopRequest
 ) -> Outcome:
     """What the run came to after the stages that were not finished; the caller holds it, and its photos are `rows`."""
+    recipe = read_recipe(run)
+    name = recipe.train.log
+    with open_logger(name, run, recipe, on_note=callback.on_note) if name else nullcontext() as told:
+        callback.epoch_listeners += [told.on_epoch] if told else []
+        outcome = _do_stages(run, rows, scan, fetch, callback, stop)
+        if told:
+            told.on_end(outcome.metrics)
+    return outcome
+
+
+def _do_stages(
+    run: RunDir, rows: Sequence[SplitRow], scan: Scan, fetch: Fetcher, callback: Callback, stop: StopRequest
+) -> Outcome:
+    """What came of the stages, one after the other."""
     recipe, evaluation = read_recipe(run), None
     with _telling_how_to_go_on(run), recording_outcome(run), ExitStack() as scratch:
         known: PartTokens = {}

@@ -81,6 +81,6 @@ def test_nothing_is_fetched_unless_asked_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_size_is_listed_and_kept_apart_from_timms_own() -> None:
-    sizes = {f"patchconvnet_{size}{kind}" for size in SIZES for kind in ("", "_multi")}
-    assert set(timm.list_models("patchconvnet*")) == {"patchconvnet", *sizes}
+    sizes = {f"patchconvnet_{size}{kind}" for size in SIZES for kind in ("", "_multi", "_pyramid")}
+    assert set(timm.list_models("patchconvnet*")) == {"patchconvnet", "patchconvnet_pyramid", *sizes}
     assert timm.is_model("attention_pooled")

@@ -21,6 +21,7 @@ LEGITIMATELY_OPEN = {
     "evaluate.precision",
     "evaluate.target_accuracy",
     "report.title",
+    "train.log",
     "train.teacher",
     "train.teacher_size",
     "train.time",

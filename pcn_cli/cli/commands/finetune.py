@@ -38,7 +38,7 @@ _PANELS = {
         "fail_on",
     ),
     "Training": ("recipe", "settings", "epochs", "lr", "batch_size", "balance", "pooling", "seed", "keep_checkpoints"),
-    "Measuring": ("folds", "learning_curve"),
+    "Measuring": ("folds", "learning_curve", "log"),
     "Machine and weights": ("device", "devices", "precision", "workers", "offline", "mirror", "accept_licence"),
 }
 _ORDER = ("photos", *(name for names in _PANELS.values() for name in names), "json")
