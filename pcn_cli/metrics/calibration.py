@@ -111,9 +111,13 @@ def choose_thresholds(probabilities: Floats, truths: Truths, classes: Sequence[s
     return tuple(chosen)
 
 
-def reliability(confidences: Floats, right: Truths) -> tuple[Bin, ...]:
-    """At most 15 bins of equally many decisions (n,), the least sure first, by how probable and how right each was."""
-    parts = np.array_split(np.argsort(confidences, kind="stable"), min(BINS, confidences.size))
+def reliability(confidences: Floats, right: Truths, *, least: int = 1) -> tuple[Bin, ...]:
+    """At most 15 bins of equally many decisions (n,), the least sure first, by how probable and how right each was.
+
+    Each has at least `least` of them, where there are so many: a share of fewer is a matter of chance.
+    """
+    count = max(1, min(BINS, confidences.size // least))
+    parts = np.array_split(np.argsort(confidences, kind="stable"), count)
     return tuple(
         Bin(confidence=float(confidences[part].mean()), accuracy=float(right[part].mean()), photos=part.size)
         for part in parts

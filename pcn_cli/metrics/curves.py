@@ -16,14 +16,16 @@ from pcn_cli.records.model import ModelConfig
 POINTS = 200
 _DIGITS = 5
 
+SHOWN = 20  # decisions in a bin that is drawn
+
 
 def gather_curves(inputs: Inputs, config: ModelConfig) -> Curves:
     """The curves and bins of a model's answers; a class has curves where some photos are of it and some are not."""
     rankings = inputs.rankings()
     return Curves(
         coverage=thin(*coverage_curve(inputs.confidences, inputs.right)) if isinstance(inputs, SingleLabel) else None,
-        before=reliability(*inputs.untempered().decisions),
-        after=reliability(*inputs.decisions),
+        before=reliability(*inputs.untempered().decisions, least=SHOWN),
+        after=reliability(*inputs.decisions, least=SHOWN),
         roc={name: roc_points(*ranking) for name, ranking in rankings.items()},
         precision_recall={name: precision_recall_points(*ranking) for name, ranking in rankings.items()},
         temperature=config.temperature,

@@ -12,17 +12,38 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from pcn_cli.records.metrics import Metric
 
 HERE = Path(__file__).parent
-SPACE = "\N{NO-BREAK SPACE}"
+SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
+# Words of the field, for whoever does not work in it; shown where one of them is pointed at.
+GLOSSARY = {
+    "balanced accuracy": "The mean of what share of each class was found: rare classes count as much as frequent ones.",
+    "macro F1": "F1 is the harmonic mean of precision and recall; here its mean over the classes.",
+    "micro F1": "F1 of all decisions together, so that frequent classes count more.",
+    "F1": "The harmonic mean of precision and recall: high only where both are.",
+    "precision": "Of the pictures taken for a class, the share that belongs to it.",
+    "recall": "Of the pictures of a class, the share that was found.",
+    "average precision": "How far a class's probability puts its own pictures before all others.",
+    "mean average precision": "Average precision, averaged over the classes.",
+    "MCC": "Matthews' correlation of labels and answers: 1 is perfect, 0 is guessing, however uneven the classes.",
+    "log-loss": "How surprised the model was by the right answers on average; being surely wrong costs most.",
+    "Brier score": "The squared distance of the probabilities from the truth; 0 is perfect.",
+    "ECE": "Expected calibration error: how far confidence and accuracy lie apart on average.",
+    "ROC area": "How often a picture of a class gets a higher probability of it than others do; 50 % is guessing.",
+    "AURC": "The mean share of mistakes where only the surest are answered (area under the risk–coverage curve).",
+    "temperature": "What all scores are divided by before they become probabilities, to make confidence honest.",
+    "SRG": "How much more the answer hangs on what was looked at most than on what was looked at least; 0: not at all.",
+    "hamming loss": "The share of single yes-or-no decisions that are wrong.",
+    "exact match": "The share of pictures with all labels right and none too many.",
+}
 
 
 def percent(share: float | None) -> str:
     """`0.87` as "87.0 %"; a dash where there is no number."""
-    return "–" if share is None or not isfinite(share) else f"{100 * share:.1f}{SPACE}%"
+    return "–" if share is None or not isfinite(share) else f"{number(100 * share, 1)}{SPACE}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A plain number with a fixed count of decimals; a dash where there is none."""
-    return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}"
+    """A plain number with a fixed count of decimals, with a real minus; a dash where there is none."""
+    return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def measured(metric: Metric) -> str:
@@ -31,12 +52,12 @@ def measured(metric: Metric) -> str:
 
 
 def interval(metric: Metric) -> str:
-    """The 95 % interval as "(81.6–91.0)", or nothing where it is unknown."""
+    """The 95 % interval as "(81.6–91.0)", or nothing where it is unknown; below 0 "to" stands between its ends."""
     if metric.ci_low is None or metric.ci_high is None:
         return ""
-    if metric.words.unit == "share":
-        return f"({100 * metric.ci_low:.1f}–{100 * metric.ci_high:.1f})"
-    return f"({number(metric.ci_low)}–{number(metric.ci_high)})"
+    ends = (metric.ci_low, metric.ci_high)
+    low, high = (number(100 * end, 1) if metric.words.unit == "share" else number(end) for end in ends)
+    return f"({low}{' to ' if MINUS in low else '–'}{high})"
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -48,6 +69,11 @@ def heading(text: str) -> str:
     """The title of a metric or the name of a figure as a heading: "log-loss" as "Log-loss"."""
     words = text.replace("_", " ").replace(" %", f"{SPACE}%")
     return words[:1].upper() + words[1:]
+
+
+def meaning(title: str) -> str:
+    """What a word of the field means, "" where it needs no saying."""
+    return GLOSSARY.get(title, GLOSSARY.get(title.lower(), ""))
 
 
 def clean(text: str) -> str:
@@ -89,9 +115,8 @@ def new_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tools = {
-        tool.__name__: tool for tool in (percent, number, measured, interval, plural, heading, hide_paths, gallery_link)
-    }
+    words = (percent, number, measured, interval, plural, heading, hide_paths, gallery_link, meaning)
+    tools = {tool.__name__: tool for tool in words}
     environment.globals |= tools
     environment.filters |= tools
     return environment

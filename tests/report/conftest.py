@@ -33,7 +33,7 @@ from pcn_cli.records.model import (
     Selection,
 )
 from pcn_cli.records.photos import Photo, SkippedFile, Tie
-from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, Prediction, Suspect
+from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, PhotoPlace, Prediction, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
@@ -150,6 +150,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
                 EpochRow: tuple(epochs),
                 Suspect: invent_suspects(base, name),
                 Trust: invent_trust(accuracy, name),
+                PhotoPlace: invent_places(base),
                 LearningCurve: invent_learning_curve(accuracy, base.classes),
             }
         ),
@@ -209,6 +210,14 @@ def invent_tie(prediction: Prediction, other: str) -> Tie:
 def invent_file(file: str, group: str) -> Photo:
     """What a scan says of a photo."""
     return Photo(file=file, label="", width=60, height=40, sha256="5" * 64, mode="RGB", group=group)
+
+
+def invent_places(base: ReportContent) -> tuple[PhotoPlace, ...]:
+    """A place on the map for each photo that was measured."""
+    return tuple(
+        PhotoPlace(file=one.file, split="test", label=one.label, x=number / 200, y=(7 * number % 60) / 60)
+        for number, one in enumerate(base.predictions)
+    )
 
 
 def invent_trust(metric: Metric, name: Callable[[str], str]) -> Trust:

@@ -182,12 +182,13 @@ def test_a_picture_shows_its_classes_its_label_and_its_look(visit, report):
     seen = visit(report, "#gallery?show=wrong&map=look")
     seen.page.locator("#tiles .tile > a").first.click()
     dialog = seen.page.locator("#prediction")
-    expect(dialog.locator("#verdict")).to_have_text(re.compile("✕ Wrong: labelled (birch|maple|oak)"))
+    said = "✕ Wrong: it says (birch|maple|oak) rather than (birch|maple|oak)"
+    expect(dialog.locator("#verdict")).to_have_text(re.compile(said))
     expect(dialog.locator("#bars tr")).to_have_count(3)
     expect(dialog.locator("#bars .chip:visible")).to_have_count(1)
-    expect(dialog.locator("#look-words")).to_have_text(re.compile("Half of the look lies on 20.0.% of the patches"))
+    expect(dialog.locator("#look-words")).to_have_text(re.compile("Half of its attention lies on 20.0.% of the tiles"))
     expect(
-        dialog.get_by_role("img", name=re.compile("Map of where the model looked. Half of the look"))
+        dialog.get_by_role("img", name=re.compile("Map of where the model looked. Half of its attention"))
     ).to_be_visible()
     assert seen.page.evaluate("document.getElementById('map').width") > 100
     wipe = dialog.get_by_label("Wipe from map to photo")

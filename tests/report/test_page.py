@@ -85,7 +85,7 @@ def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
     text = read_words(content)
     assert "The maps pass 1 of 2 checks." in text
     assert "with even attention it is right as often" in text
-    assert "✓ passes order? so Look" in text
+    assert "✓ passes order? so Figures Look" in text
     assert "✕ fails uniform_attention? so" in text
     assert 'id="trust"' not in render(replace(content, artifacts=content.artifacts.without(Trust)))
 

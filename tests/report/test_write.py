@@ -29,7 +29,7 @@ def test_a_report_is_exactly_these_files(tmp_path, invent, photo):
     index = write_report(tmp_path / "report", invent(3), open_photo=photo)
     assert index == tmp_path / "report" / "index.html"
     pictures = [f"img/{number}.webp" for number in range(3)]
-    data = ["data/classes.js", "data/desk.js", "data/detail-0.js", "data/rows.js"]
+    data = [f"data/{name}.js" for name in ("classes", "desk", "detail-0", "places", "rows")]
     assert names(tmp_path / "report") == [*data, "figures/0.svg", *pictures, "img/pair-0.webp", "index.html"]
 
 

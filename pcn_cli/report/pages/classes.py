@@ -1,14 +1,19 @@
 """Classes: precision, recall and F1 of each; and confusions: the matrix whose every cell opens its pictures."""
 
+from collections.abc import Mapping
 from math import ceil
 
+from pcn_cli.records.evaluation import Curve
 from pcn_cli.records.photos import natural_order
 from pcn_cli.report.format import clean
-from pcn_cli.report.view_model import ReportView, Rows
+from pcn_cli.report.view_model import ReportView, Row, Rows
 
 MOST_ROWS = 100
 MOST_NAMES = 30  # a larger matrix can be neither read nor held in the page
 MOST_PAIRS = 30
+MOST_STRIPS, ON_STRIP = 3, 6  # confusions that are shown as pictures, and of each
+MOST_CURVES, CURVE_POINTS = 12, 60
+SIDE = 300  # of a chart, in its own units
 SHADES = 8
 
 
@@ -24,6 +29,13 @@ def view_classes(report: ReportView) -> dict[str, object] | None:
     confidence = report.content.confidence
     thresholds = {one.label: one for one in confidence.thresholds} if confidence else {}
     return {
+        "side": SIDE,
+        "charts": [
+            ("Precision over recall", "recall", "precision", draw_curves(confidence.precision_recall)),
+            ("ROC: true over false positives", "false positives", "true positives", draw_curves(confidence.roc)),
+        ]
+        if confidence
+        else [],
         "table": [(clean(row.label), row, thresholds.get(row.label)) for row in shown],
         "thresholds": bool(thresholds),
         "left_out": len(table) - len(shown),
@@ -41,9 +53,31 @@ def view_confusions(report: ReportView) -> dict[str, object] | None:
         "names": rows.in_order,
         "matrix": build_matrix(rows, support) if len(rows.names) <= MOST_NAMES else None,
         "support": support,
+        "strips": [
+            (label, predicted, count, _examples(rows, label, predicted))
+            for count, (label, predicted) in pairs[:MOST_STRIPS]
+            if count > 1
+        ],
         "pairs": [(label, predicted, count) for count, (label, predicted) in pairs[:MOST_PAIRS]],
         "more_pairs": max(0, len(pairs) - MOST_PAIRS),
     }
+
+
+def _examples(rows: Rows, label: str, predicted: str) -> list[Row]:
+    """The surest of the pictures with this label that were taken for another class."""
+    return [row for row in rows.mistakes if (row.label, row.predicted) == (label, predicted)][:ON_STRIP]
+
+
+def draw_curves(curves: Mapping[str, Curve]) -> list[tuple[str, str]]:
+    """The name of each class with its curve as points of a chart, unless there are too many to tell apart."""
+    if len(curves) > MOST_CURVES:
+        return []
+    drawn = []
+    for name in sorted(curves, key=natural_order):
+        points = list(zip(curves[name].x, curves[name].y, strict=True))
+        kept = points[:: max(1, len(points) // CURVE_POINTS)] + points[-1:]
+        drawn.append((clean(name), " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y):.1f}" for x, y in kept)))
+    return drawn
 
 
 def build_matrix(rows: Rows, support: dict[str, int]) -> list[list[dict[str, object]]]:

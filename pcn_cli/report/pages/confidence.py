@@ -1,5 +1,6 @@
 """Confidence: whether "80 % sure" is right four times in five, what answering less gains, and sets of classes."""
 
+from collections import Counter
 from math import floor
 
 from pcn_cli.records.evaluation import Bin
@@ -7,6 +8,7 @@ from pcn_cli.records.metrics import Metric
 from pcn_cli.report.view_model import ReportView
 
 SIDE = 300  # of a chart, in its own units
+WIDE, HIGH, STEPS = 720, 150, 40  # of the histogram, and its columns
 
 
 def view_confidence(report: ReportView) -> dict[str, object] | None:
@@ -34,11 +36,30 @@ def view_confidence(report: ReportView) -> dict[str, object] | None:
         "charts": charts,
         "metrics": metrics,
         "side": SIDE,
+        "wide": WIDE,
+        "high": HIGH,
+        "histogram": _histogram(report),
         "lowest": lowest,
         "line": " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y) / span:.1f}" for x, y in points),
         "steps": list(dict.fromkeys(steps)),
         "sets": sets,
     }
+
+
+def _histogram(report: ReportView) -> list[tuple[float, float, float, float]]:
+    """For each step of confidence that has pictures: x, width, and the heights of the right and of the wrong ones."""
+    counts = Counter(
+        (min(STEPS - 1, int(STEPS * row.prediction.confidence)), row.correct)
+        for row in report.rows.all
+        if row.correct is not None
+    )
+    most = max((counts[step, True] + counts[step, False] for step in range(STEPS)), default=0)
+    width = WIDE / STEPS
+    return [
+        (width * step + 1, width - 2, HIGH * counts[step, True] / most, HIGH * counts[step, False] / most)
+        for step in range(STEPS)
+        if counts[step, True] + counts[step, False]
+    ]
 
 
 def _reliability(title: str, bins: tuple[Bin, ...], error: Metric | None) -> dict[str, object]:

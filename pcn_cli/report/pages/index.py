@@ -89,7 +89,7 @@ def view_prediction(report: ReportView) -> dict[str, object]:
 PAGES = (
     Page("overview", "Overview", view_overview, styles=("overview",)),
     Page("gallery", "Gallery", view_gallery, styles=("gallery",), scripts=("gallery",)),
-    Page("map", "Map", view_map, styles=("map",), scripts=("map",), data=map_data),
+    Page("places", "Map", view_map, styles=("map",), scripts=("map",), data=map_data),
     Page("classes", "Classes", view_classes, styles=("classes",), scripts=("classes",)),
     Page("confusions", "Confusions", view_confusions),
     Page("confidence", "Confidence", view_confidence, styles=("confidence",), scripts=("confidence",)),

@@ -12,7 +12,7 @@ MOST_NAMES = 12  # classes that can be told apart by colour
 
 
 def view_map(report: ReportView) -> dict[str, object] | None:
-    """The values of templates/map.html; None where no places are known."""
+    """The values of templates/places.html; None where no places are known."""
     places = report.content.artifacts.rows(PhotoPlace)
     if len(places) < 3:
         return None

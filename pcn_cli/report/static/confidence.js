@@ -18,6 +18,9 @@ function showThreshold(least) {
   const side = Number(mark.getAttribute("y2"));
   mark.setAttribute("x1", coverage * side);
   mark.setAttribute("x2", coverage * side);
+  const bar = byId("histogram-mark");
+  const wide = bar ? bar.ownerSVGElement.viewBox.baseVal.width - 8 : 0;
+  if (bar) for (const end of ["x1", "x2"]) bar.setAttribute(end, least * wide);
 }
 
 starters.push(startThreshold);

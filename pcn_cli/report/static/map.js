@@ -5,14 +5,14 @@ const OTHER_HUE = "#9a9488";
 const POINT = 2000; // steps of a place along each side, as pages/map.py has them
 const MOST_TILES = 12;
 
-let points = null; // the columns of data/map.js
+let points = null; // the columns of data/places.js
 let pickedPoints = new Set();
 let lasso = []; // places on the canvas, while one is drawn
 const pickedRows = new Set(); // of the photos that were measured
 FILTERS.picked = (row) => pickedRows.has(row);
 
 function drawMap() {
-  loadChunk("map").then((columns) => {
+  loadChunk("places").then((columns) => {
     points ??= columns;
     paintPoints();
   }).catch((error) => showTrouble(error.message));
@@ -122,7 +122,7 @@ function pickPoints(chosen) {
   byId("map-open").hidden = pickedRows.size === 0;
   byId("map-others").textContent = others ? `${plural(others, "of them is", "of them are")} of other parts, without a picture here: ${names.join(", ")}${others > names.length ? ", …" : ""}` : "";
   const rows = [...pickedRows].slice(0, MOST_TILES);
-  byId("map-tiles").replaceChildren(...rows.map((row) => makeTile(row, { ...readAddress(), name: "map" })));
+  byId("map-tiles").replaceChildren(...rows.map((row) => makeTile(row, { ...readAddress(), name: "places" })));
   paintTiles(byId("map-tiles"), lookOf(readAddress()));
   requestAnimationFrame(paintPoints);
 }
@@ -184,7 +184,7 @@ function startMap() {
   canvas.addEventListener("pointerleave", () => showHover(-1, [0, 0]));
   byId("map-tools").addEventListener("change", (event) => {
     if (event.target.id !== "map-class") paintPoints();
-    else loadChunk("map").then(() => {
+    else loadChunk("places").then(() => {
       const label = points.labels.indexOf(event.target.value);
       pickPoints(label < 0 ? [] : points.label.flatMap((own, at) => (own === label ? [at] : [])));
     }).catch((error) => showTrouble(error.message));
@@ -193,8 +193,8 @@ function startMap() {
     byId("map-class").value = "";
     pickPoints([]);
   });
-  addEventListener("resize", () => { if (current === "map") paintPoints(); });
+  addEventListener("resize", () => { if (current === "places") paintPoints(); });
 }
 
 starters.push(startMap);
-drawers.map = drawMap;
+drawers.places = drawMap;

@@ -50,7 +50,7 @@ def draw_around_corner(page):
 
 
 def test_a_lasso_around_a_burst_picks_it_and_opens_it_in_the_gallery(visit, index):
-    seen = visit(index, "#map", viewport={"width": 1280, "height": 1200})
+    seen = visit(index, "#places", viewport={"width": 1280, "height": 1200})
     seen.page.wait_for_timeout(300)
     draw_around_corner(seen.page)
     expect(seen.page.locator("#map-count")).to_have_text("4\u00a0photos picked")
@@ -63,7 +63,7 @@ def test_a_lasso_around_a_burst_picks_it_and_opens_it_in_the_gallery(visit, inde
 
 
 def test_a_class_can_be_picked_without_a_mouse_and_put_down_again(visit, index, content):
-    seen = visit(index, "#map")
+    seen = visit(index, "#places")
     seen.page.locator("#map-class").select_option("oak")
     own = sum(one.label == "oak" for one in content.predictions) + 1
     expect(seen.page.locator("#map-count")).to_have_text(f"{own}\u00a0photos picked")
@@ -84,7 +84,10 @@ def test_a_picture_stands_beside_what_it_is_like(visit, index, content, photo, t
     expect(other.page.locator("#alike")).to_be_hidden()
 
 
-def test_a_report_without_places_has_no_map(visit, report):
-    seen = visit(report, "#map")
-    assert seen.page.locator('nav [data-page="map"]').count() == 0
-    assert not (report.parent / "data" / "map.js").exists()
+def test_a_report_without_places_has_no_map(invent, photo, tmp_path):
+    base = invent()
+    index = write_report(
+        tmp_path / "report", replace(base, artifacts=base.artifacts.without(PhotoPlace)), open_photo=photo
+    )
+    assert 'data-page="places"' not in index.read_text(encoding="utf-8")
+    assert not (index.parent / "data" / "places.js").exists()
