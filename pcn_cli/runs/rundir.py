@@ -15,6 +15,7 @@ from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.metrics import Trunks
 from pcn_cli.records.predictions import Alike, PhotoPlace, Suspect
 from pcn_cli.records.run import EpochRow
+from pcn_cli.records.shift import Shift
 
 RUNS = Path("runs")
 
@@ -84,6 +85,7 @@ class RunDir:
     confusion = Artifact("confusion.csv")  # photos by label and predicted class
     metrics = Artifact("metrics.json")  # the numbers of the test part with their intervals
     curves = Artifact("curves.json")  # the curves behind the numbers, and what calibration gave
+    shift = Artifact(Shift.ARTIFACT)  # whether new photos are like those that the run was measured on
     change = Artifact(Change.ARTIFACT)  # what differs from the run that it began with
     findings = Artifact("findings.json")  # what a person should know
     attention = Artifact("attention.npz")  # the maps as numbers

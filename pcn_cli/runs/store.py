@@ -28,6 +28,7 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SEVERAL, Box, Scan, SkippedFile, SplitRow, Tie
 from pcn_cli.records.predictions import Alike, FoldAnswer, PhotoPlace, Suspect
 from pcn_cli.records.run import EpochRow
+from pcn_cli.records.shift import Shift
 from pcn_cli.runs.rundir import Artifact, RunDir
 
 T = TypeVar("T")
@@ -102,6 +103,7 @@ CURVES = Json(RunDir.curves, Curves)
 LEARNING_CURVE = Json(RunDir.learning_curve, LearningCurve)
 FINDINGS = Json(RunDir.findings, tuple[Finding, ...])
 TRUST = Json(RunDir.trust, Trust)
+SHIFT = Json(RunDir.shift, Shift)
 DESK = Json(RunDir.desk, Desk)
 CHANGE = Json(RunDir.change, Change)
 MODEL_CONFIG = Json(RunDir.model_config, ModelConfig)

@@ -21,6 +21,7 @@ from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import open_model, settle_precision
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
+from pcn_cli.stages.shift import check_shift
 from pcn_cli.tensors.network import Network
 
 
@@ -106,7 +107,7 @@ def predict_into_run(
     started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))
     with started, recording_outcome(run):
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
-        written = (run.predictions, run.predictions_jsonl, run.attention, run.unreadable, run.overlays)
+        written = (run.predictions, run.predictions_jsonl, run.attention, run.unreadable, run.overlays, run.shift)
         with recording_stage(run, "predict", written):
             for one in score_photos(
                 model,
@@ -122,6 +123,11 @@ def predict_into_run(
             if not scored:
                 raise DataError(f"none of the {len(files)} files in {images} could be read", command("inspect", images))
             write_scored(run, scored, config)
+            if chosen is None:
+                features = [one.features for one in scored if one.features is not None]
+                shift = check_shift(run, source, [one.prediction for one in scored], features, root=root)
+                if shift is not None:
+                    callback.on_note(shift.sentence)
             UNREADABLE.write(run, unreadable)
             draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
     return run

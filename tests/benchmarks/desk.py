@@ -1,6 +1,6 @@
 """What acting on a report brings, on the frozen features of a network: three tables in tests/benchmarks/RESULTS.md.
 
-    python tests/benchmarks/desk.py unlike|correct|queue DATA NETWORK… [--seeds 0 1 2 3 4]
+    python tests/benchmarks/desk.py unlike|correct|queue|shift DATA NETWORK… [--seeds 0 1 2 3 4]
 
 DATA holds flowers5, clothing10 and trash6, each with a split.csv; NETWORK is what `pcn finetune --model` takes.
 Features are kept in --cache, since everything else takes seconds.
@@ -21,6 +21,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from pcn_cli.data.drawing import draw_photos
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
+from pcn_cli.metrics.shift import LEVEL, compare_photos, find_class_shifts
 from pcn_cli.metrics.suspects import find_doubts
 from pcn_cli.metrics.unlike import Learned
 from pcn_cli.models.fold_norms import fold_norms
@@ -53,7 +54,7 @@ class Photos:
 def main() -> None:
     """Read the command line and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("unlike", "correct", "queue"))
+    parser.add_argument("what", choices=("unlike", "correct", "queue", "shift"))
     parser.add_argument("data", type=Path)
     parser.add_argument("networks", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
@@ -68,6 +69,8 @@ def main() -> None:
             tell_unlike({name: read(name) for name in SETS}, make_strange(network, arguments.cache))
         elif arguments.what == "correct":
             tell_corrections(read("flowers5"), arguments.seeds)
+        elif arguments.what == "shift":
+            tell_alarms({name: read(name) for name in SETS})
         else:
             tell_queue(read("clothing10"), arguments.seeds)
 
@@ -86,6 +89,37 @@ def tell_unlike(sets: dict[str, Photos], made: dict[str, np.ndarray]) -> None:
             area = roc_auc_score(np.repeat([0, 1], [len(mine), len(theirs)]), np.concatenate([mine, theirs]))
             first = f"{own} | {(mine > 1).mean():.1%} of {len(mine)}"
             print(f"| {first} | {name} ({len(theirs)}) | {area:.3f} | {(theirs > 1).mean():.1%} |")
+
+
+def tell_alarms(sets: dict[str, Photos], *, halves: int = 20) -> None:
+    """How often the shift check speaks: of halves of one set, with a class drawn twice as often, of another set."""
+    print(
+        "| | halves of one set | one class three times as frequent | half of them foreign |",
+        "|---|---|---|---|",
+        sep="\n",
+    )
+    for name, photos in sets.items():
+        alarms = np.zeros(3, dtype=int)
+        foreign = next(one for other, one in sets.items() if other != name).features
+        for seed in range(100, 100 + halves):
+            rng = np.random.default_rng(seed)
+            order = rng.permutation(len(photos.features))
+            first, second = np.array_split(order, 2)
+            weights = np.where(photos.targets[second] == seed % len(photos.classes), 3.0, 1.0)
+            uneven = rng.choice(second, len(second) // 2, replace=False, p=weights / weights.sum())
+            mixed = np.concatenate([photos.features[second[:30]], rng.permutation(foreign)[:30]])
+            labels, names = photos.classes[photos.targets], photos.classes.tolist()
+            tried = (
+                (photos.features[second], labels[second]),
+                (photos.features[uneven], labels[uneven]),
+                (mixed, labels[second[:30]]),
+            )
+            alarms += [
+                compare_photos(photos.features[first], new, seed=seed)[0] < LEVEL
+                or bool(find_class_shifts(labels[first].tolist(), own.tolist(), names))
+                for new, own in tried
+            ]
+        print(f"| {name} |", " | ".join(f"{count} of {halves}" for count in alarms), "|")
 
 
 def tell_corrections(photos: Photos, seeds: list[int], *, share: float = 0.1) -> None:

@@ -35,6 +35,7 @@ from pcn_cli.records.model import (
 from pcn_cli.records.photos import Photo, SkippedFile, Tie
 from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, PhotoPlace, Prediction, Suspect
 from pcn_cli.records.run import EpochRow
+from pcn_cli.records.shift import Differing, Shift
 from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
@@ -149,6 +150,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
             {
                 EpochRow: tuple(epochs),
                 Suspect: invent_suspects(base, name),
+                Shift: invent_shift(base, name),
                 Trust: invent_trust(accuracy, name),
                 PhotoPlace: invent_places(base),
                 LearningCurve: invent_learning_curve(accuracy, base.classes),
@@ -266,6 +268,21 @@ def invent_suspects(base: ReportContent, name: Callable[[str], str]) -> tuple[Su
             p_suggested=0.9,
         )
         for rank in (1, 2)
+    )
+
+
+def invent_shift(base: ReportContent, name: Callable[[str], str]) -> Shift:
+    """Photos that are darker than before."""
+    return Shift(
+        photos=40,
+        reference=60,
+        p_value=0.001,
+        found=True,
+        unlike=0.2,
+        differing=(Differing(name="brightness", before=0.5, now=0.3),),
+        classes=(Differing(name=base.classes[0], before=0.3, now=0.6),),
+        shows=tuple(one.file for one in base.predictions[:2]),
+        sentence=name("These photos are darker"),
     )
 
 

@@ -15,6 +15,7 @@ from pcn_cli.report.pages.gallery import view_gallery
 from pcn_cli.report.pages.health import view_health
 from pcn_cli.report.pages.map import map_data, view_map
 from pcn_cli.report.pages.overview import view_overview
+from pcn_cli.report.pages.shift import view_shift
 from pcn_cli.report.view_model import ReportView
 
 OUTCOMES = {"good": "✓ passes", "bad": "✕ fails", "open": "? open"}
@@ -94,6 +95,7 @@ PAGES = (
     Page("confusions", "Confusions", view_confusions),
     Page("confidence", "Confidence", view_confidence, styles=("confidence",), scripts=("confidence",)),
     Page("trust", "Trust", view_trust),
+    Page("shift", "Shift", view_shift),
     Page("desk", "Desk", view_desk, styles=("desk",), scripts=("desk",), data=desk_data),
     Page("health", "Data health", view_health, styles=("health",)),
     Page("training", "Training", view_training),
