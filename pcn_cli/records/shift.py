@@ -18,8 +18,9 @@ class Shift:
     """How `photos` new photos compare with `reference` ones that nothing was learned from.
 
     `p_value` is of a test that both come from one source; `found` where it is below the level that was set, or where
-    a class is answered more or less often than before. `differing` and `classes` (shares of answers) hold what differs for itself, the most first; `shows` are the new photos that show
-    it most; `unlike` is the share of new photos that are unlike anything learned.
+    a class is answered more or less often than before. `differing` and `classes` (shares of answers) hold what differs
+    for itself, the most first; `shows` are the new photos that show it most; `unlike` is the share of new photos that
+    are unlike anything learned.
     """
 
     ARTIFACT: ClassVar = "shift.json"

@@ -21,7 +21,6 @@ from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import open_model, settle_precision
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
-from pcn_cli.stages.shift import check_shift
 from pcn_cli.tensors.network import Network
 
 
@@ -124,6 +123,8 @@ def predict_into_run(
                 raise DataError(f"none of the {len(files)} files in {images} could be read", command("inspect", images))
             write_scored(run, scored, config)
             if chosen is None:
+                from pcn_cli.stages.shift import check_shift  # which brings SciPy's tests, and answers need none
+
                 features = [one.features for one in scored if one.features is not None]
                 shift = check_shift(run, source, [one.prediction for one in scored], features, root=root)
                 if shift is not None:
