@@ -18,6 +18,7 @@ from pcn_cli.cli.commands import (
     bench,
     demo,
     doctor,
+    embed,
     evaluate,
     export,
     finetune,
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for group in (finetune, predict, report, evaluate, inspect, demo, bench, export, doctor, runs, models, recipes):
+for group in (finetune, predict, report, evaluate, inspect, demo, bench, export, embed, doctor, runs, models, recipes):
     app.add_typer(group.app)
 
 _SWITCHES = ("-q", "--quiet", "-v", "--verbose", "--debug")

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from pcn_cli.errors import DataError, RecipeError, ResourceError
+from pcn_cli.files.atomic import sha256_of
+from pcn_cli.stages.embed import embed
+
+
+def test_photos_become_numbers_with_their_hashes(photo_folder, tmp_path):
+    (photo_folder / "red" / "broken.jpg").write_bytes(b"no photo")
+    target = tmp_path / "e.npz"
+    given = embed([photo_folder / "red", photo_folder / "blue" / "00.jpg"], model="nano", output=target)
+    with np.load(target, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    assert found.keys() == {"files", "sha256", "features", "predicted", "confidence"}
+    assert found["features"].shape == (13, 192)
+    assert found["features"].dtype == np.float32
+    assert np.array_equal(found["features"], given["features"])
+    assert [sha256_of(photo_folder.__class__(file)) for file in found["files"]] == found["sha256"].tolist()
+    again = embed(photo_folder / "blue" / "00.jpg", model="nano", output=tmp_path / "one.npz")
+    assert np.allclose(again["features"][0], found["features"][-1], atol=1e-4)
+
+
+def test_what_cannot_be_done_is_refused(photo_folder, tmp_path):
+    with pytest.raises(RecipeError, match=r"written as .npz"):
+        embed(photo_folder, model="nano", output=tmp_path / "e.csv")
+    with pytest.raises(ResourceError, match="never written to"):
+        embed(photo_folder, model="nano", output=photo_folder / "e.npz")
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    with pytest.raises(DataError, match="could be read"):
+        embed(tmp_path / "bad.jpg", model="nano", output=tmp_path / "e.npz")
+    assert not (tmp_path / "e.npz").exists()
