@@ -90,10 +90,10 @@ class LiveProgress(Callback):
 
     def _end_stage(self) -> None:
         """Say how long the stage took, and how much was left unsaid of it."""
-        if self._folded:
-            count = f"{self._folded} more choices" if self._folded > 1 else "1 more choice"
+        if self._folded > 1:
+            count = f"{self._folded} more choices"
             say_wrapped(f"[dim]{count}, each with its reason: -v says them, recipe.yaml in the run keeps them[/dim]")
-            self._folded = 0
+        self._folded = 0
         if self._stage and self._bars.seconds >= 1:
             say(f"  [dim]took {duration(self._bars.seconds)}[/dim]")
         self._stage = ""

@@ -31,7 +31,7 @@ def render_page(
     # browsers in which a page opened from disk has no origin of its own.
     own = " 'self' file:" if blocks is None else ""
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}{own}; style-src {_hash(style)}; img-src{own} data:; "
+        f"default-src 'none'; script-src {hash_of(script)}{own}; style-src {hash_of(style)}; img-src{own} data:; "
         "base-uri 'none'; form-action 'none'"
     )
     environment = new_environment()
@@ -50,7 +50,8 @@ def render_page(
     return clean(html)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """A script or style in the words of a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 

@@ -1,22 +1,29 @@
 """Compare: two runs on the test photos that both have measured, told by their content."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from pcn_cli.errors import DataError, RunError, command
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.errors import DataError, PcnError, RunError, command
+from pcn_cli.files.atomic import write_text
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
 from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.predictions import Prediction
+from pcn_cli.report.comparison import FlipPictures, render_comparison
+from pcn_cli.report.write import as_webp
 from pcn_cli.runs.predictions import read_predictions
-from pcn_cli.runs.rundir import open_run
+from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import read_split
 
+MOST_SHOWN = 60  # photos of each kind on the page
+PICTURE_SIDE = 288
 ByPhoto = dict[tuple[str, str], list[Prediction]]  # by the hash of the photo's content and its label
 
 
@@ -65,6 +72,52 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
         ),
         flips=tuple(_flips(pairs)),
     )
+
+
+def write_comparison(comparison: Comparison, output: str | Path | None = None) -> Path:
+    """The path of a page with the photos that the runs answer differently, the maps of both side by side.
+
+    It is `output`, or lies beside the second run.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    runs = open_run(comparison.first), open_run(comparison.second)
+    names = [run.root.resolve().name for run in runs]
+    page = Path(output) if output else runs[1].root.parent / f"compare-{names[0]}-{names[1]}.html"
+    overlays = [_find_overlays(run) for run in runs]
+    hashes = {row.file: row.sha256 for row in read_split(runs[0])}
+    root, counts, shown = Path(read_record(runs[0]).photos), Counter[str](), list[FlipPictures]()
+    for flip in comparison.flips:
+        counts[flip.right] += 1
+        if counts[flip.right] > MOST_SHOWN:
+            continue
+        photo = (hashes[flip.file], flip.label)
+        pictures = [_draw(own.get(photo), root / flip.file) for own in overlays]
+        shown.append(FlipPictures(flip=flip, first=pictures[0], second=pictures[1]))
+    write_text(page, render_comparison(comparison, shown))
+    return page
+
+
+def _find_overlays(run: RunDir) -> dict[tuple[str, str], Path]:
+    """Where the map of each photo is drawn, by the hash of its content and its label; not all have one."""
+    hashes = {row.file: row.sha256 for row in read_split(run)}
+    predictions, _ = read_predictions(run.predictions)
+    paths = {
+        (hashes[one.file], one.label): run.overlay(index, one.file)
+        for index, one in enumerate(predictions)
+        if one.file in hashes
+    }
+    return {photo: path for photo, path in paths.items() if path.is_file()}
+
+
+def _draw(overlay: Path | None, photo: Path) -> bytes | None:
+    """The drawn map, or where there is none the photo itself; None where neither can be opened."""
+    try:
+        with Image.open(overlay) if overlay else open_photo(photo) as picture:
+            return as_webp(picture, longest=PICTURE_SIDE)[0]
+    except (PcnError, OSError):
+        return None
 
 
 def _read_run(path: Path) -> tuple[tuple[str, ...], ByPhoto]:

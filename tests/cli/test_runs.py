@@ -145,6 +145,14 @@ def test_two_real_runs_are_compared_in_words_json_and_csv(pcn, photo_folder, tin
     assert shown.returncode == 0
     text = shown.stdout.decode()
     assert text.splitlines()[-1] == plain["verdict"]
+    told = pcn(*words, "--report")
+    assert told.stdout.decode().splitlines()[-1] == "report: runs/compare-slow-fast.html"
+    page = (tmp_path / "runs" / "compare-slow-fast.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    fixed, broken = plain["second_right"], plain["first_right"]
+    assert f"{fixed} picture{'' if fixed == 1 else 's'} fixed, {broken} broken" in page
+    assert page.count('<div class="twin">') == len(plain["flips"])
+    assert page.count("data:image/webp;base64,") == 2 * len(plain["flips"])
+    assert "http" not in page.replace("http-equiv", "")
     accuracy = plain["differences"][0]
     assert f"{accuracy['first']:.1%}" in text
     assert f"{100 * accuracy['difference']['value']:+.1f} points" in text

@@ -112,7 +112,9 @@ def rename(
 @app.command(
     "compare",
     epilog=examples(
-        "pcn runs compare runs/my_images-s60-1 runs/my_images-s60-2", "pcn runs compare A B --csv > flips.csv"
+        "pcn runs compare runs/my_images-s60-1 runs/my_images-s60-2",
+        "pcn runs compare A B --report",
+        "pcn runs compare A B --csv > flips.csv",
     ),
 )
 def compare(
@@ -121,10 +123,13 @@ def compare(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the photos that they answer differently as CSV on standard output.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write a page with these photos, the maps of both side by side.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Tell whether B is better than A on the test photos that both have, or whether that could be chance."""
-    from pcn_cli.stages.compare import compare_runs
+    from pcn_cli.stages.compare import compare_runs, write_comparison
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
@@ -135,6 +140,12 @@ def compare(
         write_out("".join(map(csv_line, (field_names(Flip), *map(to_cells, comparison.flips)))))
     else:
         _show(comparison)
+    if report:
+        page = write_comparison(comparison)
+        if json or as_csv:
+            say(f"report: {safe(page)}")
+        else:
+            out.print(f"report: {safe(page)}", soft_wrap=True)
 
 
 def _show(comparison: Comparison) -> None:
