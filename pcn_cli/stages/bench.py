@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.data.drawing import draw_ground
 from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import decode_photo
+from pcn_cli.models.fast_trunk import make_fast
 from pcn_cli.models.fold_norms import fold_norms
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked
@@ -46,10 +48,12 @@ from pcn_cli.training.probe import TokenHead
 
 CLASSES = tuple(f"class {number}" for number in range(10))
 FORWARD = "forward pass"
+BFLOAT16 = "forward pass in bfloat16"  # where the device computes in it
 UNFOLDED = "forward pass, batch norms not folded"  # as while training; only of networks that have some
 _WIDTH, _HEIGHT = 1024, 768  # of the photo that is decoded
 _GRAIN = 10.0  # standard deviation, in 0 … 255
 _DECODED = 4  # times in a row: enough for the clock
+_LIMIT = 1024  # channels of the convolution that shows what the machine can do
 _RATE = 1e-9  # steps cost what they always do, and the random network stays as it is
 
 
@@ -69,11 +73,17 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBench:
-    """One network's timings at its input size; `activation_mb` is kept of each photo in a float32 step of tuning."""
+    """One network's timings at its input size; `activation_mb` is kept of each photo in a float32 step of tuning.
+
+    `gmacs` are the products of a forward pass in thousand millions, `limit_share` how much of what a large convolution
+    reaches here the fastest forward pass does.
+    """
 
     model: str
     input_size: int
     parameters: int
+    gmacs: float
+    limit_share: float
     activation_mb: float
     timings: tuple[Timing, ...]
 
@@ -137,11 +147,17 @@ def _bench_model(
             device=device,
             on_round=lambda done: callback.on_progress(f"measuring {source.name}", done, rounds),
         )
+    gmacs, limits = count_gmacs(network, size), {}
+    for work, precision in ((FORWARD, torch.float32), (BFLOAT16, torch.bfloat16)):
+        if work in works:
+            limits[work] = measure_limit(precision, device=device)
     per_photo = {work: np.array(seconds[work]) / one.photos for work, one in works.items()}
     return ModelBench(
         model=source.name,
         input_size=size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
+        gmacs=gmacs,
+        limit_share=max(gmacs / float(np.median(per_photo[work])) / limit for work, limit in limits.items()),
         activation_mb=cost.activation_mb,
         timings=tuple(
             Timing(
@@ -176,8 +192,8 @@ def list_workloads(
     `on_note` hears where a training step had to be cut for want of memory.
     """
     network = network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    folded = fold_norms(network)
-    answering = cast("Network", folded)
+    answering = cast("Network", make_fast(network, device=device, precision="float32"))
+    folded = cast("nn.Module", answering)
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randn(batch_size, 3, preprocessing.height, preprocessing.width, generator=generator)
     images = pictures.to(device).contiguous(memory_format=torch.channels_last)
@@ -191,17 +207,16 @@ def list_workloads(
     probing, tuning = replace(setting, phase="probe", tune="probe"), replace(setting, precision=precision)
     jpeg = draw_jpeg()
 
-    def step(module: nn.Module, inputs: Tensor, config: FitConfig) -> Callable[[], object]:
-        progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=batch_size)
-        learner = Learner(module, config, device=device)
-        learner.set_schedule(progress)
-        batch = Batch(inputs, torch.arange(batch_size) % len(CLASSES), torch.arange(batch_size))
-        return lambda: learner.take_step(batch, progress=progress, on_note=on_note)
-
-    unfolded = {} if folded is network else {UNFOLDED: Workload(infer(partial(network, images)), batch_size)}
+    step = partial(make_step, device=device, on_note=on_note)
+    others = {}
+    if fold_norms(network) is not network:
+        others[UNFOLDED] = Workload(infer(partial(network, images)), batch_size)
+    if precision == "bfloat16":
+        fast = make_fast(network, device=device, precision=precision)
+        others[BFLOAT16] = Workload(infer(partial(fast, images)), batch_size)
     return {
         FORWARD: Workload(infer(partial(folded, images)), batch_size),
-        **unfolded,
+        **others,
         "forward pass and all maps": Workload(infer(partial(explain, answering, images, model_config)), batch_size),
         "step of the probe": Workload(step(head, tokens.clone(), probing), batch_size),
         f"step of tuning ({precision})": Workload(step(everything, pictures, tuning), batch_size),
@@ -209,6 +224,36 @@ def list_workloads(
             lambda: [preprocess(decode_photo(BytesIO(jpeg))[0], preprocessing) for _ in range(_DECODED)], _DECODED
         ),
     }
+
+
+def make_step(
+    module: nn.Module, inputs: Tensor, config: FitConfig, *, device: torch.device, on_note: Callable[[str], None]
+) -> Callable[[], object]:
+    """A training step of `module` on `inputs`, photos or tokens, again and again; `on_note` as above."""
+    photos = len(inputs)
+    progress = Progress(plan=config, versions={}, total_steps=1000, micro_batch=photos)
+    learner = Learner(module, config, device=device)
+    learner.set_schedule(progress)
+    batch = Batch(inputs, torch.arange(photos) % len(CLASSES), torch.arange(photos))
+    return lambda: learner.take_step(batch, progress=progress, on_note=on_note)
+
+
+def count_gmacs(network: nn.Module, size: int) -> float:
+    """The products of convolutions and matrices for one photo of `size` × `size` pixels, in thousand millions."""
+    device = next(network.parameters()).device
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, size, size, device=device))
+    return float(counter.get_total_flops()) / 2 / 1e9
+
+
+def measure_limit(dtype: torch.dtype, *, device: torch.device) -> float:
+    """The thousand millions of products a second that a large 1×1 convolution reaches, the best of five."""
+    convolution = nn.Conv2d(_LIMIT, _LIMIT, 1, bias=False, device=device, dtype=dtype)
+    convolution = convolution.to(memory_format=torch.channels_last)
+    images = torch.randn(8, _LIMIT, 14, 14, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    work = torch.inference_mode()(partial(convolution, images))
+    best = min(time_in_turns({"": work}, rounds=5, device=device)[""])
+    return float(len(images) * 14 * 14 * _LIMIT**2 / best / 1e9)
 
 
 def explain(network: Network, images: Tensor, config: ModelConfig) -> None:

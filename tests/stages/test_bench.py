@@ -8,11 +8,23 @@ import torch
 import pcn_cli
 from pcn_cli.data.drawing import draw_photos
 from pcn_cli.errors import ModelError, ResourceError
+from pcn_cli.models.published_form import PublishedForm
 from pcn_cli.models.sources import find_source
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import Preprocessing
-from pcn_cli.stages.bench import CLASSES, FORWARD, UNFOLDED, Bench, bench, draw_jpeg, list_workloads
+from pcn_cli.stages.bench import (
+    BFLOAT16,
+    CLASSES,
+    FORWARD,
+    UNFOLDED,
+    Bench,
+    bench,
+    count_gmacs,
+    draw_jpeg,
+    list_workloads,
+)
 from pcn_cli.stages.callback import Callback
+from pcn_cli.training.device import has_native_bf16
 
 CPU = torch.device("cpu")
 
@@ -45,7 +57,9 @@ def test_every_figure_is_there_and_agrees_with_the_others(small_run):
     assert [one.input_size for one in found.models] == [32, 32]
     for one in found.models:
         kinds = [row.work.split(" (")[0] for row in one.timings]
-        assert kinds == [FORWARD, "forward pass and all maps", "step of the probe", "step of tuning", "decoding"]
+        fast = [BFLOAT16] if has_native_bf16(CPU) else []
+        assert kinds == [FORWARD, *fast, "forward pass and all maps", "step of the probe", "step of tuning", "decoding"]
+        assert min(one.gmacs, one.limit_share) > 0
         assert one.parameters > 1000
         assert one.activation_mb > 0
         assert all(0 < row.ratio_low <= row.ratio <= row.ratio_high for row in one.timings)
@@ -79,6 +93,23 @@ def test_the_network_is_not_changed_and_both_steps_learn(source):
 def test_the_decoded_file_holds_as_much_detail_as_a_photo():
     assert 200_000 < len(draw_jpeg()) < 400_000
     assert draw_jpeg() == draw_jpeg()
+
+
+def test_the_forward_pass_in_bfloat16_is_there_where_the_device_has_it(monkeypatch):
+    network, small = find_source("nano").sketch(len(CLASSES)), Preprocessing(height=32, width=32)
+    for native in (True, False):
+        monkeypatch.setattr("pcn_cli.stages.bench.has_native_bf16", lambda _, native=native: native)
+        works = list_workloads(network, small, batch_size=2, device=CPU, on_note=pytest.fail)
+        assert (BFLOAT16 in works) == native
+        if native:
+            torch.testing.assert_close(works[BFLOAT16].do(), works[FORWARD].do(), rtol=0.1, atol=0.02)
+
+
+@pytest.mark.parametrize(("card", "published"), [("s60", 3.979), ("b60", 15.803)])
+def test_products_are_counted_as_published(card, published):
+    network = find_source(card).sketch(1000)
+    assert count_gmacs(PublishedForm(network), 224) == pytest.approx(published, rel=2e-3)
+    assert published * 0.98 < count_gmacs(network, 224) < published  # keys and values of single patches are not formed
 
 
 def test_a_card_needs_no_weights_and_nothing_is_written(tmp_path, own_cache):
