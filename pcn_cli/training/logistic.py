@@ -53,10 +53,11 @@ def choose_head(
     val_targets: Targets,
     classes: int,
     photo_weights: Floats | None = None,
+    start: LinearHead | None = None,
 ) -> LinearHead:
     """The head whose C, of these, has the smallest validation log-loss; arguments as of `fit_heads`."""
     best, least, worse = None, np.inf, 0
-    for head in fit_heads(features, targets, CS, classes=classes, photo_weights=photo_weights):
+    for head in fit_heads(features, targets, CS, classes=classes, photo_weights=photo_weights, start=start):
         loss = _log_loss(val_targets, head.probabilities(val_features))
         if best is None or loss < least:
             best, least, worse = head, loss, 0
@@ -69,10 +70,16 @@ def choose_head(
 
 
 def fit_head(
-    features: Floats, targets: Targets, *, C: float, classes: int, photo_weights: Floats | None = None
+    features: Floats,
+    targets: Targets,
+    *,
+    C: float,
+    classes: int,
+    photo_weights: Floats | None = None,
+    start: LinearHead | None = None,
 ) -> LinearHead:
     """The head of one C; arguments as of `fit_heads`."""
-    return next(fit_heads(features, targets, (C,), classes=classes, photo_weights=photo_weights))
+    return next(fit_heads(features, targets, (C,), classes=classes, photo_weights=photo_weights, start=start))
 
 
 def fit_heads(
@@ -82,6 +89,7 @@ def fit_heads(
     *,
     classes: int,
     photo_weights: Floats | None = None,
+    start: LinearHead | None = None,
 ) -> Iterator[LinearHead]:
     """For each C, ascending, the logistic regression of `targets` on scaled features (N, F), as a head for them.
 
@@ -89,6 +97,8 @@ def fit_heads(
     hardly does, though less than it would by itself (measured: tests/benchmarks/RESULTS.md).
     Targets are class numbers (N,), or (N, K) of 0 and 1 where photos may have several labels; `photo_weights` (N,) are
     what each photo weighs. A class that no photo has is next to impossible, a label that all have next to certain.
+    A `start` that is close to what is sought saves steps on the way to the same head; one that has learned from photos
+    which this one must not know would leave traces of them, since the last steps are never made.
 
     Raises:
         DataError: there are no photos.
@@ -103,13 +113,16 @@ def fit_heads(
     if several:
         shares = np.clip(targets.mean(axis=0), _CERTAIN, 1 - _CERTAIN)
         solved = [_Regression(targets[:, k], k) for k in range(classes) if 0 < targets[:, k].mean() < 1]
-        start = logit(shares)
+        missing = logit(shares)
     else:
         present = np.unique(targets)
         solved = [_Regression(targets, present)] if len(present) > 1 else []
-        start = np.where(np.isin(np.arange(classes), present), 0.0, _NEVER)
+        missing = np.where(np.isin(np.arange(classes), present), 0.0, _NEVER)
+    if start is not None:
+        for regression in solved:
+            regression.begin(start.weight * scale, start.bias + start.weight @ mean)
     for C in CS:
-        weight, bias = np.zeros((classes, features.shape[1])), start.copy()
+        weight, bias = np.zeros((classes, features.shape[1])), missing.copy()
         for regression in solved:
             weight[regression.rows], bias[regression.rows] = regression.solve(scaled, C, photo_weights)
         weight /= scale
@@ -129,6 +142,14 @@ class _Regression:
     def __init__(self, targets: Targets, rows: int | Targets) -> None:
         self.rows, self._targets = rows, targets
         self._model = LogisticRegression(max_iter=500, warm_start=True)
+
+    def begin(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+        """Go on from a head for scaled features, (K, F) and (K,)."""
+        rows = np.atleast_1d(self.rows)
+        weight, bias = weight[rows], bias[rows]
+        if len(rows) == 2:
+            weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+        self._model.coef_, self._model.intercept_ = weight, bias
 
     def solve(self, scaled: Floats, C: float, photo_weights: Floats | None) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
         with one_thread(), warnings.catch_warnings():

@@ -5,6 +5,7 @@ The scratch file is deleted with the cache; it is the one thing here that is wri
 after a kill. It never lies in the photos folder.
 """
 
+import mmap
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ from pcn_cli.training.balance import even_order
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.stop import StopRequest
 
+_RESIDENT_BYTES = 2**27  # of tokens, which are read before their pages are let go
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -44,7 +46,7 @@ class TokenCache(AbstractContextManager["TokenCache"]):
         self, *, tokens: np.ndarray, targets: np.ndarray, indices: np.ndarray, sizes: np.ndarray, scratch: Path
     ) -> None:
         self.tokens, self.targets, self.indices, self.sizes = tokens, targets, indices, sizes
-        self.views, self._scratch = tokens.shape[1], scratch
+        self.views, self._scratch, self._seen = tokens.shape[1], scratch, 0
         # Also when nobody ends the context, or the process ends by an error.
         self._remove = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
 
@@ -74,15 +76,28 @@ class TokenCache(AbstractContextManager["TokenCache"]):
     def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
         """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
         taken = torch.from_numpy(np.ascontiguousarray(self.tokens[rows, views]))  # (B, h, w, C)
+        self._seen += taken.nbytes
+        if self._seen > _RESIDENT_BYTES:
+            self._seen = 0
+            _let_go(self.tokens)
         return taken.float().permute(0, 3, 1, 2)
 
     def mean_features(self) -> np.ndarray:
         """The photos' tokens averaged over the grid, (N, C) float32."""
         return self._pool(lambda tokens: tokens.mean(dim=(2, 3)))
 
-    def cell_features(self, side: int) -> np.ndarray:
-        """The photos' tokens averaged over each of side × side cells of the grid, (N, side · side · C) float32."""
-        return self._pool(lambda tokens: adaptive_avg_pool2d(tokens, side).flatten(1))
+    def cell_features(self, side: int, *, project: np.ndarray | None = None) -> np.ndarray:
+        """The photos' tokens averaged over each of side × side cells of the grid, (N, side · side · C) float32.
+
+        With `project` (side · side · C, D) what that makes of them, (N, D).
+        """
+        matrix = None if project is None else torch.from_numpy(project)
+
+        def pool(tokens: Tensor) -> Tensor:
+            cells = adaptive_avg_pool2d(tokens, side).flatten(1)
+            return cells if matrix is None else cells @ matrix
+
+        return self._pool(pool)
 
     def _pool(self, pool: Callable[[Tensor], Tensor]) -> np.ndarray:
         parts = np.array_split(np.arange(len(self)), len(self) // 256 + 1)
@@ -165,13 +180,17 @@ def keep_tokens(
     if batches == 0:
         raise DataError("there is no photo to compute tokens of")
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
-    store, kept = np.empty(0), list[TokenPiece]()
+    store, kept, written = np.empty(0), list[TokenPiece](), 0
     try:
         for number, piece in enumerate(pieces, start=1):
             tokens = piece.tokens
             if number == 1:
                 store = _allocate(scratch / "tokens", (batches * len(tokens), *tokens.shape[1:]), tokens.dtype)
             store[piece.start : piece.start + len(tokens)] = tokens
+            written += tokens.nbytes
+            if written > _RESIDENT_BYTES:
+                written = 0
+                _let_go(store)
             kept.append(piece._replace(tokens=np.empty(0)))  # else they would stay in memory
             if on_batch is not None:
                 on_batch(number, batches)
@@ -255,6 +274,18 @@ def _compute(model: nn.Module, images: Tensor, *, flip: bool, dtype: torch.dtype
             tokens = tokens.clamp(-_LARGEST, _LARGEST)
         views.append(tokens.to(dtype).permute(0, 2, 3, 1).cpu())
     return torch.stack(views, dim=1).numpy()
+
+
+def _let_go(store: np.ndarray) -> None:
+    """Take the pages of a memory-mapped array out of this process; the system keeps those that it has room for.
+
+    Without it, all tokens that were ever touched would count as this process's memory.
+    """
+    base: Any = store
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

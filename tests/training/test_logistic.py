@@ -102,3 +102,29 @@ def test_features_that_never_change_do_no_harm():
 def test_no_photos_are_refused():
     with pytest.raises(DataError, match="no photo to train on"):
         fit_head(np.empty((0, 3), dtype=np.float32), np.empty(0, dtype=np.int64), C=1.0, classes=2)
+
+
+@pytest.mark.parametrize("kind", ["two", "many", "several"])
+def test_a_start_nearby_leads_to_the_same_head_in_fewer_steps(kind, monkeypatch):
+    rng = np.random.default_rng(4)
+    features = rng.normal(2, 3, (600, 12)).astype(np.float32)
+    scores = features @ rng.normal(0, 0.3, (12, 4)) + rng.normal(0, 1, (600, 4))
+    targets = {"two": scores[:, :2], "many": scores}.get(kind, scores).argmax(axis=1)
+    if kind == "several":
+        targets = (scores > scores.mean(axis=0)).astype(np.int64)
+    classes, steps = 2 if kind == "two" else 4, []
+    fit = LogisticRegression.fit
+
+    def count(self, *arguments, **options):
+        fitted = fit(self, *arguments, **options)
+        steps.append(int(self.n_iter_.max()))
+        return fitted
+
+    monkeypatch.setattr(LogisticRegression, "fit", count)
+    near = fit_head(features[:550], targets[:550], C=0.3, classes=classes)
+    steps.clear()
+    alone = fit_head(features, targets, C=0.3, classes=classes)
+    needed, _ = sum(steps), steps.clear()
+    helped = fit_head(features, targets, C=0.3, classes=classes, start=near)
+    assert sum(steps) < needed
+    np.testing.assert_allclose(helped.probabilities(features), alone.probabilities(features), atol=2e-3)

@@ -11,6 +11,7 @@ from standin import Callbacks, ColourBatches, Standin, make_config, run_fit
 from pcn_cli.errors import DataError, ResourceError, StoppedError
 from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.models.patchconvnet import PatchConvNet
+from pcn_cli.training import tokens
 from pcn_cli.training.checkpoint import load_checkpoint
 from pcn_cli.training.fit import FitResult
 from pcn_cli.training.fit_config import Validation
@@ -254,3 +255,28 @@ def test_too_little_memory_for_tokens_is_said_so_and_leaves_nothing(tmp_path: Pa
     assert not list(tmp_path.iterdir())
     with make_cache(Standin(), tmp_path) as cache, pytest.raises(ResourceError, match="while the probe was measured"):
         token_probabilities(Hungry(), cache, device=CPU)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells which pages a process holds")
+def test_tokens_that_were_read_do_not_stay_in_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resident() -> int:
+        """The kilobytes of the tokens' file that this process holds."""
+        lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+        return sum(
+            int(next(line for line in lines if line.startswith("Rss:")).split()[1])
+            for line in lines
+            if str(tmp_path) in line
+        )
+
+    size = 16 * 16 * 8 * 2  # bytes of a photo's tokens
+    batches = ColourBatches(count=256, size=64)
+    with make_cache(Standin(), tmp_path, batches) as cache:
+        before = cache.read(np.arange(256))
+        assert resident() > 0.9 * 256 * size / 1024
+        monkeypatch.setattr(tokens, "_RESIDENT_BYTES", 32 * size)
+        for first in range(0, 256, 8):
+            assert torch.equal(cache.read(np.arange(first, first + 8)), before[first : first + 8])
+        assert resident() <= 64 * size / 1024
+    with make_cache(Standin(), tmp_path, batches) as cache:
+        assert resident() <= 64 * size / 1024
+        assert torch.equal(cache.read(np.arange(256)), before)

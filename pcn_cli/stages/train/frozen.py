@@ -111,6 +111,7 @@ def learn_from_all(
             C=begun.C,
             classes=len(context.classes),
             photo_weights=weights[kept],
+            start=begun,  # which has seen no validation photo
         )
 
     probabilities, numbers = np.empty_like(fitted.probabilities), np.empty(len(val), dtype=np.int64)
@@ -161,9 +162,16 @@ def _pooling_starts(model: nn.Module) -> list[State]:
 
 
 def _solve_head(
-    model: nn.Module, start: State, train: Tokens, val: Tokens, context: TrainContext, CS: Sequence[float]
+    model: nn.Module,
+    start: State,
+    train: Tokens,
+    val: Tokens,
+    context: TrainContext,
+    CS: Sequence[float],
+    *,
+    near: LinearHead | None = None,
 ) -> Fitted:
-    """The regression on what the pooling `start` gives, with the best of these C."""
+    """The regression on what the pooling `start` gives, with the best of these C; `near` is one of a like pooling."""
     model.load_state_dict(start, strict=False)
     views = [pooled_features(model, train, view=view, device=context.device) for view in range(train.views)]
     features, targets = np.concatenate(views), np.concatenate([train.targets] * train.views)
@@ -176,6 +184,7 @@ def _solve_head(
         val_targets=val.targets,
         classes=len(context.classes),
         photo_weights=photo_weights(targets, context),
+        start=near,
     )
     # Beside a token for each class it is compared, but no head of the network.
     state = start if cast("AttentionNetwork", model).class_tokens else start | head_state(head)
@@ -198,7 +207,7 @@ def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Token
         pooling = cast("AttentionNetwork", model).pooling
         pooling.shift_query(shift)
         shifted = regression.state | {"pooling.q.bias": pooling.q.bias.detach().clone()}  # all else is shared
-        probe = _solve_head(model, shifted, train, val, context, (regression.head.C,))
+        probe = _solve_head(model, shifted, train, val, context, (regression.head.C,), near=regression.head)
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
         if probe.loss > min(regression.loss, *(one.loss for one in probes)):

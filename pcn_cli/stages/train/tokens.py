@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pcn_cli.data.similar.neighbours import MOST_PHOTOS, find_neighbours
+from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
@@ -75,13 +75,14 @@ def check_photos(
     features: NDArray[np.float32],
     C: float,
 ) -> None:
-    """Put what the tokens say of `rows` into the run: suspects.csv, and of not too many neighbours.csv.
+    """Put what the tokens say of `rows` into the run: suspects.csv and neighbours.csv.
 
     `features` are the mean tokens (N, C), `C` that of a logistic regression that suits them.
     """
-    if len(rows) <= MOST_PHOTOS:
-        cells = np.concatenate([tokens.cell_features(CELLS) for tokens in caches])
-        NEIGHBOURS.write(context.run, tie_neighbours(rows, cells, groups))
+    project = draw_projection(len(rows), CELLS**2 * features.shape[1])
+    cells = np.concatenate([tokens.cell_features(CELLS, project=project) for tokens in caches])
+    NEIGHBOURS.write(context.run, tie_neighbours(rows, cells, groups))
+    del cells
     suspects = doubt_labels(rows, features, groups, classes=context.classes, C=C, seed=context.recipe.seed)
     SUSPECTS.write(context.run, suspects)
 

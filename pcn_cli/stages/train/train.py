@@ -57,6 +57,7 @@ from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenCache
 
 TUNED = "tuned"
+FEW_LEARNED = 5_000  # training photos up to which every model of the frozen trunk learns from the validation photos too
 
 State = dict[str, Tensor]
 PartTokens = dict[Part, TokenCache]
@@ -162,7 +163,11 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
             context.tell_result(one.name, one.probabilities, kept=one is chosen)
         groups = number_groups(context.part("val"), SCAN.read(run).near_duplicates)
         begun = behind_tokens(model)
-        whole = [learn_from_all(one, model, train, val, groups, context) for one in fitted]
+        # Of many photos only what is kept: it takes as long as all that came before.
+        few = len(train) <= FEW_LEARNED
+        whole = [
+            learn_from_all(one, model, train, val, groups, context) if few or one is chosen else one for one in fitted
+        ]
         model.load_state_dict(begun, strict=False)
         kept = whole[fitted.index(chosen)]
         agreement = None

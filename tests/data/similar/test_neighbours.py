@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pcn_cli.data.similar import neighbours
-from pcn_cli.data.similar.neighbours import find_neighbours
+from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
 
 TARGETS = np.arange(200) % 4
 GROUPS = np.arange(200)
@@ -44,8 +44,53 @@ def test_where_classes_are_as_close_as_scenes_nothing_is_named() -> None:
     assert find_neighbours(features, TARGETS, GROUPS) == []
 
 
-def test_few_photos_and_too_many_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    features = make_features()
-    assert find_neighbours(features[8:18], TARGETS[8:18], GROUPS[8:18]) == []
-    monkeypatch.setattr(neighbours, "MOST_PHOTOS", 199)
-    assert find_neighbours(features, TARGETS, GROUPS) == []
+def test_few_photos_are_left_alone() -> None:
+    assert find_neighbours(make_features()[8:18], TARGETS[8:18], GROUPS[8:18]) == []
+
+
+def make_many(photos: int = 1_500, numbers: int = 600) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
+    """Features around 60 subjects of four classes, their targets, and twelve pairs of one scene."""
+    rng = np.random.default_rng(1)
+    subjects = rng.integers(0, 60, photos)
+    features = rng.normal(0, 1, (photos, numbers)) + 1.5 * rng.normal(0, 1, (60, numbers))[subjects]
+    pairs = [(place, place + 700) for place in range(0, 600, 50)]
+    for first, second in pairs:
+        subjects[second] = subjects[first]
+        features[second] = features[first] + rng.normal(0, 0.05, numbers)
+    return features.astype(np.float32), subjects % 4, pairs
+
+
+def test_among_many_photos_the_same_pairs_are_found_with_a_part_of_the_comparisons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, targets, pairs = make_many()
+    groups = np.arange(len(features))
+    assert sorted(find_neighbours(features, targets, groups)) == pairs
+    compared = []
+    monkeypatch.setattr(neighbours, "MOST_COMPARED", 1_000)
+    distances = neighbours._distances
+
+    def count(directions: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        compared.append(len(rows) * len(columns))
+        return distances(directions, rows, columns)
+
+    monkeypatch.setattr(neighbours, "_distances", count)
+    project = draw_projection(*features.shape)
+    assert project is not None
+    assert project.shape == (600, 512)
+    assert sorted(find_neighbours(features @ project, targets, groups)) == pairs
+    assert sum(compared) < 0.5 * 2 * len(features) ** 2
+
+
+def test_every_photo_is_compared_once_with_those_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, _, _ = make_many()
+    for most in (1_000, 5_000):
+        monkeypatch.setattr(neighbours, "MOST_COMPARED", most)
+        blocks = list(neighbours._blocks(features / np.linalg.norm(features, axis=1, keepdims=True)))
+        assert sorted(np.concatenate([rows for rows, _ in blocks]).tolist()) == list(range(len(features)))
+        assert all(set(rows) <= set(columns) for rows, columns in blocks)
+
+
+def test_a_projection_is_only_for_many_photos_of_many_numbers() -> None:
+    assert draw_projection(5_000, 20_480) is None
+    assert draw_projection(50_000, 512) is None
