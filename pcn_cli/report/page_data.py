@@ -153,7 +153,7 @@ class Details:
         detail = {
             "top": [[self._rows.places[name], round(p, DIGITS)] for name, p in row.top],
             "numbers": [_plain(getattr(row.prediction.attention, name)) for name in field_names(AttentionNumbers)],
-            "facts": file_facts(row.prediction.file, self._content),
+            "facts": [*file_facts(row.prediction.file, self._content), *_unlike(row)],
         }
         if hiding := row.prediction.hiding:
             # What is predicted once half of the look is hidden, how surely, and how probable the prediction stays with
@@ -217,6 +217,15 @@ def placed_look(bytes_: NDArray[np.uint8], at: Placement, patch_grid: PatchGrid)
         "seen": [round(share, 5) for share in seen],
         "size": [at.width, at.height],
     }
+
+
+def _unlike(row: Row) -> list[tuple[str, str]]:
+    """How far the picture lies from what was learned, where the model remembers that."""
+    distance = row.prediction.unlike
+    if distance is None:
+        return []
+    verdict = "unlike anything learned" if distance > 1 else "like what was learned"
+    return [("Likeness", f"{verdict}: {distance:.2f} of the distance allowed")]
 
 
 def file_facts(file: str, content: ReportContent) -> list[tuple[str, str]]:

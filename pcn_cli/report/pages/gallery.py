@@ -50,6 +50,7 @@ def find_filters(content: ReportContent, rows: Rows) -> tuple[Filter, ...]:
         ("border", "looks at the border", lambda row: row.prediction.attention.border_share >= AT_BORDER),
         ("flips", "flips when hidden", _flips),
         ("copy", "has a copy", lambda row: row.prediction.file in copies),
+        ("unlike", "unlike anything learned", lambda row: row.prediction.is_unlike),
         ("suspect", "label in doubt", lambda row: row.prediction.file in doubted),
     )
     found = [(name, title, tuple(row.number for row in rows.all if has(row))) for name, title, has in kinds]

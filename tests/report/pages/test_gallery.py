@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from pcn_cli.report.content import ScanFacts
+from pcn_cli.report.page_data import Details
 from pcn_cli.report.pages.gallery import UNSURE, find_filters, unsure_below
 from pcn_cli.report.view_model import build_rows
 
@@ -18,6 +19,18 @@ def test_filters_name_the_rows_that_pass_them(invent):
     assert found["border"] == tuple(n for n, p in enumerate(content.predictions) if p.attention.border_share >= 1.5)
     assert found["flips"] == tuple(n for n, p in enumerate(content.predictions) if p.predicted != p.hiding.hidden_top)
     assert found["copy"] == (0,)
+
+
+def test_what_is_unlike_anything_learned_is_a_choice_and_a_fact_of_the_picture(invent):
+    content = invent(9)
+    answers = (replace(one, unlike=0.5 + 0.2 * n) for n, one in enumerate(content.predictions))
+    content = replace(content, predictions=tuple(answers))
+    rows = build_rows(content)
+    assert filters_of(content)["unlike"] == (3, 4, 5, 6, 7, 8)
+    ((_, details),) = Details(content, rows, alike_pictures={}).chunks()
+    told = [dict(one["facts"])["Likeness"] for one in details]
+    assert told[0] == "like what was learned: 0.50 of the distance allowed"
+    assert told[8] == "unlike anything learned: 2.10 of the distance allowed"
 
 
 def test_a_kind_of_no_picture_is_no_choice(invent):
