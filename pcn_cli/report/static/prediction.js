@@ -49,7 +49,8 @@ function fillPrediction(row, state) {
   const [image, dialog] = [byId("large"), byId("prediction")];
   dialog.dataset.row = row;
   dialog.classList.toggle("wrong", isWrong(row));
-  byId("verdict").textContent = isWrong(row) ? `✕ Wrong: it says ${predictedOf(row)} rather than ${labelOf(row)}` : isRight(row) ? "✓ Right" : "No label";
+  const wrong = data.several ? `labelled ${labelOf(row)}` : `it says ${predictedOf(row)} rather than ${labelOf(row)}`;
+  byId("verdict").textContent = isWrong(row) ? `✕ Wrong: ${wrong}` : isRight(row) ? "✓ Right" : "No label";
   const sure = data.several ? "" : `, ${percent(data.confidence[row])} sure`; // several labels have a bar each
   byId("prediction-title").textContent = `${predictedOf(row)}${sure}`;
   byId("file").textContent = data.file[row];
@@ -64,6 +65,7 @@ function fillPrediction(row, state) {
     image.src = sourceOf(`img/${row}${data.large[row] ? "-large" : ""}.webp`);
   }
   byId("map").width = 1;
+  byId("map").hidden = false;
   if (byId("tools")) byId("tools").hidden = !data.mapped[row] || !data.width[row];
   showDecision(row);
   byId("bars").replaceChildren();
