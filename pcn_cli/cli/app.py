@@ -28,6 +28,7 @@ from pcn_cli.cli.commands import (
     recipes,
     report,
     runs,
+    serve,
 )
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
 from pcn_cli.cli.group import HELP, Group
@@ -44,7 +45,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for group in (finetune, predict, report, evaluate, inspect, demo, bench, export, embed, doctor, runs, models, recipes):
+for group in (
+    finetune,
+    predict,
+    report,
+    evaluate,
+    inspect,
+    demo,
+    bench,
+    export,
+    serve,
+    embed,
+    doctor,
+    runs,
+    models,
+    recipes,
+):
     app.add_typer(group.app)
 
 _SWITCHES = ("-q", "--quiet", "-v", "--verbose", "--debug")

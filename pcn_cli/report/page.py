@@ -25,8 +25,8 @@ def render_page(
     """
     own_scripts = [name for page in PAGES for name in page.scripts]
     own_styles = [name for page in PAGES for name in page.styles]
-    script = "(() => {\n'use strict';\n" + _joined("js", (*SCRIPTS, *own_scripts, "pages")) + "})();\n"
-    style = _joined("css", (*STYLES, *own_styles, "print"))
+    script = "(() => {\n'use strict';\n" + joined("js", (*SCRIPTS, *own_scripts, "pages")) + "})();\n"
+    style = joined("css", (*STYLES, *own_styles, "print"))
     # Nothing but the inline script and style and files of this folder, where the page has one; file: beside 'self', for
     # browsers in which a page opened from disk has no origin of its own.
     own = " 'self' file:" if blocks is None else ""
@@ -55,5 +55,6 @@ def hash_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
-def _joined(kind: str, names: Iterable[str]) -> str:
+def joined(kind: str, names: Iterable[str]) -> str:
+    """Our own scripts or styles of these names, one after the other; `kind` is js or css."""
     return "".join((HERE / "static" / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)

@@ -24,6 +24,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch, stack_hidden
 from pcn_cli.stages.inference.load import LoadedModel, for_inference
+from pcn_cli.tensors.network import Batch, Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.probabilities import to_probabilities
 from pcn_cli.training.tokens import TokenCache
@@ -74,61 +75,77 @@ def score_photos(
     Raises:
         ResourceError: a batch does not fit into memory.
     """
-    config, device = model.config, model.device
     photos = PhotoBatches(
-        PhotoDataset(root, files, preprocessing=config.preprocessing),
+        PhotoDataset(root, files, preprocessing=model.config.preprocessing),
         batch_size=batch_size,
         workers=workers,
-        device=device,
+        device=model.device,
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
-        network = for_inference(model.network, device, precision=model.precision, photos=len(files))
+        network = for_inference(model.network, model.device, precision=model.precision, photos=len(files))
     for batch in photos.batches() if tokens is None else tokens.in_order(batch_size):
-        indices = batch.indices.tolist()
-        hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
-        with explain_memory(_DOING, _SMALLER), torch.inference_mode():
-            seen = batch.inputs(device)
-            if tokens is None:
-                seen = network.forward_features(seen)
-            means = seen.mean(dim=(2, 3)).float().cpu().numpy()
-            attended = network.attend_tokens(seen, values=hiding is not None)
-            ranked = rank_classes(attended.logits)
-            weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
-            looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
-            if hiding is not None:
-                hidden = hide_batch(
-                    network, seen, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
-                )
-        probabilities = to_probabilities(
-            attended.logits, multi_label=config.multi_label, temperature=config.temperature
-        ).numpy()
-        unlike = model.learned.unlike(means) if model.learned else None
-        for row, (index, own) in enumerate(zip(indices, hidden, strict=True)):
-            width, height = batch.sizes[row].tolist()
-            placement = place_input(config.preprocessing, width, height)
-            predicted, confidence = _decide(probabilities[row], config)
-            prediction = Prediction(
-                file=files[index],
-                predicted=predicted,
-                confidence=confidence,
-                probabilities=tuple(probabilities[row].tolist()),
-                multi_label=config.multi_label,
-                attention=attention_numbers(
-                    looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
-                ),
-                hiding=own.numbers if own else None,
-                unknown=config.withholds(confidence),
-                unlike=None if unlike is None else float(unlike[row]),
+        yield from score_batch(model, network, batch, files, hiding=hiding, tokens=tokens is not None)
+
+
+def score_batch(
+    model: LoadedModel,
+    network: Network,
+    batch: Batch,
+    files: Sequence[str],
+    *,
+    hiding: Hiding | None = None,
+    tokens: bool = False,
+) -> Iterator[Scored]:
+    """The scores and maps of one batch by `network`, the form of the model's that answers; it may hold `tokens`.
+
+    Raises:
+        ResourceError: it does not fit into memory.
+    """
+    config, indices = model.config, batch.indices.tolist()
+    hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
+    with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+        seen = batch.inputs(model.device)
+        if not tokens:
+            seen = network.forward_features(seen)
+        means = seen.mean(dim=(2, 3)).float().cpu().numpy()
+        attended = network.attend_tokens(seen, values=hiding is not None)
+        ranked = rank_classes(attended.logits)
+        weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
+        looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
+        if hiding is not None:
+            hidden = hide_batch(
+                network, seen, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
             )
-            yield Scored(
-                index=index,
-                prediction=prediction,
-                look=looks[row],
-                placement=placement,
-                hidden=own,
-                features=means[row],
-            )
+    probabilities = to_probabilities(
+        attended.logits, multi_label=config.multi_label, temperature=config.temperature
+    ).numpy()
+    unlike = model.learned.unlike(means) if model.learned else None
+    for row, (index, own) in enumerate(zip(indices, hidden, strict=True)):
+        width, height = batch.sizes[row].tolist()
+        placement = place_input(config.preprocessing, width, height)
+        predicted, confidence = _decide(probabilities[row], config)
+        prediction = Prediction(
+            file=files[index],
+            predicted=predicted,
+            confidence=confidence,
+            probabilities=tuple(probabilities[row].tolist()),
+            multi_label=config.multi_label,
+            attention=attention_numbers(
+                looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
+            ),
+            hiding=own.numbers if own else None,
+            unknown=config.withholds(confidence),
+            unlike=None if unlike is None else float(unlike[row]),
+        )
+        yield Scored(
+            index=index,
+            prediction=prediction,
+            look=looks[row],
+            placement=placement,
+            hidden=own,
+            features=means[row],
+        )
 
 
 def score_rows(
