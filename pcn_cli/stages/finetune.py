@@ -133,6 +133,7 @@ def finetune(
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
         for source in (find_source(model_source(name)) for name in models):
+            source.check_available(offline=fetch.offline)
             callback.on_note(f"{source.name}: licence {check_licence(source, accepted=accept_licence)}")
         callback.on_plan(_stages(several=len(models) > 1))
         callback.on_stage(SCANNING)

@@ -21,7 +21,7 @@ from pcn_cli.runs.state import refuse_occupied
 _KINDS = ("cuda", "mps", "cpu")
 # Names of cards begin like this; which of them there are stands in models/zoo.py, which takes torch to read.
 _CARD = re.compile(r"(nano|[sbl]\d|patchconvnet).*")
-_LOCAL, _TIMM = "timm:local-dir:", "timm:"
+_LOCAL, _TIMM, _HUB = "timm:local-dir:", "timm:", "hf:"
 
 
 def refuse_early(
@@ -70,6 +70,8 @@ def _check_place(model: str) -> None:
         place = model.removeprefix(_LOCAL)
     elif model.startswith(_TIMM):
         place = model.removeprefix(_TIMM).partition(":")[2]
+    elif model.startswith(_HUB):
+        place = ""
     else:
         path = Path(model)
         place = model if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".safetensors", ".onnx", ".xml") else ""

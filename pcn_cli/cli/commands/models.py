@@ -1,5 +1,6 @@
 """`pcn models`: the published weights, and those in the cache."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,11 +9,12 @@ import typer
 from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
+from pcn_cli.errors import RecipeError, command
 
 app = typer.Typer(
     name="models",
     no_args_is_help=True,
-    help="List, get, import and verify pretrained weights.",
+    help="List, get, import, verify and push weights.",
     epilog=examples("pcn models list", "pcn models get s60"),
 )
 
@@ -134,6 +136,39 @@ def verify(
     else:
         say("there are no weights in the cache yet; get some with `pcn models get s60`")
     refuse_damaged(checks)
+
+
+@app.command(
+    "push",
+    epilog=examples("pcn models push runs/my_images-s60-1 anna/flowers", "pcn models push ./model anna/flowers --yes"),
+)
+def push(
+    run: Annotated[str, typer.Argument(help="A run or a model folder.", metavar="RUN")],
+    repository: Annotated[str, typer.Argument(help="Its name on the Hugging Face Hub.", metavar="USER/NAME")],
+    public: Annotated[bool, typer.Option("--public", help="A new repository may be seen by everybody.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Put a model on the Hugging Face Hub: shows what would leave this machine, and asks.
+
+    No photo, no name of one and no path is sent. `--model hf:USER/NAME` fetches it again.
+    """
+    from pcn_cli.stages.hub import list_outgoing, push_model
+
+    files = list_outgoing(run)
+    if not yes:
+        for one in files:
+            say(f"{one.name}  {one.size:,} bytes: {one.words}")
+        seen = "everybody may see it" if public else "private"
+        if not sys.stdin.isatty():
+            again = command("models", "push", run, repository, "--yes")
+            raise RecipeError(f"this would leave the machine for {repository}, if somebody said yes", again)
+        typer.confirm(f"Send these to {repository} on the Hugging Face Hub ({seen})?", abort=True, err=True)
+    address = push_model(run, repository, public=public)
+    if json:
+        print_json({"url": address, "files": {one.name: one.size for one in files}})
+    else:
+        out.print(safe(address), soft_wrap=True)
 
 
 def _show(got: dict[str, Any], *, json: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import CONFIG
-from pcn_cli.models.sources.base import TIMM_PREFIX, Source
+from pcn_cli.models.sources.base import HUB_PREFIX, TIMM_PREFIX, Source
 from pcn_cli.models.sources.folder import FolderSource
 from pcn_cli.models.sources.weights import CardSource, FileSource
 from pcn_cli.models.zoo import find_card, look_up_card
@@ -13,8 +13,8 @@ from pcn_cli.models.zoo import find_card, look_up_card
 def find_source(name: str) -> Source:
     """The source of that name; a card's name comes before a file's.
 
-    `s60` is a card, `timm:…` a backbone; otherwise the path of a weight file, of a model folder or of its run. A card
-    whose weights come inside the package is its model folder.
+    `s60` is a card, `timm:…` a backbone, `hf:user/name` a model folder on the hub; otherwise the path of a weight file,
+    of a model folder or of its run. A card whose weights come inside the package is its model folder.
 
     Raises:
         ModelError: there is none.
@@ -23,6 +23,10 @@ def find_source(name: str) -> Source:
         from pcn_cli.models.sources.timm import parse_timm  # who names no network of timm need not wait for it
 
         return parse_timm(name)
+    if name.startswith(HUB_PREFIX):
+        from pcn_cli.models.sources.hub import HubSource
+
+        return HubSource(name)
     path = Path(name).expanduser()
     if not look_up_card(name):
         if (path / "model" / CONFIG).is_file():

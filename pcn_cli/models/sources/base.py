@@ -13,7 +13,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 
-TIMM_PREFIX = "timm:"
+TIMM_PREFIX, HUB_PREFIX = "timm:", "hf:"
 
 Loaded = tuple[AttentionNetwork, ModelConfig]
 

@@ -63,10 +63,11 @@ def open_model(
 ) -> LoadedModel:
     """The network behind `source` in evaluation mode, with its facts; `device` and `precision` are chosen when None."""
     name = model_source(source)
-    network, config = find_source(name).read(fetch=fetch)
+    found = find_source(name)
+    network, config = found.read(fetch=fetch)
     chosen = choose_device(device)
     settled, _ = settle_precision(config, chosen, asked=precision)
-    learned = read_learned(Path(name), network)
+    learned = read_learned(getattr(found, "path", Path(name)), network)
     return LoadedModel(network=network, config=config, device=chosen, learned=learned, precision=settled)
 
 
