@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ from pcn_cli.training.device import choose_device
 from pcn_cli.training.join import current_ranks, joined_ranks
 from pcn_cli.training.stop import StopRequest
 
+_MOST_ROWS = 40  # classes that a notebook shows
 SCANNING, CHOOSING, TRAINING = "scan and split", "choose the model", "train"
 MEASURING, REPORTING = "evaluate and explain", "report"
 
@@ -71,6 +73,22 @@ class Outcome:
     kept: str = ""
     models: tuple[Trunk, ...] = ()
     suspects: int = 0  # photos whose label may be wrong
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: the headline with its interval, the classes, and the way to the report."""
+        headline = self.metrics.get("accuracy") or self.metrics.get("mean_average_precision")
+        said = f"{self.run}: only planned" if headline is None else f"{headline.words.title} {headline.value:.1%}"
+        if headline is not None and headline.ci_low is not None and headline.ci_high is not None:
+            said += f" ({headline.ci_low:.1%} to {headline.ci_high:.1%}) on {headline.n:,} test photos"
+        cells = (
+            (row.label, "–" if row.recall is None else f"{row.recall:.1%}", f"{row.support:,}")
+            for row in self.per_class[:_MOST_ROWS]
+        )
+        head = "<tr><th>class</th><th>found</th><th>test photos</th></tr>"
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
+        table = f"<table>{head}{rows}</table>" if rows else ""
+        link = f'<p><a href="{escape(self.report.resolve().as_uri())}">the report</a></p>' if self.report else ""
+        return f"<p><strong>{escape(said)}</strong></p>{table}{link}"
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON."""

@@ -97,3 +97,13 @@ def test_a_desktop_is_told_by_its_screen(monkeypatch):
     assert not browser.has_desktop()
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     assert browser.has_desktop()
+
+
+def test_a_notebook_shows_the_headline_the_classes_and_the_report():
+    hostile = class_row("<script>x</script>", 0.5, 30)
+    page = Outcome(**{**vars(OUTCOME), "per_class": (*OUTCOME.per_class, hostile)})._repr_html_()
+    assert "accuracy 77.0% (70.7% to 82.3%) on 200 test photos" in page
+    assert "<td>roses</td><td>70.0%</td><td>40</td>" in page
+    assert "<script>" not in page
+    assert 'two%20words-1/report/index.html">the report</a>' in page
+    assert "only planned" in Outcome(run=Path("r"))._repr_html_()
