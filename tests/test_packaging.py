@@ -51,3 +51,17 @@ def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
 def test_the_command_is_pcn(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
     assert "pcn = pcn_cli.cli.app:main" in wheel.read(name).decode()
+
+
+def test_what_is_uploaded_passes_the_index(tmp_path: Path) -> None:
+    """Both distributions, as twine checks them; the page of the index is README.md."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    files = sorted(str(path) for path in tmp_path.iterdir())
+    assert {Path(name).suffix for name in files} == {".whl", ".gz"}
+    checked = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *files], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.count("PASSED") == 2
