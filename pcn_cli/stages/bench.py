@@ -268,10 +268,10 @@ def explain(network: Network, images: Tensor, config: ModelConfig) -> None:
     hide_batch(network, tokens, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding)
 
 
-def draw_jpeg() -> bytes:
-    """The file of a photo with about as much detail as a camera's, a quarter of a megabyte: that is what takes time."""
+def draw_jpeg(width: int = _WIDTH, height: int = _HEIGHT) -> bytes:
+    """The file of a photo with about as much detail as a camera's: that is what takes time."""
     rng = np.random.default_rng(0)
-    ground = np.asarray(draw_ground(_WIDTH, _HEIGHT, rng), dtype=np.float64)
+    ground = np.asarray(draw_ground(width, height, rng), dtype=np.float64)
     grainy = np.clip(ground + rng.normal(0, _GRAIN, ground.shape), 0, 255).astype(np.uint8)
     file = BytesIO()
     Image.fromarray(grainy).save(file, format="JPEG", quality=90)

@@ -21,9 +21,15 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
+from torchvision import transforms
+from torchvision.datasets.folder import default_loader
 
 from pcn_cli.data.drawing import draw_ground
+from pcn_cli.data.load.augment import Augmentation
+from pcn_cli.data.load.loaders import PhotoDataset, stack_photos
+from pcn_cli.data.load.photo_cache import PhotoCache
 from pcn_cli.errors import RecipeError
+from pcn_cli.files.atomic import sha256_of
 from pcn_cli.models.fast_trunk import make_fast
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.published_form import PublishedForm
@@ -32,13 +38,15 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Count
 from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import ModelConfig, Preprocessing
-from pcn_cli.stages.bench import CLASSES, explain, make_step
+from pcn_cli.stages.bench import CLASSES, draw_jpeg, explain, make_step
 from pcn_cli.stages.callback import Callback
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device, has_native_bf16, time_in_turns
 from pcn_cli.training.fit_config import FitConfig
 
 _MODEL, _SIDE = "s60", 224
+_LOADED = 4  # photos at once
+_PHOTOS = {1: (1024, 768), 12: (4000, 3000)}  # width and height by megapixels
 _TRAINED_AT_ONCE = 16
 _RATE = 1e-9  # steps cost what they always do, and nothing is learned
 _COLD = """
@@ -192,6 +200,40 @@ def _help(setting: Setting) -> list[float]:
     return [_processor_seconds(words) for _ in range(setting.rounds + 1)][1:]
 
 
+def _loading(setting: Setting, *, megapixels: int, cached: bool) -> list[float]:
+    """How many times as fast as torchvision's transforms on PIL photos of some size are decoded, cut and mirrored."""
+    size, wanted = _PHOTOS[megapixels], Preprocessing(height=_SIDE, width=_SIDE)
+    usual = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(_SIDE, interpolation=transforms.InterpolationMode.BICUBIC),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(wanted.mean, wanted.std),
+        ]
+    )
+    varied = Augmentation(level="light", flip=True, preprocessing=wanted, seed=0)
+    with tempfile.TemporaryDirectory(prefix="pcn-bench-") as place:
+        file, cache = Path(place) / "photo.jpg", PhotoCache(folder=Path(place) / "cache", limit=2**40)
+        file.write_bytes(draw_jpeg(*size))
+        photos = PhotoDataset(
+            file.parent,
+            [file.name],
+            preprocessing=wanted,
+            augmentation=varied,
+            cache=cache if cached else None,
+            hashes=[sha256_of(file)],
+        )
+
+        def load() -> None:
+            stack_photos([photos[epoch, 0] for epoch in range(_LOADED)], norm=photos.norm).inputs(torch.device("cpu"))
+
+        def load_usual() -> None:
+            torch.stack([usual(default_loader(str(file))) for _ in range(_LOADED)])
+
+        # One core's work, so by its time: that of the wall also tells what else the machine does.
+        return _ratios(setting._replace(clock=time.process_time), {"slow": load_usual, "fast": load})
+
+
 def _processor_seconds(words: Iterable[str]) -> float:
     """What a command takes of the processors until it has ended well."""
     before = psutil.Process().cpu_times()
@@ -221,6 +263,10 @@ ROWS = {
     "exact": Row("s60, 8 photos in float32, × the same", 1.4, False, partial(_speed_up, photos=8, exact=True)),
     "training": Row("s60, step of 16 photos, × the published form", 2.1, False, _training),
     "maps": Row("s60, what maps and hiding add to a forward pass", 0.15, True, _maps),
+    "load": Row("photos of 1 MP, × torchvision", 1.8, False, partial(_loading, megapixels=1, cached=False)),
+    "load-12": Row("of 12 MP, × the same", 4.0, False, partial(_loading, megapixels=12, cached=False)),
+    "cached": Row("of 1 MP from the cache, × the same", 5.0, False, partial(_loading, megapixels=1, cached=True)),
+    "cached-12": Row("of 12 MP from the cache, × the same", 60.0, False, partial(_loading, megapixels=12, cached=True)),
     "cold": Row("pcn predict of one photo, × a bare script", 1.15, True, _cold),
     "help": Row("pcn --help, seconds of a processor", 0.2, True, _help),
 }

@@ -15,6 +15,7 @@ from pcn_cli.stages.targets import ROWS, Row, measure_targets
 def small(monkeypatch):
     monkeypatch.setattr(targets, "_MODEL", "nano")
     monkeypatch.setattr(targets, "_SIDE", 32)
+    monkeypatch.setattr(targets, "_PHOTOS", {1: (64, 48), 12: (128, 96)})
 
 
 @pytest.mark.parametrize("key", [key for key in ROWS if key != "cold"])

@@ -34,7 +34,8 @@ def bench(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Measure what pcn is to reach instead: batch-8, batch-1, exact, training, maps, cold, help, or all.",
+            help="Measure what pcn is to reach instead: batch-8, batch-1, exact, training, maps, load, load-12, cached,"
+            " cached-12, cold, help, or all.",
             metavar="ROW",
         ),
     ] = None,
