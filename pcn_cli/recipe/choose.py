@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pcn_cli.errors import RecipeError
 from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import OPTIONS, Level, Need, Recipe, parse_duration
+from pcn_cli.records.arithmetic import AutocastPrecision
 from pcn_cli.records.model import Pooling
 from pcn_cli.records.photos import Fit
 
@@ -33,6 +34,7 @@ class Facts:
     imbalance: float = 1.0
     device: str = "cpu"
     native_bf16: bool = False
+    native_fp16: bool = False
     cores: int = 1
     memory_gb: float = 8.0
     host_gb: float = math.inf
@@ -253,13 +255,21 @@ def _choose_tuning(choices: _Choices, facts: Facts) -> None:
     choices.add("augment.level", schedule.level, facts.photos)
     patience = max(5, round((choices.recipe.train.epochs or 1) / 4))
     choices.add("train.patience", patience, "a quarter of the epochs, at least 5")
-    precision = ("bfloat16", "native on this device") if facts.native_bf16 else ("float32", "no native bfloat16 here")
-    choices.add("train.precision", *precision)
+    choices.add("train.precision", *_precision(facts))
     most, where = (64, "") if facts.accelerated else (32, ", without an accelerator")
     micro_batch = choices.recipe.train.micro_batch or 1
     whole = -(-_batch_size(facts.train_photos, most=most) // micro_batch) * micro_batch
     choices.add("train.batch_size", whole, facts.photos + where)
     choices.add("train.micro_batch", *_micro_batch(choices.recipe, facts))
+
+
+def _precision(facts: Facts) -> tuple[AutocastPrecision, str]:
+    """The fastest arithmetic that the device has of its own."""
+    if facts.native_bf16:
+        return "bfloat16", "native on this device"
+    if facts.native_fp16:
+        return "float16", "this card has no native bfloat16; the loss is scaled"
+    return "float32", "no native bfloat16 here"
 
 
 def _batch_size(photos: int, *, most: int) -> int:
@@ -280,8 +290,10 @@ def _epochs(recipe: Recipe, facts: Facts, schedule: _Schedule) -> tuple[int, str
 def _micro_batch(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     """The largest divisor of the batch whose activations fit into the free memory."""
     batch_size, side = recipe.train.batch_size or 1, recipe.data.size or facts.input_size
+    if facts.device.startswith("cuda"):
+        return batch_size, "tried on the card; halved where its memory runs out, with the same gradient"
     per_photo = facts.activation_mb / 1024 * (side / 224) ** 2
-    per_photo *= _FLOAT32_TO_BFLOAT16 if recipe.train.precision == "bfloat16" else 1
+    per_photo *= 1 if recipe.train.precision == "float32" else _FLOAT32_TO_BFLOAT16
     per_photo *= _CHECKPOINTED if recipe.train.grad_checkpointing else 1
     limit = facts.memory_gb * (1 - _SPARE_MEMORY) / per_photo
     size = _largest_divisor(batch_size, max(1, int(limit)))

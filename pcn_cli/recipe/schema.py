@@ -14,7 +14,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
 
-from pcn_cli.records.arithmetic import Precision
+from pcn_cli.records.arithmetic import AutocastPrecision, Precision
 from pcn_cli.records.model import Pooling
 from pcn_cli.records.photos import Fit
 
@@ -272,7 +272,7 @@ class TrainSection:
     patience: Count | None = option(
         None, "Epochs without a better validation figure after which tuning stops.", needs=TUNING
     )
-    precision: Precision | None = option(None, "Arithmetic of the forward pass while tuning.", needs=TUNING)
+    precision: AutocastPrecision | None = option(None, "Arithmetic of the forward pass while tuning.", needs=TUNING)
     grad_checkpointing: bool = option(False, "Save memory by computing activations twice.", needs=TUNING, neutral=False)
     compile: bool = option(
         False, "Compile the trunk once, so that each step of tuning is faster.", needs=TUNING, neutral=False
@@ -310,7 +310,7 @@ class TrainSection:
         needs=TUNING,
         neutral=0.0,
     )
-    checkpoint_minutes: Positive = option(5.0, "Longest time between two checkpoints; each epoch ends with one too.")
+    checkpoint_minutes: Positive = option(5.0, "Time from one checkpoint to the next; the end of the fit has one, too.")
     log: Logger | None = option(
         None,
         "Tell the figures of history.csv to a logger as well; into the run, unless its own settings say where.",

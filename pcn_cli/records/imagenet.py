@@ -1,12 +1,12 @@
 """What a model reached on ImageNet's validation photos, by the ways of preparing and computing that were tried."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from pcn_cli.records.arithmetic import AutocastPrecision as AutocastPrecision
 
 # Published figures are rounded to a tenth of a per cent.
 ROUNDING = 0.05
 WHOLE = 50_000  # photos of ImageNet's validation part
-AutocastPrecision = Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from pcn_cli.stages.photos import check_leaks, gather_decisions, scan_folder, sp
 from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.stages.train.tokens import learned_rows
-from pcn_cli.training.device import Cost, choose_device, has_native_bf16, measure_cost
+from pcn_cli.training.device import Cost, choose_device, has_native_bf16, has_native_fp16, measure_cost
 from pcn_cli.training.logistic import CS, fit_heads
 from pcn_cli.training.query import MOST_PHOTOS, STRENGTHS
 
@@ -284,6 +284,7 @@ def gather_facts(rows: tuple[SplitRow, ...], source: Source, device: torch.devic
         imbalance=max(counts.values(), default=1) / min(counts.values(), default=1),
         device=str(device),
         native_bf16=has_native_bf16(device),
+        native_fp16=has_native_fp16(device),
         cores=available_cores(),
         host_gb=psutil.virtual_memory().available / 1e9,
         memory_gb=(torch.cuda.mem_get_info(device)[0] if on_cuda else psutil.virtual_memory().available) / 1e9,

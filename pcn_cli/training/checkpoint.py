@@ -46,7 +46,8 @@ class Progress:
 
     `position` counts the batches of `epoch` that are done, `step` all steps. `epoch_photos`, `epoch_seconds`,
     `loss_sum` and `loss_photos` (those of finite steps) are of the running epoch, `seconds` of everything.
-    `lr_factor` is below 1 after a divergence.
+    `lr_factor` is below 1 after a divergence. In float16 the loss is multiplied by `loss_scale`, which has fitted for
+    `loss_scale_steps`.
     """
 
     plan: FitConfig  # the fit's config, under the name that every state.json has for it
@@ -58,6 +59,8 @@ class Progress:
     epoch: int = 0
     position: int = 0
     lr_factor: float = 1.0
+    loss_scale: float = 0.0
+    loss_scale_steps: int = 0
     bad_in_row: int = 0
     epoch_photos: int = 0
     epoch_seconds: float = 0.0

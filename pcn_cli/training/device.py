@@ -84,6 +84,16 @@ def has_native_bf16(device: torch.device) -> bool:
     return False
 
 
+def is_asynchronous(device: torch.device) -> bool:
+    """Whether the device works on while the program goes on, so that looking at its numbers means to wait for it."""
+    return device.type == "cuda"
+
+
+def has_native_fp16(device: torch.device) -> bool:
+    """Whether the device is a card whose tensor cores compute in float16, as those before Ampere do."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+
+
 def memory_mb(device: torch.device) -> float:
     """The largest memory used so far, in MB: of the accelerator, or of this process on a CPU."""
     if device.type == "cuda":

@@ -21,7 +21,7 @@ from pcn_cli.tensors.network import Batches
 from pcn_cli.training.checkpoint import Checkpoints, Progress
 from pcn_cli.training.device import memory_mb
 from pcn_cli.training.fit_config import Validation, check_same_config, is_better
-from pcn_cli.training.learner import Learner, copy_state
+from pcn_cli.training.learner import CHECKED_AT_ONCE, Learner, on_cpu
 from pcn_cli.training.schedule import SessionClock
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import without_second_head
@@ -125,24 +125,29 @@ def fit(
             step = learner.take_step(batch, progress=progress, on_note=callback.on_note)
             progress.step += 1
             progress.position += 1
-            progress.epoch_seconds += session.count_step(step.photos)
-            progress.epoch_photos += step.photos
-
-            if not step.bad:
-                progress.bad_in_row = 0
-                progress.loss_sum += step.loss * step.photos
-                progress.loss_photos += step.photos
-                lr, speed = learner.lr, session.images_per_second
-                callback.on_step(progress.step, progress.total_steps, step.loss, lr, speed)
-            else:
-                progress.bad_in_row += 1
+            progress.epoch_seconds += session.count_step(learner.photos)
+            progress.epoch_photos += learner.photos
+            last = progress.position == epoch_steps or progress.step == progress.total_steps
+            # Alone one may look at the numbers of a card at any time; several processes do it together.
+            hurry = ranks.world == 1 and (stop.requested or states.is_due)
+            steps = [step] if step else []
+            if step is None and (hurry or last or progress.step % CHECKED_AT_ONCE == 0):
+                steps = learner.settle()
+            for step in steps:
+                progress.bad_in_row = progress.bad_in_row + 1 if step.bad else 0
+                if not step.bad:
+                    progress.loss_sum += step.loss * step.photos
+                    progress.loss_photos += step.photos
+                    speed = session.images_per_second
+                    callback.on_step(step.number, progress.total_steps, step.loss, step.lr, speed)
+                    continue
                 named = _name_photos(step.bad_photos, files)
-                callback.on_note(f"step {progress.step} is skipped: its numbers are not finite, photos {named}")
+                callback.on_note(f"step {step.number} is skipped: its numbers are not finite, photos {named}")
                 if progress.bad_in_row == min(BAD_STEPS, epoch_steps):
                     good = states.newest()
                     if good is None or progress.lr_factor < 1:
                         raise DivergedError(
-                            f"{progress.bad_in_row} steps in a row were not finite, up to step {progress.step}, "
+                            f"{progress.bad_in_row} steps in a row were not finite, up to step {step.number}, "
                             f"with half the learning rate too; the last photos were {named}",
                             "use a smaller --lr, or look at these photos",
                         )
@@ -153,18 +158,23 @@ def fit(
                     save()  # the halved rate outlives a kill
                     went_back = True
                     break
+            if went_back:
+                break
 
-            end = session.plan_end(step=progress.step, total=progress.total_steps)
+            end = progress.total_steps
+            if learner.has_settled:  # else the card has still to do what was counted
+                end = session.plan_end(step=progress.step, total=end)
             if config.time_limit is not None:
                 end = ranks.from_lead(end)  # the clock of one decides for all
             if end < progress.total_steps:
                 callback.on_note(f"time limit: training ends after {end / epoch_steps:.3g} epochs, not {config.epochs}")
                 progress.total_steps = end
                 learner.set_schedule(progress)
-            if stop.requested:
+            if stop.requested and learner.has_settled:
                 save()
                 raise _stopped(progress, checkpoints, stop.signal_number)
-            if states.is_due and progress.bad_in_row == 0:  # amid bad steps there is no state to go back to
+            # Amid bad steps, or those that were not looked at, there is no state to go back to.
+            if states.is_due and progress.bad_in_row == 0 and learner.has_settled:
                 save()
         if went_back:
             continue
@@ -180,7 +190,7 @@ def fit(
         if is_better(validation, progress.best, monitor=config.monitor):
             progress.best, progress.best_epoch = validation, progress.epoch + 1
             progress.epochs_without_better = 0
-            best = copy_state(learner.eval_model) if ranks.leads else {}
+            best = learner.keep_weights() if ranks.leads else {}
         else:
             progress.epochs_without_better += 1
         row = EpochRow(
@@ -202,7 +212,8 @@ def fit(
         progress.loss_sum = progress.epoch_seconds = 0.0
         progress.stopped_early = config.patience is not None and progress.epochs_without_better >= config.patience
         progress.finished = progress.stopped_early or progress.step >= progress.total_steps
-        save()
+        if progress.finished or states.is_due:
+            save()
         callback.on_epoch(row)
         if progress.stopped_early:
             callback.on_note(
@@ -210,12 +221,13 @@ def fit(
                 f" {progress.epochs_without_better} epochs, so the weights of epoch {progress.best_epoch} count"
             )
         if stop.requested and not progress.finished:
+            save()
             raise _stopped(progress, checkpoints, stop.signal_number)
 
     if progress.best is None:
         raise DivergedError("training ended without a validation")
     learner.release()
-    return FitResult(best_state=without_second_head(best), best=progress.best, progress=progress)
+    return FitResult(best_state=on_cpu(without_second_head(best)), best=progress.best, progress=progress)
 
 
 def _name_photos(indices: Sequence[int], files: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pcn_cli.errors import RunError
 from pcn_cli.recipe.schema import Monitor, Recipe, Tune, parse_duration
-from pcn_cli.records.arithmetic import Precision
+from pcn_cli.records.arithmetic import AutocastPrecision
 from pcn_cli.training.balance import class_weights
 
 Phase = Literal["probe", "tune"]
@@ -51,7 +51,7 @@ class FitConfig:
     cutmix: float = 0.0
     patience: int | None = None
     monitor: Monitor = "log_loss"
-    precision: Precision = "float32"
+    precision: AutocastPrecision = "float32"
     grad_checkpointing: bool = False
     compile: bool = False
     teacher: str = ""

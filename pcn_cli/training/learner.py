@@ -16,7 +16,7 @@ from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.tensors.network import Batch, Network
 from pcn_cli.tensors.private import allow_compiled_variants
 from pcn_cli.training.checkpoint import Progress, TrainState
-from pcn_cli.training.device import is_out_of_memory
+from pcn_cli.training.device import is_asynchronous, is_out_of_memory
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.objective import Objective
 from pcn_cli.training.optim import (
@@ -31,17 +31,34 @@ from pcn_cli.training.random_stream import RandomState, RandomStream
 from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.teacher import Distillation
 
+CHECKED_AT_ONCE = 16  # steps of a card whose numbers are looked at together
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 class Step(NamedTuple):
-    """What one step on so many `photos` gave; nothing was learned from a bad one.
+    """What one step, of this `number`, on so many `photos` gave; nothing was learned from a bad one.
 
     `bad_photos` (indices into the training files) are to blame for that; of several processes, rank 0 knows them.
     """
 
+    number: int
     loss: float
+    lr: float
     photos: int
     bad: bool = False
     bad_photos: tuple[int, ...] = ()
+
+
+class _Made(NamedTuple):
+    """A step whose numbers are still on the device, those of its photos among them."""
+
+    number: int
+    lr: float
+    photos: int
+    loss: Tensor
+    bad: Tensor
+    indices: Tensor
+    rows: Tensor
 
 
 class Learner:
@@ -83,6 +100,12 @@ class Learner:
         if config.compile:
             compile_trunk(model, device)  # behind the average, which is validated and stays as it is
         self._objective = Objective(config)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        # Where norms learn, a bad step must be known at once: what they gathered is put back.
+        self.looks_at_once = not is_asynchronous(device) or bool(self.fresh_norms)
+        self.photos = 0  # of the last step, by all processes
+        self._made: list[_Made] = []
+        self._is_prepared = False  # for training, ever; who evaluates the network undoes it
         self._stream = RandomStream(config.seed, device, rank=ranks.rank)
 
     @property
@@ -105,8 +128,41 @@ class Learner:
         if self.average is not None:
             self.average.decay = average_decay(steps)
 
-    def take_step(self, batch: Batch, *, progress: Progress, on_note: Callable[[str], None]) -> Step:
+    @property
+    def has_settled(self) -> bool:
+        """Whether the numbers of all steps were looked at."""
+        return not self._made
+
+    def keep_weights(self) -> dict[str, Tensor]:
+        """Copies of the tensors of `eval_model`: on the device, where copies to the CPU would be waited for."""
+        if not is_asynchronous(self.device):
+            return copy_state(self.eval_model)
+        return {name: tensor.detach().clone() for name, tensor in self.eval_model.state_dict().items()}
+
+    def settle(self) -> list[Step]:
+        """The steps whose numbers were not looked at yet, in their order; here the device is waited for."""
+        made, self._made = self._made, []
+        if not made:
+            return []
+        losses = torch.stack([one.loss for one in made]).tolist()
+        bad = torch.stack([one.bad for one in made]).tolist()
+        hopeless = self._scaler.is_enabled() and self._scaler.get_scale() < 1  # no scale makes the gradient finite
+        return [
+            Step(
+                number=one.number,
+                loss=loss,
+                lr=one.lr,
+                photos=one.photos,
+                bad=is_bad or hopeless,
+                bad_photos=self._blame(one) if is_bad or hopeless else (),
+            )
+            for one, loss, is_bad in zip(made, losses, bad, strict=True)
+        ]
+
+    def take_step(self, batch: Batch, *, progress: Progress, on_note: Callable[[str], None]) -> Step | None:
         """One optimizer step on a batch, or none where its numbers are not finite.
+
+        What comes back is None where these are looked at later, by `settle`: the weights are spared all the same.
 
         Where memory runs out, `progress.micro_batch` is halved and the same step done again, with the same randomness:
         by all processes where it ran out in one of them.
@@ -130,7 +186,11 @@ class Learner:
             # Outside the except block: there the exception would keep the failed step's activations alive.
             fits, photos = self.ranks.count(computed is not None, len(batch.targets))
             if computed is not None and fits:
-                step = self._learn(batch, *computed, photos=photos, step=progress.step + 1)
+                self.photos = photos
+                self._learn(batch, *computed, photos=photos, step=progress.step + 1)
+                if not self.looks_at_once:
+                    return None
+                (step,) = self.settle()
                 if step.bad:
                     self._put_back(figures)
                 return step
@@ -153,25 +213,33 @@ class Learner:
 
     def _compute_gradient(self, batch: Batch, micro_batch: int, *, step: int) -> tuple[Tensor, Tensor]:
         """The batch's mean loss, its gradient being in the parameters, and its logits (B, K)."""
-        set_training_mode(self.model, learn_statistics=self.fresh_norms)
+        if not (self._is_prepared and self.model.training):  # it walks all modules
+            set_training_mode(self.model, learn_statistics=self.fresh_norms)
+            self._is_prepared = True
         self.optimizer.zero_grad(set_to_none=True)
         if not len(batch.targets):  # of a small batch another process has all photos
             return torch.zeros((), device=self.device), torch.zeros((0, 1))
         with self._stream.running(step=step):
             return self._accumulate(batch, micro_batch)
 
-    def _learn(self, batch: Batch, loss: Tensor, outputs: Tensor, *, photos: int, step: int) -> Step:
+    def _learn(self, batch: Batch, loss: Tensor, outputs: Tensor, *, photos: int, step: int) -> None:
         if self.ranks.world > 1:
             loss = self._gather_gradient(loss, share=len(batch.targets) / photos)
             if photos < 2 * self.ranks.world:  # who had no pair of photos to mix drew nothing
                 text = self.ranks.from_lead(to_plain(self._stream.to_text()))
                 self._stream.from_text(from_plain(RandomState, text))
         try:
+            self._scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self._names.keys(), self.config.clip_grad)
-            if not bool(torch.isfinite(loss + norm)):
+            # A gradient that is too large for float16 makes the scale smaller, and is no harm.
+            bad = ~torch.isfinite(loss if self._scaler.is_enabled() else loss + norm)
+            rows = ~torch.isfinite(outputs).all(dim=1)  # (B,)
+            self._made.append(_Made(step, self.lr, photos, loss, bad, batch.indices, rows))
+            if self.looks_at_once and bool(bad):
                 self.optimizer.zero_grad(set_to_none=True)
-                return Step(loss=float(loss), photos=photos, bad=True, bad_photos=self._blame(batch, outputs))
-            self.optimizer.step()
+                self._scaler.update()
+                return
+            self._change_weights(bad)
             if self.average is not None:
                 self.average.update(self.model, step=step)
         except (RuntimeError, MemoryError) as error:
@@ -180,7 +248,19 @@ class Learner:
             # Some weights have moved and others have not: half a step is neither done again nor built upon.
             message = f"the memory ran out while step {step} changed the weights"
             raise ResourceError(message, self._tell_fitting(batch)) from error
-        return Step(loss=float(loss), photos=photos)
+
+    def _change_weights(self, bad: Tensor) -> None:
+        """Let the optimizer do its step; where the numbers of a card are `bad`, its kernel leaves the weights alone.
+
+        Their average still comes a little closer to them, which it does not where bad steps are known at once.
+        """
+        if self._scaler.is_enabled():
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+            return
+        if not self.looks_at_once:
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad.float()  # type: ignore[attr-defined]
+        self.optimizer.step()
 
     def _gather_gradient(self, loss: Tensor, *, share: float) -> Tensor:
         """The mean loss over the photos of all processes, with its gradient in the parameters of each.
@@ -201,10 +281,9 @@ class Learner:
         self.ranks.sum_shares([*gradients, *figures, loss], share)
         return loss[0]
 
-    def _blame(self, batch: Batch, outputs: Tensor) -> tuple[int, ...]:
-        """The indices of the photos whose logits (B, K) are not finite; of all photos where no output tells."""
-        rows = ~torch.isfinite(outputs).all(dim=1).cpu()  # (B,)
-        marked = np.stack([batch.indices.numpy(), rows.numpy()], axis=1)
+    def _blame(self, made: _Made) -> tuple[int, ...]:
+        """The indices of the photos whose logits were not finite; of all photos of a step where no output tells."""
+        marked = np.stack([made.indices.numpy(), made.rows.cpu().numpy()], axis=1)
         whole = self.ranks.concatenate(marked)
         if whole is None:
             return ()
@@ -226,7 +305,8 @@ class Learner:
         total, outputs = torch.zeros((), device=self.device), []
         pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
         for some, wanted, indices in zip(*pieces, strict=True):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            kind = _AUTOCAST.get(self.config.precision)
+            with torch.autocast(self.device.type, kind, enabled=kind is not None):
                 some = some.contiguous(memory_format=torch.channels_last)
                 if self._distillation is None:
                     logits, teacher_loss = self.model(some), torch.zeros(())
@@ -234,7 +314,7 @@ class Learner:
                     logits, teacher_loss = self._distillation.forward(some, indices)
             # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
             loss = (self._objective(logits, wanted) + teacher_loss) * (len(some) / len(images))
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             outputs.append(logits.detach())
         return total, torch.cat(outputs)
@@ -246,13 +326,16 @@ class Learner:
             for parameter, values in self.optimizer.state.items()
             for key, value in values.items()
         }
+        scale = self._scaler.state_dict()
+        if scale:
+            progress.loss_scale, progress.loss_scale_steps = scale["scale"], scale["_growth_tracker"]
         return TrainState(
             progress=replace(progress),
             random=self._stream.to_text(),
             model=copy_state(self.model),
             ema=copy_state(self.average.module) if self.average is not None else {},
             optimizer=optimizer,
-            best=best,
+            best=on_cpu(best),
         )
 
     def restore(self, state: TrainState) -> None:
@@ -272,6 +355,10 @@ class Learner:
             self.optimizer.state[parameter][kind] = like.copy_(value)
         self.optimizer.zero_grad(set_to_none=True)
         self._stream.from_text(state.random)
+        if self._scaler.is_enabled() and state.progress.loss_scale:
+            scale = {"scale": state.progress.loss_scale, "_growth_tracker": state.progress.loss_scale_steps}
+            self._scaler.load_state_dict(self._scaler.state_dict() | scale)
+        self._made = []
         self.fresh_norms = state.progress.fresh_norms
         self.set_schedule(state.progress)
 
@@ -296,9 +383,16 @@ def compile_trunk(model: nn.Module, device: torch.device) -> None:
             "train.compile needs a C++ compiler, and there is none", "install g++, or leave train.compile out"
         )
     for part in cast("Network", model).compilable():
-        part.compile(dynamic=True)
+        # A card's code is for one shape; a ragged last batch costs another compilation, once.
+        part.compile(dynamic=device.type == "cpu")
     # The blocks are one function with other weights; torch's limit counts each set of weights as a variant of it.
     allow_compiled_variants(256)
+
+
+def on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with contiguous copies on the CPU in the place of those that are no such."""
+    fit = {name: tensor.device.type == "cpu" and tensor.is_contiguous() for name, tensor in tensors.items()}
+    return {name: tensor if fit[name] else _copy(tensor) for name, tensor in tensors.items()}
 
 
 def copy_state(model: nn.Module) -> dict[str, Tensor]:

@@ -243,9 +243,16 @@ def test_a_batch_fits_around_the_micro_batch_that_was_asked_for() -> None:
     ],
 )
 def test_the_micro_batch_fits_into_memory(memory_gb: float, settings: list[str], micro_batch: int) -> None:
-    recipe, reasons = choose(load_recipe(None, settings=settings), replace(GPU, memory_gb=memory_gb))
+    recipe, reasons = choose(load_recipe(None, settings=settings), replace(GPU, device="mps", memory_gb=memory_gb))
     assert recipe.train.micro_batch == micro_batch
     assert f"of {memory_gb:.1f} GB" in reasons["train.micro_batch"]
+
+
+def test_on_a_card_the_whole_batch_is_tried() -> None:
+    recipe, reasons = choose(load_recipe(None), replace(GPU, memory_gb=0.5))
+    assert recipe.train.micro_batch == recipe.train.batch_size == 64
+    assert "halved where its memory runs out" in reasons["train.micro_batch"]
+    assert chosen(GPU, "train.micro_batch=16").train.micro_batch == 16
 
 
 def test_uneven_classes_are_watched_by_macro_f1() -> None:
@@ -267,6 +274,12 @@ def test_rare_classes_weigh_more_where_classes_are_uneven() -> None:
 def test_bfloat16_is_used_where_it_is_native() -> None:
     assert chosen(GPU).train.precision == "bfloat16"
     assert chosen(replace(GPU, native_bf16=False)).train.precision == "float32"
+
+
+def test_cards_without_bfloat16_compute_in_float16_and_say_that_the_loss_is_scaled() -> None:
+    recipe, reasons = choose(load_recipe(None), replace(GPU, native_bf16=False, native_fp16=True))
+    assert recipe.train.precision == "float16"
+    assert reasons["train.precision"] == "this card has no native bfloat16; the loss is scaled"
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from torch import nn
 
 from pcn_cli.errors import DivergedError, ResourceError, RunError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
-from pcn_cli.training.checkpoint import load_checkpoint
+from pcn_cli.training.checkpoint import Progress, TrainState, load_checkpoint, save_checkpoint
 from pcn_cli.training.fit import FitResult, _name_photos
 from pcn_cli.training.fit_config import FitConfig, Validation
+from pcn_cli.training.learner import Learner
 from pcn_cli.training.stop import StopRequest
 
 WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and randomness
@@ -296,7 +297,7 @@ def test_after_going_back_training_ends_at_half_the_rate(tmp_path: Path) -> None
     batches = BadOnce()
     result = run(
         Standin(),
-        make_config(warmup=0.0),
+        make_config(warmup=0.0, checkpoint_minutes=1e-9),
         batches,
         checkpoints=tmp_path,
         on_note=notes.append,
@@ -403,3 +404,108 @@ def test_killed_at_random_times_and_resumed_it_ends_with_the_same_bits(tmp_path:
     assert len(answer["ends"]) == 6
     assert set(answer["ends"]) == {answer["uninterrupted"]}
     assert answer["kills"] > 0
+
+
+def test_checkpoints_are_written_by_time_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of a large network takes longer than an epoch of few photos."""
+    saved: list[int] = []
+
+    def save(folder: Path, state: TrainState) -> Path:
+        saved.append(state.progress.step)
+        return save_checkpoint(folder, state)
+
+    monkeypatch.setattr("pcn_cli.training.checkpoint.save_checkpoint", save)
+    run(Standin(), make_config(), checkpoints=tmp_path / "rare")
+    assert saved == [0, 9]
+    saved.clear()
+    run(Standin(), make_config(checkpoint_minutes=1e-9), checkpoints=tmp_path / "often")
+    assert saved == [*range(10)][:1] + [step for step in range(1, 10) for _ in range(1 + (step % 3 == 0))]
+
+
+class Asynchronous:
+    """Fits whose numbers are looked at later, as on a card; on the CPU, which gives the same bits each time."""
+
+    @pytest.fixture(autouse=True)
+    def as_on_a_card(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pcn_cli.training.learner.is_asynchronous", lambda device: True)
+        monkeypatch.setattr("pcn_cli.training.fit.CHECKED_AT_ONCE", 2)
+
+
+class TestAsynchronous(Asynchronous):
+    def test_it_ends_with_the_same_bits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        told: list[int] = []
+        config = make_config(**MIXED)
+        result = run(Standin(drop=0.3), config, checkpoints=tmp_path / "a", on_step=lambda step, *_: told.append(step))
+        assert told == list(range(1, 10))
+        monkeypatch.setattr("pcn_cli.training.learner.is_asynchronous", lambda device: False)
+        expected = run(Standin(drop=0.3), config, checkpoints=tmp_path / "b")
+        assert_same_end(tmp_path / "a", result, tmp_path / "b", expected)
+
+    @pytest.mark.parametrize("stopped_after", [1, 2, 5, 9])
+    def test_it_resumes_with_the_same_bits(self, tmp_path: Path, stopped_after: int) -> None:
+        config, stop = make_config(**MIXED), StopRequest()
+        expected = run(Standin(drop=0.3), config, checkpoints=tmp_path / "whole")
+
+        def stop_there(step: int, *_: float) -> None:
+            if step >= stopped_after:
+                stop.request()
+
+        with pytest.raises(StoppedError):
+            run(Standin(drop=0.3), config, checkpoints=tmp_path / "cut", on_step=stop_there, stop=stop)
+        result = run(Standin(drop=0.3, seed=5), config, checkpoints=tmp_path / "cut")
+        assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
+
+    def test_a_bad_step_changes_no_weight_and_names_its_photo(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ends, told, clean = [], [], ColourBatches()
+
+        def check(learned: nn.Module) -> Validation:
+            return validate(learned, clean)
+
+        for asynchronous in (True, False):
+            monkeypatch.setattr("pcn_cli.training.learner.is_asynchronous", lambda device, answer=asynchronous: answer)
+            notes: list[str] = []
+            model, config = Standin(), make_config(epochs=2, ema=False)
+            result = run_fit(model, Poisoned((4,)), check, config=config, on_note=notes.append)
+            ends.append(model.state_dict())
+            told.append((notes, [row.train_loss for row in result.progress.history]))
+        assert told[0] == told[1]
+        assert len(told[0][0]) == 2
+        assert all(torch.equal(ends[0][name], tensor) for name, tensor in ends[1].items())
+
+    def test_bad_steps_in_a_row_end_it(self) -> None:
+        notes: list[str] = []
+        with pytest.raises(DivergedError, match="3 steps in a row were not finite, up to step 3") as caught:
+            run(Standin(), make_config(), Poisoned(tuple(range(22))), on_note=notes.append)
+        assert caught.value.exit_code == 7
+        assert "going back to step 0 with half the learning rate" in notes
+
+
+def test_float16_scales_the_loss_and_resumes_with_the_same_bits(tmp_path: Path) -> None:
+    config = make_config(precision="float16", epochs=4)
+    expected = run(Standin(), config, checkpoints=tmp_path / "whole")
+    state = load_checkpoint(tmp_path / "whole")
+    assert state is not None
+    assert state.progress.loss_scale > 0
+    assert expected.progress.history[-1].val_loss < expected.progress.history[0].val_loss
+    exact = run(Standin(), make_config(epochs=4))
+    assert expected.best.log_loss == pytest.approx(exact.best.log_loss, rel=0.05)
+    with pytest.raises(StoppedError):
+        run(Standin(), config, checkpoints=tmp_path / "cut", stop=StopAt(5))
+    result = run(Standin(seed=5), config, checkpoints=tmp_path / "cut")
+    assert_same_end(tmp_path / "cut", result, tmp_path / "whole", expected)
+    again = load_checkpoint(tmp_path / "cut")
+    assert again is not None
+    assert again.progress.loss_scale_steps == state.progress.loss_scale_steps > 0
+
+
+def test_a_gradient_too_large_for_float16_makes_the_scale_smaller_and_is_no_bad_step() -> None:
+    learner = Learner(Standin(), make_config(precision="float16"), device=torch.device("cpu"))
+    progress = Progress(plan=learner.config, versions={}, total_steps=9, micro_batch=8)
+    learner.set_schedule(progress)
+    learner._scaler.load_state_dict(learner._scaler.state_dict() | {"scale": 2.0**100})
+    before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+    step = learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
+    assert step is not None
+    assert not step.bad
+    assert learner._scaler.get_scale() == 2.0**99
+    assert all(torch.equal(learner.model.state_dict()[name], tensor) for name, tensor in before.items())

@@ -254,14 +254,15 @@ def validate(targets: Targets, probabilities: Probabilities) -> Validation:
     )
 
 
-@torch.inference_mode()
 def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext, *, photos: int) -> Probabilities:
     """(N, K) float64, in the order of the batches; so many `photos` are scored by all processes."""
+    # Not in inference mode: of few photos the network itself answers, and is to learn afterwards.
     network = for_inference(model, context.device, precision=context.precision, photos=photos)
     pieces = [np.empty((0, len(context.classes)))]
-    for batch in batches.batches():
-        context.stop.check("stopped while measuring")
-        images = batch.inputs(context.device)
-        logits = network.forward_head(network.forward_features(images))
-        pieces.append(to_probabilities(logits, multi_label=context.model_config.multi_label).numpy())
+    with torch.inference_mode():
+        for batch in batches.batches():
+            context.stop.check("stopped while measuring")
+            images = batch.inputs(context.device)
+            logits = network.forward_head(network.forward_features(images))
+            pieces.append(to_probabilities(logits, multi_label=context.model_config.multi_label).numpy())
     return np.concatenate(pieces)
