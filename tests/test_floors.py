@@ -28,5 +28,6 @@ def test_the_top_level_is_closed() -> None:
         "README.md",
         "LICENSE",
         "CHANGELOG.md",
+        "CITATION.cff",
         "CONTRIBUTING.md",
     }
