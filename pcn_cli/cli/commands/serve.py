@@ -30,7 +30,7 @@ def serve(
     """Show a page on this machine to drop photos on: labels, probabilities and maps; Ctrl-C ends it."""
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ResourceError(f"pcn serve needs {' and '.join(missing)}", "pip install 'pcn-cli[serve]'")
+        raise ResourceError(f"the page needs {' and '.join(missing)}", "pip install 'pcn-cli[serve]'")
     from pcn_cli.stages.refusals import refuse_early
 
     refuse_early(models=[run] if run else [], device=device)
