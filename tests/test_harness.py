@@ -23,3 +23,16 @@ def test_nothing_is_lost(words: tuple[str, ...]) -> None:
     result = subprocess.run([sys.executable, *words], cwd=HARNESS, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 problems" in result.stdout or " 0 lost" in result.stdout
+
+
+def test_every_protection_that_the_harness_removes_is_still_there() -> None:
+    """A harness that finds nothing to remove would only be noticed where it is run at full counts."""
+    sys.path.insert(0, str(HARNESS))
+    try:
+        from protections import PROTECTIONS
+    finally:
+        sys.path.remove(str(HARNESS))
+    package = HARNESS.parents[1] / "pcn_cli"
+    counts = {one.name: (package / one.file).read_text(encoding="utf-8").count(one.old) for one in PROTECTIONS}
+    assert len(counts) > 20
+    assert {name: count for name, count in counts.items() if count != 1} == {}

@@ -316,6 +316,13 @@ def test_a_run_in_the_current_folder_is_no_card(tmp_path, monkeypatch, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "run.json").write_text("{}")
     assert model_source(name) == name
-    assert model_source(Path(name)) == name
-    with pytest.raises(RunError):
-        model_source(f"./{name}")
+    for place in (f"./{name}", Path(name)):
+        with pytest.raises(RunError, match="has no model"):
+            model_source(place)
+
+
+def test_a_run_may_be_called_like_a_card(photo_folder, tiny_weights):
+    """Seen: `--output nano` ended in a bug of pcn, for the evaluation measured the card of that name."""
+    run = pcn_cli.finetune(photo_folder, model=tiny_weights, output="nano", tune="probe", **SETTINGS).run
+    assert Path(run) == Path("nano")
+    assert len(pcn_cli.load_model(run)(torch.zeros(1, 3, 64, 64))[0]) == 3

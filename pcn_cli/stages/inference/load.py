@@ -107,8 +107,10 @@ def for_inference(
 def model_source(source: str | Path | None) -> str:
     """`source` with a run replaced by its model folder; the latest run when None.
 
-    The name of a card comes before a run's, which is meant by ./NAME.
+    The name of a card comes before a run's, which is meant by ./NAME; a Path is never the name of a card.
     """
+    if isinstance(source, Path) and look_up_card(str(source)):
+        source = f"./{source}"
     if source is not None and (look_up_card(str(source)) or not RunDir(Path(source)).record.is_file()):
         return str(source)
     run = open_run(source)
