@@ -8,6 +8,7 @@ import timm
 import torch
 
 import pcn_cli
+import pcn_cli.models.entrypoints
 from pcn_cli.errors import ModelError, RunError
 from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.stages.inference.load import for_inference
