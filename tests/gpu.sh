@@ -31,7 +31,8 @@ note "card, driver" "$(nvidia-smi --query-gpu=name,driver_version --format=csv,n
 note "cards" "$(python -c 'import torch; print(torch.cuda.device_count())')"
 note "torch, CUDA" "$(python -c 'import torch; print(torch.__version__, torch.version.cuda)')"
 
-part "tests marked gpu" 200 python -m pytest -q -m gpu -p no:cacheprovider tests/training/test_gpu.py
+part "tests marked gpu" 200 python -m pytest -q -m gpu -p no:cacheprovider \
+    tests/training/test_gpu.py tests/tensors/test_pixels.py tests/data/load/test_loaders.py
 for size in 1 64; do
     part "bench s60, batch $size" 60 python -m pcn_cli bench --model s60 --device cuda --batch-size "$size" --rounds 5
 done

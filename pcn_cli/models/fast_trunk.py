@@ -74,6 +74,7 @@ def make_fast(network: nn.Module, *, device: torch.device, precision: Precision)
     return FastNetwork(ready, lambda images: (fused if len(images) >= FUSED_FROM else folded)(images))
 
 
+@torch.inference_mode(mode=False)
 def keep_layers(network: nn.Module, *, device: torch.device, precision: Precision) -> nn.Module:
     """`network` as it is, moved to `device`, in evaluation mode: for so few photos that folding does not pay."""
     ready: nn.Module = _moved(network, device)
@@ -122,14 +123,14 @@ class FoldedBlock(nn.Module):
     def __init__(self, block: Block) -> None:
         super().__init__()
         first, last, norm = block.conv_pw, block.conv_pwl, block.norm
-        matrix, gamma = first.weight.detach().double(), block.gamma.detach().double()  # exact to the last bit but one
-        shift = matrix[:, :, 0, 0] @ norm.bias.detach().double()
-        scaled = matrix * norm.weight.detach().double()[:, None, None]
-        self.conv_pw = _convolution(first, scaled, _bias(first).double() + shift)
+        matrix, gamma = _exactly(first.weight), _exactly(block.gamma)
+        shift = matrix[:, :, 0, 0] @ _exactly(norm.bias)
+        scaled = matrix * _exactly(norm.weight)[:, None, None]
+        self.conv_pw = _convolution(first, scaled, _exactly(_bias(first)) + shift)
         self.conv_dw = _convolution(block.conv_dw, block.conv_dw.weight.detach(), _bias(block.conv_dw))
         self.se = block.se
-        outgoing = last.weight.detach().double() * gamma[:, None, None, None]
-        self.conv_pwl = _convolution(last, outgoing, _bias(last).double() * gamma)
+        outgoing = _exactly(last.weight) * gamma[:, None, None, None]
+        self.conv_pwl = _convolution(last, outgoing, _exactly(_bias(last)) * gamma)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The grid one block deeper, of the same shape."""
@@ -184,6 +185,12 @@ def _standardise(tokens: Tensor) -> Tensor:
     return F.layer_norm(tokens.permute(0, 2, 3, 1), (tokens.shape[1],), eps=LAYER_NORM_EPS).permute(0, 3, 1, 2)
 
 
+def _exactly(tensor: Tensor) -> Tensor:
+    """Its numbers in float64, so that what is made of them is exact to the last bit but one."""
+    own = tensor.detach()
+    return (own.cpu() if own.device.type == "mps" else own).double()  # which has no float64
+
+
 def _bias(convolution: nn.Conv2d) -> Tensor:
     assert convolution.bias is not None  # noqa: S101 - those of a block have one
     return convolution.bias.detach()
@@ -191,7 +198,7 @@ def _bias(convolution: nn.Conv2d) -> Tensor:
 
 def _convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
     """A convolution of the shape of another."""
-    made, dtype = copy.deepcopy(like), like.weight.dtype
-    made.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-    made.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    made, dtype, device = copy.deepcopy(like), like.weight.dtype, like.weight.device
+    made.weight = nn.Parameter(weight.to(dtype).to(device), requires_grad=False)
+    made.bias = nn.Parameter(bias.to(dtype).to(device), requires_grad=False)
     return made

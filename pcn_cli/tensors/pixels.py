@@ -26,18 +26,21 @@ def normalise(pixels: Tensor, norm: Norm, windows: Tensor | None = None) -> Tens
     count, _, height, width = pixels.shape
     # Rows of W · 3 numbers: with three in a row a processor would not compute many at once.
     result = pixels.permute(0, 2, 3, 1).reshape(count * height, width * 3).float()
-    whole, mean, std = _rows(norm, width, pixels.device)
+    # torch's thread that pins a batch may have made lists of the tuples in it, which cannot be looked up.
+    whole, mean, std = _rows(tuple(norm.mean), tuple(norm.std), width, pixels.device)
     # By tensors: some devices multiply by the inverse of a plain number, which rounds otherwise.
     images = result.div_(whole).sub_(mean).div_(std).view(count, height, width, 3).permute(0, 3, 1, 2)
     return images if windows is None else images.masked_fill_(~_inside(windows, height, width), 0.0)
 
 
 @lru_cache(maxsize=32)
-def _rows(norm: Norm, width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _rows(
+    mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
     """255, mean and std for each number of a row, (W · 3,); kept, since bringing them to a GPU would wait for it."""
     with torch.inference_mode(False):
-        whole, mean, std = (torch.tensor(one, dtype=torch.float32).repeat(width) for one in ((255.0,) * 3, *norm))
-        return whole.to(device), mean.to(device), std.to(device)
+        rows = [torch.tensor(one, dtype=torch.float32).repeat(width).to(device) for one in ((255.0,) * 3, mean, std)]
+    return rows[0], rows[1], rows[2]
 
 
 def _inside(windows: Tensor, height: int, width: int) -> Tensor:

@@ -35,7 +35,7 @@ def choose_device(name: str | None = None) -> torch.device:
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     here = [kind for kind, found in (("cuda", cuda), ("mps", mps), ("cpu", True)) if found]
-    rank = read_place().local_rank
+    _, world, rank, _ = read_place()
     if cuda and (name or "cuda").startswith("cuda") and rank >= (cards := torch.cuda.device_count()):
         raise ResourceError(f"process {rank} of this machine has no card of its own: found {cards}", "start fewer")
     if name is None:
@@ -47,6 +47,10 @@ def choose_device(name: str | None = None) -> torch.device:
     if device.type not in here or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise ResourceError(
             f"the device {name} is not here; found: {', '.join(here)}", "leave --device out to use what is here"
+        )
+    if world > 1 and device.type == "cuda" and device.index is not None:
+        raise ResourceError(
+            f"the device {name} is one card, and {world} processes work together", "with --device cuda each has its own"
         )
     return device
 
@@ -76,7 +80,8 @@ def _find_pools() -> ThreadpoolController:
 def has_native_bf16(device: torch.device) -> bool:
     """Whether the device computes in bfloat16 rather than imitating it."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # it asks of the current card
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         # Older versions of torch cannot tell; float32 is the safe answer.
         capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

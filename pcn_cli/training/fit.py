@@ -125,14 +125,15 @@ def fit(
             step = learner.take_step(batch, progress=progress, on_note=callback.on_note)
             progress.step += 1
             progress.position += 1
-            progress.epoch_seconds += session.count_step(learner.photos)
-            progress.epoch_photos += learner.photos
             last = progress.position == epoch_steps or progress.step == progress.total_steps
             # Alone one may look at the numbers of a card at any time; several processes do it together.
             hurry = ranks.world == 1 and (stop.requested or states.is_due)
             steps = [step] if step else []
             if step is None and (hurry or last or progress.step % CHECKED_AT_ONCE == 0):
                 steps = learner.settle()
+            # Once a card was waited for: what it had still to do is training as well, and of this epoch.
+            progress.epoch_seconds += session.count_step(learner.photos)
+            progress.epoch_photos += learner.photos
             for step in steps:
                 progress.bad_in_row = progress.bad_in_row + 1 if step.bad else 0
                 if not step.bad:

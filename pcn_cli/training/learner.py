@@ -218,7 +218,9 @@ class Learner:
             self._is_prepared = True
         self.optimizer.zero_grad(set_to_none=True)
         if not len(batch.targets):  # of a small batch another process has all photos
-            return torch.zeros((), device=self.device), torch.zeros((0, 1))
+            nothing = torch.zeros((), device=self.device)
+            self._scaler.scale(nothing)  # who never scaled has no scale that `unscale_` could take back
+            return nothing, torch.zeros((0, 1))
         with self._stream.running(step=step):
             return self._accumulate(batch, micro_batch)
 
@@ -301,7 +303,9 @@ class Learner:
     def _accumulate(self, batch: Batch, micro_batch: int) -> tuple[Tensor, Tensor]:
         """The batch's mean loss, with its gradient in the parameters, and its logits (B, K)."""
         images = batch.inputs(self.device)
-        images, targets = self._objective.mix(images, batch.targets.to(self.device, non_blocking=True))
+        images, targets = self._objective.mix(
+            images, batch.targets.to(self.device, non_blocking=is_asynchronous(self.device))
+        )
         total, outputs = torch.zeros((), device=self.device), []
         pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
         for some, wanted, indices in zip(*pieces, strict=True):

@@ -30,6 +30,7 @@ class Objective:
             raise ValueError("photos with several labels are not weighed by class")
         self._classes, self._smoothing = len(config.classes), config.label_smoothing
         self._class_weights, self._mixup = config.class_weights, None
+        self._on_device: Tensor | None = None  # the class weights; to bring them to a card means to wait for it
         self._loss: Callable[[Tensor, Tensor], Tensor] = nn.CrossEntropyLoss()
         if config.multi_label:
             self._loss = self._binary_loss
@@ -61,7 +62,9 @@ class Objective:
         soft = mixup_target(targets, self._classes, 1.0, self._smoothing) if targets.ndim == 1 else targets
         off = self._smoothing / self._classes
         shares = (soft - off) / (1 - self._smoothing)  # (B, K) of the classes in a sample, as before smoothing
-        weights = shares @ shares.new_tensor(self._class_weights)
+        if self._on_device is None or self._on_device.device != shares.device:
+            self._on_device = shares.new_tensor(self._class_weights)
+        weights = shares @ self._on_device
         return (weights * cross_entropy(logits, soft, reduction="none")).mean()
 
     def _binary_loss(self, logits: Tensor, targets: Tensor) -> Tensor:

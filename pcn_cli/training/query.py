@@ -64,7 +64,7 @@ class QuerySearch:
         self._start = np.concatenate([np.zeros(self._width), weight.ravel(), bias]).astype(np.float64)
 
     def shifts(self) -> Iterator[Tensor]:
-        """What to add (d,) to the query, for ever weaker penalties; each begins where the last one ended.
+        """What to add (d,) to the query, where that lies, for ever weaker penalties; each begins where the last ended.
 
         Raises:
             StoppedError: `stop` asked for it.
@@ -75,7 +75,8 @@ class QuerySearch:
                 numbers = minimize(
                     self._loss, numbers, args=(strength,), jac=True, method="L-BFGS-B", options=options
                 ).x
-            yield torch.from_numpy((numbers[: self._width] * self._width**0.5).astype(np.float32))
+            shift = (numbers[: self._width] * self._width**0.5).astype(np.float32)
+            yield torch.from_numpy(shift).to(self._device)
 
     def _loss(self, numbers: NDArray[np.float64], strength: float) -> tuple[float, NDArray[np.float64]]:
         """The loss and its gradient; groups of photos are summed in their order, however many go at once."""
@@ -105,7 +106,7 @@ class QuerySearch:
     @staticmethod
     def _differentiate(loss: Tensor, flat: Tensor) -> tuple[float, NDArray[np.float64]]:
         (gradient,) = torch.autograd.grad(loss, flat)
-        return float(loss.detach()), gradient.double().cpu().numpy()
+        return float(loss.detach()), gradient.cpu().double().numpy()  # some accelerators have no float64
 
     def _parts(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The change of the query (d,), and the head's weight (K, F) and bias (K,)."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pcn_cli.errors import ModelError
 from pcn_cli.tensors.network import Batches, Network
-from pcn_cli.training.device import explain_memory
+from pcn_cli.training.device import explain_memory, is_asynchronous
 from pcn_cli.training.stop import StopRequest
 
 TEMPERATURE = 2.0  # of both sides of the loss
@@ -49,7 +49,8 @@ class Distillation:
 
     def loss(self, logits: Tensor, indices: Tensor) -> Tensor:
         """The weighted divergence of the second head's logits (B, K') from the teacher's of photos `indices` (B,)."""
-        wanted = F.softmax(self._teacher_logits[indices].to(logits.device).float() / TEMPERATURE, dim=1)
+        known = self._teacher_logits[indices].to(logits.device, non_blocking=is_asynchronous(logits.device))
+        wanted = F.softmax(known.float() / TEMPERATURE, dim=1)
         found = F.log_softmax(logits.float() / TEMPERATURE, dim=1)
         # Times T², so that its gradient keeps its size beside that of the labels.
         return self._weight * TEMPERATURE**2 * F.kl_div(found, wanted, reduction="batchmean")

@@ -35,6 +35,11 @@ def test_pixels_that_are_not_channels_last_become_the_same_and_stay_as_they_are(
     assert torch.equal(pixels, every_value())
 
 
+def test_a_norm_that_came_through_a_pinning_thread_is_the_same():
+    lists = Norm(*map(list, NORM))  # as torch's did until its tuples stayed tuples
+    assert torch.equal(normalise(every_value(), lists), normalise(every_value(), NORM))
+
+
 def test_around_a_window_stands_the_mean_colour():
     pixels = torch.full((2, 3, 4, 6), 255, dtype=torch.uint8)
     found = normalise(pixels, NORM, torch.tensor([[0, 0, 6, 4], [1, 2, 5, 3]]))

@@ -117,3 +117,16 @@ def test_a_process_without_a_card_of_its_own_is_refused(monkeypatch: pytest.Monk
         with pytest.raises(ResourceError, match="process 1 of this machine has no card of its own: found 1"):
             choose_device(name)
     assert choose_device("cpu").type == "cpu"
+
+
+def test_processes_that_work_together_do_not_share_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert choose_device("cuda:1").index == 1
+    places = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "MASTER_ADDR": "here", "MASTER_PORT": 1}
+    for name, value in places.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(ResourceError, match="the device cuda:0 is one card, and 2 processes work together") as caught:
+        choose_device("cuda:0")
+    assert caught.value.hint == "with --device cuda each has its own"
+    assert choose_device("cuda").index is None  # the one that was made its current card

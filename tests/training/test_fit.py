@@ -19,7 +19,7 @@ from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import Progress, TrainState, load_checkpoint, save_checkpoint
 from pcn_cli.training.fit import FitResult, _name_photos
 from pcn_cli.training.fit_config import FitConfig, Validation
-from pcn_cli.training.learner import Learner
+from pcn_cli.training.learner import Learner, Step
 from pcn_cli.training.stop import StopRequest
 
 WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and randomness
@@ -471,6 +471,19 @@ class TestAsynchronous(Asynchronous):
         assert told[0] == told[1]
         assert len(told[0][0]) == 2
         assert all(torch.equal(ends[0][name], tensor) for name, tensor in ends[1].items())
+
+    def test_what_the_card_had_still_to_do_is_training(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now, settle = [0.0], Learner.settle
+
+        def wait(learner: Learner) -> list[Step]:
+            steps = settle(learner)
+            now[0] += 5 * len(steps)
+            return steps
+
+        monkeypatch.setattr(Learner, "settle", wait)
+        result = run(Standin(), make_config(epochs=2), clock=lambda: now[0])
+        assert [row.seconds for row in result.progress.history] == [15, 15]
+        assert result.progress.history[1].images_per_second == pytest.approx(22 / 15)
 
     def test_bad_steps_in_a_row_end_it(self) -> None:
         notes: list[str] = []

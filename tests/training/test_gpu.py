@@ -109,9 +109,13 @@ def test_a_step_gives_the_loss_of_the_cpu(precision: str) -> None:
     assert {tensor.dtype for tensor in here[0].model.state_dict().values()} == {torch.float32}
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_no_step_waits_for_the_card(precision: str) -> None:
-    learner, progress = start(make_config(precision=precision), make())
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"precision": "float16"}, {"class_weights": (1.0, 2.0, 0.5)}, {"mixup": 0.4, "cutmix": 0.3}],
+    ids=str,
+)
+def test_no_step_waits_for_the_card(changes: dict[str, object]) -> None:
+    learner, progress = start(make_config(**changes), make())
     batches = [pinned(batch) for batch in ColourBatches(size=64).batches(0)]
     for batch in batches:  # the first steps make buffers
         learner.take_step(batch, progress=progress, on_note=pytest.fail)

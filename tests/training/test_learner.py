@@ -1,17 +1,21 @@
 """One step: its gradient is that of the whole batch however it is cut, and its state comes back as it was."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from standin import ColourBatches, Standin, make_config, run_fit
-from torch import nn
+from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, StoppedError
+from pcn_cli.files.machine import Place
+from pcn_cli.tensors.network import Batch
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.learner import Learner, compile_trunk
 from pcn_cli.training.optim import set_training_mode
+from pcn_cli.training.ranks import Ranks
 from pcn_cli.training.stop import StopRequest
 
 CPU = torch.device("cpu")
@@ -206,3 +210,28 @@ def fail_first_time():
             raise torch.OutOfMemoryError("pretended")
 
     return hook
+
+
+class SecondOfTwo(Ranks):
+    """What the other process of two sees where the whole batch is one photo, which rank 0 has."""
+
+    def count(self, fits: bool, photos: int) -> tuple[bool, int]:
+        return fits, photos + 1
+
+    def from_lead(self, value: object = None) -> object:
+        return [True] * len(value) if isinstance(value, list) else value
+
+    def sum_shares(self, tensors: Sequence[Tensor], share: float) -> None:
+        assert share == 0
+        assert not any(tensor.any() for tensor in tensors)
+
+
+def test_in_float16_a_process_may_begin_without_a_photo() -> None:
+    config, none = make_config(precision="float16"), torch.arange(0)
+    learner = Learner(Standin(), config, device=CPU, ranks=SecondOfTwo(Place(1, 2, 1, 2)))
+    progress = Progress(plan=config, versions={}, total_steps=2, micro_batch=8)
+    learner.set_schedule(progress)
+    step = learner.take_step(Batch(torch.zeros(0, 3, 16, 16), none, none), progress=progress, on_note=pytest.fail)
+    assert step is not None
+    assert not step.bad
+    assert step.photos == 1

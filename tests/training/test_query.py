@@ -127,3 +127,12 @@ def test_a_stop_is_heard(model, tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(StoppedError):
             shifts(model, train, head, stop=stop)
+
+
+def test_what_is_added_to_the_query_lies_where_the_network_does(model, tmp_path, monkeypatch):
+    train = make_cache(*make_tokens(12), tmp_path)
+    head = solve(model, train, train)
+    model.to("meta")  # another device, if one that computes nothing
+    monkeypatch.setattr(QuerySearch, "_loss", lambda _, numbers, strength: (0.0, np.zeros_like(numbers)))
+    found = shifts(model, train, head)
+    assert [shift.device.type for shift in found] == ["meta"] * len(STRENGTHS)

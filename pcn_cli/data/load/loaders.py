@@ -74,6 +74,8 @@ class Preparation(Protocol):
         ...
 
 
+# What torch says where a worker has died, or the thread that pins its batches choked on what was left of one.
+_DEAD = ("DataLoader worker", "Pin memory thread exited")
 _DEATHS = 3  # of workers at one batch, after which it is given up
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
 
@@ -307,7 +309,7 @@ class PhotoBatches:
                 yield batch
         # What a dead worker looks like depends on what it held: a message of torch, or a connection that ends.
         except (RuntimeError, EOFError, ConnectionError) as error:
-            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
+            if isinstance(error, RuntimeError) and not str(error).startswith(_DEAD):
                 self.close()
                 raise
             raise _DeadWorkerError from error

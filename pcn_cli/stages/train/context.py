@@ -188,13 +188,15 @@ def start_model(
     """The network to start training from, with a head for the classes of `rows`, and what its training shares."""
     classes = tuple(sorted({name for row in rows for name in row.labels}))
     model, model_config = find_source(model_source(recipe.model.name)).start(classes, recipe, fetch=fetch)
-    return model, TrainContext(
+    device = choose_device(recipe.train.device)
+    # At once: who has the tokens already asks the pooling first, and nothing else would have brought it there.
+    return model.to(device), TrainContext(
         run=run,
         recipe=recipe,
         rows=tuple(rows),
         root=Path(read_record(run).photos),
         model_config=replace(model_config, multi_label=any(row.multi_label for row in rows)),
-        device=choose_device(recipe.train.device),
+        device=device,
         fetch=fetch,
         callback=callback,
         stop=stop,

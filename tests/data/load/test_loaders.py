@@ -311,6 +311,8 @@ def test_a_variation_is_called_with_the_epoch_and_the_position(tmp_path, draw_ph
     calls = []
 
     class Vary:
+        form = ""
+
         def least(self, width, height, *, epoch, sample):
             calls.append((width, height, epoch, sample))
             return width, height
