@@ -34,6 +34,13 @@ def free_path(folder: Path, name: str, taken: set[Path], *, replace: bool = Fals
     return path
 
 
+def holding_folders(photos: Iterable[Path]) -> frozenset[Path]:
+    """The folders that hold these photos, and what links among them point to, resolved."""
+    there = [photo for photo in photos if os.path.lexists(photo)]
+    folders = {photo.parent for photo in there} | {Path(os.path.realpath(photo)).parent for photo in there}
+    return frozenset(Path(os.path.realpath(folder)) for folder in folders)
+
+
 def refuse_inside(
     target: Path, folders: Iterable[Path], holders: Collection[Path] = (), *, option: str = "--output"
 ) -> None:

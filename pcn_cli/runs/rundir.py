@@ -18,6 +18,7 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.records.shift import Shift
 
 RUNS = Path("runs")
+LATEST = "latest"  # the file in it that names the run which is meant where none is named
 
 
 class Artifact:
@@ -148,7 +149,7 @@ def open_run(path: str | Path | None, *, runs: Path = RUNS) -> RunDir:
         RunError: there is no such run.
     """
     if path is None:
-        latest = runs / "latest"
+        latest = runs / LATEST
         if not latest.is_file():
             raise RunError("there is no finished run yet", "make one with `pcn finetune PHOTOS`")
         try:
@@ -172,7 +173,7 @@ def find_maker(model: str | Path) -> RunDir | None:
 def set_latest(run: RunDir, *, runs: Path = RUNS) -> None:
     """Make `run` the one that commands without a RUN use; a run kept elsewhere is named by its absolute path."""
     inside = run.root.resolve().parent == runs.resolve()
-    write_text(runs / "latest", f"{run.root.name if inside else run.root.resolve()}\n")
+    write_text(runs / LATEST, f"{run.root.name if inside else run.root.resolve()}\n")
 
 
 def list_runs(runs: Path = RUNS) -> list[RunDir]:

@@ -27,7 +27,7 @@ from pcn_cli.files.names import refuse_inside
 from pcn_cli.files.reading import read_json
 from pcn_cli.records.codec import field_names, from_plain, to_plain
 from pcn_cli.records.run import RunKind, RunRecord, StageRecord
-from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.rundir import LATEST, RunDir
 
 logger = logging.getLogger(__name__)
 _LIBRARIES = ("torch", "torchvision", "timm", "albumentations", "scikit-learn", "numpy", "pillow", "safetensors")
@@ -119,6 +119,8 @@ def refuse_occupied(run: RunDir) -> None:
     Raises:
         RunError: there is something else at that place. ResourceError: it may not be read, or is a file.
     """
+    if run.root.name == LATEST:
+        raise RunError(f"a run cannot be called {LATEST}, which names the newest one", _ELSEWHERE)
     with explaining_refusal(run.root, elsewhere=_ELSEWHERE):
         if not run.root.exists():
             first = next(one for one in run.root.absolute().parents if one.exists())

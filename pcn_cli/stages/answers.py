@@ -15,7 +15,7 @@ from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import explaining_refusal, replacing, write_with
-from pcn_cli.files.names import free_path, refuse_inside, safe_name
+from pcn_cli.files.names import free_path, holding_folders, refuse_inside, safe_name
 from pcn_cli.recipe.schema import Look, PredictOptions
 from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
 from pcn_cli.records.predictions import FULL_LIFT, Prediction
@@ -51,10 +51,7 @@ def name_photos(images: str | Path | Sequence[str | Path], asked: PredictOptions
     sources = [os.fspath(source) for source in ([images] if isinstance(images, str | Path) else images)]
     paths = gather_images(sources)
     named = [Path(source) for source in sources if os.path.isdir(source)]  # noqa: PTH112 - never raises
-    there = [path for path in paths if os.path.lexists(path)]
-    folders = {path.parent for path in there} | {Path(os.path.realpath(path)).parent for path in there}  # of links, too
-    holders = frozenset(Path(os.path.realpath(folder)) for folder in folders)
-    photos = NamedPhotos(paths=tuple(paths), folders=tuple(named), holders=holders)
+    photos = NamedPhotos(paths=tuple(paths), folders=tuple(named), holders=holding_folders(paths))
     for option, target in _targets(asked).items():
         refuse_inside(target, photos.folders, photos.holders, option=option)
     return photos
@@ -180,6 +177,15 @@ def answer_of(
     )
     label = withheld_label(config.classes) if unknown else prediction.predicted
     return answer | {"label": label, "unknown": unknown, "reason": reason, "sets": sets}
+
+
+def refuse_idle_memory(asked: PredictOptions, model: str | Path, *, remembers: bool) -> None:
+    """Refuse `--refuse-unlike` where the model cannot tell what is unlike anything it learned."""
+    if asked.refuse_unlike and not remembers:
+        raise RecipeError(
+            f"--refuse-unlike has no effect with {model}: it remembers too little of the photos that it learned from",
+            "train again, with twenty validation photos at least, or leave it out",
+        )
 
 
 def _targets(asked: PredictOptions) -> dict[str, Path]:

@@ -22,7 +22,7 @@ from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.errors import DataError, ModelError, ResourceError, RunError, command
 from pcn_cli.files.atomic import explaining_refusal, replacing, write_text, write_with
-from pcn_cli.files.names import refuse_inside
+from pcn_cli.files.names import holding_folders, refuse_inside
 from pcn_cli.metrics.parity import Outputs, Parity, compare_outputs, stack_outputs
 from pcn_cli.metrics.unlike import NEAREST
 from pcn_cli.models.export import WRITERS, Remembered, trace_answers
@@ -85,7 +85,9 @@ def export(
     run = find_maker(source)
     folder = Path(output) if output is not None else _choose_folder(source, run)
     photos = _choose_photos(run, images)
-    refuse_inside(folder, [Path(images)] if images is not None and Path(images).is_dir() else [])
+    roots = [Path(images)] if images is not None and Path(images).is_dir() else []
+    roots += [Path(read_record(run).photos)] if run else []
+    refuse_inside(folder, roots, holding_folders(photos))
     fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
     opened = _decoding_in_full(open_model(source, fetch=fetch, precision="float32"))
     remembered = _remembered(opened)

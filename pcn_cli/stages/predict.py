@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.errors import DataError, RecipeError, command
+from pcn_cli.errors import DataError, command
 from pcn_cli.files.atomic import write_text
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_predict_options
@@ -15,7 +15,7 @@ from pcn_cli.records.photos import SkippedFile
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import UNREADABLE, read_recipe
-from pcn_cli.stages.answers import Answers, name_photos
+from pcn_cli.stages.answers import Answers, name_photos, refuse_idle_memory
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
@@ -58,11 +58,8 @@ def predict(
     fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
     opened = open_model(model, fetch=fetch, device=asked.device, precision=asked.precision)
     config, evenly = opened.config, cast("Network", opened.network).looks_evenly
-    if asked.refuse_unlike and (opened.learned is None or opened.learned.bound is None):
-        raise RecipeError(
-            f"--refuse-unlike has no effect with {model}: it remembers too little of the photos that it learned from",
-            "train again, with twenty validation photos at least, or leave it out",
-        )
+    remembers = opened.learned is not None and opened.learned.bound is not None
+    refuse_idle_memory(asked, model, remembers=remembers)
     callback.on_choice("precision", *settle_precision(config, opened.device, asked=asked.precision))
     answers = Answers(photos, asked, config)
     # Where a model looks everywhere alike there is nothing to see of that, but of what counted for its answer there is.

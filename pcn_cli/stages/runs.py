@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.errors import RecipeError, RunError, command, shown
+from pcn_cli.errors import PcnError, RecipeError, RunError, command, shown
 from pcn_cli.files.atomic import explaining_refusal
 from pcn_cli.files.folder import folder_bytes, hold_folder, is_held
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.runs.rundir import RUNS, RunDir, open_run, set_latest, slug
+from pcn_cli.runs.rundir import LATEST, RUNS, RunDir, open_run, set_latest, slug
 from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
-from pcn_cli.runs.store import METRICS
+from pcn_cli.runs.store import METRICS, read_recipe
+from pcn_cli.stages.earlier_runs import find_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,15 @@ class RunRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaned:
-    """A run's checkpoints and the bytes they take; `left` says why they are kept ("" where they are not)."""
+    """What is deleted of a run, its checkpoints or all, and the bytes of it.
+
+    `left` says why it is kept ("" where it is not); the runs `begun` with it would forget which photos it learned from.
+    """
 
     name: str
     bytes: int
     left: str = ""
+    begun: tuple[str, ...] = ()
 
 
 def list_runs(runs: Path = RUNS) -> list[RunRow]:
@@ -74,18 +79,25 @@ def remove_runs(names: Sequence[str | Path], *, really: bool, runs: Path = RUNS)
         RunError: one is no run, or in use.
         ResourceError: a run cannot be deleted.
     """
-    found = list(dict.fromkeys(_find(name, runs) for name in names))
-    removed = [Cleaned(name=run.root.name, bytes=folder_bytes(run.root)) for run in found]
+    # By their real places: one run may be named by several paths, among them links.
+    named = [_find(name, runs) for name in names]
+    places = {run.root.resolve(): run for run in named}
+    removed = [
+        Cleaned(name=_named(run).name, bytes=folder_bytes(run.root), begun=_list_begun(run, runs))
+        for run in places.values()
+    ]
     if not really:
         return removed
-    for run in found:
+    for run in places.values():
         _refuse_held(run)
-    for run in found:
+    for place, run in places.items():
         was_latest = _is_latest(run, runs)
         with explaining_refusal(run.root):
             with hold_folder(run.root):
                 run.record.unlink()  # first what makes it a run: half of one is none
-            shutil.rmtree(run.root)
+            shutil.rmtree(place)
+            for link in (one.root for one in named if one.root.is_symlink() and not one.root.exists()):
+                link.unlink()
         if was_latest:
             _name_newest(runs)
     return removed
@@ -103,13 +115,20 @@ def rename_run(run: str | Path, name: str, *, runs: Path = RUNS) -> Path:
     found = _find(run, runs)
     if slug(name) != name:
         raise RecipeError(f"{shown(name)} cannot be the name of a run", command("runs", "rename", run, slug(name)))
-    target = found.root.with_name(name)
+    if name == LATEST:
+        raise RecipeError(f"{runs / LATEST} says which run is the latest, and cannot be one", "choose another name")
+    target = _named(found).with_name(name)
     if target.exists():
         raise RunError(f"{target} exists already", "choose another name")
     was_latest = _is_latest(found, runs)
     _refuse_held(found)
+    if begun := _list_begun(found, runs):
+        raise RunError(
+            f"{begun[0]} began with {found.root}, and knows by this name which photos that learned from",
+            "keep the name, or delete what began with it first",
+        )
     with explaining_refusal(found.root):
-        found.root.rename(target)
+        _named(found).rename(target)
     if was_latest:
         set_latest(RunDir(target), runs=runs)
     return target
@@ -123,6 +142,25 @@ def _find(name: str | Path, runs: Path) -> RunDir:
             raise RunError(f"{inside.root} is not a run folder: it has no run.json", "list the runs with `pcn runs`")
         return inside
     return open_run(Path(name), runs=runs)
+
+
+def _list_begun(start: RunDir, runs: Path) -> tuple[str, ...]:
+    """The names of the runs that began with the weights of `start`."""
+    return tuple(other.root.name for other in run_folders(runs) if _began_with(other, start))
+
+
+def _began_with(run: RunDir, start: RunDir) -> bool:
+    """Whether the weights of `start` are what `run` began with."""
+    try:
+        found = find_start(read_recipe(run))
+    except (PcnError, OSError):
+        return False
+    return found is not None and found.root.resolve() == start.root.resolve()
+
+
+def _named(run: RunDir) -> Path:
+    """The folder of a run by a path that ends in its name, as `.` does not; a link stays one."""
+    return run.root if run.root.name not in ("", "..") else run.root.resolve()
 
 
 def _refuse_held(run: RunDir) -> None:
@@ -143,7 +181,7 @@ def _name_newest(runs: Path) -> None:
     if finished:
         set_latest(RunDir(runs / finished[-1].name), runs=runs)
     else:
-        (runs / "latest").unlink(missing_ok=True)
+        (runs / LATEST).unlink(missing_ok=True)
 
 
 def _clean(run: RunDir, *, really: bool) -> Cleaned | None:

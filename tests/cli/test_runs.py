@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from pcn_cli.errors import RunError
 from pcn_cli.files.folder import hold_folder
+from pcn_cli.recipe.recipe_yaml import dump_recipe
+from pcn_cli.recipe.schema import ModelSection, Recipe
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.run import RunRecord
 from pcn_cli.runs.rundir import RunDir, set_latest
-from pcn_cli.runs.state import write_record
+from pcn_cli.runs.state import refuse_occupied, write_record
+from pcn_cli.stages.runs import remove_runs, rename_run
 
 
 @pytest.fixture
@@ -241,3 +245,39 @@ def test_a_run_gets_another_name_and_the_latest_follows(pcn, runs):
     with hold_folder(runs / "best"):
         assert pcn("runs", "rename", "best", "other").returncode == 8
     assert (runs / "best" / "run.json").is_file()
+
+
+def test_a_run_that_is_a_link_goes_whole_with_what_it_points_to(pcn, runs):
+    moved = runs.parent / "large_disk"
+    (runs / "fruit-2").rename(moved)
+    (runs / "fruit-2").symlink_to(moved)
+    assert pcn("runs", "rename", "fruit-2", "best").returncode == 0
+    assert pcn("runs", "rm", "best", str(moved), "--yes").returncode == 0
+    assert not moved.exists()
+    assert not (runs / "best").is_symlink()
+
+
+def test_a_run_may_be_named_from_within(runs, monkeypatch):
+    monkeypatch.chdir(runs / "fruit-2")
+    renamed = rename_run(".", "best")
+    assert renamed == runs / "best"
+    assert [one.name for one in remove_runs(["."], really=True)] == ["best"]
+    assert not (runs / "best").exists()
+
+
+def test_no_run_takes_the_place_of_the_note_of_the_latest(pcn, runs):
+    (runs / "latest").unlink()
+    assert pcn("runs", "rename", "fruit-2", "latest").returncode == 2
+    with pytest.raises(RunError, match="cannot be called latest"):
+        refuse_occupied(RunDir(runs / "latest"))
+
+
+def test_what_another_run_began_with_keeps_its_name_and_is_not_deleted_unsaid(pcn, runs):
+    begun = RunDir(runs / "fruit-1")
+    recipe = Recipe(model=ModelSection(name=str(runs / "fruit-2" / "model")))
+    begun.recipe.write_text(dump_recipe(recipe, {}), encoding="utf-8")
+    refused = pcn("runs", "rename", "fruit-2", "best")
+    assert refused.returncode == 8
+    assert b"fruit-1 began with" in refused.stderr
+    assert b"fruit-1 began with it" in pcn("runs", "rm", "fruit-2").stdout
+    assert b"began with" not in pcn("runs", "rm", "fruit-2", "fruit-1").stdout

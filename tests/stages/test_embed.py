@@ -26,7 +26,9 @@ def test_what_cannot_be_done_is_refused(photo_folder, tmp_path):
         embed(photo_folder, model="nano", output=tmp_path / "e.csv")
     with pytest.raises(ResourceError, match="never written to"):
         embed(photo_folder, model="nano", output=photo_folder / "e.npz")
+    with pytest.raises(ResourceError, match="never written to"):
+        embed(photo_folder / "red" / "00.jpg", model="nano", output=photo_folder / "red" / "e.npz")
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     with pytest.raises(DataError, match="could be read"):
-        embed(tmp_path / "bad.jpg", model="nano", output=tmp_path / "e.npz")
-    assert not (tmp_path / "e.npz").exists()
+        embed(tmp_path / "bad.jpg", model="nano", output=tmp_path / "made" / "e.npz")
+    assert not list(tmp_path.rglob("*.npz"))

@@ -16,7 +16,7 @@ from PIL import Image
 import pcn_cli
 from pcn_cli.data.load.open_image import OpenedPhoto
 from pcn_cli.data.load.preprocessing import Evaluation
-from pcn_cli.errors import DataError, ModelError, RecipeError, RunError
+from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.metrics.unlike import Learned, unit_length
 from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.models.export import AnswerNetwork
@@ -431,6 +431,9 @@ def test_a_run_is_compared_on_its_validation_photos_into_its_own_folder(photo_fo
     pcn_cli.finetune(photo_folder, model=str(tiny_weights), tune="probe", size=32, output="run")
     made = export("run", to="torch")
     assert made.path == Path("run/export/run.pt2")
+    for place in (photo_folder, photo_folder / "made"):
+        with pytest.raises(ResourceError, match="never written to"):
+            export("run", to="torch", output=place)
     validation = [row for row in read_split(RunDir(Path("run"))) if row.split == "val"]
     assert made.parity.photos == 2 * len(validation)
     moved = photo_folder.rename(photo_folder.with_name("moved"))
@@ -440,7 +443,29 @@ def test_a_run_is_compared_on_its_validation_photos_into_its_own_folder(photo_fo
     assert len(stage._choose_photos(RunDir(Path("run")), moved)) == 36
 
 
+def test_nothing_is_written_beside_the_photos_to_compare_on(model, photos):
+    with pytest.raises(ResourceError, match="never written to"):
+        export(model, images=photos / "0.png", output=photos)
+
+
+def test_an_exported_file_is_no_model_to_go_on_with(made):
+    with pytest.raises(ModelError, match="exported for other programs"):
+        open_model(made.path, fetch=Fetcher())
+
+
+def test_a_file_that_remembers_nothing_refuses_no_photo_in_silence(made, photos, tmp_path):
+    program = onnx.load(made.path)
+    kept = {one.key: one.value for one in program.metadata_props}
+    kept["config"] = json.dumps(json.loads(kept["config"]) | {"remembers": False})
+    onnx.helper.set_model_props(program, kept)
+    onnx.save(program, tmp_path / "forgetful.onnx")
+    with pytest.raises(RecipeError, match="--refuse-unlike has no effect"):
+        predict_exported(photos, model=tmp_path / "forgetful.onnx", refuse_unlike=True)
+
+
 def test_what_a_file_does_not_hold_is_refused(model, photos, tmp_path):
+    with pytest.raises(RecipeError, match="--precision has no effect"):
+        predict_exported(photos, model="x.onnx", precision="bfloat16")
     with pytest.raises(RecipeError, match="--device has no effect"):
         predict_exported(photos, model="x.onnx", device="cpu")
     with pytest.raises(RecipeError, match="--map evidence has no meaning"):

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 import pcn_cli
 from pcn_cli.cli.app import app
-from pcn_cli.errors import DataError
+from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import DESK, read_split
@@ -56,8 +56,10 @@ def test_the_command_says_what_comes_next(first, photo_folder):
     assert result.exit_code == 0, result.output
     assert "3 photos are worth a label first" in result.output
     assert "--decisions decisions.csv" in result.output
-    refused = CliRunner().invoke(app, ["predict", new, "--queue", "3", "--overlay", "x"])
-    assert refused.exit_code != 0
+    for idle in (["--overlay", "x"], ["--refuse-unlike"], ["--precision", "float32"], ["--strict"]):
+        refused = CliRunner().invoke(app, ["predict", new, "--queue", "3", *idle])
+        assert isinstance(refused.exception, RecipeError)
+        assert f"{idle[0]} has no effect with --queue" in str(refused.exception)
 
 
 def test_a_folder_of_known_photos_has_no_queue(first, photo_folder):

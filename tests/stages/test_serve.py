@@ -89,6 +89,7 @@ def test_the_answer_is_that_of_predict_with_the_map(served, photo):
         (f"/{TOKEN}x/answer", {}, 404),
         (f"/{TOKEN}/", {"Host": "pcn.example"}, 403),
         (f"/{TOKEN}/", {"Host": "127.0.0.1:1"}, 403),
+        (f"/{TOKEN}/", {"Host": "["}, 403),
         (f"/{TOKEN}/", {"Origin": "https://pcn.example"}, 403),
         (f"/{TOKEN}/", {"Origin": "null"}, 403),
         (f"/{TOKEN}/", {}, 200),

@@ -19,6 +19,7 @@ from pcn_cli.records.photos import join_labels
 
 _MOST_NAMED = 3
 _WIDE = 100  # columns of a terminal that has room for two more guesses
+_OF_QUEUE = ("model", "device", "offline", "mirror")
 _EXPORTED = (".onnx", ".xml")
 app = typer.Typer()
 
@@ -52,6 +53,8 @@ def predict(
     refuse_early(models=[options["model"]] if options["model"] else [], device=options["device"])
     _refuse_idle_mirror(options["mirror"], options["model"])
     if queue is not None:
+        if strict:
+            raise RecipeError("--strict has no effect with --queue", "leave one of the two out")
         _show_queue(images, queue, output, options, json=json, as_csv=as_csv)
         return
     if output is not None:
@@ -94,9 +97,9 @@ def _show_queue(
     images: list[str], count: int, output: Path | None, options: dict[str, Any], *, json: bool, as_csv: bool
 ) -> None:
     """Make the queue of a folder, and say where it lies and what comes next."""
-    for name in ("overlay", "sort_into", "min_confidence"):
-        if options[name] is not None:
-            raise RecipeError(f"{PREDICT[name].flag_name} has no effect with --queue", "leave one of the two out")
+    for name, option in PREDICT.items():
+        if name not in _OF_QUEUE and options[name] != option.default:
+            raise RecipeError(f"{option.flag_name} has no effect with --queue", "leave one of the two out")
     if len(images) > 1 or images == ["-"]:
         raise RecipeError("--queue takes one folder of photos", "pcn predict ./new_photos --queue 200")
     with LiveProgress() as callback:
@@ -109,7 +112,7 @@ def _show_queue(
         cards = [{"file": card.file, "looks_like": card.looks_like, "why": card.why} for card in made.desk.cards]
         print_json({"run": str(made.run.root), "report": str(made.report), "queue": cards})
     elif as_csv:
-        write_out(made.run.queue.read_text(encoding="utf-8"))
+        write_out(made.run.queue.read_text(encoding="utf-8", errors="surrogateescape"))
     else:
         out.print(f"{len(made.desk.cards):,} photos are worth a label first", soft_wrap=True)
         out.print(f"  decide on the page Desk of {safe(made.report)}", soft_wrap=True)

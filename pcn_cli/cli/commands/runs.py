@@ -91,10 +91,13 @@ def remove(
 
     removed = remove_runs(names, really=yes)
     if json:
-        print_json([{"run": one.name, "bytes": one.bytes, "deleted": yes} for one in removed])
+        print_json([{"run": one.name, "bytes": one.bytes, "deleted": yes, "begun": one.begun} for one in removed])
         return
     for one in removed:
         out.print(f"{safe(one.name)}: {one.bytes / 1e6:,.0f} MB", soft_wrap=True)
+        if begun := [name for name in one.begun if name not in [other.name for other in removed]]:
+            forgotten = f"{begun[0]} began with it, and will not know any more which photos it learned from"
+            out.print(f"  {safe(forgotten)}", soft_wrap=True)
     say("deleted" if yes else "all of this could go; add --yes to delete it")
 
 

@@ -20,7 +20,7 @@ def make_tasks(desk: Desk, *, model: str) -> list[dict[str, Any]]:
         {
             "data": {
                 # As Label Studio serves local files, below the folder that its storage names.
-                "image": f"/data/local-files/?d={quote(f'{desk.folder}/{card.file}')}",
+                "image": f"/data/local-files/?d={quote(f'{desk.folder}/{card.file}', errors='surrogateescape')}",
                 "file": card.file,
                 "sha256": card.sha256,
                 "folder": desk.folder,

@@ -9,6 +9,8 @@ from pcn_cli.models.sources.folder import FolderSource
 from pcn_cli.models.sources.weights import CardSource, FileSource
 from pcn_cli.models.zoo import find_card, look_up_card
 
+EXPORTED = (".onnx", ".xml", ".pt2")
+
 
 def find_source(name: str) -> Source:
     """The source of that name; a card's name comes before a file's.
@@ -33,6 +35,11 @@ def find_source(name: str) -> Source:
             return FolderSource(path / "model")
         if path.is_dir():
             return FolderSource(path)
+        if path.is_file() and path.suffix.lower() in EXPORTED:
+            raise ModelError(
+                f"{name} was exported for other programs, and of pcn only predict answers with it",
+                "name the run that it was exported from",
+            )
         if path.is_file():
             return FileSource(path)
         if path.suffix in (".pth", ".pt", ".safetensors") or len(path.parts) > 1:

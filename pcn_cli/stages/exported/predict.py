@@ -16,14 +16,14 @@ from pcn_cli.recipe.schema import PREDICT, PredictOptions
 from pcn_cli.records.model import ModelConfig, Placement, Preprocessing
 from pcn_cli.records.photos import join_labels
 from pcn_cli.records.predictions import Prediction
-from pcn_cli.stages.answers import Answers, name_photos
+from pcn_cli.stages.answers import Answers, name_photos, refuse_idle_memory
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.exported.facts import read_facts
 from pcn_cli.stages.exported.loaders import LOADERS, Compute
 
 SUFFIXES = (".onnx", ".xml")
 EXTRAS = {".onnx": "onnx", ".xml": "openvino"}
-_OF_TORCH = ("workers", "device", "mirror")
+_OF_TORCH = ("workers", "device", "precision")
 _EVIDENCE = "--map evidence has no meaning with an exported file, which holds the look alone"
 
 
@@ -80,12 +80,13 @@ def predict_exported(
     """
     asked, callback = PredictOptions(**options), callback or Callback()
     for name in _OF_TORCH:
-        if getattr(asked, name) != PREDICT[name].default and name != "mirror":
+        if getattr(asked, name) != PREDICT[name].default:
             raise RecipeError(f"--{name} has no effect with an exported file", f"leave --{name} out")
     if asked.overlay_map == "evidence":
         raise RecipeError(_EVIDENCE, "leave --map out, or name the run with --model")
     photos = name_photos(images, asked)
     model = open_exported(Path(str(asked.model)))
+    refuse_idle_memory(asked, str(asked.model), remembers=model.remembers)
     answers = Answers(photos, asked, model.config)
     for index, prediction, look, placement in _score(model, photos.paths, asked.batch_size, answers.refuse):
         answers.add(index, prediction, look=look, placement=placement, evidence=None)

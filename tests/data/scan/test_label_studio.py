@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,12 @@ def test_labels_given_in_label_studio_come_back_as_additions(tmp_path):
     (one,) = read_decisions(path)
     assert (one.file, one.sha256, one.folder) == ("a b&c.jpg", "0" * 64, "new photos")
     assert (one.decision, one.new_label) == ("add", "dog")
+
+
+def test_names_that_are_no_text_are_tasks_too():
+    file = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    (task,) = make_tasks(replace(DESK, cards=(replace(CARDS[0], file=file),)), model="run-1")
+    assert task["data"]["image"].endswith("/caf%E9.jpg")
 
 
 def test_the_interface_names_every_class():
