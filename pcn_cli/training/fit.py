@@ -19,10 +19,12 @@ from pcn_cli.errors import DataError, DivergedError, StoppedError
 from pcn_cli.records.run import EpochRow
 from pcn_cli.tensors.network import Batches
 from pcn_cli.training.checkpoint import Checkpoints, Progress
+from pcn_cli.training.copies import on_cpu
 from pcn_cli.training.device import memory_mb
 from pcn_cli.training.fit_config import Validation, check_same_config, is_better
-from pcn_cli.training.learner import CHECKED_AT_ONCE, Learner, on_cpu
+from pcn_cli.training.learner import Learner
 from pcn_cli.training.schedule import SessionClock
+from pcn_cli.training.steps import CHECKED_AT_ONCE
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.teacher import without_second_head
 

@@ -1,12 +1,9 @@
 """The moving parts of a fit: network, optimizer, schedule, averaged weights, randomness; how one step is made."""
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, cast
+from typing import cast
 
-import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -14,8 +11,9 @@ from torch import Tensor, nn
 from pcn_cli.errors import ResourceError, RunError
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.tensors.network import Batch, Network
-from pcn_cli.tensors.private import allow_compiled_variants
 from pcn_cli.training.checkpoint import Progress, TrainState
+from pcn_cli.training.compiled import compile_trunk
+from pcn_cli.training.copies import copy_state, copy_tensor, on_cpu
 from pcn_cli.training.device import is_asynchronous, is_out_of_memory
 from pcn_cli.training.fit_config import FitConfig
 from pcn_cli.training.objective import Objective
@@ -29,36 +27,10 @@ from pcn_cli.training.optim import (
 )
 from pcn_cli.training.random_stream import RandomState, RandomStream
 from pcn_cli.training.ranks import ALONE, Ranks
+from pcn_cli.training.steps import MadeStep, Step, look_at_steps
 from pcn_cli.training.teacher import Distillation
 
-CHECKED_AT_ONCE = 16  # steps of a card whose numbers are looked at together
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class Step(NamedTuple):
-    """What one step, of this `number`, on so many `photos` gave; nothing was learned from a bad one.
-
-    `bad_photos` (indices into the training files) are to blame for that; of several processes, rank 0 knows them.
-    """
-
-    number: int
-    loss: float
-    lr: float
-    photos: int
-    bad: bool = False
-    bad_photos: tuple[int, ...] = ()
-
-
-class _Made(NamedTuple):
-    """A step whose numbers are still on the device, those of its photos among them."""
-
-    number: int
-    lr: float
-    photos: int
-    loss: Tensor
-    bad: Tensor
-    indices: Tensor
-    rows: Tensor
 
 
 class Learner:
@@ -104,7 +76,7 @@ class Learner:
         # Where norms learn, a bad step must be known at once: what they gathered is put back.
         self.looks_at_once = not is_asynchronous(device) or bool(self.fresh_norms)
         self.photos = 0  # of the last step, by all processes
-        self._made: list[_Made] = []
+        self._made: list[MadeStep] = []
         self._is_prepared = False  # for training, ever; who evaluates the network undoes it
         self._stream = RandomStream(config.seed, device, rank=ranks.rank)
 
@@ -142,22 +114,9 @@ class Learner:
     def settle(self) -> list[Step]:
         """The steps whose numbers were not looked at yet, in their order; here the device is waited for."""
         made, self._made = self._made, []
-        if not made:
-            return []
-        losses = torch.stack([one.loss for one in made]).tolist()
-        bad = torch.stack([one.bad for one in made]).tolist()
-        hopeless = self._scaler.is_enabled() and self._scaler.get_scale() < 1  # no scale makes the gradient finite
-        return [
-            Step(
-                number=one.number,
-                loss=loss,
-                lr=one.lr,
-                photos=one.photos,
-                bad=is_bad or hopeless,
-                bad_photos=self._blame(one) if is_bad or hopeless else (),
-            )
-            for one, loss, is_bad in zip(made, losses, bad, strict=True)
-        ]
+        # In float16 no scale may be small enough to make the gradient finite.
+        hopeless = bool(made) and self._scaler.is_enabled() and self._scaler.get_scale() < 1
+        return look_at_steps(made, self.ranks, hopeless=hopeless)
 
     def take_step(self, batch: Batch, *, progress: Progress, on_note: Callable[[str], None]) -> Step | None:
         """One optimizer step on a batch, or none where its numbers are not finite.
@@ -236,7 +195,7 @@ class Learner:
             # A gradient that is too large for float16 makes the scale smaller, and is no harm.
             bad = ~torch.isfinite(loss if self._scaler.is_enabled() else loss + norm)
             rows = ~torch.isfinite(outputs).all(dim=1)  # (B,)
-            self._made.append(_Made(step, self.lr, photos, loss, bad, batch.indices, rows))
+            self._made.append(MadeStep(step, self.lr, photos, loss, bad, batch.indices, rows))
             if self.looks_at_once and bool(bad):
                 self.optimizer.zero_grad(set_to_none=True)
                 self._scaler.update()
@@ -283,15 +242,6 @@ class Learner:
         self.ranks.sum_shares([*gradients, *figures, loss], share)
         return loss[0]
 
-    def _blame(self, made: _Made) -> tuple[int, ...]:
-        """The indices of the photos whose logits were not finite; of all photos of a step where no output tells."""
-        marked = np.stack([made.indices.numpy(), made.rows.cpu().numpy()], axis=1)
-        whole = self.ranks.concatenate(marked)
-        if whole is None:
-            return ()
-        guilty = whole[whole[:, 1] == 1] if whole[:, 1].any() else whole
-        return tuple(guilty[:, 0].tolist())
-
     def _tell_fitting(self, batch: Batch) -> str:
         """What needs less memory than this fit, from what changes least to what changes most."""
         side = batch.images.shape[-1] * 2 // 3 // 32 * 32
@@ -326,7 +276,7 @@ class Learner:
     def capture(self, progress: Progress, best: dict[str, Tensor]) -> TrainState:
         """Copies of everything that must survive."""
         optimizer = {
-            f"{key}.{self._names[parameter]}": _copy(value)
+            f"{key}.{self._names[parameter]}": copy_tensor(value)
             for parameter, values in self.optimizer.state.items()
             for key, value in values.items()
         }
@@ -373,37 +323,3 @@ class Learner:
             self._distillation.remove_head()
         cast("Network", self.model).set_grad_checkpointing(False)
         self.model.eval()
-
-
-def compile_trunk(model: nn.Module, device: torch.device) -> None:
-    """Let each part of the trunk be compiled on its own when it first runs: like parts share one compilation.
-
-    Raises:
-        ResourceError: the processor's code needs a C++ compiler, and there is none.
-    """
-    compilers = (os.environ.get("CXX", ""), "g++", "clang++", "cl")
-    if device.type == "cpu" and not any(name and shutil.which(name) for name in compilers):
-        raise ResourceError(
-            "train.compile needs a C++ compiler, and there is none", "install g++, or leave train.compile out"
-        )
-    for part in cast("Network", model).compilable():
-        # A card's code is for one shape; a ragged last batch costs another compilation, once.
-        part.compile(dynamic=device.type == "cpu")
-    # The blocks are one function with other weights; torch's limit counts each set of weights as a variant of it.
-    allow_compiled_variants(256)
-
-
-def on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, with contiguous copies on the CPU in the place of those that are no such."""
-    fit = {name: tensor.device.type == "cpu" and tensor.is_contiguous() for name, tensor in tensors.items()}
-    return {name: tensor if fit[name] else _copy(tensor) for name, tensor in tensors.items()}
-
-
-def copy_state(model: nn.Module) -> dict[str, Tensor]:
-    """The network's tensors as contiguous copies on the CPU."""
-    return {name: _copy(tensor) for name, tensor in model.state_dict().items()}
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    """A contiguous copy on the CPU."""
-    return tensor.detach().to("cpu", copy=True).contiguous()

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from pcn_cli.tensors.network import Network
+from pcn_cli.training.copies import copy_state
 from pcn_cli.training.device import explain_memory, one_thread
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
-from pcn_cli.training.learner import Learner, copy_state
+from pcn_cli.training.learner import Learner
 from pcn_cli.training.probabilities import to_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens

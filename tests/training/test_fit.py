@@ -19,7 +19,8 @@ from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import Progress, TrainState, load_checkpoint, save_checkpoint
 from pcn_cli.training.fit import FitResult, _name_photos
 from pcn_cli.training.fit_config import FitConfig, Validation
-from pcn_cli.training.learner import Learner, Step
+from pcn_cli.training.learner import Learner
+from pcn_cli.training.steps import Step
 from pcn_cli.training.stop import StopRequest
 
 WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and randomness

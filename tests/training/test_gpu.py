@@ -18,10 +18,11 @@ from pcn_cli.runs.state import read_record
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.tensors.network import Batch
 from pcn_cli.training.checkpoint import Progress
+from pcn_cli.training.compiled import compile_trunk
 from pcn_cli.training.device import choose_device, has_native_bf16, memory_mb
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.learner import Learner, compile_trunk
+from pcn_cli.training.learner import Learner
 from pcn_cli.training.stop import StopRequest
 
 pytestmark = [

@@ -1,25 +1,22 @@
 """One step: its gradient is that of the whole batch however it is cut, and its state comes back as it was."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import torch
-from standin import ColourBatches, Standin, make_config, run_fit
+from standin import ColourBatches, Standin, make_config
 from torch import Tensor, nn
 
-from pcn_cli.errors import ResourceError, StoppedError
+from pcn_cli.errors import ResourceError
 from pcn_cli.files.machine import Place
 from pcn_cli.tensors.network import Batch
 from pcn_cli.training.checkpoint import Progress
 from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.learner import Learner, compile_trunk
+from pcn_cli.training.learner import Learner
 from pcn_cli.training.optim import set_training_mode
 from pcn_cli.training.ranks import Ranks
-from pcn_cli.training.stop import StopRequest
 
 CPU = torch.device("cpu")
-WHILE_COMPILING = "ignore:The .grad attribute of a Tensor"  # torch's own warning
 
 
 def start(config: FitConfig, *, micro_batch: int, model: Standin | None = None) -> tuple[Learner, Progress]:
@@ -102,49 +99,6 @@ def test_gradient_checkpointing_reaches_the_network_and_ends_with_the_fit() -> N
     learner.release()
     assert not model.checkpointing
     assert not model.training
-
-
-@pytest.mark.filterwarnings(WHILE_COMPILING)
-def test_a_compiled_network_computes_the_same_for_batches_of_any_size() -> None:
-    plain, compiled = Standin(), Standin()
-    compile_trunk(compiled, CPU)
-    assert list(compiled.state_dict()) == list(plain.state_dict())
-    for count in (6, 4):
-        images = torch.randn(count, 3, 16, 16)
-        for model in (plain, compiled):
-            model.zero_grad()
-            model(images).square().sum().backward()
-        for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
-            torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-5)
-
-
-def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pcn_cli.training.learner.shutil.which", lambda _: None)
-    with pytest.raises(ResourceError, match="C\\+\\+ compiler") as caught:
-        compile_trunk(Standin(), CPU)
-    assert "g++" in caught.value.hint
-
-
-@pytest.mark.filterwarnings(WHILE_COMPILING)
-def test_a_compiled_fit_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    batches, stop = ColourBatches(), StopRequest()
-    options = {"config": make_config(compile=True), "stop": stop}
-
-    def run(model: Standin, **more: object):
-        torch._dynamo.reset()  # as in a new process
-        return run_fit(model, batches, **options, **more)
-
-    whole = run(Standin())
-
-    def stop_there(step: int, *_: float) -> None:
-        if step == 4:
-            stop.request()
-
-    with pytest.raises(StoppedError):
-        run(Standin(), checkpoints=tmp_path, on_step=stop_there)
-    stop.signal_number = 0
-    resumed = run(Standin(seed=8), checkpoints=tmp_path)
-    assert all(torch.equal(resumed.best_state[name], tensor) for name, tensor in whole.best_state.items())
 
 
 @pytest.mark.parametrize("where", ["optimizer", "average"])

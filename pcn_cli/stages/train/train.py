@@ -52,7 +52,7 @@ from pcn_cli.stages.train.remember import remember
 from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
 from pcn_cli.stages.train.tune import teach
 from pcn_cli.tensors.store import save_tensors
-from pcn_cli.training.learner import copy_state
+from pcn_cli.training.copies import copy_state
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenCache
 
