@@ -213,8 +213,8 @@ class ModelSection:
 
     name: str = option(
         "s60",
-        "A card (see `pcn models list`), timm:NAME, timm:local-dir:FOLDER, an earlier run or a model folder; named"
-        " again, the models are compared.",
+        "A card (see `pcn models list`), timm:NAME, timm:local-dir:FOLDER, hf:USER/NAME, an earlier run or a model"
+        " folder; named again, the models are compared.",
         flag="NAME",
         several=True,
     )
@@ -313,8 +313,9 @@ class TrainSection:
     checkpoint_minutes: Positive = option(5.0, "Time from one checkpoint to the next; the end of the fit has one, too.")
     log: Logger | None = option(
         None,
-        "Tell the figures of history.csv to a logger as well; into the run, unless its own settings say where.",
-        flag="",
+        "Tell the figures of history.csv to tensorboard, mlflow or wandb as well; into the run, unless its own"
+        " settings say where.",
+        flag="LOGGER",
         chosen="never",
     )
     keep_checkpoints: bool = option(False, "Keep the checkpoints of a finished run.", flag="")

@@ -48,6 +48,16 @@ def test_help_shows_each_example_as_it_is_typed(words, command):
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=NAMES)
+def test_help_shows_no_type_and_nothing_empty(words, command):
+    """Seen: `--model <list[str]>`, and "need `pcn-cli`, ``", whose extras were taken for markup."""
+    del command
+    text = shown(words)
+    assert "``" not in text
+    assert "[str]" not in text
+    assert " range>" not in text
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=NAMES)
 def test_each_example_is_understood(words, command):
     del words
     for line in typed(command):

@@ -50,6 +50,23 @@ def test_no_page_is_wider_than_the_window(visit, report, width):
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, name
 
 
+def test_on_a_narrow_screen_the_name_of_the_page_is_in_sight_and_no_figure_of_a_chart_is_cut(visit, report):
+    """Seen: the names after Confusions stayed beyond the edge, and the axis from 70.0 % began at ".0 %"."""
+    seen = visit(report, viewport={"width": 360, "height": 800})
+    for name in PAGES:
+        seen.go(f"#{name}")
+        link = seen.page.locator("nav [aria-current=page]").bounding_box()
+        assert link["x"] >= 0, name
+        assert link["x"] + link["width"] <= 0.9 * 360, name  # the last tenth fades
+    cut = """() => [...document.querySelectorAll(".current svg text")].filter((text) => {
+      const [inner, outer] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+      return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5;
+    }).map((text) => text.textContent)"""
+    seen.go("#confidence")
+    assert seen.page.locator(".current svg text").count() > 2
+    assert seen.page.evaluate(cut) == []
+
+
 def test_every_matrix_cell_opens_as_many_pictures_as_it_counts(visit, report):
     seen = visit(report, "#confusions")
     cells = seen.page.locator("table.matrix td a")

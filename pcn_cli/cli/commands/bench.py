@@ -29,7 +29,10 @@ BATCH_SIZE = 32
 def bench(
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A card, timm:NAME, run, model folder or weight file, as often as you like; otherwise nano."),
+        typer.Option(
+            help="A card, timm:NAME, run, model folder or weight file, as often as you like; otherwise nano.",
+            metavar="NAME",
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -48,9 +51,9 @@ def bench(
 ) -> None:
     """Measure how fast this machine decodes, predicts, explains and trains; needs no photos.
 
-    Weights are not needed either. Figures are medians of rounds in which the pieces of work take
-    turns. Other programs change the photos per second; rather trust the time of a piece over that
-    of the plain forward pass in the same round.
+    Weights are not needed either. Figures are medians of rounds in which the pieces of work take turns.
+
+    Other programs change the photos per second; the time beside that of the forward pass in the same round is steadier.
     """
     from pcn_cli.stages.refusals import refuse_early
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from pcn_cli.cli.console import out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
@@ -24,7 +25,9 @@ def export(
     ] = None,
     to: Annotated[
         Literal["onnx", "openvino", "torch"],
-        typer.Option(help="ONNX, OpenVINO's IR or PyTorch's .pt2; the first two need `pcn-cli[onnx]`, `[openvino]`."),
+        typer.Option(
+            help=escape("ONNX, OpenVINO's IR (they need `pcn-cli[onnx]` and `pcn-cli[openvino]`) or PyTorch's .pt2.")
+        ),
     ] = "onnx",
     images: Annotated[
         Path | None,

@@ -71,7 +71,9 @@ def finetune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     devices: Annotated[
         int | None,
-        typer.Option(help="Work on so many GPUs of this machine at once; with --device cpu in processes.", min=1),
+        typer.Option(
+            help="Work on so many GPUs of this machine at once; with --device cpu in processes.", metavar="N", min=1
+        ),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")] = False,
     json: Json = False,

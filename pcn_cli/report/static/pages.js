@@ -7,6 +7,7 @@ function showPage(name) {
   for (const link of document.querySelectorAll("nav [data-page]")) {
     if (link.dataset.page === name) {
       link.setAttribute("aria-current", "page");
+      bringIntoView(link);
     } else {
       link.removeAttribute("aria-current");
     }
@@ -16,6 +17,13 @@ function showPage(name) {
     byId(`${name}-title`).focus({ preventScroll: true });
   }
   current = name;
+}
+
+// On a narrow screen the names of the pages are wider than it: the one that is shown is moved to their middle.
+function bringIntoView(link) {
+  const bar = link.closest("nav");
+  const { left, width } = link.getBoundingClientRect();
+  bar.scrollLeft += left + width / 2 - bar.getBoundingClientRect().left - bar.clientWidth / 2;
 }
 
 function follow() {
