@@ -17,8 +17,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from pcn_cli.cli.app import app
+from pcn_cli.cli.commands.predict import _show
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.recipe.schema import PREDICT
+from pcn_cli.stages.answers import UNLIKE, UNSURE
 
 
 @pytest.fixture
@@ -296,3 +298,18 @@ def test_a_folder_never_stands_in_the_place_of_a_card(pcn, photos, tmp_path, nam
     card = pcn("predict", "p", "--model", name, "--offline")
     assert card.returncode == (0 if name == "nano" else 5)
     assert pcn("predict", "p", "--model", f"./{name}").returncode == 8
+
+
+def test_what_is_unlike_anything_learned_has_its_star_also_where_the_answer_is_unknown(capsys):
+    """Seen: the line below the table counted stars that no row had."""
+    top = [{"label": "roses", "p": 0.6}, {"label": "tulips", "p": 0.4}]
+    answers = [
+        {"file": "car.jpg", "label": "unknown", "unknown": True, "reason": UNLIKE, "error": None, "top": top},
+        {"file": "rose.jpg", "label": "unknown", "unknown": True, "reason": UNSURE, "error": None, "top": top},
+    ]
+    _show([answer | {"confidence": 0.6} for answer in answers])
+    text = capsys.readouterr()
+    car, rose = (line for line in text.out.splitlines() if ".jpg" in line)
+    assert "unknown *" in car
+    assert "*" not in rose
+    assert "* unlike anything learned, 1 of 2" in text.err

@@ -114,7 +114,8 @@ def _show_queue(
     elif as_csv:
         write_out(made.run.queue.read_text(encoding="utf-8", errors="surrogateescape"))
     else:
-        out.print(f"{len(made.desk.cards):,} photos are worth a label first", soft_wrap=True)
+        count = len(made.desk.cards)
+        out.print(f"{count:,} {'photo is' if count == 1 else 'photos are'} worth a label first", soft_wrap=True)
         out.print(f"  decide on the page Desk of {safe(made.report)}", soft_wrap=True)
         out.print(f"  or in Label Studio with {safe(made.run.label_studio)}", soft_wrap=True)
         out.print(f"  then {safe(made.desk.command)}", soft_wrap=True)
@@ -169,6 +170,7 @@ def _show(answers: list[dict[str, Any]]) -> None:
     columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "then"), []
     more = 1 if out.is_terminal and out.width < _WIDE else 2  # guesses beside the first: a photo is one line
     for answer in answers:
+        mark = " *" if answer.get("reason") == UNLIKE else ""
         if answer["error"]:
             reason = f"[red]{safe(answer['error'])}[/red]"
             cells = ["[red]unreadable[/red]", reason] if several else ["[red]unreadable[/red]", "", reason]
@@ -178,9 +180,8 @@ def _show(answers: list[dict[str, Any]]) -> None:
             cells = [_guesses(answer["labels"]) or "none", _guesses(others[:more])]
         elif answer["unknown"]:
             # A confidence beside the word would read as that of knowing nothing.
-            cells = [safe(answer["label"]), "", f"perhaps {_guesses(answer['top'][:more])}"]
+            cells = [safe(answer["label"]) + mark, "", f"perhaps {_guesses(answer['top'][:more])}"]
         else:
-            mark = " *" if answer["reason"] == UNLIKE else ""
             confidence, then = f"{answer['confidence']:.1%}", _guesses(answer["top"][1 : 1 + more])
             cells = [safe(answer["label"]) + mark, confidence, then]
         rows.append((safe(answer["file"]), *cells))
