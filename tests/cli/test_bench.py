@@ -19,7 +19,15 @@ def asked(monkeypatch) -> dict:
             Timing(work="step of tuning", photos_per_second=40.12, ratio=3, ratio_low=2.5, ratio_high=3.75),
         )
         models = tuple(
-            ModelBench(model=name, input_size=64, parameters=2_100_000, activation_mb=8.04, timings=rows)
+            ModelBench(
+                model=name,
+                input_size=64,
+                parameters=2_100_000,
+                gmacs=1.254,
+                limit_share=0.4,
+                activation_mb=8.04,
+                timings=rows,
+            )
             for name in models
         )
         return Bench(device="cpu", threads=2, batch_size=batch_size, rounds=rounds, memory_mb=1234.5, models=models)
@@ -35,6 +43,7 @@ def test_the_table_says_what_json_says(pcn, asked):
         "nano, 64 × 64, 2.1 M parameters",
         "s60, 64 × 64",
         "forward pass 120 1.00 1.00 – 1.00",
+        "1.25 GMACs a photo; the fastest pass reaches 40% of a large convolution",
         "step of tuning 40.1 3.00 2.50 – 3.75",
         "memory kept of each photo in a step of tuning: 8.0 MB in float32",
         "cpu, threads: 2, photos at once: 8, peak memory: 1,234 MB",
