@@ -35,6 +35,7 @@ class Bounds:
 
 Share = Annotated[float, Bounds(ge=0, le=1)]
 Rate = Annotated[float, Bounds(ge=0, lt=1)]
+Gigabytes = Annotated[float, Bounds(ge=0, le=1e6)]
 NotNegative = Annotated[float, Bounds(ge=0)]
 Positive = Annotated[float, Bounds(gt=0)]
 Ratio = Annotated[float, Bounds(gt=0, le=1)]
@@ -304,7 +305,7 @@ class TrainSection:
         flag="N",
         chosen="anew",
     )
-    photo_cache: NotNegative = option(
+    photo_cache: Gigabytes = option(
         20.0,
         "Gigabytes of decoded photos that tuning may keep for all epochs and runs, in the cache folder; 0: none.",
         needs=TUNING,

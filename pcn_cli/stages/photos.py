@@ -52,6 +52,8 @@ def gather_decisions(recipe: Recipe) -> Decisions:
     asked, start = recipe.split.split_from, find_start(recipe)
     run = start or (open_run(asked) if asked else None)
     new = read_decisions(Path(recipe.data.decisions)) if recipe.data.decisions else ()
+    if recipe.data.decisions and not new:
+        raise DataError(f"{recipe.data.decisions} decides nothing", "decide about a photo first, or leave it out")
     return Decisions(earlier=DECISIONS.read(run) if run else (), new=new)
 
 

@@ -21,7 +21,7 @@ from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import DESK, read_recipe, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.desk import UNSURE, as_typed, next_command
-from pcn_cli.stages.inference.load import open_model
+from pcn_cli.stages.inference.load import model_source, open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos
 from pcn_cli.stages.predict import list_images, predict_into_run
 from pcn_cli.stages.report import report_run
@@ -58,6 +58,7 @@ def queue_photos(
         RecipeError: its photos may have several labels.
     """
     callback, source, root = callback or Callback(), open_run(model), Path(images)
+    model_source(source.root)  # which refuses a run without a model
     if not root.is_dir():
         raise DataError(f"{root} is no folder of photos", "name a folder, without labels")
     files = _new_files(root, source, callback)

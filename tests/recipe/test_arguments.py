@@ -66,6 +66,11 @@ def test_every_argument_that_does_not_fit_is_named() -> None:
     ("function", "arguments", "message"),
     [
         (pcn_cli.finetune, {"epochs": 0}, "--epochs 0: should be greater than or equal to 1, found 0"),
+        (
+            pcn_cli.finetune,
+            {"settings": ["train.photo_cache=1e300"]},
+            "--set train.photo_cache=1e300: should be less than or equal to 1000000",
+        ),
         (pcn_cli.finetune, {"epoch": 3}, "epoch: unknown argument; the nearest known one is epochs"),
         (pcn_cli.finetune, {"photos": PICTURE}, f"photos: should be text or a path, found {PICTURE!r}"),
         (pcn_cli.finetune, {"labels": 3}, "--labels 3: should be text, found 3"),

@@ -56,6 +56,11 @@ def test_corrected_labels_are_used_the_split_is_kept_and_the_run_says_what_chang
     assert {row.file: row.label for row in read_split(again)} == labels
 
 
+def test_a_table_without_a_decision_is_no_wish(photo_folder, tmp_path):
+    with pytest.raises(DataError, match=r"d\.csv decides nothing"):
+        pcn_cli.finetune(photo_folder, model="nano", decisions=decide(tmp_path / "d.csv", []), **SMALL)
+
+
 def test_a_table_that_cannot_be_followed_leaves_no_run(first, photo_folder, tmp_path):
     table = decide(tmp_path / "d.csv", [("red/00.jpg", "", "", "change", "rde")])
     with pytest.raises(DataError, match="there is no class rde; red is near"):

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 import pcn_cli
 from pcn_cli.cli.app import app
-from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.errors import DataError, RecipeError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import DESK, read_split
@@ -38,6 +38,8 @@ def test_a_queue_is_a_desk_a_table_and_tasks_and_trains_the_next_run(first, phot
     assert DESK.read(made.run) == made.desk
     assert all(len(card.near) == 4 for card in made.desk.cards)
     assert 'id="desk-work"' in made.report.read_text(encoding="utf-8")
+    with pytest.raises(RunError, match="holds answers, and no model of its own"):
+        queue_photos(photo_folder.parent / "new", 6, model=made.run.root)
 
     lines = [f"{file},add,{file.split('-')[0].replace('copy.jpg', 'red')},{made.desk.folder}" for file in files]
     table = tmp_path / "decisions.csv"

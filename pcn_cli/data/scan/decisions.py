@@ -111,7 +111,7 @@ def apply_decisions(
             problems.append(problem)
         else:
             known.follow(one, known.find(one))
-    _refuse(Path(Decision.ARTIFACT), problems)
+    _refuse("the table of decisions", problems)
     kept = [
         replace(photo, label=join_labels(_names(photo.label, several=True)) if multi_label else photo.label)
         for photo in known.photos.values()
@@ -236,7 +236,7 @@ def _below(place: Path, root: Path) -> str:
         return place.as_posix()
 
 
-def _refuse(path: Path, problems: Sequence[str]) -> None:
+def _refuse(table: Path | str, problems: Sequence[str]) -> None:
     if problems:
         more = [f"and {len(problems) - _MOST:,} more"] if len(problems) > _MOST else []
-        raise DataError("\n  ".join([f"{path} has rows that cannot be followed:", *problems[:_MOST], *more]), _HINT)
+        raise DataError("\n  ".join([f"{table} has rows that cannot be followed:", *problems[:_MOST], *more]), _HINT)

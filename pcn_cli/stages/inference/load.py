@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from pcn_cli.errors import command
+from pcn_cli.errors import RunError, command
 from pcn_cli.metrics.unlike import Learned
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
@@ -16,7 +16,7 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
-from pcn_cli.runs.state import check_model, require
+from pcn_cli.runs.state import check_model, read_record, require
 from pcn_cli.stages.inference.learned import read_learned
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device, has_native_bf16
@@ -114,6 +114,11 @@ def model_source(source: str | Path | None) -> str:
     if source is not None and (look_up_card(str(source)) or not RunDir(Path(source)).record.is_file()):
         return str(source)
     run = open_run(source)
+    if not run.model.exists() and read_record(run).kind != "train":
+        raise RunError(
+            f"{run.root} holds answers, and no model of its own",
+            "name the run that gave them; list them with `pcn runs`",
+        )
     require(run, run.model, f"finish it with {command('finetune', '--resume', run.root)}")
     check_model(run)
     return str(run.model)
