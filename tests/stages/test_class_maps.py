@@ -66,7 +66,7 @@ def energies(model_folder: Path, pairs: Path, boxes: list[Box]) -> np.ndarray:
     photos = PhotoBatches(PhotoDataset(pairs, files, preprocessing=config.preprocessing), batch_size=PAIRS)
     found = []
     for batch in photos.batches():
-        attended = model.attend(batch.images)
+        attended = model.attend(batch.inputs(torch.device("cpu")))
         for row, index in enumerate(batch.indices.tolist()):
             size = tuple(batch.sizes[row].tolist())
             placement = place_input(config.preprocessing, *size)

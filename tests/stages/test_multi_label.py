@@ -130,7 +130,7 @@ def test_predict_gives_all_labels_above_their_thresholds(run, several_photos, tm
     answers = pcn_cli.predict(names, model=run, top=2)
     thresholds = {one["label"]: one["threshold"] for one in config(run)["thresholds"]}
     for answer in answers:
-        assert set(answer) == {"file", "labels", "confidence", "top", "error"}
+        assert set(answer) == {"file", "labels", "confidence", "top", "unlike", "error"}
     for answer in answers[:2]:
         assert all(guess["p"] >= thresholds[guess["label"]] for guess in answer["labels"])
         given = {guess["label"] for guess in answer["labels"]}
