@@ -28,11 +28,16 @@ def test_a_compiled_network_computes_the_same_for_batches_of_any_size() -> None:
             torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("device", "language", "compiler"), [("cpu", "C++", "g++"), ("cuda", "C", "gcc")])
+def test_without_a_compiler_the_error_says_what_to_install(
+    device: str, language: str, compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pcn_cli.training.compiled.shutil.which", lambda _: None)
-    with pytest.raises(ResourceError, match="C\\+\\+ compiler") as caught:
-        compile_trunk(Standin(), CPU)
-    assert "g++" in caught.value.hint
+    monkeypatch.setattr("pcn_cli.training.compiled.sys.platform", "linux")
+    with pytest.raises(ResourceError) as caught:
+        compile_trunk(Standin(), torch.device(device))
+    assert caught.value.message == f"train.compile needs a {language} compiler, and there is none"
+    assert caught.value.hint == f"install {compiler}, or leave train.compile out"
 
 
 @pytest.mark.filterwarnings(WHILE_COMPILING)
