@@ -88,6 +88,9 @@ def export(
     roots = [Path(images)] if images is not None and Path(images).is_dir() else []
     roots += [Path(read_record(run).photos)] if run else []
     refuse_inside(folder, roots, holding_folders(photos))
+    name = f"{slug(run.root.resolve().name if run else Path(source).name)}{SUFFIXES[to]}"
+    if output is not None:  # what lies in the run's own folder is of this model, whatever the run is called by now
+        _refuse_other_program(folder / RUNNER, name)
     fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
     opened = _decoding_in_full(open_model(source, fetch=fetch, precision="float32"))
     remembered = _remembered(opened)
@@ -95,7 +98,6 @@ def export(
     facts = make_facts(
         opened.config, card.read_text(encoding="utf-8") if card.is_file() else "", remembers=remembered is not None
     )
-    name = f"{slug(run.root.resolve().name if run else Path(source).name)}{SUFFIXES[to]}"
     with tempfile.TemporaryDirectory(prefix="pcn-export-") as made:
         path, runner = Path(made) / name, Path(made) / RUNNER
         callback.on_note(f"writing {name}")
@@ -272,6 +274,15 @@ def _choose_photos(run: RunDir | None, images: str | Path | None) -> list[Path]:
 
 def _choose_folder(source: str, run: RunDir | None) -> Path:
     return run.export if run else Path(f"{slug(Path(source).name)}-export")
+
+
+def _refuse_other_program(path: Path, name: str) -> None:
+    """Refuse to replace a program that answers with another model than `name` in any format, or is the user's own."""
+    if not path.is_file():
+        return
+    with explaining_refusal(path):
+        if f'with_name("{Path(name).stem}.' not in path.read_text(encoding="utf-8", errors="replace"):
+            raise ResourceError(f"{path} belongs to another model", "name another folder with --output FOLDER")
 
 
 def _require_libraries(to: Format) -> None:

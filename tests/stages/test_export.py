@@ -448,6 +448,14 @@ def test_nothing_is_written_beside_the_photos_to_compare_on(model, photos):
         export(model, images=photos / "0.png", output=photos)
 
 
+def test_the_program_of_another_model_stays(made, model, photos, tmp_path):
+    program = tmp_path / "run_model.py"
+    program.write_text(made.runner.read_text(encoding="utf-8").replace("tiny.onnx", "other.onnx"), encoding="utf-8")
+    with pytest.raises(ResourceError, match="belongs to another model"):
+        export(model, images=photos, output=tmp_path)
+    assert "other.onnx" in program.read_text(encoding="utf-8")
+
+
 def test_an_exported_file_is_no_model_to_go_on_with(made):
     with pytest.raises(ModelError, match="exported for other programs"):
         open_model(made.path, fetch=Fetcher())
