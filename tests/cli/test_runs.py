@@ -173,6 +173,7 @@ def test_two_real_runs_are_compared_in_words_json_and_csv(pcn, photo_folder, tin
 
 def test_what_cannot_be_compared_ends_with_its_code(pcn, runs):
     result = pcn("runs", "compare", "runs/fruit-1", "runs/fruit-2")
+    assert pcn("runs", "compare", "fruit-1", "fruit-2") == result  # by name, as rm and rename find them
     assert (result.returncode, result.stdout) == (8, b"")
     assert b"error: runs/fruit-1 holds no evaluation" in result.stderr
     assert b"try: pcn finetune --resume runs/fruit-1" in result.stderr

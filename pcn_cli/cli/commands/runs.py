@@ -121,8 +121,8 @@ def rename(
     ),
 )
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run.", metavar="A")],
-    second: Annotated[Path, typer.Argument(help="Another run.", metavar="B")],
+    first: Annotated[Path, typer.Argument(help="A run in ./runs, or its folder.", metavar="A")],
+    second: Annotated[Path, typer.Argument(help="Another one.", metavar="B")],
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the photos that they answer differently as CSV on standard output.")
     ] = False,
@@ -136,7 +136,7 @@ def compare(
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
-    comparison = compare_runs(first, second)
+    comparison = compare_runs(_find(first), _find(second))
     if json:
         print_json(to_plain(comparison))
     elif as_csv:
@@ -149,6 +149,13 @@ def compare(
             say(f"report: {safe(page)}")
         else:
             out.print(f"report: {safe(page)}", soft_wrap=True)
+
+
+def _find(run: Path) -> Path:
+    """The folder at this path, or else the run of this name in ./runs."""
+    from pcn_cli.runs.rundir import RUNS
+
+    return RUNS / run if not run.exists() and (RUNS / run).is_dir() else run
 
 
 def _show(comparison: Comparison) -> None:
