@@ -1,7 +1,10 @@
 """What a person gets who installs the wheel."""
 
+import json
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -65,3 +68,16 @@ def test_what_is_uploaded_passes_the_index(tmp_path: Path) -> None:
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert checked.stdout.count("PASSED") == 2
+
+
+def test_the_container_asks_for_what_there_is() -> None:
+    """It is built nowhere in our tests: its Python, extras, entry point and cache are compared with the package's."""
+    lines = (ROOT / "examples" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    steps = [line.split(" ", 1) for line in lines if line and not line.startswith("#")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {word for word, _ in steps} == {"FROM", "RUN", "COPY", "ENV", "WORKDIR", "ENTRYPOINT"}
+    assert steps[0][1] == f"python:{project['requires-python'].removeprefix('>=')}-slim"
+    (extras,) = re.findall(r"/src\[([a-z,]+)\]", str(steps))
+    assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    assert json.loads(steps[-1][1])[0] in project["scripts"]
+    assert any(word == "ENV" and "PCN_CACHE=" in rest for word, rest in steps)
