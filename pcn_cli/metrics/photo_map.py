@@ -12,14 +12,18 @@ Floats = NDArray[np.float32]
 MOST_PLACED = 3000  # photos that t-SNE places, within seconds; further ones lie between the three most alike to them
 _AXES = 30  # that t-SNE is given: more hold noise
 _STEPS = 300  # of t-SNE; the least that it takes is 250
+_SPREAD = 1e-6  # of a feature of length 1: what rounding leaves
 _BETWEEN = 3
 _AT_ONCE = 1000  # photos compared with all others
 
 
 def place_photos(features: Floats) -> Floats:
-    """A place in [0, 1]² for each photo of (N, C), the same on every call; t-SNE (van der Maaten and Hinton 2008)."""
+    """A place in [0, 1]² for each photo of (N, C), the same on every call; t-SNE (van der Maaten and Hinton 2008).
+
+    Photos that nothing tells apart, and fewer than three, stand in a line.
+    """
     known = unit_length(features)
-    if len(known) < 3:
+    if len(known) < 3 or np.ptp(known, axis=0).max() < _SPREAD:
         return np.linspace(0, 1, max(len(known), 1), dtype=np.float32)[: len(known), None].repeat(2, axis=1)
     drawn = np.sort(np.random.default_rng(0).permutation(len(known))[:MOST_PLACED])
     sample = known[drawn]

@@ -31,6 +31,15 @@ def test_a_handful_of_photos_is_placed_as_well():
         assert np.isfinite(places).all()
 
 
+def test_photos_that_nothing_tells_apart_stand_in_a_line():
+    """Seen: a network to which all photos were alike ended the run in a warning of scikit-learn's."""
+    for features in (np.zeros((12, 8), "f4"), np.ones((12, 8), "f4"), np.tile(clouds(1)[0], (40, 1))):
+        places = place_photos(features)
+        assert np.isfinite(places).all()
+        assert (places[:, 0] == places[:, 1]).all()
+        assert len(np.unique(places[:, 0])) == len(features)
+
+
 def test_the_most_alike_come_first_with_their_cosine():
     features = unit_length(clouds(30)[0])
     near, likeness = most_alike(features[:4], features, count=3)

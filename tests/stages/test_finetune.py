@@ -317,7 +317,7 @@ def test_a_run_in_the_current_folder_is_no_card(tmp_path, monkeypatch, name):
     (tmp_path / name / "run.json").write_text("{}")
     assert model_source(name) == name
     for place in (f"./{name}", Path(name)):
-        with pytest.raises(RunError, match="has no model"):
+        with pytest.raises(RunError, match=r"run\.json is damaged"):
             model_source(place)
 
 
