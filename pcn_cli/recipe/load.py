@@ -24,11 +24,12 @@ _RECIPE_BYTES = 2**17  # thirty times the longest that pcn writes
 class LoadedRecipe:
     """A checked recipe and where each value that the user set himself comes from, by dotted key.
 
-    A value in a file that repeats the default is not among them.
+    A value in a file that repeats the default is not among them; `named` are the keys of all that was written.
     """
 
     recipe: Recipe
     origins: Mapping[str, str] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
 
 
 class _Setting(NamedTuple):
@@ -81,7 +82,7 @@ def load_recipe(
         named = all(line.startswith("--") and not line.startswith("--set ") for line in problems)
         hint = "`pcn COMMAND --help` says what each option takes" if named else "see every key with `pcn recipes show`"
         raise RecipeError("\n".join(problems), hint)
-    return LoadedRecipe(recipe=Recipe().replace(values), origins=origins)
+    return LoadedRecipe(recipe=Recipe().replace(values), origins=origins, named=frozenset(values))
 
 
 def read_flags(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class Option:
     `sentence` explains it. `flag` is its metavar on the command line, empty where the type says enough, None without
     a flag; `word` is its name where the argument has another, `envvar` what may stand for it. Without what it `needs`,
     only the value `neutral` is welcome. Where it is open, it is chosen "once", "anew" on each machine, or "never".
+    `before` is what a run did whose recipe is older than the option, where that is not the default.
     `auto` offers that word for an open choice; `several` lets its flag be given again, though the recipe holds one;
     `told` lets the command line say unasked what was chosen; `check` raises a ValueError for what the type cannot
     refuse.
@@ -107,6 +108,7 @@ class Option:
     envvar: str | None = None
     needs: tuple[Need, ...] = ()
     neutral: Any = None
+    before: Any = None
     chosen: Literal["once", "anew", "never"] = "once"
     auto: bool = False
     several: bool = False
@@ -183,6 +185,7 @@ class DataSection(Labelling):
         2,
         "A large JPEG is decoded at the smallest fraction that still has so many times the pixels the network needs; 1"
         " is faster, 0 decodes all.",
+        before=0,
     )
     max_unreadable: Share = option(0.05, "Share of unreadable files above which training is refused.")
 
@@ -310,6 +313,7 @@ class TrainSection:
         "Gigabytes of decoded photos that tuning may keep for all epochs and runs, in the cache folder; 0: none.",
         needs=TUNING,
         neutral=0.0,
+        before=0.0,
     )
     checkpoint_minutes: Positive = option(5.0, "Time from one checkpoint to the next; the end of the fit has one, too.")
     log: Logger | None = option(

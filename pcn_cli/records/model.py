@@ -31,7 +31,7 @@ class Preprocessing:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    draft: int = 2
+    draft: int = 0
 
     def __post_init__(self) -> None:
         sides, numbers = (self.height, self.width), (self.crop_pct, *self.mean, *self.std)

@@ -17,7 +17,7 @@ from pcn_cli.files.atomic import read_csv, write_csv, write_json, write_text
 from pcn_cli.files.reading import read_json
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.recipe_yaml import dump_recipe
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.schema import OPTIONS, Recipe
 from pcn_cli.records.change import Change
 from pcn_cli.records.codec import field_names, from_cells, from_plain, to_cells, to_plain
 from pcn_cli.records.decisions import Decision
@@ -119,8 +119,10 @@ def write_recipe(run: RunDir, recipe: Recipe, reasons: Mapping[str, str]) -> Non
 
 
 def read_recipe(run: RunDir) -> Recipe:
-    """The recipe that the run was made with."""
-    return load_recipe(str(run.recipe)).recipe
+    """The recipe that the run was made with; what is newer than the run stays as it was before."""
+    loaded = load_recipe(str(run.recipe))
+    newer = {key: one.before for key, one in OPTIONS.items() if one.before is not None and key not in loaded.named}
+    return loaded.recipe.replace(newer)
 
 
 def write_scan(run: RunDir, scan: Scan) -> None:

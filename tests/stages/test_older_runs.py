@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.models.sources.folder import load_model_folder
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.runs.rundir import RunDir
+from pcn_cli.runs.store import read_recipe
 from pcn_cli.stages.evaluate_run import evaluate
 from pcn_cli.stages.finetune import finetune
 from pcn_cli.stages.predict import predict
@@ -91,10 +95,19 @@ def test_a_run_that_was_killed_goes_on(older):
     assert history[: len(before)] == before
     assert [row["epoch"] for row in history if row["phase"] == "tune"] == [str(number) for number in range(1, 7)]
     for own, other in zip(history, read_csv(older / "whole" / "history.csv"), strict=True):
+        assert float(own["train_loss"]) == pytest.approx(float(other["train_loss"]), abs=2e-3)
         assert float(own["val_loss"]) == pytest.approx(float(other["val_loss"]), abs=2e-3)
     # Five validation photos do not show that tuning is better, which version 0.1 did not ask.
     assert [one.name for one in outcome.candidates if one.kept] == [outcome.kept]
     assert {one.name for one in outcome.candidates} == {"tuned", "probe", "logistic regression"}
+
+
+def test_photos_are_read_as_they_were(older):
+    """What is newer than a run changes neither what its training sees when it goes on nor what its model answers."""
+    recipe = read_recipe(RunDir(older / "cut"))
+    assert (recipe.data.draft, recipe.train.photo_cache) == (0, 0.0)
+    assert load_model_folder(older / "whole" / "model")[1].preprocessing.draft == 0
+    assert (Recipe().data.draft, Recipe().train.photo_cache) == (2, 20.0)
 
 
 def test_they_are_listed(older, monkeypatch):
