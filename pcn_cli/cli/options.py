@@ -4,7 +4,7 @@ from copy import copy
 from inspect import Parameter
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from rich.markup import escape
@@ -33,6 +33,9 @@ Device = Annotated[str | None, option_of(OPTIONS["train.device"])]
 Labels = Annotated[Path | None, option_of(OPTIONS["data.labels"])]
 FileColumn = Annotated[str | None, option_of(OPTIONS["data.file_column"])]
 LabelColumn = Annotated[str | None, option_of(OPTIONS["data.label_column"])]
+CropBoxes = Annotated[Path | None, option_of(OPTIONS["data.crop_boxes"])]
+CropConfidence = Annotated[float | None, option_of(OPTIONS["data.crop_confidence"])]
+CropCategory = Annotated[str | None, option_of(OPTIONS["data.crop_category"])]
 LabelFrom = Annotated[str | None, option_of(OPTIONS["data.label_from"])]
 Boxes = Annotated[Path | None, option_of(OPTIONS["evaluate.boxes"])]
 GroupBy = Annotated[str | None, option_of(OPTIONS["split.group_by"])]
@@ -47,12 +50,10 @@ Offline = Annotated[bool, option_of(PREDICT["offline"])]
 Mirror = Annotated[str | None, option_of(PREDICT["mirror"])]
 
 
-def labelling_of(
-    labels: Path | None, *, file_column: str | None, label_column: str | None, label_from: str | None
-) -> Labelling:
-    """What the four options say of labels, in one value."""
-    table = None if labels is None else str(labels)
-    return Labelling(labels=table, file_column=file_column, label_column=label_column, label_from=label_from)
+def labelling_of(labels: Path | None, crop_boxes: Path | None, **others: Any) -> Labelling:  # noqa: ANN401 - two types
+    """What the options say of labels and boxes, in one value; `others` are its further fields."""
+    table, boxes = (None if file is None else str(file) for file in (labels, crop_boxes))
+    return Labelling(labels=table, crop_boxes=boxes, **others)
 
 
 def recipe_options() -> list[Parameter]:

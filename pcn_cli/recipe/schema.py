@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, Protocol, TypeVar, get_type_hints
 
 from pcn_cli.records.arithmetic import AutocastPrecision, Precision
 from pcn_cli.records.model import Pooling
@@ -136,9 +136,31 @@ def option(default: T, sentence: str, **facts: Any) -> T:  # noqa: ANN401 - the 
     return field(default=default, metadata={"sentence": sentence, **facts})
 
 
+class CropOptions(Protocol):
+    """Which boxes are cut out of photos; `Labelling` has it, and what answers them does."""
+
+    @property
+    def crop_boxes(self) -> Path | str | None:
+        """A file of boxes."""
+        ...
+
+    @property
+    def crop_confidence(self) -> float | None:
+        """The least confidence of a detector."""
+        ...
+
+    @property
+    def crop_category(self) -> str | None:
+        """The category of a detector."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Labelling:
-    """What names the class of a photo: a table, or the names of the files; otherwise the folders."""
+    """What names the class of a photo: a table, or the names of the files; otherwise the folders.
+
+    Where boxes are cut out, each of them is an example in the place of its photo.
+    """
 
     labels: str | None = option(
         None,
@@ -158,6 +180,22 @@ class Labelling:
         "A regular expression that finds the class in each file's name (its first group, or else all it matches); with"
         " a slash in it, in the path below PHOTOS.",
         flag="REGEX",
+        chosen="never",
+    )
+    crop_boxes: str | None = option(
+        None,
+        "Boxes to cut out, each an example of its own: a CSV with file, xmin, ymin, xmax, ymax (and label), or the JSON"
+        " of COCO or MegaDetector; a box without a label has its photo's.",
+        flag="FILE",
+        chosen="never",
+    )
+    crop_confidence: Ratio | None = option(
+        None, "Boxes that a detector is less sure of are passed over; 0.2 when not given.", flag="0.2", chosen="never"
+    )
+    crop_category: str | None = option(
+        None,
+        "Which of MegaDetector's boxes are cut out; `animal` when not given, where there are any.",
+        flag="NAME",
         chosen="never",
     )
 
@@ -354,7 +392,7 @@ class EvaluateSection:
     )
     boxes: str | None = option(
         None,
-        "A CSV with file, label, xmin, ymin, xmax, ymax, width, height to test the maps against.",
+        "A CSV with file, label, xmin, ymin, xmax, ymax, width, height, or COCO's JSON, to test the maps against.",
         flag="FILE",
         chosen="never",
     )
@@ -473,6 +511,14 @@ class PredictOptions:
     precision: Precision | None = option(
         None, "Arithmetic of the trunk; otherwise what the model was measured in, if this device has it.", flag=""
     )
+    crop_boxes: Path | str | None = option(
+        None,
+        "Answer each box of a CSV with file, xmin, ymin, xmax, ymax, or of COCO's or MegaDetector's JSON, in the place"
+        " of its photo.",
+        flag="FILE",
+    )
+    crop_confidence: Ratio | None = option(None, OPTIONS["data.crop_confidence"].sentence, flag="0.2")
+    crop_category: str | None = option(None, OPTIONS["data.crop_category"].sentence, flag="NAME")
     device: str | None = option(None, OPTIONS["train.device"].sentence, flag="DEVICE")
     offline: bool = option(False, "Never use the network; weights come from the cache.", flag="", envvar="PCN_OFFLINE")
     mirror: str | None = option(

@@ -56,6 +56,7 @@ class RunDir:
     label_studio = Artifact("label-studio.json")  # the same for Label Studio
     label_studio_view = Artifact("label-studio.xml")  # and how it asks
     decisions = Artifact(Decision.ARTIFACT)  # what a person decided about photos, in this run and those it began with
+    crops = Artifact("crops")  # the boxes cut out of the photos, where that was asked for
     split = Artifact("split.csv")  # which photo belongs to which part, with content hashes
 
     history = Artifact(EpochRow.ARTIFACT)  # a row per epoch

@@ -52,6 +52,15 @@ def read_record(run: RunDir) -> RunRecord:
         raise RunError(f"{run.record} is damaged: {error}", "start a new run with `pcn finetune PHOTOS`") from error
 
 
+def photo_root(run: RunDir) -> Path:
+    """The folder that the run's files are below: its own crops where boxes were cut out, otherwise the user's photos.
+
+    Raises:
+        RunError: run.json is missing or damaged.
+    """
+    return run.crops.absolute() if run.crops.is_dir() else Path(read_record(run).photos)
+
+
 def write_record(run: RunDir, record: RunRecord) -> None:
     """Put `record` into the run folder."""
     write_json(run.record, to_plain(record))

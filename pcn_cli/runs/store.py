@@ -3,7 +3,6 @@
 predictions.csv and attention.npz, which take more than a line, stand in predictions.py.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -185,10 +184,6 @@ def read_answers(path: Path) -> tuple[FoldAnswer, ...]:
         raise _damaged(path, error) from error
 
 
-_BEYOND = 2  # pixels: counting from 1, or an edge behind the last pixel
-_MOST_BOXES = 10  # in a message
-
-
 def read_validation(run: RunDir) -> NDArray[np.float64]:
     """The probabilities (N, K) that were answered to the validation photos; (0,) in runs of older versions."""
     return np.array([answer.probabilities for answer in read_answers(run.validation)])
@@ -197,56 +192,3 @@ def read_validation(run: RunDir) -> NDArray[np.float64]:
 def write_boxes(path: Path, boxes: Iterable[Box]) -> None:
     """Put a table of boxes at `path`."""
     write_csv(path, field_names(Box), map(to_cells, boxes))
-
-
-def read_boxes(path: Path) -> dict[str, list[Box]]:
-    """The boxes of each photo, by its path below the photos folder, in whole pixels.
-
-    Decimals are rounded, and what reaches a pixel or two beyond the photo is cut off, as annotation tools write both.
-
-    Raises:
-        DataError: no such file, a column is missing, or rows hold no box; the message names them.
-    """
-    if not path.is_file():
-        raise DataError(f"no such table of boxes: {path}")
-    boxes: defaultdict[str, list[Box]] = defaultdict(list)
-    hint = f"a table of boxes has the columns {', '.join(field_names(Box))}, in pixels"
-    problems = []
-    try:
-        rows = read_csv(path)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}", hint) from error
-    missing = next((name for name in field_names(Box) if rows and name not in rows[0]), None)
-    if missing:
-        raise DataError(f"{path} has no column {missing!r}", hint)
-    for row in rows:
-        try:
-            box = _read_box(row)
-            boxes[box.file].append(box)
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        more = [f"and {len(problems) - _MOST_BOXES} more"] if len(problems) > _MOST_BOXES else []
-        raise DataError("\n  ".join([f"{path} has rows that are no boxes:", *problems[:_MOST_BOXES], *more]), hint)
-    return dict(boxes)
-
-
-def _read_box(row: Mapping[str, str]) -> Box:
-    """The box in a row, in whole pixels within its photo; a ValueError names the photo and what is wrong."""
-    sides = {name: _whole(row, name) for name in ("width", "height")}
-    edges = {name: _whole(row, name) for name in ("xmin", "ymin", "xmax", "ymax")}
-    for name, value in edges.items():
-        last = sides["width" if name.startswith("x") else "height"] - 1
-        inside = min(max(value, 0), last)
-        edges[name] = inside if abs(value - inside) <= _BEYOND else value
-    box = Box(file=row["file"], label=row["label"], **edges, **sides)
-    box.check()
-    return box
-
-
-def _whole(row: Mapping[str, str], name: str) -> int:
-    """The whole number nearest to a cell."""
-    try:
-        return round(float(row[name]))
-    except (ValueError, OverflowError) as error:  # no number, or none that is finite
-        raise ValueError(f"{row['file']}: {name} is {row[name]!r}, which is no number of pixels") from error

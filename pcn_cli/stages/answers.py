@@ -2,15 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from pcn_cli.attention.maps import lift_maps
 from pcn_cli.attention.overlay import draw_evidence, draw_overlay
+from pcn_cli.data.boxes.cut import cut_named, refuse_idle_crops
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.errors import RecipeError
@@ -28,11 +31,45 @@ _EVIDENCE_OF_ONE = "--map evidence has no meaning with a model that may give a p
 
 @dataclass(frozen=True, kw_only=True)
 class NamedPhotos:
-    """The photos that were named, in their order, and what may not be written into: `folders` and what `holds` them."""
+    """The photos that were named, in their order, and what may not be written into: `folders` and what `holds` them.
+
+    Where boxes are answered in their place, `paths` are of the crops, `boxes` are left, top, right and bottom in pixels
+    of the photo (None where it cannot be read), and the crops have `names`.
+    """
 
     paths: tuple[Path, ...]
     folders: tuple[Path, ...]
     holders: frozenset[Path]
+    names: tuple[str, ...] = ()
+    boxes: tuple[tuple[int, int, int, int] | None, ...] = ()
+
+    def name(self, index: int) -> str:
+        """What an answer calls the photo or crop."""
+        return self.names[index] if self.names else str(self.paths[index])
+
+
+@contextmanager
+def naming_photos(
+    images: str | Path | Sequence[str | Path], asked: PredictOptions, *, on_note: Callable[[str], None]
+) -> Iterator[NamedPhotos]:
+    """A context with the photos that `images` name, or with the crops of `asked.crop_boxes`, which lie there meanwhile.
+
+    Raises:
+        DataError: no image was named, or what `cut_named` refuses. Otherwise what `name_photos` raises.
+    """
+    photos = name_photos(images, asked)
+    if asked.crop_boxes is None:
+        refuse_idle_crops(asked)
+        yield photos
+        return
+    folder = photos.folders[0] if len(photos.folders) == 1 else None
+    with TemporaryDirectory(prefix="pcn-crops-", ignore_cleanup_errors=True) as place:
+        crops, note = cut_named(photos.paths, folder, asked, into=Path(place))
+        names, paths, boxes = zip(*crops, strict=True)
+        on_note(f"{len(crops):,} boxes of {len(photos.paths):,} photos are answered")
+        if note:
+            on_note(note)
+        yield replace(photos, paths=paths, names=names, boxes=boxes)
 
 
 def name_photos(images: str | Path | Sequence[str | Path], asked: PredictOptions) -> NamedPhotos:
@@ -75,9 +112,9 @@ class Answers:
         for option, target in _targets(asked).items():  # once nothing else is refused, and before the first answer
             with explaining_refusal(target, elsewhere=f"name another folder with {option} DIR"):
                 target.mkdir(parents=True, exist_ok=True)
-        self._paths, self._asked, self._config = photos.paths, asked, config
+        self._photos, self._asked, self._config = photos, asked, config
         self._taken: set[Path] = set()
-        self.rows = [no_answer(str(path), config) for path in photos.paths]
+        self.rows = [self._called(index, no_answer("", config)) for index in range(len(photos.paths))]
 
     def refuse(self, index: int, reason: str) -> None:
         """Answer why a photo could not be read."""
@@ -87,14 +124,15 @@ class Answers:
         self, index: int, prediction: Prediction, *, look: np.ndarray, placement: Placement, evidence: np.ndarray | None
     ) -> None:
         """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place."""
-        asked, path = self._asked, self._paths[index]
-        self.rows[index] = answer = answer_of(
+        asked, path = self._asked, self._photos.paths[index]
+        answer = answer_of(
             prediction,
             self._config,
             top=asked.top,
             min_confidence=asked.min_confidence,
             refuse_unlike=asked.refuse_unlike,
         )
+        self.rows[index] = answer = self._called(index, answer)
         if asked.overlay is not None:
             target = free_path(Path(asked.overlay), f"{path.stem}.png", self._taken, replace=True)
             grid = self._config.patch_grid
@@ -105,6 +143,11 @@ class Answers:
             copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, self._taken)
             with replacing(copy) as part:
                 shutil.copyfile(path, part)
+
+    def _called(self, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer with the name of what it is of, and with the box of a crop."""
+        boxes = self._photos.boxes
+        return answer | {"file": self._photos.name(index)} | ({"box": boxes[index]} if boxes else {})
 
 
 def save_overlay(

@@ -19,7 +19,7 @@ from pcn_cli.report.comparison import FlipPictures, render_comparison
 from pcn_cli.report.write import as_webp
 from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.rundir import RunDir, open_run
-from pcn_cli.runs.state import read_record
+from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import read_split
 
 MOST_SHOWN = 60  # photos of each kind on the page
@@ -87,7 +87,7 @@ def write_comparison(comparison: Comparison, output: str | Path | None = None) -
     page = Path(output) if output else runs[1].root.parent / f"compare-{names[0]}-{names[1]}.html"
     overlays = [_find_overlays(run) for run in runs]
     hashes = {row.file: row.sha256 for row in read_split(runs[0])}
-    root, counts, shown = Path(read_record(runs[0]).photos), Counter[str](), list[FlipPictures]()
+    root, counts, shown = photo_root(runs[0]), Counter[str](), list[FlipPictures]()
     for flip in comparison.flips:
         counts[flip.right] += 1
         if counts[flip.right] > MOST_SHOWN:

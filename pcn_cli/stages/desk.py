@@ -17,7 +17,7 @@ from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.features import read_features
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
-from pcn_cli.runs.store import DECISIONS, DESK
+from pcn_cli.runs.store import DECISIONS, DESK, read_recipe
 
 DOUBTED, UNLIKE, UNSURE = "label in doubt", "unlike the others", "unsure"
 UNSURE_SHARE = 0.05  # of the test photos, the least sure
@@ -55,7 +55,9 @@ def gather_desk(evaluation: Evaluation) -> Desk | None:
 def next_command(run: RunDir, *, photos: str | Path = "") -> str:
     """What to type with a saved table: a training that begins with the run."""
     place = as_typed(Path(photos or read_record(run).photos))
-    return command("finetune", place, "--model", as_typed(run.root), "--decisions", Decision.ARTIFACT)
+    boxes = read_recipe(run).data.crop_boxes if run.crops.is_dir() else None
+    cropping = ("--crop-boxes", as_typed(Path(boxes))) if boxes else ()
+    return command("finetune", place, *cropping, "--model", as_typed(run.root), "--decisions", Decision.ARTIFACT)
 
 
 def as_typed(path: Path) -> str:

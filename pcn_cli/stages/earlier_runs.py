@@ -7,7 +7,7 @@ from pathlib import Path
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.runs.rundir import RunDir, find_maker
-from pcn_cli.runs.state import read_record
+from pcn_cli.runs.state import photo_root
 from pcn_cli.runs.store import read_recipe, read_split
 
 _MOST = 50  # runs that began with one another
@@ -37,7 +37,7 @@ def find_learned_rows(recipe: Recipe, rows: Sequence[SplitRow]) -> tuple[SplitRo
     if start is None:
         return ()
     return tuple(
-        replace(row, file=str(Path(read_record(run).photos) / row.file))
+        replace(row, file=str(photo_root(run) / row.file))
         for run in _list_ancestors(start)
         for row in read_split(run)
         if row.split != "test" and row.sha256 in tested

@@ -1,12 +1,15 @@
 """Evaluate: the scores, the numbers and the maps of the test part, in one pass."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from pcn_cli.data.boxes.read import read_boxes
 from pcn_cli.data.scan.scan_photos import other_part
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.folder import hold_folder
+from pcn_cli.files.names import refuse_inside
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
@@ -15,10 +18,11 @@ from pcn_cli.recipe.schema import Labelling, Recipe
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
-from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
-from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, update_record
-from pcn_cli.runs.store import SCAN, TRUST, read_boxes, read_recipe, write_recipe, write_scan, write_split
+from pcn_cli.runs.rundir import RUNS, RunDir, new_run_dir, open_run
+from pcn_cli.runs.state import photo_root, read_record, recording_outcome, recording_stage, start_run, update_record
+from pcn_cli.runs.store import SCAN, TRUST, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.crops import crops_folder, keep_crops
 from pcn_cli.stages.earlier_runs import find_learned_rows
 from pcn_cli.stages.evaluate.change import measure_change
 from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
@@ -72,9 +76,17 @@ def evaluate(
                 "--target-accuracy has no effect with --images: a threshold is chosen on a run's own validation photos",
                 "pcn evaluate RUN --target-accuracy first, then --images with the run that it makes",
             )
-        return _evaluate_images(
-            run, Path(images), labelling=labelling, boxes=boxes, output=output, device=device, callback=callback
-        )
+        with ExitStack() as scratch:
+            return _evaluate_images(
+                run,
+                Path(images),
+                labelling=labelling,
+                boxes=boxes,
+                output=output,
+                device=device,
+                scratch=scratch,
+                callback=callback,
+            )
     if labelling is not None and (words := labelling.words()):
         raise RecipeError(f"{words[0]} has no effect without --images", "add --images PHOTOS")
     if target_accuracy is not None:
@@ -84,6 +96,8 @@ def evaluate(
         raise RecipeError("--output has no effect without --images or --target-accuracy", "add --images PHOTOS")
     here = open_run(run)
     with hold_folder(here.root):
+        if photos is not None and here.crops.is_dir():
+            raise RecipeError(f"--photos has no effect: {here.root} holds the crops of its photos", "leave it out")
         moved = None if photos is None else Path(photos).resolve()
         rows = read_unchanged(here, photos=moved)
         recipe = load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe
@@ -101,12 +115,16 @@ def _evaluate_images(
     boxes: str | None,
     output: str | Path | None,
     device: str | None,
+    scratch: ExitStack,
     callback: Callback,
 ) -> Evaluation:
-    """The numbers of other labelled photos, in a run of their own."""
+    """The numbers of other labelled photos, in a run of their own; what is only needed meanwhile is in `scratch`."""
     name = model_source(source)
     find_source(name).check_available(offline=False)  # before thousands of photos are read
-    scan = scan_folder(photos, labelling=labelling, only="test", callback=callback)
+    if labelling is not None and labelling.crop_boxes is not None:
+        refuse_inside(Path(output) if output else RUNS, [photos])
+    crops = scratch.enter_context(crops_folder(labelling, output))
+    scan = scan_folder(photos, labelling=labelling, only="test", crops=crops, callback=callback)
     model = open_model(name, fetch=Fetcher(callback=callback), device=device)
     _refuse_other_labels(scan, model.config, photos)
     others = sum(one.reason == other_part("test") for one in scan.ignored)
@@ -121,10 +139,13 @@ def _evaluate_images(
     # A run's own boxes are around its own photos. What measures itself begins with the model that it measures.
     begun = {"model.name": str(Path(name).resolve()) if Path(name).exists() else name, "model.pretrained": True}
     recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes, **begun})
+    cropped = str(Path(labelling.crop_boxes).resolve()) if labelling and labelling.crop_boxes else None
+    recipe = recipe.replace({"data.crop_boxes": cropped})
     stem = trained.root.name if trained else Path(name).name
     run = new_run_dir(photos, f"{stem}-evaluated", output=output)
     started = start_run(run, kind="evaluate", photos=photos, card=model.config.card, device=str(model.device))
     with started, recording_outcome(run):
+        keep_crops(crops, run)
         write_scan(run, scan)
         write_recipe(run, recipe, {})
         write_split(run, rows)
@@ -146,7 +167,7 @@ def _evaluate_target(
     rows, made = read_unchanged(source), read_record(source)
     model = open_retargetable(source, rows, device=device)
     run = new_run_dir(source.root.name, "threshold", output=output)
-    started = start_run(run, kind="evaluate", photos=Path(made.photos), card=made.card, device=str(model.device))
+    started = start_run(run, kind="evaluate", photos=photo_root(source), card=made.card, device=str(model.device))
     with started, recording_outcome(run):
         model = retarget_run(run, source, rows, model=model, target=target, recipe=recipe, callback=callback)
         return evaluate_run(run, model, rows, SCAN.read(run), recipe=recipe, callback=callback)
@@ -167,7 +188,7 @@ def evaluate_run(
     The photos are known to be unchanged; `scan` is what was found of them. `tokens` are those that the trunk gives of
     the test part, where they are known exactly.
     """
-    root, config = Path(read_record(run).photos), model.config
+    root, config = photo_root(run), model.config
     test = [row for row in rows if row.split == "test"]
     boxes = read_boxes(Path(recipe.evaluate.boxes)) if recipe.evaluate.boxes else {}
     if boxes and not any(row.file in boxes for row in test):

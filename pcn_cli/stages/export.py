@@ -30,7 +30,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, find_maker, slug
-from pcn_cli.runs.state import read_record
+from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.exported.facts import RUNNER, make_facts, runner_source
@@ -260,7 +260,7 @@ def _choose_photos(run: RunDir | None, images: str | Path | None) -> list[Path]:
         return [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, PHOTOS).astype(int))]
     if run is None or not run.split.is_file():
         raise DataError("a model that is no run has no validation photos to compare on", "add --images PHOTOS")
-    root = Path(read_record(run).photos)
+    root = photo_root(run)
     if not root.is_dir():
         raise RunError(
             f"the photos of {run.root} are not at {root} any more",

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pcn_cli.data.boxes.read import find_boxes, read_boxes
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError, command
 from pcn_cli.files.atomic import explain_refusal
@@ -35,8 +36,9 @@ from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
 from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
-from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_boxes, read_recipe, write_recipe, write_scan, write_split
+from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback, OnEpoch
+from pcn_cli.stages.crops import crops_folder, keep_crops
 from pcn_cli.stages.evaluate_run import evaluate_run
 from pcn_cli.stages.inference.load import model_source, open_model
 from pcn_cli.stages.loggers import check_logger, open_logger
@@ -129,7 +131,7 @@ def finetune(
         PcnError: of the kind that says what is wrong; a StoppedError's hint is the command that goes on.
     """
     weights = {name: options.pop(name) for name in WEIGHTS if name in options}
-    with StopRequest() as stop, joined_ranks() as ranks:
+    with StopRequest() as stop, joined_ranks() as ranks, ExitStack() as scratch:
         if not ranks.leads:
             return Outcome(run=Path(help_lead(ranks)))
         asked, models = _load_lasting(recipe, settings, options)
@@ -150,6 +152,8 @@ def finetune(
         check_logger(asked.recipe.train.log)
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
+        if asked.recipe.data.crop_boxes:
+            find_boxes(Path(asked.recipe.data.crop_boxes))
         for source in (find_source(model_source(name)) for name in models):
             source.check_available(offline=fetch.offline)
             callback.on_note(f"{source.name}: licence {check_licence(source, accepted=accept_licence)}")
@@ -157,7 +161,16 @@ def finetune(
         callback.on_stage(SCANNING)
         began = time.monotonic()
         several = models if len(models) > 1 else ()
-        plan = make_plan(Path(photos), asked, measure=dry_run, models=several, offline=fetch.offline, callback=callback)
+        crops = None if dry_run else scratch.enter_context(crops_folder(asked.recipe.data, output))
+        plan = make_plan(
+            Path(photos),
+            asked,
+            measure=dry_run,
+            models=several,
+            offline=fetch.offline,
+            crops=crops,
+            callback=callback,
+        )
         callback.on_note(describe_parts(plan.rows, plan.scan))
         _tell_leaks(plan.leaks, callback, fail_on=fail_on)
         for key, reason in plan.reasons.items():
@@ -169,6 +182,7 @@ def finetune(
         _bring_weights(plan.recipe, models, fetch)
         device = plan.recipe.train.device or ""
         with start_run(run, kind="train", photos=plan.photos, card=plan.model, device=device):
+            keep_crops(crops, run)
             _write_plan(run, plan, began=began)
             update_record(run, devices=ranks.world)
             return _finish(run, plan.rows, plan.scan, fetch, callback, stop)

@@ -12,7 +12,7 @@ from pcn_cli.models.zoo import CARDS, Card, card_of_file, find_card, look_up_car
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.codec import to_plain
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.state import check_model, read_record, require
+from pcn_cli.runs.state import check_model, photo_root, require
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.replay import replay_model
 
@@ -121,8 +121,8 @@ def _verify(card: Card) -> dict[str, Any]:
 def _verify_folder(path: Path, images: Path | None) -> dict[str, Any]:
     run = RunDir(path) if (path / "run.json").is_file() else None
     folder = require(run, run.model, f"finish it with {command('finetune', '--resume', path)}") if run else path
-    if run and images is None and Path(own := read_record(run).photos).is_dir():
-        images = Path(own)
+    if run and images is None and (own := photo_root(run)).is_dir():
+        images = own
     replayed = replay_model(folder, images=images)
     problem = replayed.problem
     if run and not problem:

@@ -1,9 +1,15 @@
 """The photos of a run: scanned, split, checked for leaks, found again unchanged."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from pcn_cli.data.boxes.crop_folder import TABLE, cut_photos
+from pcn_cli.data.boxes.cut import refuse_idle_crops
 from pcn_cli.data.scan.decisions import Decisions, read_decisions
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_ties
@@ -15,7 +21,7 @@ from pcn_cli.recipe.load import LoadedRecipe
 from pcn_cli.recipe.schema import FailOn, Labelling, Recipe
 from pcn_cli.records.photos import PARTS, Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
-from pcn_cli.runs.state import read_record, require
+from pcn_cli.runs.state import photo_root, require
 from pcn_cli.runs.store import DECISIONS, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.earlier_runs import find_start, read_known_parts
@@ -30,13 +36,23 @@ def scan_folder(
     group_by: str | None = None,
     only: Part | None = None,
     decisions: Decisions | None = None,
+    crops: Path | None = None,
     callback: Callback | None = None,
 ) -> Scan:
-    """What `photos` holds, every file decoded once, or those of one part; nothing is written."""
+    """What `photos` holds, every file decoded once, or those of one part; nothing is written among them.
+
+    Where `labelling` names boxes, these are cut out into the new folder `crops`, and are what there is; without it they
+    are looked at and gone.
+    """
     callback = callback or Callback()
-    scan = scan_photos(
-        photos, labelling=labelling, group_by=group_by, only=only, decisions=decisions, on_progress=callback.on_progress
-    )
+    looking = partial(scan_photos, only=only, decisions=decisions, on_progress=callback.on_progress)
+    if labelling is not None and labelling.crop_boxes is not None:
+        with TemporaryDirectory(prefix="pcn-crops-") if crops is None else nullcontext(crops) as place:
+            scan = _scan_crops(photos, labelling, Path(place), group_by, looking, callback)
+    else:
+        if labelling is not None:
+            refuse_idle_crops(labelling)
+        scan = looking(photos, labelling=labelling, group_by=group_by)
     for text in scan.assumptions:
         callback.on_note(text)
     if scan.multi_label:
@@ -45,6 +61,30 @@ def scan_folder(
         unlabelled = f", {none:,} have none" if none else ""
         callback.on_note(f"multi-label: {several:,} of {len(counts):,} photos have several labels{unlabelled}")
     return scan
+
+
+def _scan_crops(
+    photos: Path,
+    labelling: Labelling,
+    place: Path,
+    group_by: str | None,
+    looking: Callable[[Path], Scan],
+    callback: Callback,
+) -> Scan:
+    """The boxes in the place of their photos, as they lie in `place`; what is among the photos is told of as well."""
+    root = photos.absolute()
+    cut = cut_photos(root, labelling, into=place, group_by=group_by, on_progress=callback.on_progress)
+    name = Path(str(labelling.crop_boxes)).name
+    callback.on_note(f"{cut.boxes:,} boxes of {cut.photos:,} photos are cut out, by {name}")
+    if cut.note:
+        callback.on_note(cut.note)
+    scan = looking(place)
+    return replace(
+        scan,
+        root=str(root),
+        unreadable=tuple(sorted((*cut.unreadable, *scan.unreadable), key=lambda one: one.file)),
+        ignored=(*cut.ignored, *(one for one in scan.ignored if one.file != TABLE)),
+    )
 
 
 def gather_decisions(recipe: Recipe) -> Decisions:
@@ -111,7 +151,7 @@ def read_unchanged(run: RunDir, *, photos: Path | None = None) -> tuple[SplitRow
     """
     require(run, run.split, "start again with `pcn finetune PHOTOS`")
     rows = read_split(run)
-    root = photos or Path(read_record(run).photos)
+    root = photos or photo_root(run)
     problems = check_split(rows, root)
     if problems:
         listed = [*problems[:10], *([f"… and {len(problems) - 10} more"] if len(problems) > 10 else [])]

@@ -15,7 +15,7 @@ from pcn_cli.records.photos import SkippedFile
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import UNREADABLE, read_recipe
-from pcn_cli.stages.answers import Answers, name_photos, refuse_idle_memory
+from pcn_cli.stages.answers import Answers, NamedPhotos, naming_photos, refuse_idle_memory
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
@@ -40,6 +40,9 @@ def predict(
     answers `{"file", "labels", "confidence", "unlike", "top", "error"}`, where `labels` holds `{"label", "p", "least"}`
     for each that reaches its threshold `least`, and may be empty. What is named twice is answered twice.
 
+    With `crop_boxes` an answer is of a box, `file` is the photo's with its number behind a #, and `box` are left, top,
+    right and bottom in pixels; photos without a box have no answer.
+
     `images` are files, folders (searched for images) and globs; where several are named, a missing one is an answer
     with `error`. The arguments are the options of `pcn predict`, whose `--help` tells what each means. Overlays, one
     per photo as `<name>.png`, replace those of an earlier call; copies replace nothing.
@@ -50,7 +53,12 @@ def predict(
         ResourceError: a folder to write into is one that holds photos, or lies in one.
     """
     asked, callback = PredictOptions(**options), callback or Callback()
-    photos = name_photos(images, asked)
+    with naming_photos(images, asked, on_note=callback.on_note) as photos:
+        return _answer(photos, asked, callback)
+
+
+def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> list[dict[str, Any]]:
+    """The answers to the named photos, in their order."""
     model = asked.model
     if model is None:
         model = open_run(None).root

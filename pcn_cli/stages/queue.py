@@ -17,7 +17,7 @@ from pcn_cli.recipe.schema import Count
 from pcn_cli.records.desk import Card, Desk, Near
 from pcn_cli.runs.features import read_features
 from pcn_cli.runs.rundir import RunDir, open_run
-from pcn_cli.runs.state import read_record
+from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import DESK, read_recipe, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.desk import UNSURE, as_typed, next_command
@@ -154,7 +154,7 @@ def _neighbours(queue: Sequence[Scored], classes: Sequence[str], source: RunDir)
         labels=[row.label for row in known.rows],
         own=[None] * len(queue),
     )
-    photos = Path(record.photos)
+    photos = photo_root(source)
     return [
         tuple(Near(file=str(photos / known.rows[place].file), label=known.rows[place].label) for place in places)
         for places in found

@@ -24,7 +24,7 @@ from pcn_cli.report.write import LARGE, MANY_BYTES, write_report, write_single_r
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import Artifact, RunDir, open_run
-from pcn_cli.runs.state import read_record, recording_stage
+from pcn_cli.runs.state import photo_root, read_record, recording_stage
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.desk import gather_desk
@@ -70,7 +70,7 @@ def report_run(
 ) -> Path:
     """The path of the report's page; the caller holds the run, and its files are not read where it has `evaluation`."""
     content = gather_content(evaluation or read_evaluation(run))
-    root, thumbnail = Path(read_record(run).photos), read_recipe(run).report.thumbnail
+    root, thumbnail = photo_root(run), read_recipe(run).report.thumbnail
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
     write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
     with recording_stage(run, name, (page,)):

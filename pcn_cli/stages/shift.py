@@ -23,7 +23,7 @@ from pcn_cli.records.shift import Differing, Shift
 from pcn_cli.runs.features import read_features
 from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.state import read_record
+from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import SHIFT
 
 _LOOKED_AT = 200  # photos of each side whose light and shape are measured
@@ -65,7 +65,7 @@ def check_shift(
 
 
 def _differing(source: RunDir, known: Sequence[str], root: Path, files: Sequence[str]) -> tuple[Differing, ...]:
-    photos, rng = Path(read_record(source).photos), np.random.default_rng(0)
+    photos, rng = photo_root(source), np.random.default_rng(0)
     sides = [
         [top / group[place] for place in rng.permutation(len(group))[:_LOOKED_AT]]
         for group, top in ((known, photos), (files, root))

@@ -26,6 +26,7 @@ from torch import nn
 import pcn_cli
 import pcn_cli.models.entrypoints  # importing is registering
 from pcn_cli.attention.localisation import energy_in_boxes, even_energy, find_peak, middle_energy
+from pcn_cli.data.boxes.read import read_boxes
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.metrics.intervals import proportion
@@ -36,7 +37,7 @@ from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Box
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store import TRUST, read_boxes
+from pcn_cli.runs.store import TRUST
 from pcn_cli.stages.bench import explain
 from pcn_cli.stages.inference.hiding import Hiding
 from pcn_cli.stages.inference.load import open_model

@@ -13,6 +13,9 @@ CPU = Facts(train_photos=1000, classes=7, cores=2)
 LEGITIMATELY_OPEN = {
     "data.labels",
     "data.file_column",
+    "data.crop_boxes",
+    "data.crop_confidence",
+    "data.crop_category",
     "data.label_column",
     "data.decisions",
     "data.label_from",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.errors import DataError, RunError
+from pcn_cli.data.boxes.read import read_boxes
+from pcn_cli.errors import RunError
 from pcn_cli.records.metrics import ClassRow, Metric
 from pcn_cli.records.photos import Box, Photo, Scan, Tie
 from pcn_cli.records.predictions import FoldAnswer, Suspect
@@ -23,7 +24,6 @@ from pcn_cli.runs.store import (
     Json,
     Table,
     read_answers,
-    read_boxes,
     write_answers,
     write_boxes,
     write_scan,
@@ -39,65 +39,6 @@ def test_boxes_come_back_by_file_as_they_were_written(tmp_path: Path) -> None:
     other = Box(file="b.jpg", label="dog", xmin=0, ymin=0, xmax=0, ymax=0, width=1, height=1)
     write_boxes(tmp_path / "boxes.csv", [BOX, other, BOX])
     assert read_boxes(tmp_path / "boxes.csv") == {BOX.file: [BOX, BOX], "b.jpg": [other]}
-
-
-HEADER = "file,label,xmin,ymin,xmax,ymax,width,height\n"
-
-
-@pytest.mark.parametrize(
-    ("cells", "edges"),
-    [
-        ("233.0,10.4,300.6,40.0,500,400", (233, 10, 301, 40)),
-        ("0,0,500,400,500,400", (0, 0, 499, 399)),
-        ("-1,-2.0,501,401,500.0,400.0", (0, 0, 499, 399)),
-        ("1e2,5,2e2,9,500,400", (100, 5, 200, 9)),
-    ],
-)
-def test_boxes_are_read_as_annotation_tools_write_them(tmp_path: Path, cells: str, edges: tuple[int, ...]) -> None:
-    """Decimals were refused, and a box that reaches a pixel beyond the photo ended everything."""
-    (tmp_path / "boxes.csv").write_text(f"{HEADER}a.jpg,cat,{cells}\n")
-    ((box,),) = read_boxes(tmp_path / "boxes.csv").values()
-    assert (box.xmin, box.ymin, box.xmax, box.ymax) == edges
-    assert (box.width, box.height) == (500, 400)
-
-
-def test_all_rows_that_are_no_boxes_are_named_at_once(tmp_path: Path) -> None:
-    wrong = [f"{n}.jpg,cat,0,0,{510 + n},10,500,400\n" for n in range(12)]
-    (tmp_path / "boxes.csv").write_text(HEADER + "".join(wrong) + "x.jpg,cat,nan,0,1,1,5,4\n")
-    with pytest.raises(DataError, match="has rows that are no boxes") as error:
-        read_boxes(tmp_path / "boxes.csv")
-    assert all(f"{n}.jpg: the box 0,0 – {510 + n},10 is not in the photo" in error.value.message for n in range(10))
-    assert error.value.message.endswith("and 3 more")
-    for cells, found in (
-        ("nan,0,1,1,5,4", "xmin is 'nan'"),
-        ("0,0,1,1,inf,4", "width is 'inf'"),
-        ("3,0,1,1,5,4", "the box"),
-    ):
-        (tmp_path / "boxes.csv").write_text(f"{HEADER}a.jpg,cat,{cells}\n")
-        with pytest.raises(DataError, match=found):
-            read_boxes(tmp_path / "boxes.csv")
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("file,label,xmin,ymin,xmax,ymax,width\na,b,0,0,1,1,2\n", "no column 'height'"),
-        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b,0,0,5,1,2,2\n", "a: the box 0,0 – 5,1 is not in the photo"),
-        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b,0,half,1,1,2,2\n", "a: ymin is 'half'"),
-        ("file,label,xmin,ymin,xmax,ymax,width,height\na,b\n", "line 2"),
-    ],
-)
-def test_a_table_that_holds_no_boxes_is_refused_with_what_was_found(tmp_path: Path, text: str, found: str) -> None:
-    (tmp_path / "boxes.csv").write_text(text)
-    with pytest.raises(DataError, match=r"boxes\.csv") as error:
-        read_boxes(tmp_path / "boxes.csv")
-    assert found in error.value.message
-    assert "ymin" in str(error.value.hint)
-
-
-def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such table of boxes"):
-        read_boxes(tmp_path / "boxes.csv")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,20 @@ import typer
 
 from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import Boxes, Device, FileColumn, Json, LabelColumn, LabelFrom, Labels, examples, labelling_of
+from pcn_cli.cli.options import (
+    Boxes,
+    CropBoxes,
+    CropCategory,
+    CropConfidence,
+    Device,
+    FileColumn,
+    Json,
+    LabelColumn,
+    LabelFrom,
+    Labels,
+    examples,
+    labelling_of,
+)
 from pcn_cli.cli.summary import show_findings, show_numbers
 from pcn_cli.errors import RecipeError, command
 
@@ -47,6 +60,9 @@ def evaluate(
     file_column: FileColumn = None,
     label_column: LabelColumn = None,
     label_from: LabelFrom = None,
+    crop_boxes: CropBoxes = None,
+    crop_confidence: CropConfidence = None,
+    crop_category: CropCategory = None,
     boxes: Boxes = None,
     target_accuracy: Annotated[
         float | None,
@@ -76,7 +92,7 @@ def evaluate(
     """
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(photos=images or photos, output=output, tables=[labels, boxes], device=device)
+    refuse_early(photos=images or photos, output=output, tables=[labels, crop_boxes, boxes], device=device)
     if images is not None and _evaluate_on_imagenet(
         run,
         images,
@@ -84,14 +100,22 @@ def evaluate(
         record=record,
         device=device,
         json=json,
-        others={"--boxes": boxes, "--target-accuracy": target_accuracy, "--output": output},
+        others={"--boxes": boxes, "--crop-boxes": crop_boxes, "--target-accuracy": target_accuracy, "--output": output},
     ):
         return
     if record:
         raise RecipeError(
             "--record has no effect but for a card on ImageNet's photos", command("evaluate", "s60", "--images", "DIR")
         )
-    labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
+    labelling = labelling_of(
+        labels,
+        crop_boxes,
+        file_column=file_column,
+        label_column=label_column,
+        label_from=label_from,
+        crop_confidence=crop_confidence,
+        crop_category=crop_category,
+    )
     with LiveProgress() as callback:
         from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 

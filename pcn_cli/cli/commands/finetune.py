@@ -28,6 +28,9 @@ _PANELS = {
             "file_column",
             "label_column",
             "label_from",
+            "crop_boxes",
+            "crop_confidence",
+            "crop_category",
             "decisions",
             "group_by",
             "split_from",
@@ -98,7 +101,7 @@ def finetune(
     wished = read_wishes(recipe, settings or (), options)
     if resume is None:
         tables, models = (
-            (wished.data.labels, wished.data.decisions, wished.evaluate.boxes),
+            (wished.data.labels, wished.data.decisions, wished.data.crop_boxes, wished.evaluate.boxes),
             options["model"] or (wished.model.name,),
         )
         refuse_early(photos=photos, output=output, models=models, tables=tables, device=wished.train.device)

@@ -9,6 +9,9 @@ import typer
 from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import (
+    CropBoxes,
+    CropCategory,
+    CropConfidence,
     FailOn,
     FileColumn,
     GroupBy,
@@ -44,6 +47,9 @@ def inspect(
     file_column: FileColumn = None,
     label_column: LabelColumn = None,
     label_from: LabelFrom = None,
+    crop_boxes: CropBoxes = None,
+    crop_confidence: CropConfidence = None,
+    crop_category: CropCategory = None,
     group_by: GroupBy = None,
     fail_on: FailOn = None,
     json: Json = False,
@@ -54,8 +60,16 @@ def inspect(
     """
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(photos=photos, tables=[labels])
-    labelling = labelling_of(labels, file_column=file_column, label_column=label_column, label_from=label_from)
+    refuse_early(photos=photos, tables=[labels, crop_boxes])
+    labelling = labelling_of(
+        labels,
+        crop_boxes,
+        file_column=file_column,
+        label_column=label_column,
+        label_from=label_from,
+        crop_confidence=crop_confidence,
+        crop_category=crop_category,
+    )
     with LiveProgress() as callback:
         from pcn_cli.stages.inspect import inspect_photos, refuse_unfit
 

@@ -67,7 +67,7 @@ def scan_photos(
     """
     root = folder.absolute()
     tell = on_progress or (lambda *_: None)
-    files = _sort_files(root, labelling or Labelling(), group_by)
+    files = sort_files(root, labelling or Labelling(), group_by)
     left_out = _count_left_out(files.ignored)
     if only is not None and any(one.split == only for one in files.candidates):
         rest = [SkippedFile(file=one.file, reason=other_part(only)) for one in files.candidates if one.split != only]
@@ -105,8 +105,12 @@ def scan_photos(
     )
 
 
-def _sort_files(root: Path, labelling: Labelling, group_by: str | None) -> SortedFiles:
-    """The files below `root` with their labels and groups, from the table where there is one."""
+def sort_files(root: Path, labelling: Labelling, group_by: str | None) -> SortedFiles:
+    """The files below `root` with their labels and groups, from the table where there is one; nothing is opened.
+
+    Raises:
+        DataError: no such folder, a malformed table, or no photo has a label. RecipeError: as of `scan_photos`.
+    """
     entries = walk_folder(root)
     place = _find_table(root, labelling)
     table = read_table(place.absolute()) if place else None

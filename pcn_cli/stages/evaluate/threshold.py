@@ -16,7 +16,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir, open_run
-from pcn_cli.runs.state import read_record, recording_stage, update_record
+from pcn_cli.runs.state import photo_root, read_record, recording_stage, update_record
 from pcn_cli.runs.store import read_validation, write_recipe
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import LoadedModel, open_model
@@ -67,7 +67,7 @@ def retarget_run(
 ) -> LoadedModel:
     """The model with a threshold for `target`, as it stands in `run` beside `recipe` and all that `source` knows."""
     made, validation = read_record(source), [row for row in rows if row.split == "val"]
-    root = Path(made.photos)
+    root = photo_root(source)
     for artifact in (*_PHOTOS, *_TRAINING):
         if artifact.of(source).is_file():
             write_bytes(artifact.of(run), artifact.of(source).read_bytes())

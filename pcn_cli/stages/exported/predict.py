@@ -16,7 +16,7 @@ from pcn_cli.recipe.schema import PREDICT, PredictOptions
 from pcn_cli.records.model import ModelConfig, Placement, Preprocessing
 from pcn_cli.records.photos import join_labels
 from pcn_cli.records.predictions import Prediction
-from pcn_cli.stages.answers import Answers, name_photos, refuse_idle_memory
+from pcn_cli.stages.answers import Answers, naming_photos, refuse_idle_memory
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.exported.facts import read_facts
 from pcn_cli.stages.exported.loaders import LOADERS, Compute
@@ -84,14 +84,14 @@ def predict_exported(
             raise RecipeError(f"--{name} has no effect with an exported file", f"leave --{name} out")
     if asked.overlay_map == "evidence":
         raise RecipeError(_EVIDENCE, "leave --map out, or name the run with --model")
-    photos = name_photos(images, asked)
-    model = open_exported(Path(str(asked.model)))
-    refuse_idle_memory(asked, str(asked.model), remembers=model.remembers)
-    answers = Answers(photos, asked, model.config)
-    for index, prediction, look, placement in _score(model, photos.paths, asked.batch_size, answers.refuse):
-        answers.add(index, prediction, look=look, placement=placement, evidence=None)
-        callback.on_progress("predicting", index + 1, len(photos.paths))
-    return answers.rows
+    with naming_photos(images, asked, on_note=callback.on_note) as photos:
+        model = open_exported(Path(str(asked.model)))
+        refuse_idle_memory(asked, str(asked.model), remembers=model.remembers)
+        answers = Answers(photos, asked, model.config)
+        for index, prediction, look, placement in _score(model, photos.paths, asked.batch_size, answers.refuse):
+            answers.add(index, prediction, look=look, placement=placement, evidence=None)
+            callback.on_progress("predicting", index + 1, len(photos.paths))
+        return answers.rows
 
 
 def as_input(prepared: Prepared, preprocessing: Preprocessing) -> np.ndarray:

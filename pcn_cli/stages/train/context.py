@@ -33,7 +33,7 @@ from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.records.photos import Part, SplitRow
 from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.state import read_record
+from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import HISTORY
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import for_inference, model_source
@@ -194,7 +194,7 @@ def start_model(
         run=run,
         recipe=recipe,
         rows=tuple(rows),
-        root=Path(read_record(run).photos),
+        root=photo_root(run),
         model_config=replace(model_config, multi_label=any(row.multi_label for row in rows)),
         device=device,
         fetch=fetch,

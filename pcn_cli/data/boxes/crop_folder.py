@@ -1,0 +1,126 @@
+"""A folder of crops with a table of their labels, made from a folder of photos and a file of boxes, to be scanned.
+
+The boxes of a photo are of one group, so that they come into one part.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+from pcn_cli.data.boxes.cut import choose_boxes, crop_name, find_photos, place_boxes, save_crop
+from pcn_cli.data.boxes.read import find_boxes, refuse
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.scan.decode import inspect_files
+from pcn_cli.data.scan.labels import Candidate
+from pcn_cli.data.scan.layouts import group_candidates
+from pcn_cli.data.scan.listed_files import ListedFiles
+from pcn_cli.data.scan.scan_photos import sort_files
+from pcn_cli.data.scan.table import TABLE_NAMES
+from pcn_cli.data.scan.walk import walk_folder
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import write_csv
+from pcn_cli.files.machine import available_cores
+from pcn_cli.recipe.schema import Labelling
+from pcn_cli.records.photos import SEVERAL, Box, SkippedFile
+
+TABLE = TABLE_NAMES[0]
+_NO_BOX = "no box in"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What became of the boxes: how many were cut out of how many photos, and what else there is among the photos."""
+
+    boxes: int
+    photos: int
+    note: str = ""
+    unreadable: tuple[SkippedFile, ...] = ()
+    ignored: tuple[SkippedFile, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listing:
+    """The files of a folder, and what folders, names or a table say of those that have a label."""
+
+    entries: Mapping[str, str]
+    known: Mapping[str, Candidate] = field(default_factory=dict)
+    multi_label: bool = False
+
+
+def cut_photos(
+    root: Path,
+    labelling: Labelling,
+    *,
+    into: Path,
+    group_by: str | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Cut:
+    """Put what the boxes of `labelling` hold of the photos below `root` into the new folder `into`, with a table.
+
+    A box has its own label, otherwise its photo's. Photos are decoded in processes of their own first: one that
+    crashes its decoder is told among the unreadable.
+
+    Raises:
+        DataError: what `find_boxes` refuses; a photo that is not there, a box that is not in its photo or has no label.
+    """
+    path, tell = Path(str(labelling.crop_boxes)).absolute(), on_progress or (lambda *_: None)
+    found, note = choose_boxes(find_boxes(path), labelling, path)
+    listing = _list_files(root, labelling, group_by, needed=any(not one.label for one in found))
+    by_photo = find_photos(found, ListedFiles(root, path, listing.entries), path, entries=listing.entries)
+    unlabelled = [
+        f"{one.file}: neither the box nor its photo has a label"
+        for file, own in by_photo.items()
+        for one in own
+        if not (one.label or file in listing.known)
+    ]
+    refuse(f"{path} has boxes of no class:", unlabelled, "put the photos into a folder of their class each")
+    files, unreadable, sizes = list(by_photo), list[SkippedFile](), dict[str, tuple[int, int]]()
+    with closing(inspect_files([root / file for file in files])) as results:
+        for done, (position, facts) in enumerate(results, start=1):
+            sizes[files[position]] = (facts.width, facts.height)
+            if facts.reason:
+                unreadable.append(SkippedFile(file=files[position], reason=facts.reason))
+            tell("looking at photos", done, len(files))
+    lost = {one.file for one in unreadable}
+    placed = place_boxes({file: own for file, own in by_photo.items() if file not in lost}, sizes, path)
+    rows = list[tuple[str, str, str, str, str]]()
+    with ThreadPool(available_cores()) as threads:
+        work = ((root / file, [(into / crop_name(file, n), box) for n, box in own]) for file, own in placed.items())
+        for (file, own), hashes in zip(placed.items(), threads.imap(lambda one: cut_photo(*one), work), strict=True):
+            of_photo = listing.known.get(file, Candidate(file=file, label=""))
+            for (number, box), digest in zip(own, hashes, strict=True):
+                part, group = of_photo.split or "", of_photo.group or file
+                rows.append((crop_name(file, number), box.label or of_photo.label, part, group, digest))
+            tell("cutting out boxes", len(rows), sum(map(len, placed.values())))
+    write_csv(into / TABLE, ("file", SEVERAL if listing.multi_label else "label", "split", "group", "sha256"), rows)
+    without = (file for file, obstacle in listing.entries.items() if not obstacle and file not in by_photo)
+    return Cut(
+        boxes=len(rows),
+        photos=len(placed),
+        note=note,
+        unreadable=tuple(unreadable),
+        ignored=tuple(SkippedFile(file=file, reason=f"{_NO_BOX} {path.name}") for file in without),
+    )
+
+
+def cut_photo(path: Path, boxes: Sequence[tuple[Path, Box]]) -> list[str]:
+    """The SHA-256 of each crop of the photo at `path`, which is decoded once, as they are then on the disk."""
+    picture = open_photo(path)
+    return [save_crop(picture, box, target) for target, box in boxes]
+
+
+def _list_files(root: Path, labelling: Labelling, group_by: str | None, *, needed: bool) -> _Listing:
+    """The files below `root`; where labels are not `needed`, photos that have none are no fault."""
+    entries = walk_folder(root)
+    try:
+        files = sort_files(root, labelling, group_by)
+    except DataError:
+        if needed:
+            raise
+        plain = [Candidate(file=file, label="") for file, obstacle in entries.items() if not obstacle]
+        grouped = group_candidates(plain, group_by) if group_by else plain
+        return _Listing(entries=entries, known={one.file: one for one in grouped})
+    known = {one.file: one for one in files.candidates}
+    return _Listing(entries=entries, known=known, multi_label=files.multi_label and needed)

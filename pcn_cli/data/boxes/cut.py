@@ -1,0 +1,146 @@
+"""Boxes cut out of their photos: which are wanted, which photo each is of, and the crops of photos that were named.
+
+A crop is called after its photo and the box's number in the file, `birds/a.jpg#2`, and is a PNG: it has the photo's
+very pixels.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
+from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.scan.listed_files import ListedFiles
+from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.files.atomic import replacing
+from pcn_cli.recipe.schema import CropOptions
+from pcn_cli.records.photos import Box
+
+SURE = 0.2  # the confidence from which MegaDetector's users take a box for a thing
+ANIMAL = "animal"
+HINT = "the file must name photos of this folder, by their path or by name, each box inside its upright photo"
+
+
+def cut_named(
+    paths: Sequence[Path], folder: Path | None, options: CropOptions, *, into: Path
+) -> tuple[list[tuple[str, Path, tuple[int, int, int, int] | None]], str]:
+    """The crops of named photos, as (name, file in `into`, left, top, right and bottom), and what was passed over.
+
+    Boxes of other photos are passed over. The crops of a photo that cannot be read have its own path, and no box:
+    whoever opens it says why. `folder` is what names in the file count from, where one folder was named.
+
+    Raises:
+        DataError: what `find_boxes` refuses, a box that is not in its photo, or there is none of these photos.
+    """
+    file = Path(str(options.crop_boxes)).absolute()
+    found, note = choose_boxes(find_boxes(file), options, file)
+    root = folder or (paths[0].parent if len(paths) == 1 else Path())
+    names = {path: _below(path, root) for path in dict.fromkeys(paths)}
+    entries = dict.fromkeys(names.values(), "")
+    by_photo = find_photos(found, ListedFiles(root.absolute(), file, entries), file, entries=entries, others=True)
+    if not by_photo:
+        raise DataError(f"{file} has no box of these photos", HINT)
+    crops = list[tuple[str, Path, tuple[int, int, int, int] | None]]()
+    for path, name in names.items():
+        boxes = by_photo.get(name, ())
+        try:
+            picture = open_photo(path) if boxes else None
+        except DataError:
+            crops += [(crop_name(str(path), one.number), path, None) for one in boxes]
+            continue
+        if picture is None:
+            continue
+        for number, box in place_boxes({name: boxes}, {name: picture.size}, file)[name]:
+            # Overlays and copies are called after this name.
+            place = into / str(len(crops)) / f"{path.stem}#{number}.png"
+            save_crop(picture, box, place)
+            crops.append((crop_name(str(path), number), place, (box.xmin, box.ymin, box.xmax + 1, box.ymax + 1)))
+    return crops, note
+
+
+def refuse_idle_crops(options: CropOptions) -> None:
+    """Raise a RecipeError where an option is about boxes, and no file of them is named."""
+    given = {"--crop-confidence": options.crop_confidence, "--crop-category": options.crop_category}
+    for flag, value in given.items():
+        if value is not None:
+            raise RecipeError(f"{flag} has no effect without --crop-boxes", "add --crop-boxes FILE")
+
+
+def crop_name(file: str, number: int) -> str:
+    """What a photo's box is called."""
+    return f"{file}#{number}"
+
+
+def choose_boxes(found: Sequence[FoundBox], options: CropOptions, path: Path) -> tuple[list[FoundBox], str]:
+    """The boxes that are wanted, and what was passed over, in words.
+
+    Raises:
+        DataError: none is wanted.
+    """
+    least, wanted = SURE if options.crop_confidence is None else options.crop_confidence, options.crop_category
+    categories = {one.category for one in found if one.category}
+    if wanted is None and ANIMAL in categories:
+        wanted = ANIMAL
+    elif wanted is not None and wanted not in categories:
+        told = ", ".join(sorted(categories)) or "none"
+        raise DataError(f"{path} has no boxes of the category {wanted!r}; found {told}", "leave --crop-category out")
+    sure = [one for one in found if one.confidence is None or one.confidence >= least]
+    kept = [one for one in sure if wanted is None or one.category == wanted]
+    unsure, others = len(found) - len(sure), len(sure) - len(kept)
+    words = [f"{unsure:,} less sure than {least:g}"] * bool(unsure)
+    words += [f"{others:,} of another category than {wanted}"] * bool(others)
+    if not kept:
+        left = f": {' and '.join(words)}" if words else ", it is empty"
+        raise DataError(f"{path} has no box that is wanted{left}", "lower --crop-confidence, or name another file")
+    return kept, f"boxes passed over: {', '.join(words)}" if words else ""
+
+
+def place_boxes(
+    by_photo: Mapping[str, Sequence[FoundBox]], sizes: Mapping[str, tuple[int, int]], path: Path
+) -> dict[str, list[tuple[int, Box]]]:
+    """The boxes of each photo with their numbers, in pixels; a DataError names those that are not in their photo."""
+    placed, problems = dict[str, list[tuple[int, Box]]](), list[str]()
+    for file, own in by_photo.items():
+        for one in own:
+            try:
+                placed.setdefault(file, []).append((one.number, one.place(sizes[file])))
+            except ValueError as error:
+                problems.append(str(error))
+    refuse(f"{path} has boxes that do not fit their photos:", problems, HINT)
+    return placed
+
+
+def save_crop(picture: Image.Image, box: Box, target: Path) -> str:
+    """The SHA-256 of the crop, as it is then at `target`."""
+    content = io.BytesIO()
+    cut = picture.crop((box.xmin, box.ymin, box.xmax + 1, box.ymax + 1))
+    cut.save(content, format="PNG", compress_level=1)
+    with replacing(target, durable=False) as part:
+        part.write_bytes(content.getbuffer())
+    return hashlib.sha256(content.getbuffer()).hexdigest()
+
+
+def find_photos(
+    found: Sequence[FoundBox], listed: ListedFiles, path: Path, *, entries: Mapping[str, str], others: bool = False
+) -> dict[str, list[FoundBox]]:
+    """The boxes by the file that each means, in the files' order; with `others` those that mean none are no fault."""
+    places = listed.find([one.file for one in found])
+    by_photo, problems = dict[str, list[FoundBox]](), dict[str, None]()
+    for one in found:
+        place = places[one.file]
+        if entries.get(place.file, "not there") or place.problem:
+            several = place.problem if listed.knows(one.file) else ""
+            problems[f"{one.file}: {several or 'is not among the photos'}"] = None
+        else:
+            by_photo.setdefault(place.file, []).append(one)
+    if not others:
+        refuse(f"{path} has boxes of photos that are not there:", list(problems), HINT)
+    return {file: by_photo[file] for file in sorted(by_photo)}
+
+
+def _below(path: Path, root: Path) -> str:
+    place, top = path.absolute(), root.absolute()
+    return place.relative_to(top).as_posix() if place.is_relative_to(top) else place.as_posix()
