@@ -11,6 +11,7 @@ from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.predictions import Prediction
 
+_MOST_NAMED = 3  # new classes
 ALARM = 0.02  # share of the old test photos whose loss, beyond chance, is worth a warning
 
 
@@ -48,9 +49,15 @@ def find_change(
         "new_photos": len(fresh),
         "new_right": sum(bool(one.correct) for one in fresh),
     }
+    own_right = {
+        name: (sum(bool(one.correct) for one in of), len(of))
+        for name in sorted({one.label for one in fresh})
+        if (of := [one for one in fresh if one.label == name])
+    }
     names = tuple(sorted(classes[1] - classes[0])), tuple(sorted(classes[0] - classes[1]))
     p_value = float(binomtest(gained, lost + gained).pvalue) if lost + gained else 1.0
-    sentence = f"{_what_changed(facts, *names)}: {_what_came_of_it(facts, names[0], p_value)}"
+    untold = [name for name in names[0] if name not in own_right or len(own_right) > _MOST_NAMED]
+    sentence = f"{_what_changed(facts, untold, names[1])}: {_what_came_of_it(facts, own_right, p_value)}"
     return Change(
         earlier=earlier, new_classes=names[0], dropped_classes=names[1], p_value=p_value, sentence=sentence, **facts
     )
@@ -82,17 +89,19 @@ def _what_changed(facts: Mapping[str, int], new: Sequence[str], dropped: Sequenc
     return ", ".join(filter(None, said)) or "The same photos and labels"
 
 
-def _what_came_of_it(facts: Mapping[str, int], new: Sequence[str], p_value: float) -> str:
+def _what_came_of_it(facts: Mapping[str, int], new: Mapping[str, tuple[int, int]], p_value: float) -> str:
+    """How the test photos of both are answered, and the (right, all) of each of the `new` classes."""
     said = []
     if n := facts["photos"]:
         shares = f"{_percent(facts['before'], n)} → {_percent(facts['after'], n)} %"
         chance = "could be chance" if p_value >= LIKELY_CHANCE else "is hardly chance"
-        of = " of the old classes" if new else ""
-        said.append(f"{shares} right on the same {n:,} test photos{of}, {chance}")
+        of = "old classes " if new else ""
+        said.append(f"{of}{shares} right on the same {n:,} test photos, {chance}")
     else:
         said.append("no test photo in common")
-    if facts["new_photos"]:
-        said.append(f"{_percent(facts['new_right'], facts['new_photos'])} % of {facts['new_photos']:,} of the new")
+    said += [f"new class {name}: {right:,} of {photos:,}" for name, (right, photos) in list(new.items())[:_MOST_NAMED]]
+    if len(new) > _MOST_NAMED:
+        said.append(f"all {len(new)} new classes: {facts['new_right']:,} of {facts['new_photos']:,}")
     return "; ".join(said)
 
 

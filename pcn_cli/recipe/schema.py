@@ -353,6 +353,12 @@ class TrainSection:
         neutral=0.0,
         before=0.0,
     )
+    token_cache: Gigabytes = option(
+        10.0,
+        "Gigabytes of what the frozen network makes of photos that are kept for later runs, in the cache folder; 0:"
+        " none.",
+        before=0.0,
+    )
     checkpoint_minutes: Positive = option(5.0, "Time from one checkpoint to the next; the end of the fit has one, too.")
     log: Logger | None = option(
         None,

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from pcn_cli.files.folder import cache_folder, folder_bytes
+from pcn_cli.files.folder import TOKEN_CACHE, cache_folder, folder_bytes
 from pcn_cli.runs.rundir import RUNS
 
 
@@ -42,6 +42,7 @@ def examine() -> list[Check]:
         _free("disk", shutil.disk_usage(Path.cwd()).free, "free here"),
         _cache(),
         _folder("photo cache", cache_folder("photos")),
+        _folder("token cache", cache_folder(TOKEN_CACHE)),
         _folder("runs", RUNS),
     ]
 

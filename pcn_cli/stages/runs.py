@@ -1,4 +1,4 @@
-"""What the runs folder holds: a row per run, and checkpoints that are no longer needed."""
+"""What the runs folder holds: a row per run, and what may go: checkpoints, tokens kept for later runs, whole runs."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,13 +8,15 @@ from typing import Any
 
 from pcn_cli.errors import PcnError, RecipeError, RunError, command, shown
 from pcn_cli.files.atomic import explaining_refusal
-from pcn_cli.files.folder import folder_bytes, hold_folder, is_held
+from pcn_cli.files.folder import TOKEN_CACHE, cache_folder, folder_bytes, hold_folder, is_held
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.runs.rundir import LATEST, RUNS, RunDir, open_run, set_latest, slug
 from pcn_cli.runs.rundir import list_runs as run_folders
 from pcn_cli.runs.state import read_record
 from pcn_cli.runs.store import METRICS, read_recipe
 from pcn_cli.stages.earlier_runs import find_start
+
+TOKENS = "tokens of known photos"  # what they are called among the runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class RunRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaned:
-    """What is deleted of a run, its checkpoints or all, and the bytes of it.
+    """What is deleted, a run, its checkpoints or the tokens that runs left for later ones, and the bytes of it.
 
     `left` says why it is kept ("" where it is not); the runs `begun` with it would forget which photos it learned from.
     """
@@ -60,15 +62,21 @@ def list_runs(runs: Path = RUNS) -> list[RunRow]:
 
 @checked
 def clean_runs(*, really: bool, runs: Path = RUNS) -> list[Cleaned]:
-    """The finished runs that still have checkpoints; these are deleted when `really`.
+    """The finished runs that still have checkpoints, and the kept tokens if there are any; deleted when `really`.
 
-    A run that is in use or damaged is left alone, and the reason is told.
+    A run that is in use or damaged is left alone, and the reason is told. A run that reads tokens meanwhile computes
+    those that are gone.
 
     Raises:
-        ResourceError: the checkpoints of a run cannot be deleted.
+        ResourceError: the checkpoints of a run, or the tokens, cannot be deleted.
     """
     cleaned = [_clean(run, really=really) for run in run_folders(runs) if run.checkpoints.is_dir()]
-    return [one for one in cleaned if one is not None]
+    tokens = cache_folder(TOKEN_CACHE)
+    kept = [Cleaned(name=TOKENS, bytes=folder_bytes(tokens))] if tokens.is_dir() else []
+    if kept and really:
+        with explaining_refusal(tokens):
+            shutil.rmtree(tokens)
+    return [*(one for one in cleaned if one is not None), *kept]
 
 
 @checked

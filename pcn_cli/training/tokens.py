@@ -30,6 +30,8 @@ from pcn_cli.training.stop import StopRequest
 _RESIDENT_BYTES = 2**27  # of tokens, which are read before their pages are let go
 _LARGEST = float(np.finfo(np.float16).max)
 
+OnPhotos = Callable[[int, int], None]
+
 
 class TokenCache(AbstractContextManager["TokenCache"]):
     """Tokens of N photos; used as a context it removes its file in the end.
@@ -105,12 +107,8 @@ class TokenCache(AbstractContextManager["TokenCache"]):
 
 
 class TokenPiece(NamedTuple):
-    """The tokens of one batch: (B, views, h, w, C), with targets, indices and sizes as in `TokenCache`.
+    """The tokens of a few photos: (B, views, h, w, C), with targets, indices and sizes as in `TokenCache`."""
 
-    `start` is the place of its first photo among all.
-    """
-
-    start: int
     tokens: np.ndarray
     targets: np.ndarray
     indices: np.ndarray
@@ -121,19 +119,20 @@ def cache_tokens(
     model: nn.Module,
     batches: Batches,
     *,
+    photos: int,
     device: torch.device,
     folder: Path,
     stop: StopRequest,
     flip: bool = False,
     exact: bool = False,
-    on_batch: Callable[[int, int], None] | None = None,
+    on_photos: OnPhotos | None = None,
 ) -> TokenCache:
-    """The tokens of all photos of one epoch of `batches`, in a folder of their own below `folder`.
+    """The tokens of all `photos`, the one epoch of `batches`, in a folder of their own below `folder`.
 
     `flip` and `exact` are as `compute_tokens` takes them; errors as of that and of `keep_tokens`.
     """
     pieces = compute_tokens(model, batches, device=device, stop=stop, flip=flip, exact=exact)
-    return keep_tokens(pieces, batches=len(batches), folder=folder, on_batch=on_batch)
+    return keep_tokens(pieces, photos=photos, folder=folder, on_photos=on_photos)
 
 
 def compute_tokens(
@@ -158,50 +157,50 @@ def compute_tokens(
     dtype = torch.float32 if exact else torch.float16
     with explain_memory("the tokens were computed"):
         model = model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        first = start
         for batch in batches.batches():
             stop.check("stopped while the tokens were computed")
             tokens = _compute(model, batch.inputs(device), flip=flip, dtype=dtype)
-            indices = batch.indices.numpy() + first
-            yield TokenPiece(start, tokens, batch.targets.numpy(), indices, batch.sizes.numpy())
-            start += len(tokens)
+            indices = batch.indices.numpy() + start
+            yield TokenPiece(tokens, batch.targets.numpy(), indices, batch.sizes.numpy())
 
 
 def keep_tokens(
-    pieces: Iterable[TokenPiece], *, batches: int, folder: Path, on_batch: Callable[[int, int], None] | None = None
+    pieces: Iterable[TokenPiece], *, photos: int, folder: Path, on_photos: OnPhotos | None = None
 ) -> TokenCache:
-    """The tokens of all `pieces`, which come in any order; none of the `batches` is larger than the first of them.
+    """The tokens of so many photos, which come in `pieces` in any order; `on_photos` is told (done, all).
 
     Raises:
         DataError: there is no photo.
         ResourceError: the scratch file does not fit on the disk.
         StoppedError, and what else `pieces` raise: nothing stays on the disk.
     """
-    if batches == 0:
+    if photos == 0:
         raise DataError("there is no photo to compute tokens of")
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
-    store, kept, written = np.empty(0), list[TokenPiece](), 0
+    store, kept, written, done = np.empty(0), list[TokenPiece](), 0, 0
     try:
-        for number, piece in enumerate(pieces, start=1):
+        for piece in pieces:
             tokens = piece.tokens
-            if number == 1:
-                store = _allocate(scratch / "tokens", (batches * len(tokens), *tokens.shape[1:]), tokens.dtype)
-            store[piece.start : piece.start + len(tokens)] = tokens
+            if not kept:
+                store = _allocate(scratch / "tokens", (photos, *tokens.shape[1:]), tokens.dtype)
+            store[piece.indices] = tokens
             written += tokens.nbytes
             if written > _RESIDENT_BYTES:
                 written = 0
                 _let_go(store)
             kept.append(piece._replace(tokens=np.empty(0)))  # else they would stay in memory
-            if on_batch is not None:
-                on_batch(number, batches)
+            done += len(piece.indices)
+            if on_photos is not None:
+                on_photos(done, photos)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    kept.sort(key=lambda piece: piece.start)
     targets, indices, sizes = (
         np.concatenate([getattr(piece, name) for piece in kept]) for name in ("targets", "indices", "sizes")
     )
-    return TokenCache(tokens=store[: len(indices)], targets=targets, indices=indices, sizes=sizes, scratch=scratch)
+    order = np.argsort(indices)
+    sizes = sizes[order] if len(sizes) else sizes  # not every source of batches knows them
+    return TokenCache(tokens=store, targets=targets[order], indices=indices[order], sizes=sizes, scratch=scratch)
 
 
 class TokenPick:

@@ -30,8 +30,8 @@ def test_old_photos_count_with_their_new_labels_and_new_classes_apart():
     assert (change.photos, change.before, change.after) == (9, 5, 9)
     assert (change.new_photos, change.new_right) == (2, 1)
     assert change.sentence == (
-        "1 label corrected, 2 new photos, 1 photo left out, new: cow: 55.6 → 100.0 % right on the same 9 test photos of"
-        " the old classes, could be chance; 50.0 % of 2 of the new"
+        "1 label corrected, 2 new photos, 1 photo left out: old classes 55.6 → 100.0 % right on the same 9"
+        " test photos, could be chance; new class cow: 1 of 2"
     )
     assert change_findings(change) == ()
 

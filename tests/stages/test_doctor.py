@@ -27,6 +27,7 @@ def test_everything_that_is_required_is_looked_at() -> None:
     assert checks["device"].ok
     assert "MiB" in checks["weights cache"].found
     assert "photos takes 0 MiB" in checks["photo cache"].found
+    assert "tokens takes 0 MiB" in checks["token cache"].found
 
 
 def test_a_missing_torch_is_a_row_and_no_crash() -> None:

@@ -33,7 +33,9 @@ def make_cache(
     model: Standin | PatchConvNet, folder: Path, batches: ColourBatches | None = None, **options: object
 ) -> TokenCache:
     batches = ColourBatches(count=30) if batches is None else batches
-    return cache_tokens(model, batches, device=CPU, folder=folder, **{"stop": StopRequest(), **options})  # type: ignore[arg-type]
+    return cache_tokens(
+        model, batches, photos=len(batches.images), device=CPU, folder=folder, **{"stop": StopRequest(), **options}
+    )  # type: ignore[arg-type]
 
 
 def score(targets: np.ndarray, probabilities: np.ndarray) -> Validation:
@@ -50,8 +52,8 @@ def probe(model: Standin, cache: TokenCache) -> FitResult:
 
 def test_cached_tokens_are_the_trunk_s_in_half_precision(tmp_path: Path) -> None:
     model, batches, seen = Standin(), ColourBatches(count=30), []
-    cache = make_cache(model, tmp_path, batches, flip=True, on_batch=lambda *n: seen.append(n))
-    assert seen == [(n, 4) for n in (1, 2, 3, 4)]
+    cache = make_cache(model, tmp_path, batches, flip=True, on_photos=lambda *n: seen.append(n))
+    assert seen == [(n, 30) for n in (8, 16, 24, 30)]
     assert cache.tokens.dtype == np.float16
     assert cache.tokens.shape == (30, 2, 4, 4, 8)
     assert sorted(cache.indices) == list(range(30))

@@ -60,8 +60,8 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Really delete; otherwise only say what would go.")] = False,
     json: Json = False,
 ) -> None:
-    """Delete the checkpoints of runs that are finished; models, numbers and reports stay."""
-    from pcn_cli.stages.runs import clean_runs
+    """Delete the checkpoints of finished runs and the tokens kept for later ones; models, numbers and reports stay."""
+    from pcn_cli.stages.runs import TOKENS, clean_runs
 
     cleaned = clean_runs(really=yes)
     if json:
@@ -72,7 +72,8 @@ def clean(
         return
     for one in cleaned:
         kept = f", left alone: {safe(one.left)}" if one.left else ""
-        out.print(f"{safe(one.name)}: {one.bytes / 1e6:,.0f} MB of checkpoints{kept}", soft_wrap=True)
+        what = "" if one.name == TOKENS else " of checkpoints"
+        out.print(f"{safe(one.name)}: {one.bytes / 1e6:,.0f} MB{what}{kept}", soft_wrap=True)
     total = sum(one.bytes for one in cleaned if not one.left)
     if yes:
         say(f"deleted {total / 1e6:,.0f} MB")

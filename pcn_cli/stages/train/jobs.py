@@ -56,7 +56,7 @@ def share_tokens(
         yield piece
         for rank in range(1, ranks.world):
             if turn < len(blocks[rank]):
-                yield TokenPiece((blocks[rank].start + turn) * size, *ranks.receive(rank))
+                yield TokenPiece(*ranks.receive(rank))
 
 
 def score_rows_together(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Probabilities:
@@ -103,7 +103,7 @@ def help_lead(ranks: Ranks) -> str:
 def _do(job: Job, model: nn.Module, context: TrainContext) -> None:
     if job.kind == "tokens":
         for piece in _compute_own(model, job.rows, context, flip=job.flip, exact=job.exact):
-            context.ranks.send(piece[1:])
+            context.ranks.send(piece)
     elif job.kind == "score":
         _score_own(model, job.rows, context)
     else:

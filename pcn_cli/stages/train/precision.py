@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from pcn_cli.attention.faithfulness import rank_correlation
 from pcn_cli.attention.maps import choose_weights, look_maps
 from pcn_cli.records.arithmetic import Agreement, Precision
+from pcn_cli.stages.earlier_runs import find_start
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext, Trial
+from pcn_cli.stages.train.tokens import knows_most
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory, has_native_bf16
 
@@ -35,6 +37,8 @@ def choose_precision(model: nn.Module, context: TrainContext) -> TrainContext:
         return replace(context, precision=asked)
     if not has_native_bf16(context.device) or len(context.part("val")) < FEWEST:
         return context
+    if find_start(context.recipe) is not None and knows_most(model, context.part("val"), "val", context):
+        return tell_precision(context, "float32", "so the tokens are known that the run computed which it begins with")
     trial = compute_trial(model, context)
     apart = float((trial.fast - trial.exact).norm() / trial.exact.norm())
     if not apart <= TOO_FAR:  # nor where they are not finite

@@ -1,25 +1,31 @@
 """The frozen trunk's tokens of the photos, and what they say of them: doubtful labels, one scene in two parts."""
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
+from pcn_cli.files.cache import FileCache
+from pcn_cli.files.folder import TOKEN_CACHE, cache_folder
 from pcn_cli.metrics.suspects import name_suspects
-from pcn_cli.records.photos import Part, SplitRow, Tie
+from pcn_cli.records.photos import PARTS, Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.jobs import share_tokens
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
+from pcn_cli.training.known_tokens import KnownPhoto, KnownTokens, hash_trunk
 from pcn_cli.training.logistic import fit_head
-from pcn_cli.training.tokens import TokenCache, keep_tokens
+from pcn_cli.training.tokens import TokenCache, TokenPiece, keep_tokens
 
+_BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that its tokens do not depend on
 CELLS = 4  # a side: with the place of things told apart even a weak network finds what is alike
 FOLDS = 5  # of the regressions that doubt labels
 FEWEST_LEARNED = 5  # photos of a class; a model that saw fewer doubts every one of them
@@ -47,17 +53,88 @@ def learned_rows(rows: Sequence[SplitRow], *, seed: int) -> list[SplitRow]:
 def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> TokenCache:
     """The tokens of those `rows` that are in a part; a context at whose end they are gone.
 
-    Those of val and test are exact: what is measured from them is what predict says of these photos.
+    Those of val and test are exact: what is measured from them is what predict says of these photos. What earlier runs
+    computed is not computed again, and what is new is kept for later ones.
     """
     folder, own = context.run.checkpoints, [row for row in rows if row.split == part]
     folder.mkdir(parents=True, exist_ok=True)
-    flip = context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None)
-    return keep_tokens(
-        share_tokens(model, own, context, flip=flip, exact=part != "train"),
-        batches=-(-len(own) // context.recipe.evaluate.batch_size),
+    known = open_known(model, part, context)
+    missing = np.array([place for place, row in enumerate(own) if not (known and known.holds(row.sha256))], np.int64)
+    tokens = keep_tokens(
+        _gather(model, own, missing, part, known, context),
+        photos=len(own),
         folder=folder,
-        on_batch=partial(context.callback.on_progress, f"computing tokens ({part})"),
+        on_photos=partial(context.callback.on_progress, f"computing tokens ({part})"),
     )
+    # All at the end: a run that is stopped and goes on then divides its photos into the same batches again.
+    for place in missing.tolist() if known is not None else ():
+        assert known is not None  # noqa: S101 - else the loop has no turn
+        known.write(own[place].sha256, KnownPhoto(tokens.tokens[place], tuple(tokens.sizes[place].tolist())))
+    return tokens
+
+
+def open_known(model: nn.Module, part: Part, context: TrainContext) -> KnownTokens | None:
+    """Tokens of a part's photos as this run would compute them, by whatever run; None where none are kept."""
+    limit = int(context.recipe.train.token_cache * 1e9)
+    if not limit:
+        return None
+    config = context.model_config
+    settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
+    arithmetic = (context.precision, context.device.type, torch.__version__)
+    views = "mirrored" if _is_mirrored(part, context) else "upright"
+    made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
+    facts = (hash_trunk(model), made, arithmetic, views, "half" if part == "train" else "exact")
+    return KnownTokens(cache=FileCache(folder=cache_folder(TOKEN_CACHE), limit=limit), form=repr(facts))
+
+
+def tell_known(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> None:
+    """Say how many of the photos' tokens are known, where some are."""
+    known = {part: open_known(model, part, context) for part in PARTS}
+    count = sum(store.holds(row.sha256) for row in rows if (store := known[row.split]))
+    if count:
+        rest = f"; those of {len(rows) - count:,} new photos are computed" if count < len(rows) else ""
+        context.callback.on_note(f"tokens of {count:,} photos are known from earlier runs{rest}")
+
+
+def knows_most(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> bool:
+    """Whether the tokens of most of these photos of a part are known in the precision of the context."""
+    known = open_known(model, part, context)
+    return known is not None and 2 * sum(known.holds(row.sha256) for row in rows) > len(rows)
+
+
+def _is_mirrored(part: Part, context: TrainContext) -> bool:
+    return context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None)
+
+
+def _gather(
+    model: nn.Module,
+    rows: Sequence[SplitRow],
+    missing: Numbers,
+    part: Part,
+    known: KnownTokens | None,
+    context: TrainContext,
+) -> Iterator[TokenPiece]:
+    """The tokens of `rows`, of which those at the places `missing` are computed, and no others where all is well."""
+    targets, damaged = context.targets(rows), list[int]()
+    for place in np.setdiff1d(np.arange(len(rows)), missing).tolist():
+        context.stop.check("stopped while the tokens were read")
+        photo = known.read(rows[place].sha256) if known else None
+        if photo is None:
+            damaged.append(place)
+            continue
+        yield TokenPiece(photo.tokens[None], targets[[place]], np.array([place]), np.array([photo.size]))
+    places = np.array([*missing.tolist(), *damaged], np.int64)
+    if not len(places):
+        return
+    computed = share_tokens(
+        model,
+        [rows[place] for place in places],
+        context,
+        flip=_is_mirrored(part, context),
+        exact=part != "train",
+    )
+    for piece in computed:
+        yield piece._replace(indices=places[piece.indices])
 
 
 def sweep_tokens(run: RunDir) -> None:

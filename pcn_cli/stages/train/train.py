@@ -49,7 +49,7 @@ from pcn_cli.stages.train.precision import (
     tell_precision,
 )
 from pcn_cli.stages.train.remember import remember
-from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows
+from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows, tell_known
 from pcn_cli.stages.train.tune import teach
 from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.copies import copy_state
@@ -151,6 +151,7 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
             model.load_state_dict(load_file(run.start), strict=False)
         return next((one.name for one in compared if one.kept), PROBE), state, None
     rows, tokens = probe_rows(context), None
+    tell_known(model, rows, context)
     with (
         known.get("train") or cache_part(model, rows, "train", context) as train,
         known.get("val") or cache_part(model, rows, "val", context) as val,

@@ -11,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pcn_cli.data.load import loaders, photo_cache
+from pcn_cli.data.load import loaders
 from pcn_cli.data.load.augment import SMALLEST_CUT, Augmentation
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.data.load.open_image import OpenedPhoto
-from pcn_cli.data.load.photo_cache import FOLDERS, KeptPhoto, PhotoCache
+from pcn_cli.data.load.photo_cache import KeptPhoto, PhotoCache
+from pcn_cli.files import cache as file_cache
+from pcn_cli.files.cache import FOLDERS
 from pcn_cli.records.model import Preprocessing
 
 PREPROCESSING = Preprocessing(height=48, width=48)
@@ -162,31 +164,6 @@ def test_a_damaged_file_is_made_again(scenes, cache, damage):
     assert path.read_bytes() == content
 
 
-def test_the_limit_is_kept_and_the_oldest_makes_room(cache):
-    small = replace(cache, limit=FOLDERS * 100_000)  # three of these photos in a folder
-    for number in range(3):
-        small.write(key_of(number), photo_of(number))
-        os.utime(small._path(key_of(number)), (1000 + number, 1000 + number))
-    small.read(key_of(0))  # and so it was used last
-    later = replace(small, started=time.time() - 10)
-    later.write(key_of(3), photo_of(3))
-    assert [small._path(key_of(number)).exists() for number in range(4)] == [True, False, True, True]
-    later.write(key_of(4), photo_of(4))
-    later.write(key_of(5), photo_of(5))  # what this run uses stays, or each epoch would begin anew
-    assert [small._path(key_of(number)).exists() for number in range(6)] == [True, False, False, True, True, False]
-    assert sum(path.stat().st_size for path in kept_files(later)) <= 100_000
-
-
-def test_what_a_killed_writer_left_goes_away(cache):
-    cache.write(key_of(1), photo_of(1))
-    left, busy = (cache.folder / "ab" / name for name in (".old.part", ".new.part"))
-    left.write_bytes(b"half")
-    busy.write_bytes(b"half")
-    os.utime(left, (1000, 1000))
-    cache.write(key_of(2), photo_of(2))
-    assert (left.exists(), busy.exists()) == (False, True)
-
-
 def test_nothing_is_kept_on_a_disk_that_is_nearly_full(scenes, cache, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12 - 2**30, 2**30))
@@ -199,7 +176,7 @@ def test_what_cannot_be_written_is_decoded_again(scenes, cache, monkeypatch, err
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr(photo_cache, "replacing", refuse)
+    monkeypatch.setattr(file_cache, "replacing", refuse)
     assert same(dataset(scenes, cache)[0, 0], dataset(scenes, None)[0, 0])
 
 

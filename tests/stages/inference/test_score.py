@@ -58,7 +58,9 @@ def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, 
     options = {"batch_size": 5, "workers": 0, "hiding": choose_hiding(len(files), recipe, model)}
     from_photos = list(score_photos(model, photo_folder, files, **options))
     ready = for_inference(network, cpu)
-    with cache_tokens(ready, photos, device=cpu, folder=tmp_path, exact=True, stop=StopRequest()) as tokens:
+    with cache_tokens(
+        ready, photos, photos=len(files), device=cpu, folder=tmp_path, exact=True, stop=StopRequest()
+    ) as tokens:
         from_tokens = list(score_photos(model, tmp_path / "nowhere", files, tokens=tokens, **options))
     assert len(files) == len(from_tokens) == 36
     for one, other in zip(from_photos, from_tokens, strict=True):

@@ -49,7 +49,8 @@ def flower_features(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> n
     photos = PhotoDataset(shared / "data" / "flowers5", files, preprocessing=config.preprocessing)
     batches = PhotoBatches(photos, batch_size=50)
     folder = tmp_path_factory.mktemp("tokens")
-    with cache_tokens(model, batches, device=torch.device("cpu"), folder=folder, stop=StopRequest()) as tokens:
+    cpu, stop = torch.device("cpu"), StopRequest()
+    with cache_tokens(model, batches, photos=len(files), device=cpu, folder=folder, stop=stop) as tokens:
         return tokens.mean_features()
 
 
