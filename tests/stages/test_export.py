@@ -174,6 +174,17 @@ def test_other_formats_answer_alike(model, photos, tmp_path, to):
     assert (decision == -1).any()
     if to == "openvino":
         assert_alike(predict(names(photos), model=model), predict_exported(names(photos), model=made.path))
+        assert len(list(made.path.parent.glob("*.blob"))) == 1  # what was compiled is found again, and answers alike
+        again, _ = program.load(made.path)
+        assert all(np.array_equal(*pair) for pair in zip(again(pictures), compute(pictures), strict=True))
+        assert len(list(made.path.parent.glob("*.blob"))) == 1
+        code = "import sys, run_model as m, pathlib as p; m.load(p.Path(sys.argv[1])); print(*sys.modules)"
+        words = [sys.executable, "-c", code, str(made.path)]
+        loaded = subprocess.run(
+            words, cwd=made.runner.parent, capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert "openvino.tools.ovc.convert" not in loaded
+        assert "torch" not in loaded
     content = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
     assert str(Path(pcn_cli.__file__).parents[1]).encode() not in content
 

@@ -1,5 +1,6 @@
 """The page to drop photos on: in a real browser, by other programs, and by whoever should get nothing."""
 
+import asyncio
 import io
 import json
 import signal
@@ -118,6 +119,26 @@ def test_another_page_of_this_machine_cannot_ask(served, photo):
 def test_nobody_outside_this_machine_is_listened_to():
     with stage._bind(0) as bound:
         assert bound.getsockname()[0] == "127.0.0.1"
+
+
+def test_answers_are_sent_at_once():
+    """Without TCP_NODELAY the second piece of an answer waits 40 ms, once a connection is used again."""
+
+    async def look(bound: socket.socket) -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        async def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            found.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(connected, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            writer.close()
+            return await asyncio.wait_for(found, 30)
+
+    with stage._bind(0) as bound:
+        assert asyncio.run(look(bound)) != 0
 
 
 def test_a_taken_port_is_said(served):

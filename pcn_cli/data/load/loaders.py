@@ -207,7 +207,8 @@ def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
     images, padded = torch.empty(0), False
     if readable:
         # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
-        images = default_collate([torch.from_numpy(pixels) for _, pixels in readable])  # (B, H, W, 3)
+        tensors = [torch.from_numpy(pixels) for _, pixels in readable]
+        images = default_collate(tensors) if len(tensors) > 1 else tensors[0][None]  # (B, H, W, 3)
         padded = any(photo.window != (0, 0, pixels.shape[1], pixels.shape[0]) for photo, pixels in readable)
         images = images.permute(0, 3, 1, 2)
     return Batch(

@@ -5,6 +5,7 @@ the model's facts. Each stands for itself: it is copied.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,17 @@ def load_onnx(path: Path) -> Loaded:
 
 
 def load_openvino(path: Path) -> Loaded:
-    """What computes the outputs, in single precision everywhere, and the model's facts."""
+    """What computes the outputs, in single precision everywhere, and the model's facts.
+
+    What is compiled for this processor is kept beside the file, as `.blob`, where that may be written: without it every
+    start takes twice as long.
+    """
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type] # the converter, half of the import
     import openvino
 
-    model = openvino.Core().read_model(path)
-    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda pictures: list(compiled(pictures).values()), json.loads(model.get_rt_info(["pcn", "config"]).value)
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "CACHE_DIR": path.parent})
+    facts = openvino.Core().read_model(path).get_rt_info(["pcn", "config"]).value
+    return lambda pictures: list(compiled(pictures).values()), json.loads(facts)
 
 
 def load_torch(path: Path) -> Loaded:

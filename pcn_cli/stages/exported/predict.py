@@ -1,5 +1,6 @@
 """Predict with a file that `pcn export` wrote: the answers of `pcn predict`, by another runtime than torch."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pcn_cli.stages.exported.loaders import LOADERS, Compute
 
 SUFFIXES = (".onnx", ".xml")
 EXTRAS = {".onnx": "onnx", ".xml": "openvino"}
+CONVERTER = "openvino.tools.ovc"
 _OF_TORCH = ("workers", "device", "precision")
 _EVIDENCE = "--map evidence has no meaning with an exported file, which holds the look alone"
 
@@ -63,6 +65,8 @@ def open_exported(path: Path) -> ExportedModel:
     except Exception as error:  # runtimes raise errors of many kinds
         words = " ".join(str(error).split())[:200]
         raise ModelError(f"{path} is damaged, or no file that pcn export wrote: {words}", "pcn export RUN") from error
+    if sys.modules.get(CONVERTER, path) is None:  # the loader did without it; whoever wants it later is to find it
+        del sys.modules[CONVERTER]
     return ExportedModel(compute=compute, config=read_facts(facts, path), remembers=bool(facts.get("remembers")))
 
 

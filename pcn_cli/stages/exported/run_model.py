@@ -48,11 +48,10 @@ def answer(file: str, p: np.ndarray, decision: np.ndarray, unlike: float, facts:
     if several:
         sure, given = np.where(decision, p, 1 - p).min(), {names[place] for place in np.flatnonzero(decision)}
         return one | {"labels": [each for each in ranked if each["label"] in given], "confidence": float(sure)}
-    label = facts["withheld_label"] if decision < 0 else names[decision]
+    label, sure = facts["withheld_label"] if decision < 0 else names[decision], float(p.max())
     reason = "unlike anything learned" if unlike > 1 else "unsure" if decision < 0 else ""
     sets = [{"level": at, "labels": [a["label"] for a in ranked if a["p"] >= least]} for at, least in facts["sets"]]
-    said = {"label": label, "unknown": bool(decision < 0), "reason": reason, "sets": sets}
-    return one | said | {"confidence": float(p.max())}
+    return one | {"label": label, "unknown": bool(decision < 0), "reason": reason, "sets": sets, "confidence": sure}
 
 
 if __name__ == "__main__":
