@@ -35,7 +35,7 @@ from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.published_form import PublishedForm
 from pcn_cli.models.sources import find_source
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.schema import Count
+from pcn_cli.recipe.schema import Count, Recipe
 from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.bench import CLASSES, draw_jpeg, explain, make_step
@@ -202,7 +202,8 @@ def _help(setting: Setting) -> list[float]:
 
 def _loading(setting: Setting, *, megapixels: int, cached: bool) -> list[float]:
     """How many times as fast as torchvision's transforms on PIL photos of some size are decoded, cut and mirrored."""
-    size, wanted = _PHOTOS[megapixels], Preprocessing(height=_SIDE, width=_SIDE)
+    size, draft = _PHOTOS[megapixels], Recipe().data.draft
+    wanted = Preprocessing(height=_SIDE, width=_SIDE, draft=draft)
     usual = transforms.Compose(
         [
             transforms.RandomResizedCrop(_SIDE, interpolation=transforms.InterpolationMode.BICUBIC),

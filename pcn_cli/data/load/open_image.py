@@ -63,13 +63,26 @@ class OpenedPhoto(NamedTuple):
 
     def resize(self, size: Size, resample: Image.Resampling, *, box: Rectangle | None = None) -> Image.Image:
         """The photo, or the part of it in `box` (in pixels of its file), at `size`."""
+        return self.image.resize(size, resample, box=self.box if box is None else self._find(box))
+
+    def cut(self, box: Rectangle) -> NDArray[np.uint8]:
+        """The part of it in `box` (in pixels of its file), to whole pixels of `image`: (h, w, 3), at least one."""
+        return np.array(self.image.crop(whole_pixels(self._find(box), self.image.size)))
+
+    def _find(self, box: Rectangle) -> Rectangle:
+        """Where `box`, in pixels of the file, lies on `image`."""
         left, top, right, bottom = self.box
-        if box is not None:
-            across, down = (right - left) / self.size[0], (bottom - top) / self.size[1]
-            # Rounding must not carry it over the edge, which Pillow refuses.
-            right, bottom = min(left + box[2] * across, right), min(top + box[3] * down, bottom)
-            left, top = left + box[0] * across, top + box[1] * down
-        return self.image.resize(size, resample, box=(left, top, right, bottom))
+        across, down = (right - left) / self.size[0], (bottom - top) / self.size[1]
+        # Rounding must not carry it over the edge, which Pillow refuses.
+        right, bottom = min(left + box[2] * across, right), min(top + box[3] * down, bottom)
+        return left + box[0] * across, top + box[1] * down, right, bottom
+
+
+def whole_pixels(box: Rectangle, size: Size) -> tuple[int, int, int, int]:
+    """`box` rounded to pixels of a picture of `size`, with at least one each way."""
+    left, top = (min(max(round(start), 0), end - 1) for start, end in zip(box[:2], size, strict=True))
+    right, bottom = min(max(round(box[2]), left + 1), size[0]), min(max(round(box[3]), top + 1), size[1])
+    return left, top, right, bottom
 
 
 class UnreadablePhotoError(DataError):
@@ -238,7 +251,9 @@ _BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture as RGB with 8 bits; `image` is loaded and keeps its size."""
+    """The picture as RGB with 8 bits, itself where it is that already; `image` is loaded and keeps its size."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image).astype(np.float32)
         low, high = _value_range(image, values)

@@ -8,7 +8,14 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
 from pcn_cli.data.load import open_image
-from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_photo, open_reduced, to_rgb
+from pcn_cli.data.load.open_image import (
+    OpenedPhoto,
+    UnreadablePhotoError,
+    open_photo,
+    open_reduced,
+    to_rgb,
+    whole_pixels,
+)
 from pcn_cli.errors import StoppedError
 from pcn_cli.files.threads import in_threads
 
@@ -279,3 +286,36 @@ def test_damage_is_found_in_a_reduced_photo_as_well(tmp_path, draw_scene):
 def test_a_part_at_the_edge_of_a_photo_can_be_resized():
     photo = OpenedPhoto(Image.new("RGB", (34, 34)), (267, 267), (0.625, 0.0, 34.0, 33.375))
     assert photo.resize((9, 9), Image.Resampling.BICUBIC, box=(0.1, 266.2, 267.0, 267.0)).size == (9, 9)
+
+
+@pytest.mark.parametrize(
+    ("box", "pixels"),
+    [
+        ((0.0, 0.0, 34.0, 20.0), (0, 0, 34, 20)),
+        ((1.4, 2.6, 9.6, 12.4), (1, 3, 10, 12)),
+        ((-0.4, 0.0, 34.4, 20.6), (0, 0, 34, 20)),
+        ((7.6, 19.8, 7.7, 20.0), (8, 19, 9, 20)),
+        ((33.9, 0.2, 34.0, 0.4), (33, 0, 34, 1)),
+    ],
+)
+def test_whole_pixels_are_inside_and_never_none(box, pixels):
+    assert whole_pixels(box, (34, 20)) == pixels
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_pixels_of_a_cut_lie_where_its_box_does(tmp_path, draw_scene, orientation):
+    save_scene(tmp_path / "photo.jpg", draw_scene, orientation=orientation)
+    whole, reduced = (open_reduced(tmp_path / "photo.jpg", least) for least in (None, lambda *_: (200, 200)))
+    box = (100.0, 60.0, 500.0, 420.0)
+    first, second = (
+        np.asarray(Image.fromarray(photo.cut(box)).resize((60, 50), Image.Resampling.BICUBIC), np.float32)
+        for photo in (whole, reduced)
+    )
+    assert whole.cut(box).shape == (360, 400, 3)
+    assert reduced.cut(box).shape[0] < 200
+    assert np.abs(first - second).mean() < 1.5
+
+
+def test_a_picture_that_is_rgb_is_not_copied():
+    photo = Image.new("RGB", (3, 2))
+    assert to_rgb(photo) is photo
