@@ -14,6 +14,7 @@ from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.records.predictions import Prediction, Suspect
+from pcn_cli.records.slices import Slices
 from pcn_cli.runs import store
 from pcn_cli.runs.predictions import read_predictions
 from pcn_cli.runs.rundir import RunDir
@@ -41,6 +42,7 @@ class Evaluation:
     learning_curve: LearningCurve | None = None
     trust: Trust | None = None
     change: Change | None = None
+    slices: Slices | None = None
     rows: tuple[SplitRow, ...] = ()
     scan: Scan | None = None
     model: ModelConfig | None = None
@@ -48,7 +50,8 @@ class Evaluation:
     def plain(self) -> dict[str, Any]:
         """The numbers as JSON."""
         numbers = {name: to_plain(getattr(self, name)) for name in ("metrics", "per_class", "findings")}
-        return {"run": str(self.run.root), **numbers}
+        sliced = {"slices": to_plain(self.slices)} if self.slices else {}
+        return {"run": str(self.run.root), **numbers, **sliced}
 
 
 def read_evaluation(run: RunDir) -> Evaluation:
@@ -72,6 +75,7 @@ def read_evaluation(run: RunDir) -> Evaluation:
         learning_curve=store.LEARNING_CURVE.find(run),
         trust=store.TRUST.find(run),
         change=store.CHANGE.find(run),
+        slices=store.SLICES.find(run),
         rows=store.read_split(run) if run.split.is_file() else (),
         scan=store.SCAN.find(run),
         model=store.MODEL_CONFIG.find(run),

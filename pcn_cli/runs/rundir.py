@@ -16,6 +16,7 @@ from pcn_cli.records.metrics import Trunks
 from pcn_cli.records.predictions import Alike, PhotoPlace, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.records.shift import Shift
+from pcn_cli.records.slices import Slices
 
 RUNS = Path("runs")
 LATEST = "latest"  # the file in it that names the run which is meant where none is named
@@ -89,6 +90,7 @@ class RunDir:
     curves = Artifact("curves.json")  # the curves behind the numbers, and what calibration gave
     shift = Artifact(Shift.ARTIFACT)  # whether new photos are like those that the run was measured on
     change = Artifact(Change.ARTIFACT)  # what differs from the run that it began with
+    slices = Artifact(Slices.ARTIFACT)  # folders, sizes and the like, and whether such photos are answered worse
     findings = Artifact("findings.json")  # what a person should know
     attention = Artifact("attention.npz")  # the maps as numbers
     alike = Artifact(Alike.ARTIFACT)  # the training photos most alike to each test photo, by class
@@ -109,6 +111,7 @@ class RunDir:
             cls.candidates,
             cls.validation,
             cls.findings,
+            cls.slices,
             cls.suspects,
             cls.features,
             cls.neighbours,

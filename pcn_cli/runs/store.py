@@ -28,6 +28,7 @@ from pcn_cli.records.photos import SEVERAL, Box, Scan, SkippedFile, SplitRow, Ti
 from pcn_cli.records.predictions import Alike, FoldAnswer, PhotoPlace, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.records.shift import Shift
+from pcn_cli.records.slices import Slices
 from pcn_cli.runs.rundir import Artifact, RunDir
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ TRUST = Json(RunDir.trust, Trust)
 SHIFT = Json(RunDir.shift, Shift)
 DESK = Json(RunDir.desk, Desk)
 CHANGE = Json(RunDir.change, Change)
+SLICES = Json(RunDir.slices, Slices)
 MODEL_CONFIG = Json(RunDir.model_config, ModelConfig)
 
 

@@ -1,12 +1,15 @@
 """Embed: what a model's trunk makes of photos, as numbers for other programs, each with the hash of its photo."""
 
-from collections.abc import Sequence
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.errors import DataError, RecipeError, command
+from pcn_cli.errors import DataError, RecipeError, ResourceError, command
 from pcn_cli.files.atomic import sha256_of, write_with
 from pcn_cli.files.names import holding_folders, refuse_inside
 from pcn_cli.models.weights import Fetcher
@@ -29,18 +32,24 @@ def embed(
     mirror: str | None = None,
     callback: Callback | None = None,
 ) -> dict[str, np.ndarray]:
-    """The arrays that `output`, a .npz, then holds; numpy.load reads it without pickle.
+    """The arrays that `output` then holds: a .npz, which numpy.load reads without pickle, or a .parquet.
 
     `files` (N,) are the photos as they were named, `sha256` (N,) the hashes of their content, `features` (N, C) float32
-    the mean tokens, `predicted` (N,) and `confidence` (N,) the answers. What cannot be read is told and left out.
+    the mean tokens, `predicted` (N,) and `confidence` (N,) the answers, `classes` (K,) the names of the model's
+    classes. What cannot be read is told and left out. A .parquet has a row for each photo, and the
+    classes as JSON in the metadata of its schema.
 
     Raises:
-        DataError: no image was named, or none could be read. RecipeError: `output` is no .npz.
-        ResourceError: it lies in a folder of the photos.
+        DataError: no image was named, or none could be read. RecipeError: `output` is neither .npz nor .parquet.
+        ResourceError: it lies in a folder of the photos, or pyarrow is not installed.
     """
     target, callback = Path(output), callback or Callback()
-    if target.suffix.lower() != ".npz":
-        raise RecipeError(f"--output {target}: embeddings are written as .npz", "name a file such as embeddings.npz")
+    write = _WRITERS.get(target.suffix.lower())
+    if write is None:
+        message = f"--output {target}: embeddings are written as .npz or .parquet"
+        raise RecipeError(message, "name a file such as embeddings.npz")
+    if write is _write_parquet and importlib.util.find_spec("pyarrow") is None:
+        raise ResourceError(f"--output {target} needs pyarrow", "pip install 'pcn-cli[parquet]'")
     sources = [images] if isinstance(images, str | Path) else list(images)
     paths = gather_images([str(source) for source in sources])
     refuse_inside(target, [Path(source) for source in sources if Path(source).is_dir()])
@@ -67,6 +76,29 @@ def embed(
         "features": np.array([one.features for one in scored], dtype=np.float32),
         "predicted": np.array([one.prediction.predicted for one in scored]),
         "confidence": np.array([one.prediction.confidence for one in scored], dtype=np.float32),
+        "classes": np.array(opened.config.classes, dtype=np.str_),
     }
-    write_with(target, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    write_with(target, lambda file: write(file, arrays))
     return arrays
+
+
+def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    np.savez(file, allow_pickle=False, **arrays)
+
+
+def _write_parquet(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """A row for each photo; the features are lists of one length."""
+    import pyarrow as pa  # an extra, which others need not have
+    from pyarrow import parquet
+
+    features = arrays["features"]
+    columns = {name: pa.array(arrays[name]) for name in ("files", "sha256", "predicted", "confidence")}
+    columns["features"] = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])
+    classes = json.dumps(arrays["classes"].tolist())
+    parquet.write_table(pa.table(columns).replace_schema_metadata({"classes": classes}), file)
+
+
+_WRITERS: dict[str, Callable[[BinaryIO, Mapping[str, np.ndarray]], None]] = {
+    ".npz": _write_npz,
+    ".parquet": _write_parquet,
+}

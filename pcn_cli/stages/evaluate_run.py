@@ -26,6 +26,7 @@ from pcn_cli.stages.crops import crops_folder, keep_crops
 from pcn_cli.stages.earlier_runs import find_learned_rows
 from pcn_cli.stages.evaluate.change import measure_change
 from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, write_findings
+from pcn_cli.stages.evaluate.slices import write_slices
 from pcn_cli.stages.evaluate.surroundings import write_surroundings
 from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, retarget_run
 from pcn_cli.stages.explain.overlays import draw_overlays
@@ -199,7 +200,9 @@ def evaluate_run(
         hiding = replace(hiding, labels=tuple(row.label for row in test))
     photos = (run.predictions, run.predictions_jsonl, run.suspects, run.attention, run.overlays, run.alike, run.places)
     numbers = (run.per_class, run.confusion, run.metrics, run.curves, run.figures)
-    with recording_stage(run, "evaluate", (*photos, *numbers, run.change, run.findings, run.trust, run.model_card)):
+    with recording_stage(
+        run, "evaluate", (*photos, *numbers, run.change, run.slices, run.findings, run.trust, run.model_card)
+    ):
         scored = score_rows(model, test, root=root, recipe=recipe, hiding=hiding, callback=callback, tokens=tokens)
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
@@ -211,6 +214,8 @@ def evaluate_run(
             evaluation = replace(evaluation, trust=trust)
         if read_record(run).kind == "train":
             evaluation = replace(evaluation, change=measure_change(run, recipe, rows, predictions))
+        slices = write_slices(run, predictions, rows, scan, root=root, recipe=recipe)
+        evaluation = replace(evaluation, slices=slices)
         write_surroundings(run, predictions, config.classes)
         draw_figures(evaluation)
         evaluation = replace(

@@ -36,6 +36,7 @@ from pcn_cli.records.photos import Photo, SkippedFile, Tie
 from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, PhotoPlace, Prediction, Suspect
 from pcn_cli.records.run import EpochRow
 from pcn_cli.records.shift import Differing, Shift
+from pcn_cli.records.slices import Slice, Slices
 from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
@@ -151,6 +152,7 @@ def add_measurements(base: ReportContent, name: Callable[[str], str]) -> ReportC
                 EpochRow: tuple(epochs),
                 Suspect: invent_suspects(base, name),
                 Shift: invent_shift(base, name),
+                Slices: invent_slices(name),
                 Trust: invent_trust(accuracy, name),
                 PhotoPlace: invent_places(base),
                 LearningCurve: invent_learning_curve(accuracy, base.classes),
@@ -284,6 +286,14 @@ def invent_shift(base: ReportContent, name: Callable[[str], str]) -> Shift:
         shows=tuple(one.file for one in base.predictions[:2]),
         sentence=name("These photos are darker"),
     )
+
+
+def invent_slices(name: Callable[[str], str]) -> Slices:
+    """Photos of one folder that are answered worse, and of another that are not."""
+    facts = {"fact": name("folder"), "photos": 20, "expected": 3.25}
+    worse = Slice(**facts, name=name("night"), wrong=12, p_value=0.001, adjusted=0.002, shown=True)
+    others = Slice(**facts, name=name("day"), wrong=3, p_value=0.8, adjusted=0.8, shown=False)
+    return Slices(level=0.05, correction="Holm", slices=(worse, others))
 
 
 def invent_desk(

@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from pcn_cli.errors import DataError, RecipeError, ResourceError
 from pcn_cli.files.atomic import sha256_of
@@ -12,17 +15,32 @@ def test_photos_become_numbers_with_their_hashes(photo_folder, tmp_path):
     given = embed([photo_folder / "red", photo_folder / "blue" / "00.jpg"], model="nano", output=target)
     with np.load(target, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
-    assert found.keys() == {"files", "sha256", "features", "predicted", "confidence"}
+    assert found.keys() == {"files", "sha256", "features", "predicted", "confidence", "classes"}
+    assert set(found["predicted"]) <= set(found["classes"])
     assert found["features"].shape == (13, 192)
     assert found["features"].dtype == np.float32
     assert np.array_equal(found["features"], given["features"])
     assert [sha256_of(photo_folder.__class__(file)) for file in found["files"]] == found["sha256"].tolist()
-    again = embed(photo_folder / "blue" / "00.jpg", model="nano", output=tmp_path / "one.npz")
+    one = tmp_path / "one.parquet"
+    again = embed(photo_folder / "blue" / "00.jpg", model="nano", output=one)
     assert np.allclose(again["features"][0], found["features"][-1], atol=1e-4)
+    table = parquet.read_table(one)
+    (row,) = table.to_pylist()
+    assert row.keys() == {"files", "sha256", "features", "predicted", "confidence"}
+    assert row["features"] == again["features"][0].tolist()
+    assert (row["files"], row["sha256"]) == (found["files"][-1], found["sha256"][-1])
+    assert json.loads(table.schema.metadata[b"classes"]) == found["classes"].tolist()
+
+
+def test_without_the_library_a_parquet_names_its_extra(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ResourceError, match="needs pyarrow") as caught:
+        embed(photo_folder, model="nano", output=tmp_path / "e.parquet")
+    assert caught.value.hint == "pip install 'pcn-cli[parquet]'"
 
 
 def test_what_cannot_be_done_is_refused(photo_folder, tmp_path):
-    with pytest.raises(RecipeError, match=r"written as .npz"):
+    with pytest.raises(RecipeError, match=r"written as .npz or .parquet"):
         embed(photo_folder, model="nano", output=tmp_path / "e.csv")
     with pytest.raises(ResourceError, match="never written to"):
         embed(photo_folder, model="nano", output=photo_folder / "e.npz")

@@ -34,6 +34,7 @@ FIXED_FILES = {
     "figures/per_class.svg",
     "features.npz",
     "findings.json",
+    "slices.json",
     "metrics.json",
     "neighbours.csv",
     "model/README.md",

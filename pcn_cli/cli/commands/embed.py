@@ -13,14 +13,16 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog=examples("pcn embed ./photos", "pcn embed ./photos --model runs/my_images-s60-1 --output flowers.npz")
+    epilog=examples("pcn embed ./photos", "pcn embed ./photos --model runs/my_images-s60-1 --output flowers.parquet")
 )
 def embed(
     images: Annotated[list[str], typer.Argument(help="Photos, folders, globs.", metavar="IMAGE")],
     model: Annotated[
         str | None, typer.Option(help="A run, a model folder or a card; otherwise the latest run.", metavar="NAME")
     ] = None,
-    output: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")] = Path("embeddings.npz"),
+    output: Annotated[Path, typer.Option(help="The file to write, .npz or .parquet.", metavar="FILE")] = Path(
+        "embeddings.npz"
+    ),
     device: Device = None,
     offline: Offline = False,
     mirror: Mirror = None,

@@ -5,6 +5,7 @@ from math import ceil
 
 from pcn_cli.records.evaluation import Curve
 from pcn_cli.records.photos import natural_order
+from pcn_cli.records.slices import Slices
 from pcn_cli.report.format import clean
 from pcn_cli.report.view_model import ReportView, Row, Rows
 
@@ -28,7 +29,10 @@ def view_classes(report: ReportView) -> dict[str, object] | None:
     shown = in_order if len(table) <= MOST_ROWS else worst_first[:MOST_ROWS]
     confidence = report.content.confidence
     thresholds = {one.label: one for one in confidence.thresholds} if confidence else {}
+    slices = report.content.artifacts.find(Slices)
     return {
+        "slices": slices,
+        "worse": [(clean(f"{one.fact}: {one.name}"), one) for one in slices.worse] if slices else [],
         "side": SIDE,
         "charts": [
             ("Precision over recall", "recall", "precision", draw_curves(confidence.precision_recall)),

@@ -15,6 +15,7 @@ from pcn_cli.metrics.findings import findings
 from pcn_cli.metrics.inputs import SingleLabel, model_inputs
 from pcn_cli.metrics.measure import candidate_metrics, measure, measure_calibration, measure_folds, per_class
 from pcn_cli.metrics.pointing import play_pointing_game
+from pcn_cli.metrics.slices import slice_findings
 from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.recipe.schema import Recipe
@@ -114,7 +115,11 @@ def write_findings(evaluation: Evaluation, scan: Scan, *, learned_from: Sequence
         suspects=evaluation.suspects,
         learning_curve=evaluation.learning_curve,
     )
-    others = trust_findings(evaluation.trust) if evaluation.trust else ()
-    found = findings(facts, (*others, *(change_findings(evaluation.change) if evaluation.change else ())))
+    others = (
+        *(trust_findings(evaluation.trust) if evaluation.trust else ()),
+        *(change_findings(evaluation.change) if evaluation.change else ()),
+        *(slice_findings(evaluation.slices) if evaluation.slices else ()),
+    )
+    found = findings(facts, others)
     store.FINDINGS.write(run, found)
     return found

@@ -1,5 +1,10 @@
+from dataclasses import replace
+
+from pcn_cli.records.slices import Slices
+from pcn_cli.report.page import render_page
 from pcn_cli.report.pages.classes import build_matrix
 from pcn_cli.report.view_model import Rows
+from pcn_cli.report.write import build_view
 
 
 def test_the_matrix_counts_as_people_do():
@@ -7,3 +12,15 @@ def test_the_matrix_counts_as_people_do():
     matrix = build_matrix(Rows((), ("0", "1", "10", "2", "b")), dict.fromkeys(("0", "1", "10", "2", "b"), 1))
     assert [line[0]["label"] for line in matrix] == ["0", "1", "2", "10", "b"]
     assert [cell["predicted"] for cell in matrix[0]] == ["0", "1", "2", "10", "b"]
+
+
+def test_only_slices_that_passed_the_test_are_shown(invent, photo):
+    def page(content):
+        return render_page(build_view(content, lambda *_: None, lambda *_: None, photo, thumbnail=32, on_picture=None))
+
+    content = invent(3)
+    html = page(content)
+    assert "folder: night" in html
+    assert "folder: day" not in html
+    assert "2 slices by folder" in html
+    assert "Photos that are answered worse" not in page(replace(content, artifacts=content.artifacts.without(Slices)))
