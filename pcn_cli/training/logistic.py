@@ -13,9 +13,11 @@ from sklearn.metrics import log_loss
 
 from pcn_cli.errors import DataError
 from pcn_cli.training.device import one_thread
+from pcn_cli.training.large_regression import LargeRegression
 
 CS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # values of C that are tried, the strongest penalty first
 _WORSE = 2  # values of C in a row that are no better, after which larger ones are not tried
+_MANY = 10_000  # photos, each view for itself, from which on scikit-learn's solver takes too long
 _NEVER = -30.0  # logit of a class without a photo to learn from
 _CERTAIN = 1e-6  # share of the photos that have a label of which all or none have it
 
@@ -110,13 +112,17 @@ def fit_heads(
     scaled, several = (features - mean) / scale, targets.ndim == 2
     size = float(np.sqrt(np.mean(np.square(scaled)))) or 1.0  # so that one C means the same whatever the features are
     scaled, scale = scaled / size, scale * size
+    solved: list[_Regression | LargeRegression]
     if several:
         shares = np.clip(targets.mean(axis=0), _CERTAIN, 1 - _CERTAIN)
-        solved = [_Regression(targets[:, k], k) for k in range(classes) if 0 < targets[:, k].mean() < 1]
+        asked = [k for k in range(classes) if 0 < targets[:, k].mean() < 1]
+        solved = [_Regression(scaled, targets[:, k], k, photo_weights) for k in asked]
         missing = logit(shares)
     else:
         present = np.unique(targets)
-        solved = [_Regression(targets, present)] if len(present) > 1 else []
+        # Two classes are one row of numbers, which scikit-learn penalises in its own way, and solves soon.
+        solve = LargeRegression if len(targets) >= _MANY and len(present) > 2 else _Regression
+        solved = [solve(scaled, targets, present, photo_weights)] if len(present) > 1 else []
         missing = np.where(np.isin(np.arange(classes), present), 0.0, _NEVER)
     if start is not None:
         for regression in solved:
@@ -124,7 +130,7 @@ def fit_heads(
     for C in CS:
         weight, bias = np.zeros((classes, features.shape[1])), missing.copy()
         for regression in solved:
-            weight[regression.rows], bias[regression.rows] = regression.solve(scaled, C, photo_weights)
+            weight[regression.rows], bias[regression.rows] = regression.solve(C)
         weight /= scale
         yield LinearHead(
             weight=weight.astype(np.float32),
@@ -139,8 +145,8 @@ def fit_heads(
 class _Regression:
     """One regression that goes on from where the last C left it, and the rows of the head that it gives."""
 
-    def __init__(self, targets: Targets, rows: int | Targets) -> None:
-        self.rows, self._targets = rows, targets
+    def __init__(self, scaled: Floats, targets: Targets, rows: int | Targets, photo_weights: Floats | None) -> None:
+        self._scaled, self._targets, self.rows, self._weights = scaled, targets, rows, photo_weights
         self._model = LogisticRegression(max_iter=500, warm_start=True)
 
     def begin(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
@@ -151,11 +157,12 @@ class _Regression:
             weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
         self._model.coef_, self._model.intercept_ = weight, bias
 
-    def solve(self, scaled: Floats, C: float, photo_weights: Floats | None) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
+    def solve(self, C: float) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
+        """Weight (K, F) and bias (K,) of these rows, for scaled features; numbers where it is a single row."""
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # one that is nearly converged will do
             warnings.filterwarnings("ignore", message="The number of unique classes")  # many may be: nothing is guessed
-            self._model.set_params(C=C).fit(scaled, self._targets, sample_weight=photo_weights)
+            self._model.set_params(C=C).fit(self._scaled, self._targets, sample_weight=self._weights)
         weight, bias = self._model.coef_, self._model.intercept_
         if isinstance(self.rows, int):
             return weight[0], bias[0]

@@ -1,9 +1,11 @@
 """How large, how fast and how memory-hungry a report is: the table in RESULTS.md.
 
     python tests/benchmarks/report.py [--photos FOLDER]
+    python tests/benchmarks/report.py --rows 100000
 
 Writes 1,000, 10,000 and 20,000 invented predictions and opens the last in chromium. Pictures are drawn, or those of
-FOLDER, cut to 224 × 224 pixels. Prints Markdown; takes about four minutes.
+FOLDER, cut to 224 × 224 pixels. With --rows one report of so many is opened instead, whose pictures have 8 pixels a
+side and no maps, and its map of 10,000 points is painted. Prints Markdown; takes about four minutes.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -27,12 +31,13 @@ from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.model import PatchGrid, Placement
-from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, Prediction
-from pcn_cli.report.content import ReportContent
+from pcn_cli.records.predictions import AttentionMaps, AttentionNumbers, HidingNumbers, PhotoPlace, Prediction
+from pcn_cli.report.content import Artifacts, ReportContent
 from pcn_cli.report.write import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 PIXELS, GRID, CLASSES, PICTURES, REPEATS = 224, 14, 100, 48, 5
+POINTS, FRAMES = 10_000, 40
 FILTERS = {
     "wrong": "#gallery?show=wrong",
     "unsure and flipping when hidden": "#gallery?show=unsure,flips",
@@ -49,6 +54,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="Measure what a report costs.")
     parser.add_argument("--photos", type=Path, help="a folder of photos; otherwise pictures are drawn")
+    parser.add_argument("--rows", type=int, help="open a report of so many predictions, whose pictures are tiny")
     parser.add_argument("--only-write", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only_write:
@@ -56,6 +62,11 @@ def main() -> None:
         print(json.dumps(measure_writing(int(count), Path(folder), arguments.photos)))
         return
     print("| | goal | measured |", "|---|---|---|", sep="\n")
+    if arguments.rows:
+        with TemporaryDirectory() as folder:
+            for name, goal, measured in measure_rows(arguments.rows, Path(folder) / "report"):
+                print(f"| {name} | {goal} | {measured} |", flush=True)
+        return
     with TemporaryDirectory() as folder:
         written = {count: write_apart(count, Path(folder) / str(count), arguments.photos) for count in (1000, 10_000)}
         few, many = written.values()
@@ -106,6 +117,86 @@ def measure_page(index: Path) -> list[tuple[str, str, str]]:
     return [*rows, ("DOM nodes, at most", "< 3,000", f"{nodes:,}")]
 
 
+class Places(Artifacts):
+    """The places of the map, and nothing else."""
+
+    def __init__(self, places: Sequence[PhotoPlace]) -> None:
+        self._places = tuple(places)
+
+    def rows(self, kind: type) -> tuple:
+        """The places."""
+        return self._places if kind is PhotoPlace else ()
+
+
+def measure_rows(count: int, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """What opening a report of so many rows takes, and a frame of its map while a lasso is drawn."""
+    content = invent_content(count, mapped=False)
+    rng = np.random.default_rng(1)
+    drawn = zip(content.predictions[:POINTS], rng.normal(0.5, 0.15, (POINTS, 2)).clip(0, 1).tolist(), strict=False)
+    places = [PhotoPlace(file=one.file, split="test", label=one.label, x=x, y=y) for one, (x, y) in drawn]
+    before, tiny = time.process_time(), Image.new("RGB", (8, 8), (90, 120, 60))
+    write_report(folder, replace(content, artifacts=Places(places)), open_photo=lambda _: tiny.copy())
+    yield f"writing {count:,} rows with pictures of 8 pixels", "", f"{time.process_time() - before:.0f} s of one core"
+    size = (folder / "data" / "rows.js").stat().st_size
+    yield "what is loaded before anything is shown", "", f"{size / 1e6:.1f} MB"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_page(offline=True)
+        opened = [measure_busy(lambda: open_page(page, folder / "index.html")) for _ in range(REPEATS)]
+        wall, busy = (median(each) for each in zip(*((seconds, busy) for seconds, busy in opened), strict=True))
+        yield f"opening {count:,} predictions", "≤ 3 s", f"{wall:.2f} s, {busy:.2f} s of processors"
+        page.evaluate("location.hash = '#places'")
+        page.wait_for_function("points !== null && document.getElementById('map-key').childElementCount > 0")
+        page.wait_for_timeout(500)
+        frames = [measure_busy(lambda: draw_lasso(page)) for _ in range(REPEATS)]
+        wall, busy = (median(1000 * each / FRAMES for each in own) for own in zip(*frames, strict=True))
+        yield (
+            f"a frame of the map of {len(places):,} points, lasso drawn",
+            "≤ 100 ms",
+            f"{wall:.0f} ms, {busy:.0f} ms of processors",
+        )
+        whole = median(page.evaluate(PAINT) for _ in range(REPEATS))
+        yield "all its points painted anew, script alone", "", f"{whole:.0f} ms"
+        browser.close()
+
+
+PAINT = "() => { const began = performance.now(); paintPoints(); return performance.now() - began; }"
+
+
+def draw_lasso(page: Page) -> float:
+    """Seconds for so many frames with another place of a lasso in each."""
+    return page.evaluate(
+        """async (frames) => {
+          const began = performance.now();
+          for (let at = 0; at < frames; at += 1) {
+            lasso.push([200 + 150 * Math.cos(at / 5), 200 + 150 * Math.sin(at / 5)]);
+            await new Promise((done) => requestAnimationFrame(() => { paintPoints(); setTimeout(done); }));
+          }
+          lasso = [];
+          return (performance.now() - began) / 1000;
+        }""",
+        FRAMES,
+    )
+
+
+def measure_busy(work: Callable[[], float]) -> tuple[float, float]:
+    """What `work` says that it took, and the seconds that the browser's processes worked meanwhile."""
+    before = _busy_below()
+    return work(), _busy_below() - before
+
+
+def _busy_below() -> float:
+    """Processor seconds of all processes below this one, as far as they still live."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
 def open_page(page: Page, index: Path) -> float:
     """Seconds until the report is drawn, in a page that held nothing."""
     page.goto("about:blank")
@@ -146,8 +237,8 @@ def repeat(measure: Callable[[], float]) -> list[float]:
     return [measure() for _ in range(REPEATS + 1)][1:]
 
 
-def invent_content(count: int) -> ReportContent:
-    """A report's content with everything that a prediction can have, from one seed."""
+def invent_content(count: int, *, mapped: bool = True) -> ReportContent:
+    """A report's content with everything that a prediction can have, from one seed; maps only where `mapped`."""
     rng = np.random.default_rng(0)
     classes = tuple(f"class {number:02}" for number in range(CLASSES))
     placement = Placement(
@@ -174,18 +265,22 @@ def invent_content(count: int) -> ReportContent:
                 label=classes[truth],
             )
         )
+        if not mapped:
+            continue
         arrays["looks"].append(rng.gamma(0.5, 1, (GRID, GRID)).astype(np.float32))
         arrays["evidence"].append(rng.normal(0, 0.2, (3, GRID, GRID)).astype(np.float32))
         arrays["evidence_classes"].append(order[:3])
         arrays["deletion"].append(np.sort(rng.random(21).astype(np.float32))[::-1])
         arrays["insertion"].append(np.sort(rng.random(21).astype(np.float32)))
-    maps = AttentionMaps(
+    maps = mapped and AttentionMaps(
         files=tuple(one.file for one in predictions),
         placements=(placement,) * count,
         patch_grid=PatchGrid(),
         **{name: np.stack(values) for name, values in arrays.items()},
     )
-    return ReportContent(title="invented", run="run-1", classes=classes, predictions=tuple(predictions), maps=maps)
+    return ReportContent(
+        title="invented", run="run-1", classes=classes, predictions=tuple(predictions), maps=maps or None
+    )
 
 
 def invent_hiding(rng: np.random.Generator, hidden_top: str) -> HidingNumbers:

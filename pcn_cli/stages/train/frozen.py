@@ -28,6 +28,7 @@ from pcn_cli.training.tokens import Tokens
 
 REGRESSION, PROBE = "logistic regression", "probe"
 FOLDS = 5  # of the validation photos, where they are learned from
+FEW_LEARNED = 5_000  # training photos up to which no step is left out to save time
 MOST_LEARNED_AGAIN = 20_000  # photos; where there are more, those to choose by hardly add to them
 
 State = dict[str, Tensor]
@@ -56,8 +57,10 @@ def fit_frozen(
 ) -> Iterator[Fitted]:
     """The logistic regression, then the probe; `model` ends as it began."""
     begun = behind_tokens(model)
-    best, *others = [_solve_head(model, start, train, val, context, CS) for start in _pooling_starts(model)]
-    for other in others:
+    first, *others = _pooling_starts(model)
+    best = _solve_head(model, first, train, val, context, CS)
+    tried = CS if len(train) <= FEW_LEARNED or best.head is None else _around(best.head.C)
+    for other in [_solve_head(model, start, train, val, context, tried) for start in others]:
         if is_better_beyond_chance(val.targets, other.probabilities, best.probabilities, monitor=context.monitor):
             best = other
     yield best
@@ -171,26 +174,32 @@ def _solve_head(
     *,
     near: LinearHead | None = None,
 ) -> Fitted:
-    """The regression on what the pooling `start` gives, with the best of these C; `near` is one of a like pooling."""
+    """The regression on what the pooling `start` gives, with the best of these C; `near` is one of a like pooling.
+
+    Of many photos C is chosen on the photos as they are, each of which weighs as much as all its views.
+    """
     model.load_state_dict(start, strict=False)
     views = [pooled_features(model, train, view=view, device=context.device) for view in range(train.views)]
     features, targets = np.concatenate(views), np.concatenate([train.targets] * train.views)
     val_features = pooled_features(model, val, device=context.device)
-    head = choose_head(
-        features,
-        targets,
-        CS,
-        val_features=val_features,
-        val_targets=val.targets,
-        classes=len(context.classes),
-        photo_weights=photo_weights(targets, context),
-        start=near,
-    )
+    choose = partial(choose_head, val_features=val_features, val_targets=val.targets, classes=len(context.classes))
+    if train.views > 1 and len(CS) > 1 and len(train) > FEW_LEARNED:
+        weights = photo_weights(train.targets, context)
+        alone = np.full(len(train), train.views, np.float32) * (1 if weights is None else weights)
+        near = choose(views[0], train.targets, CS, photo_weights=alone, start=near)
+        CS = (near.C,)
+    head = choose(features, targets, CS, photo_weights=photo_weights(targets, context), start=near)
     # Beside a token for each class it is compared, but no head of the network.
     state = start if cast("AttentionNetwork", model).class_tokens else start | head_state(head)
     probabilities = head.probabilities(val_features)
     loss = tempered_log_loss(val.targets, probabilities)
     return Fitted(name=REGRESSION, probabilities=probabilities, state=state, head=head, loss=loss)
+
+
+def _around(C: float) -> tuple[float, ...]:
+    """This one of the values of C, and its neighbours."""
+    place = CS.index(C)
+    return CS[max(0, place - 1) : place + 2]
 
 
 def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Tokens, context: TrainContext) -> Fitted:

@@ -31,6 +31,7 @@ from pcn_cli.stages.train.context import (
 )
 from pcn_cli.stages.train.folds import cross_validate, list_answers
 from pcn_cli.stages.train.frozen import (
+    FEW_LEARNED,
     PROBE,
     Fitted,
     answer,
@@ -57,7 +58,6 @@ from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenCache
 
 TUNED = "tuned"
-FEW_LEARNED = 5_000  # training photos up to which every model of the frozen trunk learns from the validation photos too
 
 State = dict[str, Tensor]
 PartTokens = dict[Part, TokenCache]

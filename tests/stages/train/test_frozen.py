@@ -183,3 +183,28 @@ def test_sets_hold_the_label_as_often_as_promised_though_validation_photos_are_l
         own = temper(frozen.answer(whole, model, new, context), temperature)[np.arange(300), new.targets]
         held.append(float((own >= level.least_probability).mean()))
     assert low < np.mean(held) < high
+
+
+def test_of_many_photos_c_is_chosen_on_the_photos_as_they_are(frozen_models, monkeypatch):
+    (usual, _), model, learn, aside, context = frozen_models
+    asked, choose = [], frozen.choose_head
+
+    def note(features, targets, CS, **given):
+        asked.append((len(targets), len(CS), None if given["photo_weights"] is None else given["photo_weights"].mean()))
+        return choose(features, targets, CS, **given)
+
+    monkeypatch.setattr(frozen, "choose_head", note)
+    monkeypatch.setattr(frozen, "FEW_LEARNED", 59)
+    regression, probe = fit_frozen(model, learn, aside, context, FitCallback())
+    # All of C on one view that weighs as two, then the one on both; the probes keep it.
+    assert asked[:2] == [(60, len(frozen.CS), 2.0), (120, 1, None)]
+    assert {rows for rows, some, _ in asked[2:] if some > 1} <= {60}
+    assert max((some for _, some, _ in asked[2:]), default=1) <= 3
+    assert regression.loss <= usual.loss + 0.02
+    assert probe.loss <= regression.loss + 0.02
+
+
+def test_around_a_c_are_its_neighbours():
+    assert frozen._around(frozen.CS[0]) == frozen.CS[:2]
+    assert frozen._around(frozen.CS[3]) == frozen.CS[2:5]
+    assert frozen._around(frozen.CS[-1]) == frozen.CS[-2:]
