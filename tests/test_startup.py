@@ -30,23 +30,42 @@ def imported_packages(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(listed.splitlines()[-1])}
 
 
-def test_the_command_line_imports_nothing_heavy():
-    assert not imported_packages("import pcn_cli.cli.app") & HEAVY
+ALL_COMMANDS = "from pcn_cli.cli.app import app; from typer.main import get_command; dict(get_command(app).commands)"
+
+
+@pytest.fixture(scope="module")
+def command_line():
+    return imported_packages(ALL_COMMANDS)
+
+
+def test_the_command_line_imports_nothing_heavy(command_line):
+    assert not command_line & HEAVY
 
 
 def test_the_package_imports_nothing_heavy():
     assert not imported_packages("import pcn_cli") & (HEAVY | {"typer", "rich"})
 
 
-def test_only_known_packages_are_imported_at_start():
+def test_only_known_packages_are_imported_at_start(command_line):
     ours_and_known = {"pcn_cli", "typer", "rich", "shellingham", "pygments", "markdown_it", "mdurl", "annotated_doc"}
     plain = imported_packages("")
-    new = {
-        name
-        for name in imported_packages("import pcn_cli.cli.app") - plain
-        if name not in sys.stdlib_module_names and not name.startswith("_")
-    }
+    new = {name for name in command_line - plain if name not in sys.stdlib_module_names and not name.startswith("_")}
     assert new <= ours_and_known
+
+
+def test_what_names_no_command_imports_none_of_them():
+    code = """
+import contextlib, io, sys
+from pcn_cli.cli.app import main
+for words in (['--help'], ['--version'], ['finetun'], ['train', './photos'], ['finetune', '--help']):
+    told, sys.argv = io.StringIO(), ['pcn', *words]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        main()
+    loaded = sorted(name for name in sys.modules if name.startswith('pcn_cli.cli.commands.'))
+    print(*loaded, *{'pydantic'} & set(sys.modules))
+"""
+    lines = run_python(code).splitlines()
+    assert lines == [""] * 4 + ["pcn_cli.cli.commands.finetune pydantic"]  # Typer asks pydantic for what options mean
 
 
 def test_every_help_stays_light():

@@ -1,4 +1,4 @@
-"""The command line: its commands in display order, and the one place where an error becomes words and an exit code."""
+"""The command line: what stands before a command, and the one place where an error becomes words and an exit code."""
 
 import logging
 import os
@@ -14,22 +14,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pcn_cli import __version__
-from pcn_cli.cli.commands import (
-    bench,
-    demo,
-    doctor,
-    embed,
-    evaluate,
-    export,
-    finetune,
-    inspect,
-    models,
-    predict,
-    recipes,
-    report,
-    runs,
-    serve,
-)
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
 from pcn_cli.cli.group import HELP, Group
 from pcn_cli.errors import PcnError, ResourceError, StoppedError, command
@@ -44,24 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": HELP},
     rich_markup_mode="rich",
 )
-
-for group in (
-    finetune,
-    predict,
-    report,
-    evaluate,
-    inspect,
-    demo,
-    bench,
-    export,
-    serve,
-    embed,
-    doctor,
-    runs,
-    models,
-    recipes,
-):
-    app.add_typer(group.app)
 
 _SWITCHES = ("-q", "--quiet", "-v", "--verbose", "--debug")
 _QUIET = "Say nothing but errors and results; before or after the command."

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from rich.progress import TaskID
 
-from pcn_cli.cli.console import Bars, console, duration, safe, say, say_wrapped, verbosity
+from pcn_cli.cli.bars import Bars
+from pcn_cli.cli.console import console, duration, safe, say, say_wrapped, verbosity
 from pcn_cli.recipe.schema import OPTIONS
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.run import EpochRow

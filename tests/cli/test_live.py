@@ -8,7 +8,8 @@ from rich.console import Console
 
 from pcn_cli.cli import console as speaker
 from pcn_cli.cli import live
-from pcn_cli.cli.console import Bars, duration, say_wrapped, show_table
+from pcn_cli.cli.bars import Bars
+from pcn_cli.cli.console import duration, say_wrapped, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.run import EpochRow
