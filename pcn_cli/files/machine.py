@@ -1,5 +1,6 @@
 """What this machine lends to the process."""
 
+import math
 import os
 import sys
 from typing import NamedTuple
@@ -63,3 +64,23 @@ def keep_freed_memory() -> bool:
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(mallopt(name, value) for name, value in _SETTINGS)
+
+
+def limit_process(*, memory: int, seconds: int) -> None:
+    """Let this process take `memory` bytes and `seconds` of computing more than now, where the system can limit that.
+
+    Windows cannot, macOS limits the computing alone.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    import psutil  # which few commands need
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: math.ceil(used.ru_utime + used.ru_stime) + seconds}
+    if sys.platform.startswith("linux"):
+        limits[resource.RLIMIT_DATA] = psutil.Process().memory_info().data + memory
+    for kind, wanted in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

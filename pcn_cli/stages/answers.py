@@ -15,7 +15,7 @@ from pcn_cli.attention.maps import lift_maps
 from pcn_cli.attention.overlay import draw_evidence, draw_overlay
 from pcn_cli.data.boxes.cut import cut_named, refuse_idle_crops
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import explaining_refusal, replacing, write_with
 from pcn_cli.files.names import free_path, holding_folders, refuse_inside, safe_name
@@ -162,7 +162,7 @@ def save_overlay(
     evidence: np.ndarray | None = None,
 ) -> None:
     """Put at `target` the photo with what the network looked at, or with the `evidence` (h, w) for its answer."""
-    picture = open_photo(photo)
+    picture = open_reduced(photo).image
     if evidence is not None:
         drawn = draw_evidence(picture, evidence, patch_grid=patch_grid, placement=placement)
     else:

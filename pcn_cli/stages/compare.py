@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.errors import DataError, PcnError, RunError, command
 from pcn_cli.files.atomic import write_text
 from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
@@ -114,7 +114,7 @@ def _find_overlays(run: RunDir) -> dict[tuple[str, str], Path]:
 def _draw(overlay: Path | None, photo: Path) -> bytes | None:
     """The drawn map, or where there is none the photo itself; None where neither can be opened."""
     try:
-        with Image.open(overlay) if overlay else open_photo(photo) as picture:
+        with Image.open(overlay) if overlay else open_reduced(photo).image as picture:
             return as_webp(picture, longest=PICTURE_SIDE)[0]
     except (PcnError, OSError):
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.looks import measure_looks
 from pcn_cli.errors import PcnError
 from pcn_cli.metrics.shift import (
@@ -70,7 +70,7 @@ def _differing(source: RunDir, known: Sequence[str], root: Path, files: Sequence
         [top / group[place] for place in rng.permutation(len(group))[:_LOOKED_AT]]
         for group, top in ((known, photos), (files, root))
     ]
-    before, now = (measure_looks(paths, open_photo) for paths in sides)
+    before, now = (measure_looks(paths, lambda path: open_reduced(path).image) for paths in sides)
     return find_differing(before, now)
 
 

@@ -9,7 +9,6 @@ with or without "module." before every name, or the tensors themselves.
 
 import argparse
 import json
-import math
 import pickletools
 import re
 import sys
@@ -19,9 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from pcn_cli.errors import ModelError, PcnError, shown
+from pcn_cli.files.machine import limit_process
 
 # torch is imported behind the check of the archive: that takes longer than most refusals.
 if TYPE_CHECKING:
@@ -65,24 +63,6 @@ def convert_pth(path: Path, target: Path) -> None:
         ResourceError: `target` cannot be written.
     """
     write_tensors(read_tensors(path, stored=check_archive(path)), target)
-
-
-def limit_process(*, memory: int, seconds: int) -> None:
-    """Let this process take `memory` bytes and `seconds` of computing more than now, where the system can limit that.
-
-    Windows cannot, macOS limits the computing alone.
-    """
-    try:
-        import resource
-    except ImportError:
-        return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: math.ceil(used.ru_utime + used.ru_stime) + seconds}
-    if sys.platform.startswith("linux"):
-        limits[resource.RLIMIT_DATA] = psutil.Process().memory_info().data + memory
-    for kind, wanted in limits.items():
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def check_archive(path: Path) -> int:

@@ -161,3 +161,10 @@ def test_evidence_has_the_colours_of_puor_without_its_dark_ends(sign: int) -> No
     strength = sign * (np.array([0.5, 0.75, 1.0]) - 0.35) / 0.65
 
     assert np.abs(evidence_color(strength) - [list(bytes.fromhex(step)) for step in steps]).max() < 3
+
+
+def test_a_photo_of_which_several_pixels_became_one_is_drawn_as_the_whole() -> None:
+    photo, lift = Image.new("RGB", (224, 168), (200, 120, 40)), lift_at(3, 10)
+    shown = np.asarray(draw_overlay(photo, lift, patch_grid=CELLS, placement=WHOLE)).astype(int)
+
+    assert (shown == draw(lift, "spotlight")).all()

@@ -11,19 +11,28 @@ import stat
 import threading
 import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from pcn_cli.data.load.apart import decode_apart
+from pcn_cli.data.load.rgb import to_rgb
 from pcn_cli.data.scan.content import HEAD_BYTES, name_content, tell_format
 from pcn_cli.errors import DataError
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 120_000_000
+# What takes more than this, of memory or of the file, is decoded by a process of its own, which may take MOST_MEMORY.
+_MEMORY_HERE, _BYTES_HERE = 256 * 2**20, 16 * 2**20
+MOST_MEMORY = 850_000_000
+MOST_WHOLE = 2**25  # pixels; of a picture with more, several become one
+_MOST_PAGES = 1000
+_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_OTHER_END = bytes(range(1, 255)) * 16 + _JPEG_END
+_MOST_SCANS, _MOST_SCANNED = 40, 2_000_000_000
 _TOO_MANY_PIXELS = f"more than the {MAX_PIXELS // 1_000_000} megapixels a photo may have"
 
 _UPRIGHT = {
@@ -98,22 +107,28 @@ class UnreadablePhotoError(DataError):
 
 
 def open_photo(path: Path) -> Image.Image:
-    """The photo at `path`, upright, RGB, 8 bits; transparent parts are white.
+    """The photo at `path`, upright, RGB, 8 bits, with every pixel; transparent parts are white.
 
     Raises:
         UnreadablePhotoError: whatever stands in the way; `reason` says it in plain words.
     """
-    return open_reduced(path).image
+    return _open(path, None, whole=True).image
 
 
 def open_reduced(path: Path, least: Least | None = None) -> OpenedPhoto:
     """The photo at `path` as `open_photo` opens it, of a JPEG no more pixels than it takes to have the `least` size.
 
+    Of a photo with more than `MOST_WHOLE` pixels several become one.
+
     Raises:
         UnreadablePhotoError: whatever stands in the way.
     """
+    return _open(path, least)
+
+
+def _open(path: Path, least: Least | None, *, whole: bool = False) -> OpenedPhoto:
     try:
-        return decode_photo(io.BytesIO(read_bytes(path)), least)
+        return decode_photo(io.BytesIO(read_bytes(path)), least, whole=whole)
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(error.reason, path=path, is_image=error.is_image) from error
 
@@ -138,25 +153,39 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadablePhotoError(f"the system cannot read the file ({words})") from error
 
 
-def decode_photo(file: BinaryIO, least: Least | None = None) -> OpenedPhoto:
-    """The photo in an open file, as `open_reduced` gives it.
+def decode_photo(
+    file: BinaryIO, least: Least | None = None, *, apart: bool = False, whole: bool = False
+) -> OpenedPhoto:
+    """The photo in an open file, as `open_reduced` gives it, or the `whole` of it.
+
+    One that takes much memory, or of a large file, is decoded in a process with bounds, which is `apart` already.
 
     Raises:
         UnreadablePhotoError: not an image, too large, or damaged.
     """
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    kind = tell_format(head)
+    content = file.read()
+    kind = tell_format(content[:HEAD_BYTES])
     if kind is None:
-        raise UnreadablePhotoError(name_content(head), is_image=False)
+        raise UnreadablePhotoError(name_content(content[:HEAD_BYTES]), is_image=False)
     try:
         with _SILENCE:
-            return _decode(file, kind, least)
+            if len(content) > _BYTES_HERE and not (apart or whole):
+                return _decode_apart(content, kind, least)
+            return _decode(content, kind, least, apart=apart, whole=whole)
     except UnreadablePhotoError:
         raise
     # Damaged bytes make a decoder raise nearly anything: OSError, SyntaxError, TypeError, struct.error, MemoryError …
     except Exception as error:
         raise UnreadablePhotoError(_explain(error, kind)) from error
+
+
+def _decode_apart(content: bytes, kind: str, least: Least | None) -> OpenedPhoto:
+    answer, image = decode_apart(content, least)
+    if answer is None:
+        raise UnreadablePhotoError(f"{kind} that takes more memory or time than a photo may")
+    if image is None:
+        raise UnreadablePhotoError(answer["reason"], is_image=answer["is_image"])
+    return OpenedPhoto(image, tuple(answer["size"]), tuple(answer["box"]), answer["mode"])
 
 
 class _Silence:
@@ -186,33 +215,100 @@ class _Silence:
 _SILENCE = _Silence()
 
 
-def _decode(file: BinaryIO, kind: str, least: Least | None) -> OpenedPhoto:
-    with Image.open(file, formats=(kind,)) as image:
+def _decode(content: bytes, kind: str, least: Least | None, *, apart: bool, whole: bool) -> OpenedPhoto:
+    try:
+        return _decode_once(content, kind, least, apart=apart, whole=whole)
+    except OSError as error:
+        if kind != "JPEG" or not _is_cut(error):
+            raise
+        # Only the end may be missing, as viewers accept it: then the picture is the same whatever follows.
+        ends = (_JPEG_END, _OTHER_END)
+        first, second = (_decode_once(content + end, kind, least, apart=apart, whole=whole) for end in ends)
+        if first.image.tobytes() != second.image.tobytes():
+            raise
+        return first
+
+
+def _decode_once(content: bytes, kind: str, least: Least | None, *, apart: bool, whole: bool) -> OpenedPhoto:
+    with Image.open(io.BytesIO(content), formats=(kind,)) as image:
         _check_size(*image.size)
         if kind == "TIFF":
-            # Walks the chain of pictures without decoding them: a broken chain is a broken file.
-            _ = getattr(image, "n_frames", 1)
-        drafted = _draft(image, least) if kind == "JPEG" and least else None
+            _walk_pages(image)
+        if kind == "JPEG":
+            _check_scans(content, *image.size)
+        stored = image.size
+        drafted = _draft(image, least) if kind == "JPEG" and not whole and (least or _is_vast(image)) else None
+        if _needed_bytes(image, kind, stored, by_bands=True) > MOST_MEMORY:
+            size = stored[0] * stored[1] / 1e6
+            raise UnreadablePhotoError(f"a {kind} of {size:.0f} megapixels takes more memory than a photo may")
+        if not (apart or whole) and (
+            _is_vast(image) or _needed_bytes(image, kind, stored, by_bands=False) > _MEMORY_HERE
+        ):
+            return _decode_apart(content, kind, least)
+        scale = drafted[1] if drafted else 1
         image.load()
         _check_size(*image.size)
         orientation = _orientation(image)
-        picture, mode = to_rgb(image), image.mode
+        factor = _shrinking(image, least, turned=orientation >= 5) if _is_vast(image) and not whole else 1
+        picture, mode, scale = to_rgb(image, factor=factor), image.mode, scale * factor
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
-    if drafted is None:
+    if scale == 1:
         return OpenedPhoto(picture, picture.size, (0.0, 0.0, *picture.size), mode)
-    stored, scale = drafted
     width, height = stored[::-1] if orientation >= 5 else stored
     left = picture.width - width / scale if orientation in _AT_LEFT else 0.0
     top = picture.height - height / scale if orientation in _AT_TOP else 0.0
     return OpenedPhoto(picture, (width, height), (left, top, left + width / scale, top + height / scale), mode)
 
 
-def _draft(image: Image.Image, least: Least) -> tuple[Size, int] | None:
+def _is_vast(image: Image.Image) -> bool:
+    return image.width * image.height > MOST_WHOLE
+
+
+def _needed_bytes(image: Image.Image, kind: str, stored: Size, *, by_bands: bool) -> int:
+    """About the most memory that it takes to decode the picture and to make RGB of it."""
+    each = 4 if by_bands or (image.mode == "RGB" and _orientation(image) == 1) else 8
+    if kind in ("WEBP", "AVIF"):  # which decode into copies of their own
+        each = 16
+    waves = 6 * stored[0] * stored[1] if image.info.get("progressive") else 0  # all are kept until the last scan
+    return each * image.width * image.height + waves
+
+
+def _shrinking(image: Image.Image, least: Least | None, *, turned: bool) -> int:
+    """How many pixels each way become one of a vast picture; it keeps its least size where that is possible."""
+    factor = math.ceil(math.sqrt(image.width * image.height / MOST_WHOLE))
+    if least is None:
+        return factor
+    wanted = least(image.height, image.width)[::-1] if turned else least(image.width, image.height)
+    return max(factor, int(min(image.width / max(wanted[0], 1), image.height / max(wanted[1], 1))))
+
+
+def _walk_pages(image: Image.Image) -> None:
+    """Follow the chain of a TIFF's pictures without decoding them: a broken chain is a broken file."""
+    for page in range(1, _MOST_PAGES):  # each is looked for among all before it
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+    image.seek(0)
+
+
+def _check_scans(content: bytes, width: int, height: int) -> None:
+    """Refuse a JPEG that goes over its pixels again and again, each time with a few bytes."""
+    scans = content.count(_SCAN)
+    if scans > _MOST_SCANS and scans * width * height > _MOST_SCANNED:
+        raise UnreadablePhotoError(f"a JPEG in {scans:,} scans, which takes more time than a photo may")
+
+
+def _draft(image: Image.Image, least: Least | None) -> tuple[Size, int] | None:
     """Let the JPEG be decoded at a fraction of its size: what that was, and the divisor; None where all is needed."""
     stored, turned = image.size, _orientation(image) >= 5
-    wanted = least(*(stored[::-1] if turned else stored))
-    across, down = wanted[::-1] if turned else wanted
+    across, down = (float(side) for side in stored)
+    if least:
+        wanted = least(*(stored[::-1] if turned else stored))
+        across, down = wanted[::-1] if turned else wanted
+    if _is_vast(image):  # whose half takes a quarter of the memory
+        across, down = min(across, stored[0] / 2), min(down, stored[1] / 2)
     # In the form "L" Pillow would also drop the colours.
     drafted = image.draft(None, (max(1, math.ceil(across)), max(1, math.ceil(down))))
     return (stored, round(stored[0] / drafted[1][2])) if drafted and image.size != stored else None
@@ -242,49 +338,11 @@ def _explain(error: Exception, kind: str) -> str:
         return f"{kind} that needs more memory than there is"
     if isinstance(error, UnidentifiedImageError):
         return f"damaged {kind}: its header makes no sense"
-    if any(word in message.lower() for word in ("truncated", "not enough image data", "buffer is not large enough")):
+    if _is_cut(error):
         return f"truncated {kind}: the file ends before the picture does"
     return f"damaged {kind} ({' '.join(message.split())[:160] or type(error).__name__})"
 
 
-_BITS_PER_SAMPLE = 258  # TIFF tag
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture as RGB with 8 bits, itself where it is that already; `image` is loaded and keeps its size."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image).astype(np.float32)
-        low, high = _value_range(image, values)
-        grey = np.clip((np.nan_to_num(values, nan=low) - low) * (255 / (high - low)), 0, 255)
-        transparent = image.info.get("transparency")
-        if isinstance(transparent, int):
-            grey[values == transparent] = 255
-        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
-    if image.mode == "LAB":
-        return ImageCms.applyTransform(image, _lab_to_srgb()) or image.convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def _value_range(image: Image.Image, values: NDArray[np.float32]) -> tuple[float, float]:
-    """Black and white: what the format defines, otherwise the smallest common range that holds every value."""
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))[0]
-    if image.mode.startswith("I;16"):
-        return 0.0, float(2 ** min(max(int(bits), 8), 16) - 1)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    for white in (1.0,) if image.mode == "F" else (255.0, 65535.0):
-        if low >= 0 and high <= white:
-            return 0.0, white
-    return low, high if high > low else low + 1
-
-
-@cache
-def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+def _is_cut(error: Exception) -> bool:
+    words = ("truncated", "not enough image data", "buffer is not large enough")
+    return any(word in str(error).lower() for word in words)

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.looks import measure_looks
 from pcn_cli.data.scan.further_columns import read_further_columns
 from pcn_cli.metrics.slices import MOST_VALUES, Fact, measure_slices
@@ -73,7 +73,9 @@ def _brightness(root: Path, files: Sequence[str], *, seed: int) -> Iterator[floa
     """How bright each photo is, from 0 to 1; of very many those of a sample."""
     chosen = set(np.random.default_rng(seed).permutation(len(files))[:MOST_LOOKED_AT].tolist())
     for place, file in enumerate(files):
-        found = measure_looks([root / file], open_photo)["brightness"] if place in chosen else []
+        found = (
+            measure_looks([root / file], lambda path: open_reduced(path).image)["brightness"] if place in chosen else []
+        )
         yield found[0] if found else None
 
 

@@ -1,28 +1,23 @@
+import io
 import os
 import threading
 import warnings
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
-from pcn_cli.data.load import open_image
-from pcn_cli.data.load.open_image import (
-    OpenedPhoto,
-    UnreadablePhotoError,
-    open_photo,
-    open_reduced,
-    to_rgb,
-    whole_pixels,
-)
+from pcn_cli.data.load import apart, open_image, rgb
+from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_photo, open_reduced, whole_pixels
+from pcn_cli.data.load.rgb import to_rgb
 from pcn_cli.errors import StoppedError
 from pcn_cli.files.threads import in_threads
 
 
-def reason_of(path):
+def reason_of(path, opened=open_photo):
     with pytest.raises(UnreadablePhotoError) as caught:
-        open_photo(path)
+        opened(path)
     assert str(path) in caught.value.message
     return caught.value.reason
 
@@ -117,12 +112,15 @@ def test_whatever_a_decoder_raises_becomes_a_reason(tmp_path, monkeypatch, error
     assert "JPEG" in reason_of(path)
 
 
-def test_warnings_of_the_decoder_stay_inside(tmp_path):
+def test_warnings_of_the_decoder_stay_inside(tmp_path, monkeypatch):
     path = tmp_path / "large.png"
-    Image.new("1", (10000, 9500)).save(path)  # Pillow warns of a decompression bomb at this size
+    Image.new("1", (100, 95)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9000)  # above which Pillow warns of a decompression bomb
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert open_photo(path).size == (10000, 9500)
+        with pytest.raises(Image.DecompressionBombWarning):
+            Image.open(path)
+        assert open_photo(path).size == (100, 95)
 
 
 def test_several_threads_open_photos_without_a_warning_and_leave_the_filters_as_they_were(tmp_path, monkeypatch):
@@ -130,7 +128,7 @@ def test_several_threads_open_photos_without_a_warning_and_leave_the_filters_as_
     Image.new("RGB", (8, 8)).save(path)
     barrier, to_rgb = threading.Barrier(4, timeout=30), open_image.to_rgb
 
-    def warn_together(image):
+    def warn_together(image, **_):
         barrier.wait()  # all four are inside
         warnings.warn("odd metadata", stacklevel=1)
         return to_rgb(image)
@@ -203,6 +201,23 @@ def test_a_transparent_palette_entry_is_white(tmp_path):
 def test_every_mode_becomes_rgb_of_the_same_size(mode):
     picture = to_rgb(Image.new(mode, (7, 5)))
     assert (picture.mode, picture.size) == ("RGB", (7, 5))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16", "I", "F", "LAB", "CMYK"])
+def test_a_picture_in_bands_is_the_picture_at_once(monkeypatch, draw_scene, mode):
+    picture = draw_scene(1, width=60, height=41).convert("L" if mode == "I;16" else "RGB" if mode == "LAB" else mode)
+    if mode in ("I", "F"):
+        picture = Image.fromarray(np.asarray(picture) * (-1.5 if mode == "F" else 70_000))
+    picture = picture.convert(mode) if mode == "I;16" else picture
+    if mode == "LAB":
+        picture = ImageCms.applyTransform(
+            picture,
+            ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"),
+        )
+    whole = to_rgb(picture)
+    monkeypatch.setattr(rgb, "_BAND_PIXELS", 500)
+    assert np.array_equal(np.asarray(to_rgb(picture)), np.asarray(whole))
+    assert np.array_equal(np.asarray(to_rgb(picture, factor=3)), np.asarray(whole.reduce(3)))
 
 
 def test_cmyk_keeps_its_colours(tmp_path):
@@ -319,3 +334,107 @@ def test_the_pixels_of_a_cut_lie_where_its_box_does(tmp_path, draw_scene, orient
 def test_a_picture_that_is_rgb_is_not_copied():
     photo = Image.new("RGB", (3, 2))
     assert to_rgb(photo) is photo
+
+
+def test_a_jpeg_that_lacks_only_its_end_is_opened_and_one_that_lacks_more_is_not(tmp_path, draw_scene):
+    whole, path = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    for saved in ({}, {"progressive": True}, {"subsampling": 0, "optimize": True}):
+        draw_scene(1, width=320, height=200).save(whole, quality=90, **saved)
+        content = whole.read_bytes()
+        path.write_bytes(content[:-2])
+        assert np.array_equal(np.asarray(open_photo(path)), np.asarray(open_photo(whole)))
+        for missing in (12, 40, 1000, len(content) // 2):
+            path.write_bytes(content[:-missing])
+            assert "truncated JPEG" in reason_of(path), (saved, missing)
+
+
+def save_large(path, draw_scene, mode):
+    """A picture of that mode, with what its format can say of it."""
+    picture = draw_scene(1, width=90, height=60)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 200)
+    elif mode == "turned":
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        picture.save(path, quality=95, exif=exif)
+        return
+    elif mode == "RGBA":
+        picture.putalpha(picture.convert("L"))
+    else:
+        picture = picture.convert(mode)
+    picture.save(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "limit"),
+    [
+        ("RGBA", ".webp", "_BYTES_HERE"),
+        ("I;16", ".tif", "_MEMORY_HERE"),
+        ("F", ".tif", "_MEMORY_HERE"),
+        ("turned", ".jpg", "_MEMORY_HERE"),
+    ],
+)
+def test_what_takes_much_is_decoded_apart_to_the_same_pixels(tmp_path, monkeypatch, draw_scene, mode, suffix, limit):
+    path = tmp_path / f"photo{suffix}"
+    save_large(path, draw_scene, mode)
+    least = (lambda width, height: (width / 4, height / 4)) if mode == "turned" else None
+    here = open_reduced(path, least)
+    monkeypatch.setattr(open_image, limit, 0)
+    monkeypatch.setattr(open_image, "to_rgb", None)  # which is not needed here any more
+    apart = open_reduced(path, least)
+    assert np.array_equal(np.asarray(apart.image), np.asarray(here.image))
+    assert (apart.size, apart.box, apart.mode) == (here.size, here.box, here.mode)
+
+
+def test_a_vast_photo_has_fewer_pixels_and_the_same_place(tmp_path):
+    width, height = 6001, 5701
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    left = Image.new("L", (width, height), 40)
+    left.paste(200, (width // 2, 0, width, height))
+    left.save(tmp_path / "vast.png", exif=exif, compress_level=1)
+    photo = open_reduced(tmp_path / "vast.png")
+    assert photo.size == (height, width)
+    assert photo.image.width * photo.image.height <= open_image.MOST_WHOLE
+    small = np.asarray(photo.resize((8, 8), Image.Resampling.BOX))[..., 0]
+    assert (small[:4] == 40).all()
+    assert (abs(small[4:] - 200.0) <= 1).all()
+    assert open_photo(tmp_path / "vast.png").size == (height, width)  # from which boxes may be cut
+
+
+def test_a_file_of_few_bytes_does_not_take_more_memory_than_a_photo_may(tmp_path):
+    path = tmp_path / "vast.webp"  # 119 megapixels with transparency, for which its decoder keeps several copies
+    path.write_bytes(bytes.fromhex("524946461e000000574542505650384c110000002f7beec31907508f22d7a3648188e87f0000"))
+    for opened in (open_photo, open_reduced):
+        assert "takes more memory than a photo may" in reason_of(path, opened)
+
+
+def test_a_decoder_that_is_ended_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(path)
+    monkeypatch.setattr(open_image, "_BYTES_HERE", 0)
+    monkeypatch.setattr(apart, "_PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    assert "PNG that takes more memory or time" in reason_of(path, open_reduced)
+
+
+def test_files_that_ask_for_the_same_work_again_and_again_are_refused_or_read_once(tmp_path, monkeypatch):
+    file = io.BytesIO()
+    Image.new("L", (2500, 2000), 77).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    (tmp_path / "scans.jpg").write_bytes(content[:-2] + scan * 500 + b"\xff\xd9")
+    assert "scans" in reason_of(tmp_path / "scans.jpg")
+    monkeypatch.setattr(open_image, "_MOST_PAGES", 9)
+    pages = [Image.new("L", (4, 4), number) for number in range(20)]
+    path = tmp_path / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    content = path.read_bytes()
+    with Image.open(path) as image:
+        image.seek(15)
+        places = image._frame_pos
+    for number, is_read in ((3, False), (8, False), (12, True)):  # where the chain is broken
+        path.write_bytes(content[: places[number]] + b"\xff" * (len(content) - places[number]))
+        if is_read:
+            assert open_photo(path).getpixel((0, 0)) == (0, 0, 0)
+        else:
+            assert "TIFF" in reason_of(path)
