@@ -276,6 +276,12 @@ class TrainSection:
         None, "What learns: the pooling on cached tokens, the norms as well, or everything.", flag="", told=True
     )
     epochs: Count | None = option(None, "Passes over the training photos when tuning.", flag="N", needs=TUNING)
+    final_epochs: CountOrZero = option(
+        2,
+        "Passes over training and validation photos together, once the latter have chosen a tuned model; 0: none.",
+        needs=TUNING,
+        before=0,
+    )
     probe_epochs: CountOrZero = option(
         40, "Passes over the cached tokens of a probe with a token per class; 0: tune without a probe."
     )

@@ -80,6 +80,7 @@ class RunDir:
     checkpoints = Artifact("checkpoints")
     probe = Artifact("checkpoints/probe.safetensors")  # the weights of the probe
     start = Artifact("checkpoints/start.safetensors")  # what tuning begins with, which saw no validation photo
+    final_checkpoints = Artifact("checkpoints/final")  # of the epochs after the choice
     taught = Artifact("checkpoints/taught.safetensors")  # the teacher's answers to the training photos
 
     predictions = Artifact("predictions.csv")  # a row per photo of the test part

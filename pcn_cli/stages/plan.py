@@ -90,7 +90,9 @@ class Plan:
         times = 1 + max(0, folds - 1) * (learned + val + test) * (1 - 1 / ASIDE) / max(learned, 1)
         total += times * self._probe_seconds(self.cost)
         if self.recipe.train.tune != "probe":
-            total += (self.recipe.train.epochs or 0) * (step * train + forward * val)
+            epochs = self.recipe.train.epochs or 0
+            total += epochs * (step * train + forward * val)
+            total += min(self.recipe.train.final_epochs, epochs) * step * (train + val)
         return total + self.compare_seconds
 
     @property

@@ -38,12 +38,12 @@ _NAMED = 8  # photos of a bad step
 class FitResult:
     """What a fit gave; `progress` has its history and numbers, over all sessions of a resumed fit.
 
-    `best_state` are the weights of the best epoch (the averaged ones with `config.ema`), float32 on the CPU, for
-    `model.load_state_dict`.
+    `best_state` are the weights of the best epoch, or of the last where nothing was validated (the averaged ones with
+    `config.ema`), float32 on the CPU, for `model.load_state_dict`.
     """
 
     best_state: dict[str, Tensor]
-    best: Validation
+    best: Validation | None
     progress: Progress
 
 
@@ -64,7 +64,7 @@ class FitCallback:
 def fit(
     learner: Learner,
     batches: Batches,
-    validate: Callable[[nn.Module], Validation],
+    validate: Callable[[nn.Module], Validation] | None,
     *,
     stop: StopRequest,
     files: Sequence[str] = (),
@@ -76,7 +76,7 @@ def fit(
 
     Args:
         learner: new; it holds network, config and device.
-        validate: gets the network in evaluation mode.
+        validate: gets the network in evaluation mode; without it each epoch is as good as the next, and has no row.
         files: what the photos are called, by the batches' indices; they go by these without it.
         checkpoints: a folder for checkpoints, from the newest of which the fit goes on; without it nothing reaches the
             disk.
@@ -184,32 +184,20 @@ def fit(
 
         try:
             stop.check()
-            validation = validate(learner.eval_model)
+            validation = validate(learner.eval_model) if validate else None
         except StoppedError as error:
             save()  # at the end of the epoch: resuming begins with its validation
             raise _stopped(progress, checkpoints, error.exit_code - 128) from error
         session.count_validation()
         _check_finite(validation, progress)
-        if is_better(validation, progress.best, monitor=config.monitor):
+        if validation is None or is_better(validation, progress.best, monitor=config.monitor):
             progress.best, progress.best_epoch = validation, progress.epoch + 1
             progress.epochs_without_better = 0
             best = learner.keep_weights() if ranks.leads else {}
         else:
             progress.epochs_without_better += 1
-        row = EpochRow(
-            phase=config.phase,
-            epoch=progress.epoch + 1,
-            step=progress.step,
-            lr=learner.lr,
-            train_loss=progress.loss_sum / progress.loss_photos,
-            val_loss=validation.log_loss,
-            val_accuracy=validation.accuracy,
-            val_macro_f1=validation.macro_f1,
-            seconds=progress.epoch_seconds,
-            images_per_second=progress.epoch_photos / max(progress.epoch_seconds, 1e-9),
-            memory_mb=memory_mb(learner.device),
-        )
-        progress.history += (row,)
+        if validation is not None:
+            progress.history += (_describe_epoch(progress, validation, learner),)
         progress.epoch += 1
         progress.position = progress.epoch_photos = progress.loss_photos = 0
         progress.loss_sum = progress.epoch_seconds = 0.0
@@ -217,7 +205,8 @@ def fit(
         progress.finished = progress.stopped_early or progress.step >= progress.total_steps
         if progress.finished or states.is_due:
             save()
-        callback.on_epoch(row)
+        if validation is not None:
+            callback.on_epoch(progress.history[-1])
         if progress.stopped_early:
             callback.on_note(
                 f"ended early, after epoch {progress.epoch} of {config.epochs}: the validation figure was no better for"
@@ -227,10 +216,27 @@ def fit(
             save()
             raise _stopped(progress, checkpoints, stop.signal_number)
 
-    if progress.best is None:
+    if not progress.best_epoch:
         raise DivergedError("training ended without a validation")
     learner.release()
     return FitResult(best_state=on_cpu(without_second_head(best)), best=progress.best, progress=progress)
+
+
+def _describe_epoch(progress: Progress, validation: Validation, learner: Learner) -> EpochRow:
+    """The row of the epoch that was just validated."""
+    return EpochRow(
+        phase=learner.config.phase,
+        epoch=progress.epoch + 1,
+        step=progress.step,
+        lr=learner.lr,
+        train_loss=progress.loss_sum / progress.loss_photos,
+        val_loss=validation.log_loss,
+        val_accuracy=validation.accuracy,
+        val_macro_f1=validation.macro_f1,
+        seconds=progress.epoch_seconds,
+        images_per_second=progress.epoch_photos / max(progress.epoch_seconds, 1e-9),
+        memory_mb=memory_mb(learner.device),
+    )
 
 
 def _name_photos(indices: Sequence[int], files: Sequence[str]) -> str:
@@ -246,8 +252,8 @@ def _stopped(progress: Progress, checkpoints: Path | None, signal_number: int) -
     )
 
 
-def _check_finite(validation: Validation, progress: Progress) -> None:
-    if not math.isfinite(validation.log_loss):
+def _check_finite(validation: Validation | None, progress: Progress) -> None:
+    if validation is not None and not math.isfinite(validation.log_loss):
         raise DivergedError(
             f"the validation loss after step {progress.step} is {validation.log_loss}", "use a smaller --lr"
         )

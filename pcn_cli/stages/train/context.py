@@ -214,7 +214,14 @@ class NoteCallback(FitCallback):
         self.context.callback.on_note(text)
 
 
-class HistoryCallback(NoteCallback):
+class StepCallback(NoteCallback):
+    """Hands on the steps as well."""
+
+    def on_step(self, step: int, total: int, loss: float, lr: float, images_per_second: float) -> None:  # noqa: D102
+        self.context.callback.on_step(step, total, loss, lr, images_per_second)
+
+
+class HistoryCallback(StepCallback):
     """Keeps history.csv while it grows: rows of before a stop stay, an epoch that is done again replaces its row."""
 
     def __init__(self, context: TrainContext, phase: Phase, epochs: int) -> None:
@@ -224,7 +231,7 @@ class HistoryCallback(NoteCallback):
 
     def on_step(self, step: int, total: int, loss: float, lr: float, images_per_second: float) -> None:  # noqa: D102
         if self._phase == "tune":  # a probe's steps are too many and too short to be worth telling
-            self.context.callback.on_step(step, total, loss, lr, images_per_second)
+            super().on_step(step, total, loss, lr, images_per_second)
 
     def on_epoch(self, row: EpochRow) -> None:  # noqa: D102
         self.complete((row,))

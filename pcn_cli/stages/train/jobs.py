@@ -21,19 +21,21 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import Probabilities, TrainContext, score_batches
-from pcn_cli.stages.train.tune import tune_here
+from pcn_cli.stages.train.tune import finish_here, tune_here
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult
 from pcn_cli.training.ranks import Ranks
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenPiece, compute_tokens
 
+Kind = Literal["tokens", "score", "tune", "finish"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Work on `rows`: their tokens, with `flip` and `exact`; their scores; or tuning on their parts."""
+    """Work on `rows`: their tokens, with `flip` and `exact`; their scores; or tuning on their parts and its finish."""
 
-    kind: Literal["tokens", "score", "tune"]
+    kind: Kind
     run: str
     root: str
     recipe: Recipe
@@ -75,6 +77,12 @@ def tune_together(model: nn.Module, context: TrainContext, teacher_logits: Tenso
     return tune_here(model, context, teacher_logits)
 
 
+def finish_together(model: nn.Module, context: TrainContext) -> FitResult:
+    """What the final epochs of all processes give, for rank 0."""
+    _announce("finish", model, context.rows, context)
+    return finish_here(model, context)
+
+
 def help_lead(ranks: Ranks) -> str:
     """Do what rank 0 announces until it ends; the path of its last run, empty where there was none."""
     run = ""
@@ -106,12 +114,14 @@ def _do(job: Job, model: nn.Module, context: TrainContext) -> None:
             context.ranks.send(piece)
     elif job.kind == "score":
         _score_own(model, job.rows, context)
+    elif job.kind == "finish":
+        finish_here(model, context)
     else:
         tune_here(model, context, context.ranks.tensors_from_lead().get("teacher"))
 
 
 def _announce(
-    kind: Literal["tokens", "score", "tune"],
+    kind: Kind,
     model: nn.Module,
     rows: Sequence[SplitRow],
     context: TrainContext,

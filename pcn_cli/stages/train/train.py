@@ -40,7 +40,7 @@ from pcn_cli.stages.train.frozen import (
     fit_frozen,
     learn_from_all,
 )
-from pcn_cli.stages.train.jobs import score_rows_together, tune_together
+from pcn_cli.stages.train.jobs import finish_together, score_rows_together, tune_together
 from pcn_cli.stages.train.learning_curve import draw_learning_curve
 from pcn_cli.stages.train.precision import (
     choose_precision,
@@ -103,8 +103,9 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
     """Which model is kept, the weights it has changed and, where they are known, its tokens of the test photos.
 
     Each begins where the best before it ended; `choose_frozen` decides between the first two, and the tuned one has to
-    be better beyond chance on the validation photos. All that were compared stand in candidates.json, what the kept one
-    says of the validation photos in validation.csv; the test photos are only looked at after each choice.
+    be better beyond chance on the validation photos, which it learns from once they have chosen it. All that were
+    compared stand in candidates.json, what the kept one said of the validation photos before it learned from them in
+    validation.csv; the test photos are only looked at after each choice.
     """
     tokens: TokenCache | None = None
     kept, pooling = TUNED, State()
@@ -114,24 +115,25 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
         return kept, pooling, tokens
     if context.recipe.train.probe_epochs and _proven(context.run)[0] == "float32":
         context = replace(context, precision="float32", trial=None)  # also where bfloat16 had to be taken back
-    state = copy_state(model) | pooling
+    frozen = copy_state(model) | pooling
     targets, val_rows = context.targets(context.part("val")), context.part("val")
-    tuned = tune_together(model, context, teach(context))
-    model.load_state_dict(tuned.best_state)
-    agreement = None
-    if context.trial is not None:  # the trunk is another one now
-        agreement = compare_answers(model, compute_trial(model, context), context)
-        if not agreement.suffices:
-            context = tell_precision(context, "float32", tell_difference(agreement))
+    model.load_state_dict(tune_together(model, context, teach(context)).best_state)
+    context, agreement = _prove(model, context)
     after = score_rows_together(model, val_rows, context)
     if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context.run), monitor=context.monitor):
-        kept, state, tokens = TUNED, tuned.best_state, None
-        write_validation(after, None, context)
+        kept, tokens = TUNED, None
     context.tell_result(TUNED, after, kept=kept == TUNED)
+    if kept == TUNED and context.recipe.train.final_epochs:
+        model.load_state_dict(finish_together(model, context).best_state)
+        context, agreement = _prove(model, context)
     probabilities = score_rows_together(model, context.part("test"), context)
     candidate = describe_candidate(TUNED, after, probabilities, context, agreement)
     write_candidates([candidate, *(CANDIDATES.find(context.run) or ())], kept, context)
-    return kept, state, tokens
+    if kept != TUNED:
+        return kept, frozen, tokens
+    # After the candidates: a run that is killed in between is asked again, and knows by them that this one is kept.
+    write_validation(after, None, context)
+    return kept, copy_state(model), tokens
 
 
 def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> tuple[str, State, TokenCache | None]:
@@ -243,6 +245,16 @@ def write_candidates(candidates: Sequence[Candidate], kept: str, context: TrainC
     """Put what was compared into the run, each once and the last made first."""
     own = {one.name: one for one in reversed(candidates)}
     CANDIDATES.write(context.run, tuple(replace(one, kept=one.name == kept) for one in reversed(own.values())))
+
+
+def _prove(model: nn.Module, context: TrainContext) -> tuple[TrainContext, Agreement | None]:
+    """Whether the tuned trunk may be asked in bfloat16, where that is not settled: the context with the precision."""
+    if context.trial is None:
+        return context, None
+    agreement = compare_answers(model, compute_trial(model, context), context)
+    if not agreement.suffices:
+        context = tell_precision(context, "float32", tell_difference(agreement))
+    return context, agreement
 
 
 def _proven(run: RunDir) -> tuple[Precision, Agreement | None]:
