@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pcn_cli.data.drawing import HUES, develop, draw_ground, draw_thing
 from pcn_cli.models.published import PatchConvNetSpec
@@ -12,15 +13,15 @@ from pcn_cli.models.published import PatchConvNetSpec
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `.pth` in the published layout: embed_dim 32, depth 2, 10 classes."""
+    """A weight file in the published layout: embed_dim 32, depth 2, 10 classes."""
     generator = torch.Generator().manual_seed(0)
     shapes = PatchConvNetSpec(embed_dim=32, depth=2, num_classes=10, class_tokens=False).shapes()
     tensors = {name: 0.2 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     tensors = {
         name: 1 + tensor if "norm" in name and name.endswith("weight") else tensor for name, tensor in tensors.items()
     }
-    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.save({"model": tensors}, path)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(tensors, path)
     return path
 
 
