@@ -19,6 +19,7 @@ from pcn_cli.records.predictions import FULL_LIFT
 
 LOOKS: tuple[Look, ...] = get_args(Look)
 _MOST_SHRUNK = 8
+NEARLY_EVEN = 1.15  # times an even spread: a line around half of such a map would promise a place that there is none
 FULL_EVIDENCE = 8.0  # logits if every patch were alike, so that grids of any size can be compared
 Pixels = NDArray[np.float32]  # (H, W, 3) in 0 … 255
 
@@ -32,11 +33,12 @@ def draw_overlay(
     look: Look = "spotlight",
     full: float = FULL_LIFT,
 ) -> Image.Image:
-    """The photo with its map, as an RGB picture of `display_size`; what the network never saw is dimmed and hatched.
+    """The photo with its map, as an RGB picture of `display_size`; on what the network never saw the map fades out.
 
     Args:
         lift: (h, w), n times an even spread.
-        look: spotlight (the attended keeps its colours), heat, or contour (lines around 50 and 80 % of the mass).
+        look: spotlight (the rest is a third darker, half of the mass inside a fine line), heat, or contour (lines
+            around 50 and 80 % of the mass).
         full: the lift drawn in full strength; `maps.full_lift` gives a whole report's.
 
     Raises:
@@ -44,18 +46,20 @@ def draw_overlay(
     """
     pixels = _shrink(photo, placement)
     laid = map_to_photo(lift, patch_grid=patch_grid, placement=placement)
-    strength = lift_strength(laid.values, full=full)
-    if look == "spotlight":  # attended parts as they are, the rest darker and nearly without colour
-        painted = _mix(_dim(pixels, brightness=0.4, color=0.3), pixels, _ease(strength))
+    strength = lift_strength(laid.values * _fall(patch_grid, placement), full=full)
+    levels = [mass_threshold(lift, mass, patch_grid=patch_grid, placement=placement) for mass in (0.8, 0.5)]
+    if look == "spotlight":  # the photo stays a photo: a person has to know what is on it
+        painted = _mix(_dim(pixels, brightness=0.68, color=1.0), pixels, _ease(strength))
+        if levels[-1] > NEARLY_EVEN:
+            painted = _paint_contours(painted, laid, levels[-1:], width=0.6, opacity=0.6)
     elif look == "heat":  # the colour scale over a muted picture, the more opaque the higher the lift
         muted = _dim(pixels, brightness=0.8, color=0.35)
         painted = _mix(muted, heat_color(0.25 + 0.75 * strength), 0.82 * _ease(strength))
     elif look == "contour":
-        levels = [mass_threshold(lift, mass, patch_grid=patch_grid, placement=placement) for mass in (0.8, 0.5)]
         painted = _paint_contours(pixels, laid, levels)
     else:
         raise ValueError(f"there is no look {look!r}; there are {', '.join(LOOKS)}")
-    return _finish(painted, pixels, laid)
+    return _as_picture(painted)
 
 
 def draw_evidence(
@@ -67,9 +71,9 @@ def draw_evidence(
     """
     pixels = _shrink(photo, placement)
     laid = map_to_photo(evidence, patch_grid=patch_grid, placement=placement)
-    strength = np.clip(laid.values * evidence.size / FULL_EVIDENCE, -1, 1)
+    strength = np.clip(laid.values * evidence.size / FULL_EVIDENCE, -1, 1) * laid.seen
     muted = _dim(pixels, brightness=0.9, color=0.1)
-    return _finish(_mix(muted, evidence_color(strength), 0.9 * _ease(np.abs(strength))), pixels, laid)
+    return _as_picture(_mix(muted, evidence_color(strength), 0.9 * _ease(np.abs(strength))))
 
 
 def heat_color(strength: NDArray[np.floating]) -> Pixels:
@@ -101,26 +105,35 @@ def _shrink(photo: Image.Image, placement: Placement) -> Pixels:
     return np.asarray(shown, dtype=np.float32)
 
 
-def _finish(painted: Pixels, pixels: Pixels, laid: PhotoMap) -> Image.Image:
-    """The painted picture; what the network never saw is darker, grey, with fine diagonal lines."""
-    if not laid.seen.all():
-        height, width = laid.seen.shape
-        step = max(6.0, max(height, width) / 80)
-        phase = (np.arange(height)[:, None] + np.arange(width)[None, :]) % step
-        line = np.clip(step / 8 + 0.5 - np.abs(phase - step / 2), 0, 1)
-        unseen = _mix(_dim(pixels, brightness=0.34, color=0.0), np.full_like(pixels, 190.0), 0.35 * line)
-        painted = np.where(laid.seen[..., None], painted, unseen)
+def _as_picture(painted: Pixels) -> Image.Image:
     return Image.fromarray(np.clip(painted + 0.5, 0, 255).astype(np.uint8))
 
 
-def _paint_contours(pixels: Pixels, laid: PhotoMap, levels: list[float]) -> Pixels:
+def _fall(patch_grid: PatchGrid, placement: Placement) -> NDArray[np.floating]:
+    """How much of the map each pixel (H, W) carries: all where the network saw it, none from half a patch beyond."""
+    left, top, right, bottom = placement.box
+    width, height = display_size(placement)
+    across, down = (
+        (np.arange(width) + 0.5) * placement.width / width,
+        (np.arange(height) + 0.5) * placement.height / height,
+    )
+    away_x, away_y = np.maximum(left - across, across - right), np.maximum(top - down, down - bottom)
+    soft_x = patch_grid.stride * (right - left) / placement.input_width / 2
+    soft_y = patch_grid.stride * (bottom - top) / placement.input_height / 2
+    fall_x, fall_y = (1 - np.maximum(away, 0) / soft for away, soft in ((away_x, soft_x), (away_y, soft_y)))
+    return np.asarray(np.maximum(fall_y, 0)[:, None] * np.maximum(fall_x, 0)[None, :])
+
+
+def _paint_contours(
+    pixels: Pixels, laid: PhotoMap, levels: list[float], *, width: float = 1.0, opacity: float = 1.0
+) -> Pixels:
     """White lines around the given levels, the last one strongest, each with a dark rim that shows on any ground."""
-    width, painted = max(1.5, max(pixels.shape[:2]) / 280), pixels
+    width, painted = width * max(1.5, max(pixels.shape[:2]) / 280), pixels
     for number, level in enumerate(levels, start=1):
         own = width * number / len(levels)
         rim = _line(laid.values, level, own + max(1.5, width)) * laid.seen
-        painted = _mix(painted, np.full_like(pixels, 12.0), 0.55 * rim)
-        painted = _mix(painted, np.full_like(pixels, 255.0), _line(laid.values, level, own) * laid.seen)
+        painted = _mix(painted, np.full_like(pixels, 12.0), 0.55 * opacity * rim)
+        painted = _mix(painted, np.full_like(pixels, 255.0), opacity * _line(laid.values, level, own) * laid.seen)
     return painted
 
 

@@ -137,7 +137,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """A photo that the runs answer differently; `right` is which of them has the label, "" where neither has."""
+    """A photo and what two runs said of it; `right` is which of them alone has the label, "" where neither has."""
 
     file: str
     label: str
@@ -152,6 +152,7 @@ class Comparison:
 
     `only_first` and `only_second` count test photos of one run that the other did not measure; `first_right` and
     `second_right` photos that this run alone has right, `p_value` is McNemar's for these two being equally likely.
+    `flips` are the photos that the runs answer differently, `still_wrong` those that both take for one wrong class.
     """
 
     first: str
@@ -165,3 +166,4 @@ class Comparison:
     p_value: float
     verdict: str
     flips: tuple[Flip, ...]
+    still_wrong: tuple[Flip, ...] = ()

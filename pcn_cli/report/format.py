@@ -60,6 +60,18 @@ def interval(metric: Metric) -> str:
     return f"({low}{' to ' if MINUS in low else '–'}{high})"
 
 
+def duration(seconds: float | None) -> str:
+    """How long something took, in the two largest units that say something; a dash where that is unknown."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f}{SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    parts = ((hours, "h"), (left, "min")) if hours else ((minutes, "min"), (rest, "s"))
+    return SPACE.join(f"{count}{SPACE}{unit}" for count, unit in parts if count)
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """The count with its noun: "1 picture", "1,200 pictures"."""
     return f"{count:,}{SPACE}{one if count == 1 else many or one + 's'}"
@@ -115,7 +127,7 @@ def new_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = (percent, number, measured, interval, plural, heading, hide_paths, gallery_link, meaning)
+    words = (percent, number, measured, interval, plural, heading, hide_paths, gallery_link, meaning, duration)
     tools = {tool.__name__: tool for tool in words}
     environment.globals |= tools
     environment.filters |= tools

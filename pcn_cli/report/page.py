@@ -11,7 +11,7 @@ from pcn_cli.report.pages.index import PAGES
 from pcn_cli.report.view_model import ReportView
 
 # What all pages share; their own come after it, and the last of each after those.
-SCRIPTS = ("data", "address", "filters", "decisions", "maps", "signed", "tiles", "tables")
+SCRIPTS = ("theme", "data", "address", "filters", "decisions", "maps", "signed", "tiles", "tables", "copy")
 STYLES = ("base", "tables")
 
 
@@ -46,6 +46,23 @@ def render_page(
         blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
         script=Markup(script),  # noqa: S704 - our own file, free of markup
         style=Markup(style),  # noqa: S704 - our own file, free of markup
+    )
+    return clean(html)
+
+
+def render_alone(template: str, *, styles: Iterable[str], scripts: Iterable[str], **values: object) -> str:
+    """A page of one file beside the reports, such as a comparison: it holds its style, script and pictures itself."""
+    style, script = joined("css", styles), "(() => {\n'use strict';\n" + joined("js", scripts) + "})();\n"
+    rest = "img-src data:; base-uri 'none'; form-action 'none'"
+    html = (
+        new_environment()
+        .get_template(template)
+        .render(
+            policy=f"default-src 'none'; script-src {hash_of(script)}; style-src {hash_of(style)}; {rest}",
+            style=Markup(style),  # noqa: S704 - our own files, free of markup
+            script=Markup(script),  # noqa: S704 - our own files, free of markup
+            **values,
+        )
     )
     return clean(html)
 

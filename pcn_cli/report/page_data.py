@@ -61,6 +61,8 @@ def columns(report: ReportView) -> dict[str, object]:
     """The content of data/rows.js: what filters, sorting and tiles need of every prediction."""
     content, rows, predictions = report.content, report.rows, report.content.predictions
     pictures = [report.pictures.get(row.number) for row in rows.all]
+    unlike = [None if one.unlike is None else _plain(one.unlike) for one in predictions]
+    parts = [one.split for one in predictions]
     identity = json.dumps([content.run, *(row.file for row in rows.all)])
     return {
         "names": rows.names,
@@ -78,6 +80,8 @@ def columns(report: ReportView) -> dict[str, object]:
         "mass50": [_plain(one.attention.mass50) for one in predictions],
         "border": [_plain(one.attention.border_share) for one in predictions],
         "srg": [_plain(one.hiding.srg) if one.hiding else None for one in predictions],
+        **({"unlike": unlike} if any(value is not None for value in unlike) else {}),
+        "part": parts[0] if len(set(parts)) == 1 else parts,
         "mapped": [int(one.file in content.map_places) for one in predictions],
         "width": [picture.width if picture else 0 for picture in pictures],
         "height": [picture.height if picture else 0 for picture in pictures],

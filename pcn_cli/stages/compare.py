@@ -1,12 +1,18 @@
 """Compare: two runs on the test photos that both have measured, told by their content."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
+from pcn_cli.attention.geometry import display_size
+from pcn_cli.attention.maps import full_lift, lift_maps
+from pcn_cli.attention.overlay import draw_overlay
 from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.errors import DataError, PcnError, RunError, command
 from pcn_cli.files.atomic import write_text
@@ -14,17 +20,20 @@ from pcn_cli.metrics.comparison import find_differences, mcnemar, tell_verdict
 from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.evaluation import Comparison, Flip
-from pcn_cli.records.predictions import Prediction
-from pcn_cli.report.comparison import FlipPictures, render_comparison
+from pcn_cli.records.model import Placement
+from pcn_cli.records.predictions import FULL_LIFT, Prediction
+from pcn_cli.report.comparison import FlipPictures, Side, kind_of, render_comparison
 from pcn_cli.report.write import as_webp
-from pcn_cli.runs.predictions import read_predictions
+from pcn_cli.runs.predictions import read_attention, read_predictions
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import photo_root, read_record
-from pcn_cli.runs.store import read_split
+from pcn_cli.runs.store import TRUST, read_split
 
 MOST_SHOWN = 60  # photos of each kind on the page
-PICTURE_SIDE = 288
-ByPhoto = dict[tuple[str, str], list[Prediction]]  # by the hash of the photo's content and its label
+PICTURE_SIDE = 352
+LEAST_FULL = 1.1  # times an even spread: the lift drawn at full strength where hardly anything stands out
+PhotoKey = tuple[str, str]  # the hash of a photo's content, and its label
+ByPhoto = dict[PhotoKey, list[Prediction]]
 
 
 @checked
@@ -54,7 +63,7 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
     left = _inputs([pair[0] for pair in pairs], classes, classes, seed=seed)
     right = _inputs([pair[1] for pair in pairs], other_classes, classes, seed=seed)
     first_right, second_right, p_value = mcnemar(left, right)
-    names = Path(first).name, Path(second).name
+    names = name_run(first), name_run(second)
     if names[0] == names[1]:
         names = str(first), str(second)
     return Comparison(
@@ -71,11 +80,22 @@ def compare_runs(first: str | Path, second: str | Path, *, seed: int = 0) -> Com
             *names, photos=len(pairs), only_first=first_right, only_second=second_right, p_value=p_value
         ),
         flips=tuple(_flips(pairs)),
+        still_wrong=tuple(
+            Flip(file=one.file, label=one.label, first=one.predicted, second=other.predicted, right="")
+            for one, other in pairs
+            if one.predicted == other.predicted and not one.correct
+        ),
     )
 
 
+def name_run(run: str | Path) -> str:
+    """The name of a run's folder, also where its path ends in none, as `.` does."""
+    path = Path(run)
+    return path.name if path.name not in ("", "..") else path.resolve().name
+
+
 def write_comparison(comparison: Comparison, output: str | Path | None = None) -> Path:
-    """The path of a page with the photos that the runs answer differently, the maps of both side by side.
+    """The path of a page with the photos that a run has wrong, the maps of both side by side.
 
     It is `output`, or lies beside the second run.
 
@@ -85,39 +105,94 @@ def write_comparison(comparison: Comparison, output: str | Path | None = None) -
     runs = open_run(comparison.first), open_run(comparison.second)
     names = [run.root.resolve().name for run in runs]
     page = Path(output) if output else runs[1].root.parent / f"compare-{names[0]}-{names[1]}.html"
-    overlays = [_find_overlays(run) for run in runs]
+    sides = [RunMaps(run, page.parent) for run in runs]
     hashes = {row.file: row.sha256 for row in read_split(runs[0])}
     root, counts, shown = photo_root(runs[0]), Counter[str](), list[FlipPictures]()
-    for flip in comparison.flips:
-        counts[flip.right] += 1
-        if counts[flip.right] > MOST_SHOWN:
-            continue
-        photo = (hashes[flip.file], flip.label)
-        pictures = [_draw(own.get(photo), root / flip.file) for own in overlays]
-        shown.append(FlipPictures(flip=flip, first=pictures[0], second=pictures[1]))
-    write_text(page, render_comparison(comparison, shown))
+    for flip in (*comparison.flips, *comparison.still_wrong):
+        counts[kind_of(flip)] += 1
+        if counts[kind_of(flip)] <= MOST_SHOWN:
+            photo = _open(root / flip.file)
+            first, second = (side.show((hashes[flip.file], flip.label), photo) for side in sides)
+            shown.append(FlipPictures(flip=flip, first=first, second=second))
+    reports = [side.report for side in sides]
+    evenly = [name for name, side in zip(names, sides, strict=True) if side.evenly]
+    write_text(page, render_comparison(comparison, shown, names=names, reports=reports, evenly=evenly))
     return page
 
 
-def _find_overlays(run: RunDir) -> dict[tuple[str, str], Path]:
-    """Where the map of each photo is drawn, by the hash of its content and its label; not all have one."""
-    hashes = {row.file: row.sha256 for row in read_split(run)}
-    predictions, _ = read_predictions(run.predictions)
-    paths = {
-        (hashes[one.file], one.label): run.overlay(index, one.file)
-        for index, one in enumerate(predictions)
-        if one.file in hashes
-    }
-    return {photo: path for photo, path in paths.items() if path.is_file()}
+class RunMaps:
+    """What a run looked at on its test photos, for a page in the folder `beside`; found by content and label.
+
+    Where it looks everywhere alike, the evidence for its answers takes the place of its looks.
+    """
+
+    def __init__(self, run: RunDir, beside: Path) -> None:
+        self._run, self._hashes = run, {row.file: row.sha256 for row in read_split(run)}
+        predictions, _ = read_predictions(run.predictions)
+        self._rows = {
+            (self._hashes[one.file], one.label): (row, one.file)
+            for row, one in enumerate(predictions)
+            if one.file in self._hashes
+        }
+        self._maps = read_attention(run.attention) if run.attention.is_file() else None
+        self._places = {file: place for place, file in enumerate(self._maps.files)} if self._maps else {}
+        self._full = full_lift(map(lift_maps, self._maps.looks)) if self._maps else FULL_LIFT
+        trust = TRUST.find(run)
+        self.evenly = trust is not None and any(check.key == "even_look" for check in trust.checks)
+        page = run.report / "index.html"
+        # Relative, so that a folder of runs that is moved or sent keeps its links.
+        self.report = quote(Path(os.path.relpath(page, beside)).as_posix()) if page.is_file() else ""
+
+    def show(self, photo: PhotoKey, picture: Image.Image | None) -> Side:
+        """The photo with this run's map, as far as both are at hand, and where its report shows it."""
+        row, file = self._rows[photo]
+        drawn = self._draw(file, picture) if picture is not None else self._find_overlay(row, file)
+        shown = as_webp(drawn, longest=PICTURE_SIDE)[0] if drawn is not None else None
+        return Side(picture=shown, link=f"{self.report}#gallery?photo={row}" if self.report else "")
+
+    def _draw(self, file: str, picture: Image.Image) -> Image.Image:
+        if self._maps is None or file not in self._places:
+            return picture
+        at = self._places[file]
+        small, placement = _shrink(picture, self._maps.placements[at])
+        grid = self._maps.patch_grid
+        lift, full = lift_maps(self._maps.looks[at]), self._full
+        if self.evenly and self._maps.evidence is not None:
+            speaking = np.maximum(self._maps.evidence[at, 0], 0)
+            lift = speaking / (float(speaking.mean()) or 1.0)
+            full = max(float(lift.max()), LEAST_FULL)  # on a scale of its own, as in the report
+        return draw_overlay(small, lift, patch_grid=grid, placement=placement, full=full)
+
+    def _find_overlay(self, row: int, file: str) -> Image.Image | None:
+        """The map as it was drawn when the photo was still there."""
+        try:
+            with Image.open(self._run.overlay(row, file)) as picture:
+                return picture.convert("RGB")
+        except OSError:
+            return None
 
 
-def _draw(overlay: Path | None, photo: Path) -> bytes | None:
-    """The drawn map, or where there is none the photo itself; None where neither can be opened."""
+def _open(path: Path) -> Image.Image | None:
+    """The photo with at least twice as many pixels as are shown; None where it cannot be opened any more."""
+
+    def least(width: int, height: int) -> tuple[float, float]:
+        scale = 2 * PICTURE_SIDE / max(width, height)
+        return scale * width, scale * height
+
     try:
-        with Image.open(overlay) if overlay else open_reduced(photo).image as picture:
-            return as_webp(picture, longest=PICTURE_SIDE)[0]
+        return open_reduced(path, least).image
     except (PcnError, OSError):
         return None
+
+
+def _shrink(photo: Image.Image, placement: Placement) -> tuple[Image.Image, Placement]:
+    """The photo as large as it is shown, so that lines keep their width, and where the input lies on it then."""
+    width, height = display_size(placement, longest=PICTURE_SIDE)
+    across, down = width / placement.width, height / placement.height
+    left, top, right, bottom = placement.box
+    box = (left * across, top * down, right * across, bottom * down)
+    small = photo.convert("RGB").resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return small, replace(placement, width=width, height=height, box=box)
 
 
 def _read_run(path: Path) -> tuple[tuple[str, ...], ByPhoto]:

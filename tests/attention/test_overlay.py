@@ -32,11 +32,19 @@ def lift_at(row: int, column: int) -> np.ndarray:
     return lift
 
 
-def test_the_spotlight_leaves_the_attended_as_it_is_and_dims_the_rest() -> None:
+def test_the_spotlight_leaves_the_attended_as_it_is_and_the_rest_a_third_darker_in_its_colours() -> None:
     shown = draw(lift_at(3, 10), "spotlight")
 
     assert shown[3 * 24 + 12, 10 * 32 + 16].tolist() == [200, 120, 40]
-    assert shown[300, 50].max() < 80
+    assert shown[300, 50].tolist() == [136, 82, 27]
+
+
+def test_the_spotlight_has_a_line_around_half_of_the_look_unless_that_is_nearly_even() -> None:
+    placed = np.argwhere(draw(lift_at(6, 6), "spotlight")[..., 2] > 100)
+    nearly_even = 1 + 0.1 * lift_at(6, 6) / 196
+
+    assert np.abs(placed.mean(axis=0) - [6.5 * 24, 6.5 * 32]).max() < 2
+    assert draw(nearly_even, "spotlight")[..., 2].max() <= 40
 
 
 def test_heat_grows_with_lift() -> None:
@@ -62,21 +70,22 @@ def test_contours_are_drawn_around_the_mass_and_leave_the_rest_alone() -> None:
     assert len(changed) < 0.05 * shown.shape[0] * shown.shape[1]
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_what_was_never_seen_is_dimmed_and_hatched(look: Look) -> None:
+@pytest.mark.parametrize(("look", "ground"), [("spotlight", 0.68), ("contour", 1.0), ("heat", None)])
+def test_the_map_fades_out_within_half_a_patch_of_what_was_seen_and_leaves_no_seam(look: Look, ground: float) -> None:
     shown = draw(np.full((14, 14), 8.0), look, CROPPED)
-    unseen = shown[:, :77]
+    bare = draw(np.ones((14, 14)), look)[0, 0]
+    half = 16 * 294 / 224 / 2
 
-    assert unseen.max() < 120
-    assert len(np.unique(unseen)) > 1  # lines on a ground
-    assert np.ptp(unseen, axis=2).max() <= 1  # without colour
+    assert (shown[:, : int(77 - half)] == bare).all()
+    assert ground is None or bare.tolist() == [round(ground * part) for part in (200, 120, 40)]
+    assert np.abs(np.diff(shown[168, :120], axis=0)).max() < 40  # no edge
 
 
 def test_a_given_full_lift_makes_maps_of_a_report_comparable() -> None:
     lift = np.full((14, 14), 8.0)
 
     assert (draw(lift, "spotlight", full=8.0) == [200, 120, 40]).all()
-    assert (draw(lift, "spotlight", full=64.0) < [190, 110, 60]).all()
+    assert (draw(lift, "spotlight", full=64.0) == [184, 110, 37]).all()
 
 
 def test_the_result_is_rgb_of_the_display_size() -> None:

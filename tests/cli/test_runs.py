@@ -2,7 +2,7 @@
 
 import json
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ from pcn_cli.files.folder import hold_folder
 from pcn_cli.recipe.recipe_yaml import dump_recipe
 from pcn_cli.recipe.schema import ModelSection, Recipe
 from pcn_cli.records.metrics import Metric
+from pcn_cli.records.photos import SplitRow
 from pcn_cli.records.run import RunRecord
 from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.runs.state import refuse_occupied, write_record
 from pcn_cli.stages.runs import remove_runs, rename_run
+from pcn_cli.stages.runs_page import fingerprint_test
 
 
 @pytest.fixture
@@ -81,6 +83,33 @@ def test_a_damaged_note_of_the_latest_breaks_nothing(pcn, runs):
     (runs / "latest").write_bytes(b"\xff\xfe")
     rows = json.loads(pcn("runs", "--json").stdout)
     assert [row["latest"] for row in rows] == [False] * 3
+
+
+def test_the_page_of_runs_has_a_row_for_each_in_every_state(pcn, runs):
+    result = pcn("runs", "--report")
+    assert (result.returncode, result.stdout) == (0, b"report: runs/runs.html\n")
+    page = (runs / "runs.html").read_text(encoding="utf-8")
+    assert [page.count(f'data-value="fruit-{number}"') for number in (1, 2, 3)] == [1, 1, 1]
+    assert "90.0" in page
+    assert [page.count(f">{status}</span>") for status in ("damaged", "stopped", "latest")] == [1, 1, 1]
+    assert json.loads(pcn("runs", "--report", "--json").stdout) == {"report": "runs/runs.html"}
+    refused = pcn("runs", "--open")
+    assert (refused.returncode, b"pcn runs --report --open" in refused.stderr) == (2, True)
+
+
+def test_runs_with_the_same_test_photos_wherever_they_lie_have_one_letter():
+    rows = [SplitRow(file=f"a/{n}", label="a", split="test", sha256=str(n)) for n in range(3)]
+    moved = [replace(row, file=f"elsewhere/{row.file}") for row in reversed(rows)]
+    train = SplitRow(file="b", label="b", split="train", sha256="9")
+    assert fingerprint_test(rows) == fingerprint_test([train, *moved])
+    others = (
+        rows[:2],
+        [*rows, rows[0]],
+        [replace(rows[0], label="b"), *rows[1:]],
+        [replace(rows[0], sha256="x"), *rows[1:]],
+    )
+    assert len({fingerprint_test(rows), *map(fingerprint_test, others)}) == 5
+    assert fingerprint_test([train]) == ""
 
 
 def test_clean_only_says_what_would_go(pcn, runs):
@@ -154,8 +183,15 @@ def test_two_real_runs_are_compared_in_words_json_and_csv(pcn, photo_folder, tin
     page = (tmp_path / "runs" / "compare-slow-fast.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     fixed, broken = plain["second_right"], plain["first_right"]
     assert f"{fixed} picture{'' if fixed == 1 else 's'} fixed, {broken} broken" in page
-    assert page.count('<div class="twin">') == len(plain["flips"])
-    assert page.count("data:image/webp;base64,") == 2 * len(plain["flips"])
+    shown_photos = [*plain["flips"], *plain["still_wrong"]]
+    assert page.count('<div class="twin">') == len(shown_photos)
+    assert page.count("data:image/webp;base64,") == 2 * len(shown_photos)
+    assert page.count("Fixed by fast") == (fixed > 0)
+    wrong = own[1]["accuracy"]["n"] - round(own[1]["accuracy"]["n"] * own[1]["accuracy"]["value"])
+    still = [flip for flip in shown_photos if not flip["right"]]
+    assert len(still) + broken == wrong  # each photo that B has wrong stands there
+    assert f"{broken} broken, {len(still)} still wrong" in page
+    assert {flip["first"] == flip["second"] for flip in plain["still_wrong"]} <= {True}
     assert "http" not in page.replace("http-equiv", "").replace("xmlns='http://www.w3.org/2000/svg'", "")
     accuracy = plain["differences"][0]
     assert f"{accuracy['first']:.1%}" in text

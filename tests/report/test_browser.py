@@ -472,6 +472,6 @@ def test_a_picture_says_what_hiding_half_of_the_look_would_do(report, invent, vi
     prediction = content.predictions[0]
     before = f"{prediction.predicted} {100 * prediction.confidence:.1f}\N{NO-BREAK SPACE}%"
     expect(seen.page.locator("#what-if")).to_have_text(
-        f"Hide half of the look: {before} → birch 51.0\N{NO-BREAK SPACE}%. "
-        "Keep only that half: 90.0\N{NO-BREAK SPACE}%. Hide as many patches at random: 72.0\N{NO-BREAK SPACE}%."
+        f"Without the tiles that hold half of its look: {before} → birch 51.0\N{NO-BREAK SPACE}%. "
+        "With those alone: 90.0\N{NO-BREAK SPACE}%. Without as many at random: 72.0\N{NO-BREAK SPACE}%."
     )

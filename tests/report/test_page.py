@@ -69,6 +69,8 @@ def test_data_health_names_doubtful_labels_where_there_are_any(invent):
     content = invent()
     assert "2\N{NO-BREAK SPACE}photos whose label was doubted" in render(content)
     assert "doubtful-1.jpg" in render(content)
+    assert 'They wait on the <a href="#desk">Desk</a>' in render(content)
+    assert 'href="#desk">Desk</a>, with' not in render(replace(content, desk=None))
     without = render(replace(content, artifacts=content.artifacts.without(Suspect)))
     assert "Labels to look at" not in without
     assert 'data-page="health"' in without

@@ -90,7 +90,7 @@ def test_what_speaks_for_the_class_is_orange_and_what_speaks_against_it_purple(v
     content = invent()
     evidence = content.maps.evidence[0, 0]
     seen = visit(report, "#gallery?map=evidence&photo=0")
-    seen.page.get_by_label("true patches").check()
+    seen.page.get_by_label("true tiles").check()
     for place, warm in ((evidence.argmax(), True), (evidence.argmin(), False)):
         row, column = np.unravel_index(place, (4, 4))
         # The grid covers pixels 10 … 50 of 60 and all 40; patch (r, c) is centred at 16c + 0.5 of 64 input pixels.
@@ -104,7 +104,7 @@ def test_the_values_of_all_patches_can_be_read_with_the_keys(visit, report, inve
     content = invent()
     values = content.maps.evidence[0, 0].ravel()
     seen = visit(report, "#gallery?map=evidence&photo=0")
-    patch = seen.page.get_by_label("Values patch by patch")
+    patch = seen.page.get_by_label("Values tile by tile")
     patch.focus()
     seen.page.keyboard.press("Home")
     for key, place in ((None, 0), ("ArrowRight", 1), ("ArrowDown", 5), ("ArrowUp", 1), ("End", 15)):
@@ -144,14 +144,14 @@ def test_evidence_comes_first_where_the_look_does_not_decide(visit, report, tmp_
 def test_the_curves_say_what_is_left_at_every_share(visit, report, invent):
     content = invent()
     seen = visit(report, "#gallery?photo=0")
-    slider = seen.page.get_by_label("Hide the patches it looked at most")
+    slider = seen.page.get_by_label("Hide the tiles it looked at most")
     for place in (0, 5, 20):
         slider.fill(str(place))
         said = plain(seen.page.locator("#hide-words").inner_text())
         left, kept = (f"{100 * curve[place]:.1f} %" for curve in (content.maps.deletion[0], content.maps.insertion[0]))
         without = (
-            f"Without the {5 * place} % it looked at most: “{content.predictions[0].predicted}” {left}. "
-            f"With that {5 * place} % alone: {kept}."
+            f"Without the {5 * place} % of tiles it looked at most: “{content.predictions[0].predicted}” {left}. "
+            f"With those alone: {kept}."
         )
         assert said == (without if place else f"Nothing hidden: “{content.predictions[0].predicted}” {left}.")
         assert plain(slider.get_attribute("aria-valuetext")) == said
@@ -162,7 +162,7 @@ def test_the_curves_say_what_is_left_at_every_share(visit, report, invent):
 
 def test_the_scrubber_darkens_as_many_patches_as_it_says(visit, report):
     seen = visit(report, "#gallery?map=look&look=photo&photo=0")
-    slider = seen.page.get_by_label("Hide the patches it looked at most")
+    slider = seen.page.get_by_label("Hide the tiles it looked at most")
     shares = []
     for place in (5, 10, 20):
         slider.fill(str(place))
@@ -174,12 +174,12 @@ def test_the_scrubber_darkens_as_many_patches_as_it_says(visit, report):
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1, abs=0.02)
     assert 0.1 < shares[0] < 0.45  # 4 of 16 patches, of which those at the edge are larger
-    expect(seen.page.locator("#map-words")).to_contain_text("Without the 100 % it looked at most")
+    expect(seen.page.locator("#map-words")).to_contain_text("Without the 100 % of tiles it looked at most")
 
 
 def test_another_picture_begins_with_nothing_hidden(visit, report):
     seen = visit(report, "#gallery?photo=0")
-    seen.page.get_by_label("Hide the patches it looked at most").fill("8")
+    seen.page.get_by_label("Hide the tiles it looked at most").fill("8")
     seen.page.get_by_role("link", name="Next picture").click()
     expect(seen.page.locator("#hide-share")).to_have_text("0 %")
     assert "Without" not in words_of(seen)
@@ -198,8 +198,8 @@ def test_a_run_without_evidence_offers_the_look_alone(visit, tmp_path, invent, p
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_while_patches_are_hidden(visit, report, scheme):
     seen = visit(report, "#gallery?map=look&photo=0", color_scheme=scheme)
-    seen.page.get_by_label("Hide the patches it looked at most").fill("8")
-    seen.page.get_by_label("Values patch by patch").focus()
+    seen.page.get_by_label("Hide the tiles it looked at most").fill("8")
+    seen.page.get_by_label("Values tile by tile").focus()
     found = Axe().run(seen.page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
 

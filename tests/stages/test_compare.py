@@ -62,9 +62,25 @@ def test_photos_are_matched_by_content_and_label_and_classes_by_name(tmp_path):
         ("3", "b", "b", "a", "first"),
         ("5", "a", "c", "b", ""),
     ]
+    assert found.still_wrong == ()
     accuracy = found.differences[0]
     assert (accuracy.first, accuracy.second, accuracy.difference.value, accuracy.difference.n) == (0.5, 0.5, 0.0, 4)
     assert found.verdict == "one and two are right equally often of 4 photos, each on 1 that the other misses."
+
+
+def test_what_both_get_wrong_in_the_same_way_is_told_apart_from_what_they_answer_differently(tmp_path):
+    first = make_run(tmp_path / "one", [("1", "x", "a", "b"), ("2", "y", "b", "b"), ("3", "z", "b", "a")])
+    second = make_run(tmp_path / "two", [("1", "x", "a", "b"), ("2", "y", "b", "b"), ("3", "z", "b", "b")])
+    found = compare_runs(first, second)
+    assert [(one.file, one.first, one.second, one.right) for one in found.still_wrong] == [("1", "b", "b", "")]
+    assert [one.file for one in found.flips] == ["3"]
+
+
+def test_a_run_is_called_by_the_name_of_its_folder_also_from_inside(tmp_path, monkeypatch):
+    first = make_run(tmp_path / "one", [("1", "x", "a", "a"), ("2", "y", "b", "a")])
+    second = make_run(tmp_path / "two", [("1", "x", "a", "a"), ("2", "y", "b", "b")])
+    monkeypatch.chdir(second)
+    assert compare_runs(first, ".").verdict.startswith("two is right on 1 more of 2 photos")
 
 
 def test_copies_are_compared_as_often_as_both_have_them(tmp_path):

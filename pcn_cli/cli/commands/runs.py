@@ -6,23 +6,39 @@ from typing import Annotated
 
 import typer
 
+from pcn_cli.cli.browser import open_in_browser
 from pcn_cli.cli.console import out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.options import Json, examples
 from pcn_cli.cli.summary import show_value
-from pcn_cli.errors import RecipeError
+from pcn_cli.errors import RecipeError, command
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.records.codec import field_names, to_cells, to_plain
 from pcn_cli.records.evaluation import Comparison, Difference, Flip
 
 _MOST_FLIPS = 20
-_EXAMPLES = examples("pcn runs", "pcn runs compare A B", "pcn runs rename A B", "pcn runs clean")
+_EXAMPLES = examples("pcn runs", "pcn runs --report", "pcn runs compare A B", "pcn runs rename A B", "pcn runs clean")
 app = typer.Typer(name="runs", invoke_without_command=True, epilog=_EXAMPLES)
 
 
 @app.callback()
-def list_runs(context: typer.Context, json: Json = False) -> None:
+def list_runs(
+    context: typer.Context,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write a page of all runs instead, to sort and filter, with their reports.")
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open that page in the browser; needs --report.")] = False,
+    json: Json = False,
+) -> None:
     """List the runs in ./runs, newest last, with what they reached and the disk they take."""
     if context.invoked_subcommand:
+        if report or open_page:
+            name = context.invoked_subcommand
+            raise RecipeError("--report and --open stand before the name of another command", command("runs", name))
+        return
+    if open_page and not report:
+        raise RecipeError("--open has no effect without --report", command("runs", "--report", "--open"))
+    if report:
+        _write_page(json=json, open_page=open_page)
         return
     from pcn_cli.stages.runs import list_runs as found_runs
 
@@ -53,6 +69,18 @@ def list_runs(context: typer.Context, json: Json = False) -> None:
             )
         )
     show_table(("run", "status", "model", "accuracy#", "photos#", "disk#", "made"), rows)
+
+
+def _write_page(*, json: bool, open_page: bool) -> None:
+    from pcn_cli.stages.runs_page import write_runs_page
+
+    page = write_runs_page()
+    if json:
+        print_json({"report": str(page)})
+    else:
+        out.print(f"report: {safe(page)}", soft_wrap=True)
+    if open_page:
+        open_in_browser(page)
 
 
 @app.command("clean", epilog=examples("pcn runs clean", "pcn runs clean --yes"))
@@ -128,7 +156,8 @@ def compare(
         bool, typer.Option("--csv", help="Print the photos that they answer differently as CSV on standard output.")
     ] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Also write a page with these photos, the maps of both side by side.")
+        bool,
+        typer.Option("--report", help="Also write a page: what B fixed, broke and still has wrong, maps side by side."),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -181,6 +210,9 @@ def _show(comparison: Comparison) -> None:
         out.print()
     if len(comparison.flips) > _MOST_FLIPS:
         say(f"… and {len(comparison.flips) - _MOST_FLIPS:,} more photos; `--csv` lists all")
+    if count := len(comparison.still_wrong):
+        photos = "photo is" if count == 1 else "photos are"
+        say(f"{count:,} more {photos} wrong in both, in the same way; `--report` shows them")
     out.print(safe(comparison.verdict), soft_wrap=True)
 
 

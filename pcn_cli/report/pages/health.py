@@ -62,6 +62,7 @@ def view_health(report: ReportView) -> dict[str, object] | None:
             for file, one in zip(display_names([one.file for one in suspects]), suspects, strict=True)
         ][:MOST_SUSPECTS],
         "suspects_count": len(suspects),
+        "on_desk": report.content.desk is not None,
         "missing": missing[:MOST_FILES],
         "missing_count": len(missing),
     }

@@ -121,7 +121,7 @@ def view_prediction(report: ReportView) -> dict[str, object]:
 
 PAGES = (
     Page("overview", "Overview", view_overview, styles=("overview",)),
-    Page("gallery", "Gallery", view_gallery, styles=("gallery",), scripts=("gallery",)),
+    Page("gallery", "Gallery", view_gallery, styles=("gallery",), scripts=("query", "gallery")),
     Page("places", "Map", view_map, styles=("map",), scripts=("map",), data=map_data),
     Page("classes", "Classes", view_classes, styles=("classes",), scripts=("classes",)),
     Page("confusions", "Confusions", view_confusions),

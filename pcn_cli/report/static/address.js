@@ -2,7 +2,7 @@
 
 const LOOKS = ["photo", "spotlight", "heat", "contour"];
 const MAPS = ["look", "evidence", "contrast"];
-const WORDS = ["show", "label", "predicted", "find", "sort", "as", "look", "page", "map", "of", "photo"];
+const WORDS = ["show", "label", "predicted", "find", "sort", "group", "as", "size", "look", "page", "map", "of", "photo"];
 
 let current = ""; // the page that is shown
 // What the pages' own scripts add: what is to be called once the data is there, and what draws a page for an address.

@@ -6,19 +6,25 @@ const PER_PAGE = { pictures: 48, table: 100 };
 function selectRows(state) {
   const label = state.label ? data.names.indexOf(state.label) : -1;
   const predicted = state.predicted ? data.names.indexOf(state.predicted) : -1;
-  const words = state.find.toLowerCase();
+  const terms = parseQuery(state.find);
   const filters = chosenFilters(state);
   const rows = [];
   for (let row = 0; row < data.file.length; row += 1) {
     if (!filters.every((name) => passes(row, name))) continue;
     if (state.label && !placesOf(data.label[row]).includes(label)) continue;
     if (state.predicted && !placesOf(data.predicted[row]).includes(predicted)) continue;
-    if (words && !data.file[row].toLowerCase().includes(words)) continue;
+    if (!terms.every((term) => term.test(row))) continue;
     rows.push(row);
   }
-  const key = orders[sortOf(state)];
-  return key ? rows.sort((a, b) => key(b) - key(a) || a - b) : rows;
+  const key = orders[sortOf(state)] ?? (() => 0);
+  const group = groupOf(state);
+  const compare = new Intl.Collator(undefined, { numeric: true }).compare;
+  return rows.sort((a, b) => (group ? compare(group(a), group(b)) : 0) || key(b) - key(a) || a - b);
 }
+
+// The words that pictures are put together by.
+const GROUPS = { label: (row) => labelOf(row) || "no label", said: predictedOf };
+const groupOf = (state) => GROUPS[state.group];
 
 // What is large comes first; a number that is unknown counts as the largest.
 const known = (value) => (value === null ? Number.MAX_VALUE : value);
@@ -39,7 +45,7 @@ let shown = []; // the rows of the current filters, for the gallery and for step
 let shownFilters = ""; // the filters that `shown` belongs to
 let drawn = ""; // what the gallery holds now: filters, page, form
 
-const filtersOf = (state) => JSON.stringify([state.show, state.label, state.predicted, state.find, sortOf(state)]);
+const filtersOf = (state) => JSON.stringify([state.show, state.label, state.predicted, state.find, sortOf(state), state.group]);
 
 function refreshShown(state) {
   if (filtersOf(state) === shownFilters) return;
@@ -53,7 +59,8 @@ function drawGallery(state) {
   const size = table ? PER_PAGE.table : PER_PAGE.pictures;
   const last = Math.max(1, Math.ceil(shown.length / size));
   const page = Math.min(Math.max(1, Math.floor(Number(state.page)) || 1), last);
-  const key = JSON.stringify([shownFilters, page, table]);
+  const key = JSON.stringify([shownFilters, page, state.as]);
+  byId("tiles").dataset.size = sizeOf(state);
   if (key !== drawn) {
     drawn = key;
     drawPage(shown.slice((page - 1) * size, page * size), state, table);
@@ -71,9 +78,28 @@ function drawPage(rows, state, table) {
   byId("tiles").hidden = table || rows.length === 0;
   byId("list").hidden = !table || rows.length === 0;
   byId("nothing").hidden = rows.length > 0;
-  byId("tiles").replaceChildren(...(table ? [] : rows.map((row) => makeTile(row, state))));
+  byId("tiles").replaceChildren(...(table ? [] : makeTiles(rows, state)));
   byId("lines").replaceChildren(...(table ? rows.map((row) => makeLine(row, state)) : []));
 }
+
+// The tiles, with a heading before the first of each group.
+function makeTiles(rows, state) {
+  const group = groupOf(state);
+  if (!group) return rows.map((row) => makeTile(row, state));
+  const totals = Map.groupBy(shown, group);
+  return rows.flatMap((row, at) => {
+    const name = group(row);
+    const tile = makeTile(row, state);
+    if (at && group(rows[at - 1]) === name) return [tile];
+    const heading = document.createElement("li");
+    heading.className = "group";
+    heading.append(Object.assign(document.createElement("h2"), { className: "name", textContent: name }));
+    heading.append(Object.assign(document.createElement("span"), { className: "count", textContent: plural(totals.get(name).length, "picture") }));
+    return [heading, tile];
+  });
+}
+
+const sizeOf = (state) => (/^[1-5]$/.test(state.size) ? state.size : "3");
 
 function makeLine(row, state) {
   const line = byId("list-line").content.firstElementChild.cloneNode(true);
@@ -111,7 +137,7 @@ function drawPager(prefix, page, last, state) {
 }
 
 function drawFilters(state) {
-  const values = { ...state, sort: sortOf(state), look: lookOf(state) };
+  const values = { ...state, sort: sortOf(state), look: lookOf(state), size: sizeOf(state) };
   for (const field of byId("filters").elements) {
     if (field.type === "radio") {
       field.checked = field.value === values[field.name];
@@ -121,6 +147,7 @@ function drawFilters(state) {
       field.value = values[field.name];
     }
   }
+  drawQuery(state.find);
   byId("clear").hidden = !["show", "label", "predicted", "find"].some((word) => state[word]);
 }
 
@@ -131,12 +158,14 @@ function startGallery() {
     const { name, value, type } = event.target;
     if (!name) return;
     const chosen = type === "checkbox" ? [...form.querySelectorAll(`[name="${name}"]:checked`)].map((field) => field.value).join(",") : value;
-    go({ [name]: chosen, page: name === "look" ? readAddress().page : "" });
+    go({ [name]: chosen, page: ["look", "size"].includes(name) ? readAddress().page : "" });
   });
   form.addEventListener("input", (event) => {
-    if (event.target.name === "find") go({ find: event.target.value, page: "" }, { replace: true });
-    if (event.target.list) offerNames(event.target.value);
+    const { name, value, list } = event.target;
+    if (["find", "size"].includes(name)) go({ [name]: value, ...(name === "find" ? { page: "" } : {}) }, { replace: true });
+    else if (list) offerNames(value);
   });
+  byId("more-filters").open = matchMedia("(min-width: 40.01rem)").matches;
   byId("clear").addEventListener("click", () => {
     go({ show: "", label: "", predicted: "", find: "", page: "" });
     byId("gallery-title").focus();

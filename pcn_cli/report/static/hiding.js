@@ -16,7 +16,7 @@ function fillHiding({ row, details }) {
   if (!details.hidden) return;
   const [name, p, kept, random] = details.hidden;
   const after = `${predictedOf(row)} ${percent(data.confidence[row])} → ${data.names[name]} ${percent(p)}`;
-  byId("what-if").textContent = `Hide half of the look: ${after}. Keep only that half: ${percent(kept)}. Hide as many patches at random: ${percent(random)}.`;
+  byId("what-if").textContent = `Without the tiles that hold half of its look: ${after}. With those alone: ${percent(kept)}. Without as many at random: ${percent(random)}.`;
   byId("curves").hidden = !details.curves;
   if (details.curves) drawCurves(row, details);
 }
@@ -55,7 +55,7 @@ function hiddenWords({ row, curves }) {
   const at = Number(byId("hide").value);
   if (at === 0) return `Nothing hidden: ${quoted(predictedOf(row))} ${percent(curves.deletion[0])}.`;
   const share = `${Math.round(100 * hiddenShare())} %`;
-  return `Without the ${share} it looked at most: ${quoted(predictedOf(row))} ${percent(curves.deletion[at])}. With that ${share} alone: ${percent(curves.insertion[at])}.`;
+  return `Without the ${share} of tiles it looked at most: ${quoted(predictedOf(row))} ${percent(curves.deletion[at])}. With those alone: ${percent(curves.insertion[at])}.`;
 }
 
 function drawScrubber() {

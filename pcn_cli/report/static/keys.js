@@ -1,4 +1,4 @@
-// Keys of the opened picture, and buttons that copy what stands in a box.
+// Keys of the opened picture.
 
 // S stars the picture, M shows it with and without its map.
 function pressKey(event) {
@@ -9,24 +9,6 @@ function pressKey(event) {
   else if (key === "?") byId("keys").hidden = !byId("keys").hidden;
   else return;
   event.preventDefault();
-}
-
-function addCopyButton(box) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet copy";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy: ${box.getAttribute("aria-label")}`);
-  button.addEventListener("click", () => {
-    const tell = (word) => { button.textContent = word; };
-    const select = () => {
-      getSelection().selectAllChildren(box);
-      tell(document.execCommand("copy") ? "Copied" : "Press Ctrl+C");
-    };
-    if (navigator.clipboard) navigator.clipboard.writeText(box.textContent).then(() => tell("Copied"), select);
-    else select();
-  });
-  box.before(button);
 }
 
 starters.push(() => {

@@ -1,7 +1,5 @@
 // Which page is shown follows the address; without JavaScript all of them stand below one another.
 
-document.documentElement.classList.add("js");
-
 function showPage(name) {
   for (const page of document.querySelectorAll("section.page")) page.classList.toggle("current", page.id === name);
   for (const link of document.querySelectorAll("nav [data-page]")) {
@@ -40,21 +38,7 @@ function showTrouble(text) {
   byId("trouble").hidden = false;
 }
 
-function startTheme() {
-  const root = document.documentElement;
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const show = () => { byId("theme").textContent = isDark() ? "Light" : "Dark"; };
-  byId("theme").addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    show();
-  });
-  dark.addEventListener("change", show);
-  show();
-}
-
 addEventListener("DOMContentLoaded", () => {
-  startTheme();
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault(); // The address holds the state of the page and is not for jumping.
     byId("main").focus();

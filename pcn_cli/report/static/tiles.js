@@ -13,11 +13,22 @@ function makeTile(row, state) {
     image.height = data.height[row];
     afterDrawing(() => { image.src = sourceOf(`img/${row}.webp`); });
   }
+  if (state.as === "pairs") addPlain(tile, row);
   tile.querySelector(".predicted").replaceChildren(...(data.several ? chipsOf(row) : [predictedOf(row)]));
   tile.querySelector(".confidence").textContent = `${data.several ? "≥ " : ""}${percent(data.confidence[row])}`;
   const verdict = isWrong(row) ? `✕ labelled ${labelOf(row)}` : isRight(row) ? "✓ right" : "";
   tile.querySelector(".verdict").textContent = verdict;
   return tile;
+}
+
+// The photo without its map, before the one with it.
+function addPlain(tile, row) {
+  const frame = Object.assign(document.createElement("span"), { className: "frame" });
+  const image = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", decoding: "async" });
+  if (data.width[row]) afterDrawing(() => { image.src = sourceOf(`img/${row}.webp`); });
+  frame.append(image);
+  tile.classList.add("pair");
+  tile.querySelector(".frame").before(frame);
 }
 
 // Once the next frame is drawn: what a filter leaves can be read before its pictures are there.
@@ -57,13 +68,14 @@ function tileMap(details) {
 function paintTiles(list, look) {
   for (const tile of list.querySelectorAll("[data-row]")) {
     const row = Number(tile.dataset.row);
-    const [image, canvas] = [tile.querySelector("img"), tile.querySelector("canvas")];
-    if (!data.width[row]) tile.querySelector(".frame").classList.add("empty");
+    const canvas = tile.querySelector("canvas");
+    const image = canvas.parentElement.querySelector("img");
+    if (!data.width[row]) for (const frame of tile.querySelectorAll(".frame")) frame.classList.add("empty");
     if (!data.mapped[row] || !data.width[row] || tile.dataset.look === look) continue;
     tile.dataset.look = look;
     Promise.all([loadDetails(row), hasPixels(image)]).then(([details]) => {
       // Another look may have been chosen while the picture was on its way.
-      if (tile.dataset.look === look) paintMap(canvas, image, tileMap(details), { look, longest: look === "contour" ? 420 : 240 });
+      if (tile.dataset.look === look) paintMap(canvas, image, tileMap(details), { look, longest: look === "contour" || list.dataset.size > 3 ? 420 : 240 });
     }).catch(() => { delete tile.dataset.look; });
   }
 }
