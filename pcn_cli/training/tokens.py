@@ -78,11 +78,21 @@ class TokenCache(AbstractContextManager["TokenCache"]):
     def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
         """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
         taken = torch.from_numpy(np.ascontiguousarray(self.tokens[rows, views]))  # (B, h, w, C)
-        self._seen += taken.nbytes
+        self._count(taken.nbytes)
+        return taken.float().permute(0, 3, 1, 2)
+
+    def take(self, row: int) -> np.ndarray:
+        """All views of the tokens of one row as they are kept, (views, h, w, C)."""
+        taken = np.array(self.tokens[row])
+        self._count(taken.nbytes)
+        return taken
+
+    def _count(self, read: int) -> None:
+        """Let go of what was read, once that is much."""
+        self._seen += read
         if self._seen > _RESIDENT_BYTES:
             self._seen = 0
             _let_go(self.tokens)
-        return taken.float().permute(0, 3, 1, 2)
 
     def mean_features(self) -> np.ndarray:
         """The photos' tokens averaged over the grid, (N, C) float32."""

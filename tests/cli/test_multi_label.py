@@ -47,7 +47,7 @@ def test_predict_prints_all_labels_and_csv_is_a_table_to_train_on(pcn, photo_fol
     shown = pcn("predict", *names, "--model", several_model).stdout.decode()
     for guess in answers[0]["labels"]:
         assert f"{guess['label']} {guess['p']:.1%}" in shown
-    assert f"oak {next(one['p'] for one in answers[0]['top'] if one['label'] == 'oak'):.1%} (of 100.0%)" in shown
+    assert f"oak {next(one['p'] for one in answers[0]['top'] if one['label'] == 'oak'):.1%} (needs 100.0%)" in shown
     assert {one["label"]: one["least"] for one in answers[0]["top"]} == {"ash": 0, "elm, old": 0, "oak": 1}
     (tmp_path / "answers.csv").write_bytes(pcn("predict", *names, "--model", several_model, "--csv").stdout)
     table = read_table(tmp_path / "answers.csv")

@@ -313,3 +313,4 @@ def test_what_is_unlike_anything_learned_has_its_star_also_where_the_answer_is_u
     assert "unknown *" in car
     assert "*" not in rose
     assert "* unlike anything learned, 1 of 2" in text.err
+    assert "unknown, 1 of 2: not sure enough to be answered" in text.err

@@ -164,7 +164,7 @@ def _refuse_idle_mirror(mirror: str | None, model: str | None) -> None:
 
 def _show(answers: list[dict[str, Any]]) -> None:
     """A line per photo: its label, or every one that reaches its threshold, and the most probable others."""
-    from pcn_cli.stages.answers import UNLIKE
+    from pcn_cli.stages.answers import UNLIKE, UNSURE
 
     several = any("labels" in answer for answer in answers)
     columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "then"), []
@@ -186,10 +186,12 @@ def _show(answers: list[dict[str, Any]]) -> None:
             cells = [safe(answer["label"]) + mark, confidence, then]
         rows.append((safe(answer["file"]), *cells))
     show_table(columns, rows)
+    if unsure := sum(bool(answer.get("unknown")) and answer["reason"] == UNSURE for answer in answers):
+        say(f"unknown, {unsure:,} of {len(answers):,}: not sure enough to be answered; the best guess stands behind")
     if strange := sum(answer.get("reason") == UNLIKE for answer in answers):
         say(f"* {UNLIKE}, {strange:,} of {len(answers):,}: such a label means little")
     if several and any("least" in guess for answer in answers for guess in answer["top"]):
-        say("a photo gets a label from the label's own threshold on, which stands behind what falls short of it")
+        say("each label is given from its own threshold on; what falls short needs what stands behind it")
 
 
 def _show_copies(answers: list[dict[str, Any]]) -> None:
@@ -209,7 +211,7 @@ def _guesses(guesses: list[dict[str, Any]]) -> str:
 def _short_of(guess: dict[str, Any]) -> str:
     """The threshold that a label of several does not reach."""
     least = guess.get("least")
-    return f" (of {least:.1%})" if least is not None and guess["p"] < least else ""
+    return f" (needs {least:.1%})" if least is not None and guess["p"] < least else ""
 
 
 def _csv_rows(answers: list[dict[str, Any]], *, top: int) -> list[list[Any]]:

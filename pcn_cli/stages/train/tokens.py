@@ -69,7 +69,7 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
     # All at the end: a run that is stopped and goes on then divides its photos into the same batches again.
     for place in missing.tolist() if known is not None else ():
         assert known is not None  # noqa: S101 - else the loop has no turn
-        known.write(own[place].sha256, KnownPhoto(tokens.tokens[place], tuple(tokens.sizes[place].tolist())))
+        known.write(own[place].sha256, KnownPhoto(tokens.take(place), tuple(tokens.sizes[place].tolist())))
     return tokens
 
 

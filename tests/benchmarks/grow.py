@@ -1,0 +1,84 @@
+"""What a run costs that begins with another one: whole runs by processor time, in turns; a table in RESULTS.md.
+
+    python tests/benchmarks/grow.py PHOTOS NETWORK [--share 0.8] [--rounds 3]
+
+PHOTOS has a folder for each class. The first run has a share of each; then, in each round, a fresh run of all photos
+without kept tokens and one of all photos that begins with the first run, each time with the tokens that this left.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+
+def main() -> None:
+    """Read the command line and print a row for each run, then the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("network")
+    parser.add_argument("--share", type=float, default=0.8)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        some, every = (folder / part / arguments.photos.name for part in ("some", "every"))
+        count = copy_photos(arguments.photos, some, every, share=arguments.share)
+        print(f"{count[0]:,} photos, then {count[1]:,}; {arguments.network}", flush=True)
+        first, kept = folder / "first", folder / "kept"
+        print(f"| first | {measure(some, first, arguments.network, cache=kept):.1f} s |", flush=True)
+        seconds: dict[str, list[float]] = {"fresh": [], "grown": []}
+        for number in range(arguments.rounds):
+            cache = folder / f"cache-{number}"
+            shutil.copytree(kept, cache)
+            for way, start, own in (("fresh", arguments.network, folder / f"none-{number}"), ("grown", first, cache)):
+                run = folder / f"{way}-{number}"
+                seconds[way].append(measure(every, run, start, cache=own))
+                print(f"| {way} | {seconds[way][-1]:.1f} s | {tell_stages(run)} |", flush=True)
+                shutil.rmtree(own, ignore_errors=True)
+        print(json.loads((folder / "grown-0" / "change.json").read_text())["sentence"])
+        fresh, grown = (statistics.median(seconds[way]) for way in ("fresh", "grown"))
+        ratios = [one / other for one, other in zip(seconds["grown"], seconds["fresh"], strict=True)]
+        print(f"medians of {arguments.rounds}: {fresh:.1f} s, {grown:.1f} s; {statistics.median(ratios):.0%}")
+
+
+def copy_photos(photos: Path, some: Path, every: Path, *, share: float) -> tuple[int, int]:
+    """Copy all photos, and a share of each class; how many there are of both."""
+    counts = [0, 0]
+    for label in sorted(path for path in photos.iterdir() if path.is_dir()):
+        files = sorted(path for path in label.iterdir() if path.is_file())
+        chosen = np.random.default_rng(0).permutation(len(files))[: round(share * len(files))].tolist()
+        for number, (target, places) in enumerate(((some, chosen), (every, range(len(files))))):
+            (target / label.name).mkdir(parents=True)
+            for place in places:
+                shutil.copy(files[place], target / label.name)
+            counts[number] += len(places)
+    return counts[0], counts[1]
+
+
+def measure(photos: Path, run: Path, model: str | Path, *, cache: Path) -> float:
+    """The processor's seconds, of the system too, of a whole run with all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    program = [sys.executable, "-m", "pcn_cli", "-q", "finetune", photos, "--model", model, "--output", run]
+    environment = os.environ | {"PCN_CACHE": str(cache)}
+    subprocess.run(list(map(str, program)), check=True, stdout=subprocess.DEVNULL, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def tell_stages(run: Path) -> str:
+    """The wall clock's seconds of each stage, as the run has them."""
+    stages = json.loads((run / "run.json").read_text())["stages"]
+    return ", ".join(f"{name} {facts['seconds']:.0f}" for name, facts in stages.items())
+
+
+if __name__ == "__main__":
+    main()
