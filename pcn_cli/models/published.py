@@ -7,13 +7,13 @@ opened elsewhere.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Self
 
 from pcn_cli.errors import ModelError
-from pcn_cli.models.patchconvnet import PatchConvNet
+
+# Cards are read without torch too: what is not there is said before it is imported.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Width, depth, LayerScale at the start: the authors' own, but nano's. Its 16 blocks are stable without LayerScale, and
 # from random numbers it learns sooner with 1 than with 0.1.
@@ -71,13 +71,17 @@ class PatchConvNetSpec:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Published name → shape of every tensor, in the published order."""
+        import torch
+
+        from pcn_cli.models.patchconvnet import PatchConvNet
+
         with torch.device("meta"):  # no memory is taken
             network = PatchConvNet(**self.settings | {"depth": 1}, num_classes=self.num_classes)
         network.blocks.extend([network.blocks[0]] * (self.depth - 1))  # one block under all names: much faster
         return {name: tuple(tensor.shape) for name, tensor in to_published(network.state_dict()).items()}
 
     @classmethod
-    def recognise(cls, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Self]:
+    def recognise(cls, tensors: Mapping[str, "Tensor"]) -> tuple[dict[str, "Tensor"], Self]:
         """The tensors by our names, and the network that they make up; they may come by published names or ours.
 
         Raises:
@@ -152,7 +156,7 @@ _PUBLISHED = {ours: published for published, ours in _OURS.items()}
 _CLASS_HEAD = re.compile(r"head\.(\d+)\.(?:weight|bias)")
 
 
-def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_published(state_dict: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
     """Our names → the same tensors; the linear layers of class tokens become one tensor of shape (K, 1, d)."""
     numbers = {name: int(head[1]) for name in state_dict if (head := _CLASS_HEAD.fullmatch(name))}
     ours = {_rename(name, _OURS, "the published"): state_dict[name] for name in state_dict if name not in numbers}
@@ -161,12 +165,14 @@ def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         missing = [name for pair in heads for name in pair if name not in state_dict]
         if missing:
             raise ModelError(f"not the published layout: {missing[0]} is missing")
+        import torch
+
         ours["head.weight"] = torch.stack([state_dict[weight] for weight, _ in heads])  # K × (1, d) → (K, 1, d)
         ours["head.bias"] = torch.cat([state_dict[bias] for _, bias in heads])  # K × (1,) → (K,)
     return ours
 
 
-def to_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_published(state_dict: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
     """Published names → the same tensors, in the published order."""
     weight, bias = state_dict.get("head.weight"), state_dict.get("head.bias")
     heads: dict[str, Tensor] = {}

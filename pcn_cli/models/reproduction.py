@@ -13,7 +13,8 @@ from pathlib import Path
 from pcn_cli.errors import ModelError
 from pcn_cli.files.atomic import explaining_refusal, write_json
 from pcn_cli.files.reading import read_json
-from pcn_cli.models.weights import OTHER_CACHE, read_weight_record, weights_cache
+from pcn_cli.models.cached import weights_cache
+from pcn_cli.models.weights import OTHER_CACHE, read_weight_record
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.imagenet import Reproduction

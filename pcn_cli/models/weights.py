@@ -22,9 +22,9 @@ from typing import Literal, Protocol
 
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, command
 from pcn_cli.files.atomic import explaining_refusal, sha256_of, sync, write_json
-from pcn_cli.files.folder import cache_folder
 from pcn_cli.files.reading import read_json
 from pcn_cli.models.build import WEIGHTS
+from pcn_cli.models.cached import check_cached, record_path, weights_cache, weights_path, without_download
 from pcn_cli.models.download import Download, Origin, Part, Patience, UnreachableError, elect_writer, is_offline
 from pcn_cli.models.published import PatchConvNetSpec
 from pcn_cli.models.unpickle import read_pth
@@ -113,7 +113,7 @@ class Fetcher:
             try:
                 return self._download(card, stored)
             except DownloadError as error:
-                error.hint = "; or ".join(filter(None, (error.hint, _without_download(card))))
+                error.hint = "; or ".join(filter(None, (error.hint, without_download(card))))
                 raise
 
     def _download(self, card: Card, stored: Fetched | None) -> Fetched:
@@ -173,16 +173,6 @@ class Fetcher:
         return f"{mirror.rstrip('/')}/{card.file}"
 
 
-def weights_cache() -> Path:
-    """The folder of stored weights: below PCN_CACHE where it is set, otherwise where the system keeps caches."""
-    return cache_folder("weights")
-
-
-def weights_path(key: str) -> Path:
-    """Where the safetensors of `key` stands."""
-    return weights_cache() / f"{key}.safetensors"
-
-
 def _open_stored(key: str) -> Fetched | None:
     """The stored weights of `key`, their hash checked; None where they are not in the cache."""
     record, path = read_weight_record(key), weights_path(key)
@@ -194,22 +184,6 @@ def _open_stored(key: str) -> Fetched | None:
             f"remove {path}, then: pcn models get {record.card}" if record.card else f"remove {path}",
         )
     return Fetched(path=path, record=record)
-
-
-def check_cached(card: Card) -> None:
-    """Raise a DownloadError that says how to bring weights into the cache that are not there; no hash is checked."""
-    path = weights_path(card.full_name)
-    if not (path.is_file() and _record_path(card.full_name).is_file()):
-        raise DownloadError(
-            f"offline, and {card.file} is not in the cache: looked for {path}",
-            _without_download(card),
-        )
-
-
-def _without_download(card: Card) -> str:
-    """How to go on where the weights of `card` cannot be fetched."""
-    elsewhere = f"fetch {card.url} elsewhere, then: {command('models', 'import', card.file, card.name)}"
-    return f"{elsewhere}; or --model nano, which is inside pcn"
 
 
 def import_weights(path: Path, card: Card | None = None) -> Fetched:
@@ -251,7 +225,7 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
                 f"pcn models list, or import it without a card: {command('models', 'import', path)}",
             )
         dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        made, described = folder / target.name, folder / _record_path(key).name
+        made, described = folder / target.name, folder / record_path(key).name
         save_tensors(made, dense, metadata={"format": "pt"}, elsewhere=OTHER_CACHE)
         record = WeightRecord(
             card=card.full_name if card else "",
@@ -267,7 +241,7 @@ def _convert(path: Path, card: Card | None, key: str, digest: str, origin: Origi
         )
         write_json(described, to_plain(record))
         made.replace(target)
-        described.replace(_record_path(key))
+        described.replace(record_path(key))
         sync(target.parent)
     name = card.file if card else path.name
     note = f"first use of {name}: no checksum is published, recorded sha256 {digest}" if first_use else ""
@@ -307,17 +281,13 @@ def _refuse_other(card: Card, digest: str, source: str) -> None:
         raise ModelError(
             f"{source} is refused and nothing replaced: its sha256 is {digest}, "
             f"{'pinned' if card.sha256 else 'recorded'} for {card.name} is {expected}",
-            f"if the published file really changed, remove {_record_path(card.full_name)} and try again",
+            f"if the published file really changed, remove {record_path(card.full_name)} and try again",
         )
-
-
-def _record_path(key: str) -> Path:
-    return weights_cache() / f"{key}.json"
 
 
 def read_weight_record(key: str) -> WeightRecord | None:
     """What is known of the weights of `key`, also once they are gone; None where they were never here."""
-    path = _record_path(key)
+    path = record_path(key)
     if not path.is_file():
         return None
     try:

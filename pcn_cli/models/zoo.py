@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.published import SIZES, PatchConvNetSpec
 from pcn_cli.records.model import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BASE_URL = "https://dl.fbaipublicfiles.com/deit/"
 PAPER = "Touvron et al. 2021, arXiv:2112.13692"
@@ -45,7 +46,7 @@ class NetworkSpec(Protocol):
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Name → shape of every tensor in the published file."""
 
-    def recognise(self, tensors: Mapping[str, Tensor], /) -> tuple[dict[str, Tensor], Self]:
+    def recognise(self, tensors: Mapping[str, "Tensor"], /) -> tuple[dict[str, "Tensor"], Self]:
         """The tensors of a file by the names of its parameters, and the network of this kind that they make up."""
 
 

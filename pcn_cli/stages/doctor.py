@@ -73,7 +73,7 @@ def _free(name: str, free: int, words: str) -> Check:
 
 def _cache() -> Check:
     try:
-        from pcn_cli.models.weights import weights_cache
+        from pcn_cli.models.cached import weights_cache
     except ImportError as error:
         return Check(name="weights cache", ok=False, found=f"unknown: {error}")
     return _folder("weights cache", weights_cache())

@@ -1,5 +1,6 @@
 """Queue: which of many unlabelled photos are worth a label first, in a run of their own whose report is a desk."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,9 @@ def queue_photos(
     model_source(source.root)  # which refuses a run without a model
     if not root.is_dir():
         raise DataError(f"{root} is no folder of photos", "name a folder, without labels")
-    files = _new_files(root, source, callback)
+    files, passed = _new_files(root, source, callback)
     scored = _score(source, root, files, device=device, callback=callback)
+    passed["unreadable"] += len(files) - len(scored)
     if scored[0].prediction.multi_label:
         raise RecipeError("--queue has no meaning with a model that may give a photo several labels", "leave it out")
     unlike = [one.prediction.unlike for one in scored]
@@ -73,6 +75,8 @@ def queue_photos(
         count=count,
     )
     queue = [scored[place] for place in chosen]
+    if len(queue) < count:
+        callback.on_note(_tell_short(len(queue), count, passed))
     run = predict_into_run(
         source,
         root,
@@ -92,22 +96,33 @@ def queue_photos(
     return Queue(run=run, desk=desk, report=report_run(run, callback=callback))
 
 
-def _new_files(root: Path, source: RunDir, callback: Callback) -> list[str]:
-    """The images that the run does not know, each once."""
-    seen = {row.sha256 for row in read_split(source)}
-    files, found = list_images(root), []
+def _tell_short(found: int, count: int, passed: Counter[str]) -> str:
+    """Why there are fewer photos than were asked for."""
+    why = ", ".join(f"{number:,} {words}" for words, number in passed.items() if number)
+    left_out = f"left out of the folder are {why}" if why else "the folder holds no more"
+    return f"only {found:,} of the {count:,} photos asked for: {left_out}"
+
+
+def _new_files(root: Path, source: RunDir, callback: Callback) -> tuple[list[str], Counter[str]]:
+    """The images that the run does not know, each once, and how many were passed over and why."""
+    known = {row.sha256 for row in read_split(source)}
+    seen, passed = set(known), Counter[str]()
+    files, found = list_images(root), list[str]()
     for number, file in enumerate(files, start=1):
         try:
             digest = sha256_of(root / file)
-        except OSError:
-            continue  # what cannot be read is not worth a label
+        except OSError:  # what cannot be read is not worth a label
+            passed["unreadable"] += 1
+            continue
         if digest not in seen:
             found.append(file)
+        else:
+            passed[f"known to {source.root}" if digest in known else "copies of others"] += 1
         seen.add(digest)
         callback.on_progress("looking at photos", number, len(files))
     if not found:
         raise DataError(f"{root} holds no photo that {source.root} does not know", command("predict", root))
-    return found
+    return found, passed
 
 
 def _score(source: RunDir, root: Path, files: Sequence[str], *, device: str | None, callback: Callback) -> list[Scored]:

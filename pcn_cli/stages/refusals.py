@@ -13,6 +13,8 @@ from typing import Any
 from pcn_cli.data.scan.walk import check_folder
 from pcn_cli.errors import DataError, ModelError, ResourceError
 from pcn_cli.files.names import refuse_inside
+from pcn_cli.models.cached import refuse_missing
+from pcn_cli.models.download import is_offline
 from pcn_cli.recipe.load import load_recipe, read_flags
 from pcn_cli.recipe.schema import WEIGHTS, Recipe
 from pcn_cli.runs.rundir import RunDir
@@ -31,12 +33,16 @@ def refuse_early(
     models: Sequence[str | Path] = (),
     tables: Sequence[str | Path | None] = (),
     device: str | None = None,
+    weights: Sequence[str | None] = (),
+    offline: bool = False,
 ) -> None:
     """Refuse a missing photo folder, an occupied output, model files or tables that are not there, no such device.
 
+    `weights` name what is to be read beside the `models`; `offline` or PCN_OFFLINE refuses what is not in a cache.
+
     Raises:
         DataError: there is no such folder or table. ModelError: no such file. ResourceError: no such device, or the
-            output lies among the photos. RunError: the output is taken.
+            output lies among the photos. RunError: the output is taken. DownloadError: weights are missing, offline.
     """
     if photos is not None:
         check_folder(Path(photos))
@@ -51,6 +57,10 @@ def refuse_early(
         _check_place(str(model))
     if device is not None:
         _check_device(device)
+    named = [str(name) for name in weights if name is not None]
+    if named and (offline or is_offline()):
+        for name in named:
+            refuse_missing(name)
 
 
 def read_wishes(recipe: str | Path | None, settings: Sequence[str], options: Mapping[str, Any]) -> Recipe:

@@ -24,9 +24,10 @@ from conftest import Server, TinySpec, serving
 
 from pcn_cli.errors import PcnError
 from pcn_cli.models import weights
+from pcn_cli.models.cached import weights_cache, weights_path
 from pcn_cli.models.download import Patience
 from pcn_cli.models.published import to_published
-from pcn_cli.models.weights import Fetcher, weights_cache, weights_path
+from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import Preprocessing
 

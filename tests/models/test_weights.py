@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 
 from pcn_cli.errors import DownloadError, ModelError, RecipeError, ResourceError
 from pcn_cli.models import weights
+from pcn_cli.models.cached import weights_cache, weights_path
 from pcn_cli.models.download import Patience
 from pcn_cli.models.published import from_published, to_published
-from pcn_cli.models.weights import Fetched, Fetcher, import_weights, verify_weights, weights_cache, weights_path
+from pcn_cli.models.weights import Fetched, Fetcher, import_weights, verify_weights
 from pcn_cli.models.zoo import Card, find_card
 
 

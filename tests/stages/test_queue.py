@@ -54,9 +54,14 @@ def test_a_queue_is_a_desk_a_table_and_tasks_and_trains_the_next_run(first, phot
 
 def test_the_command_says_what_comes_next(first, photo_folder):
     new = str(photo_folder.parent / "new")
-    result = CliRunner().invoke(app, ["predict", new, "--queue", "3", "--model", str(first.root), "--output", "q"])
+    (photo_folder.parent / "new" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    result = CliRunner().invoke(app, ["predict", new, "--queue", "30", "--model", str(first.root), "--output", "q"])
     assert result.exit_code == 0, result.output
-    assert "3 photos are worth a label first" in result.output
+    assert "12 photos are worth a label first" in result.output
+    said = " ".join(result.output.split())
+    assert "only 12 of the 30 photos asked for: left out of the folder are" in said
+    for why in (f"1 known to {first.root}", "1 copies of others", "1 unreadable"):
+        assert "".join(why.split()) in "".join(said.split()), said
     assert "--decisions decisions.csv" in result.output
     for idle in (["--overlay", "x"], ["--refuse-unlike"], ["--precision", "float32"], ["--strict"]):
         refused = CliRunner().invoke(app, ["predict", new, "--queue", "3", *idle])

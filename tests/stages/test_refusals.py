@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.errors import DataError, ModelError, ResourceError, RunError
+from pcn_cli.errors import DataError, DownloadError, ModelError, ResourceError, RunError
 from pcn_cli.models.zoo import CARDS
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.run import RunRecord
@@ -48,10 +48,19 @@ finally:
         (("report", "--device", "tpu"), 6, "no kind of device"),
         (("bench", "--device", "0"), 6, "no kind of device"),
         (("demo", "--device", "gpu"), 6, "no kind of device"),
+        (("finetune", "d", "--offline"), 5, "pcn models import s60_224_21k.pth s60; or --model nano"),
+        (("finetune", "d", "--model", "nano", "--set", "train.teacher=b60", "--offline"), 5, "models import b60_224"),
+        (("finetune", "d", "--model", "hf:some/body", "--offline"), 5, "try: hf download some/body"),
+        (("finetune", "d", "--model", "timm:resnet50", "--offline"), 5, "timm:resnet50:FILE.safetensors"),
+        (("predict", "a.jpg", "--model", "s60-384", "--offline"), 5, "pcn models import s60_384_21k.pth s60-384"),
+        (("embed", "a.jpg", "--model", "hf:some/body", "--offline"), 5, "hf download some/body"),
     ],
 )
-def test_a_command_that_cannot_work_ends_before_torch_is_imported(tmp_path, words, code, said):
+def test_a_command_that_cannot_work_ends_before_torch_is_imported(tmp_path, monkeypatch, words, code, said):
     """Seen: an --output that exists was refused after all photos were scanned."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("PCN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "300")
     here = tmp_path / "here"
     for name in ("taken", "d"):
         (here / name).mkdir(parents=True)
@@ -70,6 +79,21 @@ def test_no_card_is_refused_early():
     names = [name for card in CARDS for name in (card.name, *card.aliases, card.full_name, card.network.architecture)]
     assert len(names) > 20
     refuse_early(models=[*names, *(name.upper() for name in names)])
+
+
+def test_weights_that_are_in_a_cache_are_not_refused_offline(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for name in ("some--body", "timm--resnet18.a1_in1k"):
+        place = tmp_path / f"models--{name}" / "snapshots" / "0"
+        place.mkdir(parents=True)
+        (place / "model.safetensors").touch()
+    here = ("nano", "./s60", "hf:some/body", "hf:some/body@main", "timm:resnet18", "timm:resnet50:a.safetensors", None)
+    refuse_early(weights=here, offline=True)
+    refuse_early(weights=["timm:resnet50", "s60"])
+    with pytest.raises(DownloadError, match="offline, and hf:some/other"):
+        refuse_early(weights=["hf:some/other"], offline=True)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:-1", "CPU", "tpu", "", "cpu "])

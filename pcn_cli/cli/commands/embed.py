@@ -31,7 +31,8 @@ def embed(
     """Write the numbers that a model's trunk makes of each photo, with content hashes, for other programs."""
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(models=[model] if model else [], device=device)
+    named = [model] if model else []
+    refuse_early(models=named, weights=named, device=device, offline=offline)
     with LiveProgress() as callback:
         from pcn_cli.stages.embed import embed as embed_photos
 

@@ -92,7 +92,13 @@ def evaluate(
     """
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(photos=images or photos, output=output, tables=[labels, crop_boxes, boxes], device=device)
+    refuse_early(
+        photos=images or photos,
+        output=output,
+        tables=[labels, crop_boxes, boxes],
+        device=device,
+        weights=[run] if isinstance(run, str) and images is not None and not Path(run).exists() else (),
+    )
     if images is not None and _evaluate_on_imagenet(
         run,
         images,

@@ -45,7 +45,8 @@ def export(
     """Write a model as one file for other programs: uint8 pictures in; probabilities, decision and map out."""
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(photos=images if images and images.is_dir() else None, models=[run] if run else [])
+    named = [run] if run else []
+    refuse_early(photos=images if images and images.is_dir() else None, models=named, weights=named, offline=offline)
     from pcn_cli.stages.export import export as export_model
 
     with LiveProgress() as callback:

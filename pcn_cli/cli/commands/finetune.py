@@ -104,7 +104,15 @@ def finetune(
             (wished.data.labels, wished.data.decisions, wished.data.crop_boxes, wished.evaluate.boxes),
             options["model"] or (wished.model.name,),
         )
-        refuse_early(photos=photos, output=output, models=models, tables=tables, device=wished.train.device)
+        refuse_early(
+            photos=photos,
+            output=output,
+            models=models,
+            tables=tables,
+            device=wished.train.device,
+            weights=(*(models if wished.model.pretrained else ()), wished.train.teacher),
+            offline=options["offline"],
+        )
     if devices is not None and devices > 1 and place.world == 1:
         if dry_run:
             raise RecipeError("--devices has no effect with --dry-run", "leave one of the two out")

@@ -50,7 +50,8 @@ def predict(
 
     if json and as_csv:
         raise RecipeError("--json and --csv were both given", "choose one")
-    refuse_early(models=[options["model"]] if options["model"] else [], device=options["device"])
+    models = [options["model"]] if options["model"] else []
+    refuse_early(models=models, weights=models, device=options["device"], offline=options["offline"])
     _refuse_idle_mirror(options["mirror"], options["model"])
     if queue is not None:
         if strict:

@@ -33,7 +33,8 @@ def serve(
         raise ResourceError(f"the page needs {' and '.join(missing)}", "pip install 'pcn-cli[serve]'")
     from pcn_cli.stages.refusals import refuse_early
 
-    refuse_early(models=[run] if run else [], device=device)
+    named = [run] if run else []
+    refuse_early(models=named, weights=named, device=device, offline=offline)
     from pcn_cli.stages.serve import serve as serve_model
 
     def show(address: str) -> None:

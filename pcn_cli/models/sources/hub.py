@@ -13,6 +13,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from pcn_cli.errors import DownloadError, ModelError
 from pcn_cli.models.build import CONFIG, WEIGHTS
+from pcn_cli.models.cached import missing_on_hub
 from pcn_cli.models.download import is_offline
 from pcn_cli.models.sources.base import HUB_PREFIX, Loaded, Source
 from pcn_cli.models.sources.folder import FolderSource, read_config
@@ -79,7 +80,7 @@ class HubSource(Source):
         if offline or is_offline():
             if file not in (CONFIG, WEIGHTS):
                 raise ModelError(f"there is no {file} of {self.name} here")
-            raise DownloadError(f"offline: {file} of {self.name} is not here", "fetch it first, without --offline")
+            raise missing_on_hub(self.name)
         try:
             found = huggingface_hub.hf_hub_download(
                 self.repository, file, revision=self._revision, endpoint=os.environ.get("HF_ENDPOINT")

@@ -27,6 +27,7 @@ from pcn_cli.models.build import (
     no_larger_than,
     read_tensors,
 )
+from pcn_cli.models.cached import missing_backbone
 from pcn_cli.models.download import is_offline
 from pcn_cli.models.sources.base import TIMM_PREFIX, Loaded, Source
 from pcn_cli.models.weights import Fetcher
@@ -111,11 +112,7 @@ class TimmSource(Source):
         if (offline or is_offline()) and not isinstance(
             huggingface_hub.try_to_load_from_cache(repository, WEIGHTS, revision=revision), str
         ):
-            raise DownloadError(
-                f"offline: the weights of {TIMM_PREFIX}{self.name} would have to be fetched",
-                f"name a file or a folder: {TIMM_PREFIX}{self.name}:FILE.safetensors, {LOCAL_PREFIX}FOLDER; or "
-                "--model nano, which is inside pcn",
-            )
+            raise missing_backbone(self.name)
 
     def bring(self, *, fetch: Fetcher) -> None:
         if self.file is None:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import count_stored, fill_model, make_model, read_tensors
+from pcn_cli.models.cached import check_cached, weights_path
 from pcn_cli.models.download import is_offline
 from pcn_cli.models.published import PatchConvNetSpec
 from pcn_cli.models.reproduction import prepare_photos
 from pcn_cli.models.sources.base import Loaded, Source
 from pcn_cli.models.unpickle import read_pth
-from pcn_cli.models.weights import Fetcher, check_cached, import_weights, weights_path
+from pcn_cli.models.weights import Fetcher, import_weights
 from pcn_cli.models.zoo import Card
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
