@@ -18,6 +18,8 @@ from pcn_cli.stages.evaluate_run import evaluate
 WORDS = ("--tune", "all", "--epochs", "4", "--batch-size", "8", "--size", "32", "--keep-checkpoints")
 SET = ("--set", "train.probe_epochs=2", "--set", "model.drop_path=0.2", "--set", "train.mixup=0.2")
 
+NO_TOKENS = ("--set", "train.token_cache=0")  # to compare with: the other run would begin with its tokens
+
 
 def start_pcn(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", "pcn_cli", *words], stderr=subprocess.PIPE, text=True)
@@ -56,7 +58,7 @@ def timeless(run: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weights):
-    words = finetune_words(photo_folder, tiny_weights, "whole", workers)
+    words = finetune_words(photo_folder, tiny_weights, "whole", workers, *NO_TOKENS)
     run_to_the_end(*words)
     seed = random.randrange(10**6)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
@@ -76,7 +78,7 @@ def test_a_killed_run_ends_with_the_same_bits(workers, photo_folder, tiny_weight
 def test_a_killed_run_on_uneven_classes_ends_with_the_same_bits(way, photo_folder, tiny_weights):
     for photo in sorted((photo_folder / "red").iterdir())[4:]:
         photo.unlink()
-    run_to_the_end(*finetune_words(photo_folder, tiny_weights, "whole", 0, "--balance", way))
+    run_to_the_end(*finetune_words(photo_folder, tiny_weights, "whole", 0, "--balance", way, *NO_TOKENS))
     with start_pcn(*finetune_words(photo_folder, tiny_weights, "cut", 0, "--balance", way)) as process:
         wait_for_epoch(process, Path("cut"))
         os.kill(process.pid, signal.SIGKILL)

@@ -97,7 +97,7 @@ def test_a_larger_model_is_trained_only_where_it_is_better_beyond_chance(names, 
     assert "Models to choose from" not in (alone.run / "report" / "index.html").read_text()
 
 
-def test_no_test_photo_is_read_before_the_model_is_chosen(photo_folder, trunks):
+def test_no_test_photo_is_read_before_the_model_is_chosen(photo_folder, trunks, monkeypatch):
     photos = {path: path.read_bytes() for path in photo_folder.rglob("*.jpg")}
     models = [trunks["blind"], trunks["large"]]
     whole = finetune(photo_folder, models, output="whole")
@@ -108,13 +108,18 @@ def test_no_test_photo_is_read_before_the_model_is_chosen(photo_folder, trunks):
         for path in tests:
             path.write_bytes(b"no photo")
 
+    def forget(folder):  # tokens that were kept would stand in for the photos
+        monkeypatch.setenv("PCN_CACHE", str(Path(folder).resolve()))
+
     def restore():
         for path in tests:
             path.write_bytes(photos[path])
 
+    forget("anew")
     spoiled = finetune(photo_folder, models, output="spoiled", callback=Watcher(choose=spoil, train=restore))
     assert spoiled.models == whole.models
     assert sha256_of(spoiled.run / "model/model.safetensors") == sha256_of(whole.run / "model/model.safetensors")
+    forget("once more")
     with pytest.raises(PcnError):  # they are read soon after
         finetune(photo_folder, models, output="unreadable", callback=Watcher(choose=spoil))
     assert TRUNKS.read(RunDir(Path("unreadable"))).models == whole.models
