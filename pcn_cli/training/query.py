@@ -26,6 +26,7 @@ STRENGTHS = (1_000.0, 300.0, 100.0)  # of the penalty: half of it times the squa
 MOST_PHOTOS = 5_000  # a query has few numbers: of more photos it learns from a sample
 _STEPS = 15
 _TOGETHER = 32
+_NUMBERS = 1_600_000  # of tokens that go together where photos are many: each group takes the whole head along
 
 
 class QuerySearch:
@@ -52,6 +53,9 @@ class QuerySearch:
         rng = np.random.default_rng(seed)
         self._rows = np.sort(rng.permutation(len(tokens))[:MOST_PHOTOS])
         self._views = rng.integers(0, tokens.views, len(self._rows))
+        self._together = _TOGETHER
+        if len(self._rows) < len(tokens):
+            self._together = max(_TOGETHER, _NUMBERS // tokens.read(self._rows[:1], self._views[:1]).numel())
         self._targets = torch.from_numpy(tokens.targets[self._rows])
         weights = np.ones(len(tokens)) if photo_weights is None else photo_weights
         # As many views of as many photos as the regression had, so that its penalty is as strong as there.
@@ -86,7 +90,7 @@ class QuerySearch:
         penalty = strength * change.square().sum() / 2 + weight.square().sum() / (2 * self._C)
         total, gradient = self._differentiate(penalty, flat)
         workers = None if self._device.type == "cpu" else 1
-        firsts = range(0, len(self._rows), _TOGETHER)
+        firsts = range(0, len(self._rows), self._together)
         for own, part in in_threads(partial(self._group_loss, flat.detach()), firsts, workers=workers):
             total += own
             gradient += part
@@ -94,7 +98,7 @@ class QuerySearch:
 
     def _group_loss(self, numbers: Tensor, first: int) -> tuple[float, NDArray[np.float64]]:
         """The loss of the group that begins with the photo `first`, and its gradient."""
-        some, flat = slice(first, first + _TOGETHER), numbers.to(self._device, copy=True).requires_grad_()
+        some, flat = slice(first, first + self._together), numbers.to(self._device, copy=True).requires_grad_()
         mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
         seen = self._tokens.read(self._rows[some], self._views[some]).to(self._device)
         change, weight, bias = self._parts(flat)

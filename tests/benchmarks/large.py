@@ -4,7 +4,8 @@
 
 Of PHOTOS, a folder with a folder for each class, the first so many are linked into a folder of their own; without it,
 photos of 64 pixels are drawn. `scan` reads and decodes all photos and finds near duplicates, `near duplicates` is that
-part alone, `neighbours` compares made-up features of as many photos; `--whole` also runs `pcn finetune` with nano.
+part alone, `neighbours` compares made-up features of as many photos, `map` places them in the plane; `--whole` also
+runs `pcn finetune` with nano and tells its stages.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WORKS = ("scan", "near duplicates", "neighbours")
+WORKS = ("scan", "near duplicates", "neighbours", "map")
 CLASSES = 100
 SIDE = 64
 
@@ -61,7 +62,11 @@ def work(name: str, photos: Path) -> None:
         import pcn_cli
 
         outcome = pcn_cli.finetune(photos, model="nano", tune="probe", output=photos.parent / "run")
-        found = f"kept {outcome.kept}"
+        stages = json.loads((outcome.run / "run.json").read_text())["stages"]
+        seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in stages.items())
+        found = f"{outcome.kept}, {outcome.metrics['accuracy'].value:.1%} right; seconds of the wall: {seconds}"
+    elif name == "map":
+        found = f"{place_features(sum(1 for _ in photos.rglob('*.*'))):,} points"
     elif name == "neighbours":
         found = f"{compare_features(sum(1 for _ in photos.rglob('*.*')))} pairs"
     else:
@@ -94,15 +99,32 @@ def read_photos(photos: Path, *, only_duplicates: bool) -> str:
     return f"{len(groups) - len(set(groups.tolist()))} joined in {time.process_time() - before:.1f} s"
 
 
+def place_features(photos: int) -> int:
+    """How many photos with made-up features stand on the map."""
+    from pcn_cli.records.photos import SplitRow
+    from pcn_cli.records.predictions import PhotoFeatures
+    from pcn_cli.stages.evaluate.surroundings import find_places
+
+    parts = ("test", *["train"] * 9)
+    rows = tuple(SplitRow(file=f"{n}.jpg", label="x", split=parts[n % 10], sha256="") for n in range(photos))
+    return len(find_places(PhotoFeatures(rows=rows, features=make_features(photos)[0])))
+
+
 def compare_features(photos: int) -> int:
-    """How many pairs are found among features like a network's, of 100 classes with subjects."""
+    """How many pairs are found among made-up features."""
     from pcn_cli.data.similar.neighbours import find_neighbours
 
+    features, subjects = make_features(photos)
+    return len(find_neighbours(features, subjects % CLASSES, np.arange(photos)))
+
+
+def make_features(photos: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features like a network's of photos of 2,000 subjects, (N, 512), and whose subject each shows."""
     rng = np.random.default_rng(0)
     subjects = rng.integers(0, 20 * CLASSES, photos)
     features = rng.standard_normal((photos, 512), np.float32)
     features += rng.standard_normal((20 * CLASSES, 512), np.float32)[subjects]
-    return len(find_neighbours(features, subjects % CLASSES, np.arange(photos)))
+    return features, subjects
 
 
 def link_photos(source: Path, target: Path, count: int) -> None:

@@ -120,6 +120,28 @@ def test_of_many_photos_a_sample_is_enough(model, tmp_path, monkeypatch):
     assert len(set(read)) == 60
 
 
+def test_of_many_photos_more_go_together_with_the_same_loss(model, tmp_path, monkeypatch):
+    train = make_cache(*make_tokens(120), tmp_path)
+    head = solve(model, train, train)
+    monkeypatch.setattr("pcn_cli.training.query.MOST_PHOTOS", 100)
+    groups, own = [], QuerySearch._group_loss
+    monkeypatch.setattr(
+        QuerySearch, "_group_loss", lambda self, numbers, first: groups.append(first) or own(self, numbers, first)
+    )
+
+    def measure():
+        search = QuerySearch(model, train, head, photo_weights=None, seed=0, stop=StopRequest())
+        return search._loss(search._start, 100.0)
+
+    loss, gradient = measure()
+    assert groups == [0]
+    monkeypatch.setattr("pcn_cli.training.query._NUMBERS", 0)
+    other_loss, other_gradient = measure()
+    assert groups == [0, 0, 32, 64, 96]
+    assert loss == pytest.approx(other_loss, rel=1e-5)
+    np.testing.assert_allclose(gradient, other_gradient, atol=1e-3)
+
+
 def test_a_stop_is_heard(model, tmp_path):
     train = make_cache(*make_tokens(30), tmp_path)
     head = solve(model, train, train)

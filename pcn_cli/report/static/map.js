@@ -41,12 +41,36 @@ function mapPlace(at, { width, height }) {
   return [margin + points.x[at] / POINT * (width - 2 * margin), margin + points.y[at] / POINT * (height - 2 * margin)];
 }
 
+let painted = null; // the points as a picture, and what it was painted for
+
+// Lay down the points, which are painted anew only where something of them changed, and the lasso over them.
 function paintPoints() {
   const canvas = byId("map-canvas");
   if (!points || !canvas.clientWidth) return;
   const size = { width: canvas.clientWidth, height: canvas.clientHeight };
-  [canvas.width, canvas.height] = [size.width * devicePixelRatio, size.height * devicePixelRatio];
+  const by = document.querySelector('[name="map-colour"]:checked').value;
+  const wanted = [size.width, size.height, devicePixelRatio, by, pickedPoints];
+  if (!painted || wanted.some((value, at) => value !== painted.wanted[at])) painted = { wanted, picture: drawPoints(size) };
+  [canvas.width, canvas.height] = [painted.picture.width, painted.picture.height];
   const context = canvas.getContext("2d");
+  context.drawImage(painted.picture, 0, 0);
+  if (lasso.length < 2) return;
+  context.scale(devicePixelRatio, devicePixelRatio);
+  context.beginPath();
+  lasso.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.closePath();
+  context.fillStyle = "rgb(120 110 100 / 15%)";
+  context.strokeStyle = getComputedStyle(canvas).color;
+  context.setLineDash([4, 3]);
+  context.fill();
+  context.stroke();
+}
+
+// A picture of all points, which also writes the key of their colours.
+function drawPoints(size) {
+  const picture = document.createElement("canvas");
+  [picture.width, picture.height] = [size.width * devicePixelRatio, size.height * devicePixelRatio];
+  const context = picture.getContext("2d");
   context.scale(devicePixelRatio, devicePixelRatio);
   const { key, of } = mapColours();
   const side = points.x.length > 4000 ? 3 : points.x.length > 1000 ? 5 : 7;
@@ -68,23 +92,13 @@ function paintPoints() {
     }
     context.fill();
   }
-  context.globalAlpha = 1;
-  if (lasso.length > 1) {
-    context.beginPath();
-    lasso.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
-    context.closePath();
-    context.fillStyle = "rgb(120 110 100 / 15%)";
-    context.strokeStyle = getComputedStyle(canvas).color;
-    context.setLineDash([4, 3]);
-    context.fill();
-    context.stroke();
-  }
   byId("map-key").replaceChildren(...key.map(([name, hue]) => {
     const [line, dot] = [document.createElement("li"), document.createElement("span")];
     dot.style.background = hue;
     line.append(dot, name);
     return line;
   }));
+  return picture;
 }
 
 // The point nearest to a place on the canvas, −1 where none is near.

@@ -62,13 +62,27 @@ def test_a_lasso_around_a_burst_picks_it_and_opens_it_in_the_gallery(visit, inde
     assert set(found) == set(BURST)
 
 
+def painted(page):
+    """What stands on the map's canvas once a frame has passed."""
+    return page.locator("#map-canvas").evaluate(
+        "(canvas) => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(canvas.toDataURL()))))"
+    )
+
+
 def test_a_class_can_be_picked_without_a_mouse_and_put_down_again(visit, index, content):
     seen = visit(index, "#places")
+    seen.page.wait_for_selector("#map-key li")
+    plain = painted(seen.page)
     seen.page.locator("#map-class").select_option("oak")
     own = sum(one.label == "oak" for one in content.predictions) + 1
     expect(seen.page.locator("#map-count")).to_have_text(f"{own}\u00a0photos picked")
+    picked = painted(seen.page)
     seen.page.locator("#map-clear").click()
     expect(seen.page.locator("#map-picked")).to_be_hidden()
+    # Points are painted anew whenever something of them changed, and only then the same picture serves.
+    assert painted(seen.page) == plain != picked
+    seen.page.locator('[name="map-colour"][value="part"]').check()
+    assert painted(seen.page) not in (plain, picked)
 
 
 def test_a_picture_stands_beside_what_it_is_like(visit, index, content, photo, tmp_path):
