@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import pcn_cli
+from pcn_cli.data.load import loaders
 from pcn_cli.errors import DataError, DownloadError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.models.weights import Fetcher
@@ -66,9 +68,35 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
     return {name: (sha256_of(folder / name), (folder / name).stat().st_mtime_ns) for name in files_below(folder)}
 
 
-def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights):
+@pytest.fixture
+def decoded(monkeypatch):
+    """How often each photo is decoded for the network."""
+    times = Counter[Path]()
+
+    def count(opener):
+        def open_and_count(path, *rest):
+            times[path] += 1
+            return opener(path, *rest)
+
+        return open_and_count
+
+    for name in ("open_reduced", "read_bytes"):  # as it is, and for the cache
+        monkeypatch.setattr(loaders, name, count(getattr(loaders, name)))
+    return times
+
+
+def assert_decoded(decoded, photos, run, **times):
+    """Each of the photos was decoded as many times as is said of its part."""
+    for row in read_csv(run / "split.csv"):
+        assert decoded[photos / row["file"]] == times[row["split"]], row
+
+
+def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights, decoded):
     before = snapshot(photo_folder)
-    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **SETTINGS)
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", workers=0, **SETTINGS)
+    # Once for its tokens; about validation photos the saved model is asked again, and maps are checked if it has any.
+    maps = outcome.kept != "logistic regression"
+    assert_decoded(decoded, photo_folder, outcome.run, train=1, val=2, test=1 + maps)
     run = outcome.run
     assert run == Path("runs/photos-tiny-1")
     assert not Path(os.environ["PCN_CACHE"], "photos").exists()  # the probe opens each photo once
@@ -98,8 +126,13 @@ def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights):
         assert float(row["confidence"]) == max(probabilities)
 
 
-def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, tiny_weights, own_cache):
-    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="all", epochs=2, batch_size=8, **SETTINGS)
+def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, tiny_weights, own_cache, decoded):
+    options = {"tune": "all", "epochs": 2, "batch_size": 8, "workers": 0, **SETTINGS}
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, **options)
+    # As before, and to learn from once for all epochs. A tuned network that is kept learns from the validation photos
+    # too, is asked for its own features, and answers the test photos anew.
+    own, maps = outcome.kept == "tuned", outcome.kept != "logistic regression"
+    assert_decoded(decoded, photo_folder, outcome.run, train=2 + own, val=2 + 2 * own, test=1 + own + maps)
     candidates = {candidate.name: candidate for candidate in outcome.candidates}
     assert set(candidates) == {"tuned", "probe", "logistic regression"}
     assert [name for name, one in candidates.items() if one.kept] == [outcome.kept]
@@ -109,7 +142,7 @@ def test_tuning_is_compared_with_the_probe_and_the_better_is_kept(photo_folder, 
     assert not (outcome.run / "checkpoints").exists()
     parts = [row["split"] for row in read_csv(outcome.run / "split.csv")]
     kept = [path for path in (own_cache / "photos").rglob("*") if path.is_file()]
-    assert len(kept) == parts.count("train") + parts.count("val")  # of the test photos there is one pass only
+    assert len(kept) == len(parts) + own * parts.count("val")
 
 
 def test_a_run_repeats_from_its_own_recipe(photo_folder, tiny_weights):

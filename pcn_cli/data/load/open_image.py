@@ -76,7 +76,8 @@ class OpenedPhoto(NamedTuple):
 
     def cut(self, box: Rectangle) -> NDArray[np.uint8]:
         """The part of it in `box` (in pixels of its file), to whole pixels of `image`: (h, w, 3), at least one."""
-        return np.array(self.image.crop(whole_pixels(self._find(box), self.image.size)))
+        left, top, right, bottom = whole_pixels(self._find(box), self.image.size)
+        return np.asarray(self.image)[top:bottom, left:right].copy()  # most cuts are large: sooner than Pillow's crop
 
     def _find(self, box: Rectangle) -> Rectangle:
         """Where `box`, in pixels of the file, lies on `image`."""

@@ -140,13 +140,12 @@ class TrainContext:
         own = self.ranks.block(-(-len(rows) // size))
         return rows[own.start * size : own.stop * size], own.start * size
 
-    def batches(
-        self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None, *, often: bool = False
-    ) -> PhotoBatches:
+    def batches(self, rows: Sequence[SplitRow], preprocessing: Preprocessing | None = None) -> PhotoBatches:
         """The photos of `rows` in their order, prepared as the model asks for, or another with its `preprocessing`.
 
-        Those that are asked for `often` are kept in the cache.
+        Where the trunk is tuned, those that it does not learn from are asked for often, and kept in the cache.
         """
+        often = self.recipe.train.tune != "probe" and all(row.split != "train" for row in rows)
         cache = self._photo_cache() if often else None
         photos = self._photos(rows, preprocessing or self.model_config.preprocessing, cache=cache)
         workers = loading_workers(self.recipe, self.device)

@@ -28,7 +28,7 @@ def tune_here(model: nn.Module, context: TrainContext, teacher_logits: Tensor | 
     config = _configure(context)
     if config.time_limit is not None and context.recipe.train.final_epochs:
         config = replace(config, time_limit=config.time_limit * (1 - _FINAL_TIME))
-    val_batches, val_targets = context.batches(context.own_rows(val_rows)[0], often=True), context.targets(val_rows)
+    val_batches, val_targets = context.batches(context.own_rows(val_rows)[0]), context.targets(val_rows)
 
     def validate_together(tuned: nn.Module) -> Validation:
         probabilities = ranks.concatenate(score_batches(tuned, val_batches, context, photos=len(val_rows)))
