@@ -10,8 +10,11 @@ import typer
 from rich.markup import escape
 from typer.models import OptionInfo
 
+from pcn_cli.cli.complete import complete_model, complete_run
 from pcn_cli.recipe import schema
 from pcn_cli.recipe.schema import FLAGS, OPTIONS, PREDICT, WEIGHTS, Bounds, Labelling, Option
+
+_COMPLETING = {"model": complete_model, "RUN": complete_run}  # by an option's name, or by its metavar
 
 
 def option_of(option: Option, *, bounded: bool = False) -> OptionInfo:
@@ -22,6 +25,7 @@ def option_of(option: Option, *, bounded: bool = False) -> OptionInfo:
         help=option.sentence,
         metavar=option.flag or None,
         envvar=option.envvar,
+        autocompletion=_COMPLETING.get(option.argument) or _COMPLETING.get(option.flag or ""),
         min=bounds.ge,
         max=bounds.le,
     )
@@ -38,13 +42,17 @@ CropConfidence = Annotated[float | None, option_of(OPTIONS["data.crop_confidence
 CropCategory = Annotated[str | None, option_of(OPTIONS["data.crop_category"])]
 LabelFrom = Annotated[str | None, option_of(OPTIONS["data.label_from"])]
 Boxes = Annotated[Path | None, option_of(OPTIONS["evaluate.boxes"])]
+Masks = Annotated[Path | None, option_of(OPTIONS["evaluate.masks"])]
 GroupBy = Annotated[str | None, option_of(OPTIONS["split.group_by"])]
 FailOn = Annotated[
     schema.FailOn | None,
     typer.Option(help="End with code 3 where photos of two parts are the same, before anything is trained."),
 ]
 Run = Annotated[
-    Path | None, typer.Argument(help="A run folder; the latest finished run when not given.", metavar="RUN")
+    Path | None,
+    typer.Argument(
+        help="A run folder; the latest finished run when not given.", metavar="RUN", autocompletion=complete_run
+    ),
 ]
 Offline = Annotated[bool, option_of(PREDICT["offline"])]
 Mirror = Annotated[str | None, option_of(PREDICT["mirror"])]

@@ -346,6 +346,20 @@ OTHERS: tuple[Definition, ...] = (
     Definition("pointing_game_right", "strongest patch inside the box where right", shown=_POINTING),
     Definition("pointing_game_center", "middle of the photo inside the box", shown=_POINTING),
     Definition("pointing_game_random", "random place inside the box", shown=_POINTING),
+    *(
+        Definition(f"mask_{key}{of}", f"{words}{end}", shown=_POINTING)
+        for key, words in (
+            ("pointing", "strongest patch on the mask"),
+            ("energy", "share of the map on the mask"),
+            ("overlap", "best overlap with the mask"),
+        )
+        for of, end in (
+            ("", ""),
+            ("_evidence", ", by the evidence"),
+            ("_center", ", of the photo's middle"),
+            ("_random", ", by chance"),
+        )
+    ),
     Definition("baseline_logistic", "logistic regression", shown=("candidates",)),
     Definition("accuracy_even", "accuracy with even attention"),
     Definition("accuracy_permuted", "accuracy with permuted attention"),

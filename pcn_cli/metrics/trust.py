@@ -102,6 +102,27 @@ _QUESTIONS = {
         open="About as a map that is the same everywhere would reach.",
         finding="Less of the maps lies on the objects than their size alone would give",
     ),
+    "mask_pointing": _Question(
+        "Does the strongest patch lie on the object's mask?",
+        good="More than a guess at the middle would reach.",
+        bad="Less than a guess at the middle would reach.",
+        open="About as a guess at the middle would reach.",
+        finding="The maps find the masks less often than a guess at the middle",
+    ),
+    "mask_energy": _Question(
+        "How much of the map lies on the object's mask?",
+        good="More than a map that is the same everywhere would reach.",
+        bad="Less than a map that is the same everywhere would reach.",
+        open="About as a map that is the same everywhere would reach.",
+        finding="Less of the maps lies on the masks than their size alone would give",
+    ),
+    "mask_overlap": _Question(
+        "Does the map have the object's shape?",
+        good="Cut at its best threshold it overlaps the mask more than a round blob in the middle does.",
+        bad="Even cut at its best threshold it overlaps the mask less than a round blob in the middle does.",
+        open="Cut at its best threshold it overlaps the mask about as a round blob in the middle does.",
+        finding="The maps overlap the masks less than a round blob in the middle does",
+    ),
 }
 
 
@@ -217,6 +238,50 @@ def check_energy(energy: Mapping[str, Sequence[float]], *, even: Sequence[float]
     values = {name: mean_with_interval(one, words[name]) for name, one in {**energy, "random": even}.items()}
     ahead = np.asarray(energy["look"]) - np.asarray(even)
     return _answer("energy", values, _compare(mean_with_interval(ahead, "")))
+
+
+def check_masks(on_mask: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[TrustCheck, ...]:
+    """How the maps find the masks of the objects: by their strongest patch, by their energy, by their shape.
+
+    `on_mask` has for "pointing", "energy" and "overlap" a number per photo by name: look, evidence (where there is
+    some), center and random. What is to be beaten is the middle, or for the energy a map that is the same everywhere.
+    """
+    words = {
+        "pointing": "share of photos whose {} lies on the mask",
+        "energy": "mean share of {} on the mask",
+        "overlap": "mean overlap (IoU) of the mask with {}, cut at its best threshold",
+    }
+    named = {
+        "look": "the look",
+        "evidence": "the positive evidence for the predicted class",
+        "center": "a round blob in the photo's middle",
+        "random": "a map that is the same everywhere",
+    }
+    points = {"look": "strongest patch of the look", "evidence": "strongest patch of the evidence", "center": "middle"}
+    checks = []
+    for key, found in on_mask.items():
+        values = {}
+        for name, own in found.items():
+            if key == "pointing" and name in points:
+                hits = int(np.sum(own))
+                values[name] = proportion(hits, len(own), words[key].format(points[name]))
+            elif key == "pointing":
+                values[name] = mean_with_interval(own, "mean share of the photo on its mask")
+            else:
+                values[name] = mean_with_interval(own, words[key].format(named[name]))
+        beaten = found["random" if key == "energy" else "center"]
+        ahead = mean_with_interval(np.asarray(found["look"], dtype=float) - np.asarray(beaten, dtype=float), "")
+        checks.append(_answer(f"mask_{key}", values, _compare(ahead)))
+    return tuple(checks)
+
+
+def mask_metrics(checks: Sequence[TrustCheck]) -> dict[str, Metric]:
+    """The same figures by their names in metrics.json, such as mask_overlap and mask_overlap_center."""
+    return {
+        check.key if name == "look" else f"{check.key}_{name}": metric
+        for check in checks
+        for name, metric in check.values.items()
+    }
 
 
 def describe_trust(trust: Trust) -> Trust:

@@ -408,6 +408,12 @@ class EvaluateSection:
         flag="FILE",
         chosen="never",
     )
+    masks: str | None = option(
+        None,
+        "A folder of masks to test the maps against: NAME.png of the photo NAME.jpg, where what is not 0 is object.",
+        flag="DIR",
+        chosen="never",
+    )
     folds: Folds | None = option(
         None,
         "Also cross-validate the probe with so many folds, 2 to 20: every photo is answered once.",

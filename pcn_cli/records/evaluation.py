@@ -51,8 +51,9 @@ class TrustCheck:
     """One check; `values` are in display order, the first is the one measured, the others stand beside it.
 
     `key` names it for programs: even_look, uniform_attention, permuted_attention, order, parameter_randomisation, flip,
-    pixels, pointing or energy. `question` is what it asks, `verdict` the plain answer; `outcome` is "good" where the
-    maps pass, "bad" where they do not, and "open" where the numbers do not tell.
+    pixels, pointing, energy, mask_pointing, mask_energy or mask_overlap. `question` is what it asks, `verdict` the
+    plain answer; `outcome` is "good" where the maps pass, "bad" where they do not, and "open" where the numbers do not
+    tell.
     """
 
     key: str

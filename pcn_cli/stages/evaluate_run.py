@@ -1,15 +1,17 @@
 """Evaluate: the scores, the numbers and the maps of the test part, in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from pcn_cli.data.boxes.read import read_boxes
+from pcn_cli.data.masks import find_masks
 from pcn_cli.data.scan.scan_photos import other_part
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
+from pcn_cli.metrics.trust import mask_metrics
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
@@ -29,6 +31,7 @@ from pcn_cli.stages.evaluate.numbers import draw_figures, measure_predictions, w
 from pcn_cli.stages.evaluate.slices import write_slices
 from pcn_cli.stages.evaluate.surroundings import write_surroundings
 from pcn_cli.stages.evaluate.threshold import open_retargetable, open_source, retarget_run
+from pcn_cli.stages.explain.masks import compare_with_masks
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.explain.trust import check_maps
 from pcn_cli.stages.inference.hiding import choose_hiding
@@ -47,6 +50,7 @@ def evaluate(
     images: str | Path | None = None,
     labelling: Labelling | None = None,
     boxes: str | Path | None = None,
+    masks: str | Path | None = None,
     target_accuracy: float | None = None,
     output: str | Path | None = None,
     device: str | None = None,
@@ -58,7 +62,7 @@ def evaluate(
     With `images` the model may also be a card or a model folder, and only their test part is measured where they come
     with parts; `labelling` says what names their classes. With `target_accuracy` a threshold is chosen for it on
     the run's validation photos; the model with it gets a run of its own, and that of `run` stays as it was. `boxes` is
-    a table of the boxes around the objects, which the maps are tested against.
+    a table of the boxes around the objects, `masks` a folder of their masks, which the maps are tested against.
 
     Raises:
         RunError: there is no such run, its photos changed, or it has no validation photos for `target_accuracy`.
@@ -66,7 +70,10 @@ def evaluate(
         DataError: `images` hold classes that the model lacks, or `boxes` is no table of boxes of these photos.
     """
     callback = callback or Callback()
-    boxes = str(Path(boxes).resolve()) if boxes else None
+    truth = {
+        "evaluate.boxes": str(Path(boxes).resolve()) if boxes else None,
+        "evaluate.masks": str(Path(masks).resolve()) if masks else None,
+    }
     if photos is not None and (images is not None or target_accuracy is not None):
         raise RecipeError(
             "--photos has no effect with --images or --target-accuracy", "pcn evaluate RUN --photos FOLDER first"
@@ -82,7 +89,7 @@ def evaluate(
                 run,
                 Path(images),
                 labelling=labelling,
-                boxes=boxes,
+                truth=truth,
                 output=output,
                 device=device,
                 scratch=scratch,
@@ -92,7 +99,7 @@ def evaluate(
         raise RecipeError(f"{words[0]} has no effect without --images", "add --images PHOTOS")
     if target_accuracy is not None:
         source = open_source(run)
-        return _evaluate_target(source, target_accuracy, boxes=boxes, output=output, device=device, callback=callback)
+        return _evaluate_target(source, target_accuracy, truth=truth, output=output, device=device, callback=callback)
     if output is not None:
         raise RecipeError("--output has no effect without --images or --target-accuracy", "add --images PHOTOS")
     here = open_run(run)
@@ -101,7 +108,7 @@ def evaluate(
             raise RecipeError(f"--photos has no effect: {here.root} holds the crops of its photos", "leave it out")
         moved = None if photos is None else Path(photos).resolve()
         rows = read_unchanged(here, photos=moved)
-        recipe = load_recipe(here.recipe, flags={"evaluate.boxes": boxes}).recipe
+        recipe = load_recipe(here.recipe, flags=dict(truth)).recipe
         model = open_model(here.root, fetch=Fetcher(offline=True), device=device, precision=recipe.evaluate.precision)
         if moved is not None:
             update_record(here, photos=str(moved))
@@ -113,7 +120,7 @@ def _evaluate_images(
     photos: Path,
     *,
     labelling: Labelling | None,
-    boxes: str | None,
+    truth: Mapping[str, str | None],
     output: str | Path | None,
     device: str | None,
     scratch: ExitStack,
@@ -139,7 +146,7 @@ def _evaluate_images(
     trained = open_run(source) if name != str(source) else None
     # A run's own boxes are around its own photos. What measures itself begins with the model that it measures.
     begun = {"model.name": str(Path(name).resolve()) if Path(name).exists() else name, "model.pretrained": True}
-    recipe = (read_recipe(trained) if trained else Recipe()).replace({"evaluate.boxes": boxes, **begun})
+    recipe = (read_recipe(trained) if trained else Recipe()).replace({**truth, **begun})
     cropped = str(Path(labelling.crop_boxes).resolve()) if labelling and labelling.crop_boxes else None
     recipe = recipe.replace({"data.crop_boxes": cropped})
     stem = trained.root.name if trained else Path(name).name
@@ -157,13 +164,13 @@ def _evaluate_target(
     source: RunDir,
     target: float,
     *,
-    boxes: str | None,
+    truth: Mapping[str, str | None],
     output: str | Path | None,
     device: str | None,
     callback: Callback,
 ) -> Evaluation:
     """The numbers with the threshold for another wished accuracy, in a run of their own."""
-    flags = {"evaluate.target_accuracy": target, "evaluate.boxes": boxes}
+    flags = {"evaluate.target_accuracy": target, **truth}
     recipe = load_recipe(source.recipe, flags=flags).recipe
     rows, made = read_unchanged(source), read_record(source)
     model = open_retargetable(source, rows, device=device)
@@ -195,6 +202,12 @@ def evaluate_run(
     if boxes and not any(row.file in boxes for row in test):
         hint = f"the table names photos below {root}, such as {test[0].file}"
         raise DataError("no photo that was measured has a box", hint)
+    sizes = {photo.file: (photo.width, photo.height) for photo in scan.photos}
+    masks = (
+        find_masks(Path(recipe.evaluate.masks), {row.file: sizes[row.file] for row in test})
+        if (recipe.evaluate.masks)
+        else {}
+    )
     hiding = choose_hiding(len(test), recipe, model)
     if hiding is not None:
         hiding = replace(hiding, labels=tuple(row.label for row in test))
@@ -207,9 +220,13 @@ def evaluate_run(
         write_scored(run, scored, config)
         draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
         predictions = [one.prediction for one in scored]
-        evaluation = measure_predictions(run, predictions, rows, scan, config=config, recipe=recipe, boxes=boxes)
+        on_masks = compare_with_masks(scored, masks, config.patch_grid)
+        evaluation = measure_predictions(
+            run, predictions, rows, scan, config=config, recipe=recipe, boxes=boxes, further=mask_metrics(on_masks)
+        )
         if hiding is not None:
             trust = check_maps(model, scored, root=root, boxes=boxes, hiding=hiding, recipe=recipe, callback=callback)
+            trust = replace(trust, checks=(*trust.checks, *on_masks))
             TRUST.write(run, trust)
             evaluation = replace(evaluation, trust=trust)
         if read_record(run).kind == "train":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pcn_cli.data.boxes.read import find_boxes, read_boxes
+from pcn_cli.data.masks import refuse_missing
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError, command
 from pcn_cli.files.atomic import explain_refusal
@@ -152,6 +153,8 @@ def finetune(
         check_logger(asked.recipe.train.log)
         if asked.recipe.evaluate.boxes:
             read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
+        if asked.recipe.evaluate.masks:
+            refuse_missing(Path(asked.recipe.evaluate.masks))
         if asked.recipe.data.crop_boxes:
             find_boxes(Path(asked.recipe.data.crop_boxes))
         for source in (find_source(model_source(name)) for name in models):
@@ -204,7 +207,7 @@ def _load_lasting(
     models = list(named) if isinstance(named, (list, tuple)) else [] if named is None else [named]
     flags = read_flags(options | {"model": next(iter(models), None)})
     for key, value in flags.items():
-        if isinstance(value, (str, Path)) and OPTIONS[key].flag in ("FILE", "RUN"):
+        if isinstance(value, (str, Path)) and OPTIONS[key].flag in ("FILE", "RUN", "DIR"):
             flags[key] = str(Path(value).resolve())
     asked = load_recipe(recipe, settings=settings, flags=flags)
     lasting = tuple(_name_lasting(str(name)) for name in models or [asked.recipe.model.name])

@@ -112,3 +112,26 @@ def test_every_bad_check_has_a_title_of_its_own() -> None:
     assert [check.outcome for check in bad] == ["bad"] * len(bad)
     found = trust.trust_findings(Trust(sample=50, seed=0, checks=bad))
     assert len({finding.title for finding in found}) == len(bad)
+
+
+@pytest.mark.parametrize(("ahead", "outcome"), [(0.3, "good"), (-0.3, "bad"), (0.0, "open")])
+def test_maps_are_judged_on_masks_beside_the_middle_and_beside_an_even_map(ahead: float, outcome: str) -> None:
+    noise = RNG.normal(0, 0.05, 60)
+    noise -= noise.mean()
+    names = {
+        "look": 0.4 + ahead + noise,
+        "evidence": 0.2 + noise,
+        "center": np.full(60, 0.4),
+        "random": np.full(60, 0.4),
+    }
+    points = {"look": [ahead >= 0] * 60, "center": [ahead <= 0] * 60, "random": [0.4] * 60}
+    checks = trust.check_masks({"pointing": points, "energy": names, "overlap": names})
+    assert [check.key for check in checks] == ["mask_pointing", "mask_energy", "mask_overlap"]
+    assert [check.outcome for check in checks] == [outcome] * 3
+    found = trust.mask_metrics(checks)
+    assert found["mask_overlap"].value == pytest.approx(0.4 + ahead)
+    assert found["mask_overlap"].ci_low < found["mask_overlap"].value < found["mask_overlap"].ci_high
+    assert found["mask_pointing_random"].value == pytest.approx(0.4)
+    assert "mask_pointing_evidence" not in found
+    titles = {finding.title for finding in trust.trust_findings(Trust(sample=60, seed=0, checks=checks))}
+    assert len(titles) == (3 if outcome == "bad" else 0)

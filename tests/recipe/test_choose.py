@@ -14,6 +14,7 @@ LEGITIMATELY_OPEN = {
     "data.labels",
     "data.file_column",
     "data.crop_boxes",
+    "evaluate.masks",
     "data.crop_confidence",
     "data.crop_category",
     "data.label_column",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import pcn_cli
@@ -257,12 +258,31 @@ def test_boxes_test_the_maps_of_a_run(photo_folder, tiny_weights, tmp_path):
     rows = [f"{name},{name.split('/')[0]},0,0,1,1,2,2" for name in photos]
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("\n".join(["file,label,xmin,ymin,xmax,ymax,width,height", *rows]) + "\n", encoding="utf-8")
-    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", boxes=boxes, **SETTINGS)
+    for name in photos[::2]:  # the left half of every other photo
+        with Image.open(photo_folder / name) as photo:
+            mask = Image.new("L", photo.size)
+        mask.paste(7, (0, 0, mask.width // 2, mask.height))
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        mask.save((tmp_path / "masks" / name).with_suffix(".png"))
+    truth = {"boxes": boxes, "masks": tmp_path / "masks"}
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", **truth, **SETTINGS)
     assert outcome.metrics["pointing_game_random"].value == 1.0
+    tested = {row["file"] for row in read_csv(outcome.run / "predictions.csv")}
+    for key in ("pointing", "energy", "overlap"):
+        for of in ("", "_evidence", "_center", "_random"):
+            measured = outcome.metrics[f"mask_{key}{of}"]
+            assert measured.n == len(tested & set(photos[::2])) > 0
+            assert 0 <= measured.value <= 1
+        # What the network saw of a photo is a whole number of pixels, which need not be even.
+        assert outcome.metrics[f"mask_{key}_random"].value == pytest.approx(0.5, abs=0.02)
+    checks = [check["key"] for check in json.loads((outcome.run / "trust.json").read_text())["checks"]]
+    assert checks[-5:] == ["pointing", "energy", "mask_pointing", "mask_energy", "mask_overlap"]
     assert outcome.metrics["pointing_game"].n == outcome.metrics["accuracy"].n
     assert json.loads((outcome.run / "metrics.json").read_text())["pointing_game_center"]["value"] == 1.0
     with pytest.raises(DataError, match="no such table of boxes"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", boxes=tmp_path / "none.csv", **SETTINGS)
+    with pytest.raises(DataError, match="there is no folder of masks"):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", masks=tmp_path / "none", **SETTINGS)
 
 
 def test_a_teacher_is_asked_once_and_leaves_nothing_in_the_model(photo_folder, tiny_weights):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import new_table, out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
@@ -32,6 +33,7 @@ def bench(
         typer.Option(
             help="A card, timm:NAME, run, model folder or weight file, as often as you like; otherwise nano.",
             metavar="NAME",
+            autocompletion=complete_model,
         ),
     ] = None,
     target: Annotated[

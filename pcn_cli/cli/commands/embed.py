@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
@@ -18,7 +19,12 @@ app = typer.Typer()
 def embed(
     images: Annotated[list[str], typer.Argument(help="Photos, folders, globs.", metavar="IMAGE")],
     model: Annotated[
-        str | None, typer.Option(help="A run, a model folder or a card; otherwise the latest run.", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="A run, a model folder or a card; otherwise the latest run.",
+            metavar="NAME",
+            autocompletion=complete_model,
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(help="The file to write, .npz or .parquet.", metavar="FILE")] = Path(
         "embeddings.npz"

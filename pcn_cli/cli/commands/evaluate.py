@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import (
@@ -20,6 +21,7 @@ from pcn_cli.cli.options import (
     LabelColumn,
     LabelFrom,
     Labels,
+    Masks,
     examples,
     labelling_of,
 )
@@ -45,7 +47,9 @@ def evaluate(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="A run; with --images also a model folder or a card. The latest run when not given.", metavar="RUN"
+            help="A run; with --images also a model folder or a card. The latest run when not given.",
+            metavar="RUN",
+            autocompletion=complete_model,
         ),
     ] = None,
     photos: Annotated[
@@ -64,6 +68,7 @@ def evaluate(
     crop_confidence: CropConfidence = None,
     crop_category: CropCategory = None,
     boxes: Boxes = None,
+    masks: Masks = None,
     target_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -106,7 +111,13 @@ def evaluate(
         record=record,
         device=device,
         json=json,
-        others={"--boxes": boxes, "--crop-boxes": crop_boxes, "--target-accuracy": target_accuracy, "--output": output},
+        others={
+            "--boxes": boxes,
+            "--masks": masks,
+            "--crop-boxes": crop_boxes,
+            "--target-accuracy": target_accuracy,
+            "--output": output,
+        },
     ):
         return
     if record:
@@ -131,6 +142,7 @@ def evaluate(
             images=images,
             labelling=labelling,
             boxes=boxes,
+            masks=masks,
             target_accuracy=target_accuracy,
             output=output,
             device=device,

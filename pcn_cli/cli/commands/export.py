@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
+from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
@@ -20,7 +21,9 @@ def export(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="A run; with --images also a model folder or a card. The latest run when not given.", metavar="RUN"
+            help="A run; with --images also a model folder or a card. The latest run when not given.",
+            metavar="RUN",
+            autocompletion=complete_model,
         ),
     ] = None,
     to: Annotated[

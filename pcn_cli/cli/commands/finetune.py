@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pcn_cli.cli.browser import open_in_browser
+from pcn_cli.cli.complete import complete_recipe, complete_run, complete_setting
 from pcn_cli.cli.console import print_json, telling_what_stays
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import FailOn, Json, examples, in_panel, recipe_options
@@ -35,6 +36,7 @@ _PANELS = {
             "group_by",
             "split_from",
             "boxes",
+            "masks",
             "fit",
             "size",
         ),
@@ -55,17 +57,30 @@ def finetune(
     ] = None,
     *,
     recipe: Annotated[
-        str | None, typer.Option(help="A recipe by name (see `pcn recipes list`) or a YAML file.", metavar="NAME|FILE")
+        str | None,
+        typer.Option(
+            help="A recipe by name (see `pcn recipes list`) or a YAML file.",
+            metavar="NAME|FILE",
+            autocompletion=complete_recipe,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any recipe field, such as train.weight_decay=0.1.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="Any recipe field, such as train.weight_decay=0.1.",
+            metavar="KEY=VALUE",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The run folder; otherwise runs/PHOTOS-MODEL-N.", metavar="RUN")
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on with a stopped run; `auto` goes on or starts.", metavar="RUN|auto")
+        str | None,
+        typer.Option(
+            help="Go on with a stopped run; `auto` goes on or starts.", metavar="RUN|auto", autocompletion=complete_run
+        ),
     ] = None,
     fail_on: FailOn = None,
     accept_licence: Annotated[

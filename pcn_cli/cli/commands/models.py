@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pcn_cli.cli.complete import complete_card, complete_model, complete_run
 from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
@@ -18,7 +19,10 @@ app = typer.Typer(
     epilog=examples("pcn models list", "pcn models get s60"),
 )
 
-Name = Annotated[str, typer.Argument(help="Short or full name, as in `pcn models list`.", metavar="NAME")]
+Name = Annotated[
+    str,
+    typer.Argument(help="Short or full name, as in `pcn models list`.", metavar="NAME", autocompletion=complete_card),
+]
 
 
 @app.command("list", epilog=examples("pcn models list", "pcn models list --json"))
@@ -105,7 +109,11 @@ def import_weights(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Cards, runs or model folders; all in the cache when none is given.", metavar="[NAME]"),
+        typer.Argument(
+            help="Cards, runs or model folders; all in the cache when none is given.",
+            metavar="[NAME]",
+            autocompletion=complete_model,
+        ),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Where to look for a model's photos; otherwise in its run's.", metavar="DIR")
@@ -143,7 +151,7 @@ def verify(
     epilog=examples("pcn models push runs/my_images-s60-1 anna/flowers", "pcn models push ./model anna/flowers --yes"),
 )
 def push(
-    run: Annotated[str, typer.Argument(help="A run or a model folder.", metavar="RUN")],
+    run: Annotated[str, typer.Argument(help="A run or a model folder.", metavar="RUN", autocompletion=complete_run)],
     repository: Annotated[str, typer.Argument(help="Its name on the Hugging Face Hub.", metavar="USER/NAME")],
     public: Annotated[bool, typer.Option("--public", help="A new repository may be seen by everybody.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pcn_cli.cli.complete import complete_recipe, complete_setting
 from pcn_cli.cli.console import out, print_json, safe, say, show_table
 from pcn_cli.cli.options import Json, examples
 
@@ -32,7 +33,10 @@ def list_recipes(json: Json = False) -> None:
     "show", epilog=examples("pcn recipes show", "pcn recipes show careful > mine.yaml", "pcn recipes show quick --json")
 )
 def show(
-    name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")] = "default",
+    name: Annotated[
+        str,
+        typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE", autocompletion=complete_recipe),
+    ] = "default",
     json: Json = False,
 ) -> None:
     """Print a recipe with every field and what it means; the output is a recipe again."""
@@ -48,8 +52,14 @@ def show(
 
 @app.command("check", epilog=examples("pcn recipes check mine.yaml", "pcn recipes check quick --set train.lr=1e-4"))
 def check(
-    name: Annotated[str, typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(help="A recipe by name, or a YAML file.", metavar="NAME|FILE", autocompletion=complete_recipe),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any recipe field.", metavar="KEY=VALUE", autocompletion=complete_setting),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check a recipe: every problem at once, each with its place."""

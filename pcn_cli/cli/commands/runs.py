@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pcn_cli.cli.browser import open_in_browser
+from pcn_cli.cli.complete import complete_run_name
 from pcn_cli.cli.console import out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.options import Json, examples
 from pcn_cli.cli.summary import show_value
@@ -111,7 +112,10 @@ def clean(
 
 @app.command("rm", epilog=examples("pcn runs rm fruit-s60-1", "pcn runs rm fruit-s60-1 fruit-s60-2 --yes"))
 def remove(
-    names: Annotated[list[str], typer.Argument(help="Runs in ./runs, or their folders.", metavar="RUN")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Runs in ./runs, or their folders.", metavar="RUN", autocompletion=complete_run_name),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Really delete; otherwise only say what would go.")] = False,
     json: Json = False,
 ) -> None:
@@ -132,7 +136,9 @@ def remove(
 
 @app.command("rename", epilog=examples("pcn runs rename fruit-s60-1 fruit-best"))
 def rename(
-    run: Annotated[str, typer.Argument(help="A run in ./runs, or its folder.", metavar="RUN")],
+    run: Annotated[
+        str, typer.Argument(help="A run in ./runs, or its folder.", metavar="RUN", autocompletion=complete_run_name)
+    ],
     name: Annotated[str, typer.Argument(help="Its new name.", metavar="NAME")],
 ) -> None:
     """Give a run another name; what names the latest run follows."""
@@ -150,8 +156,10 @@ def rename(
     ),
 )
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run in ./runs, or its folder.", metavar="A")],
-    second: Annotated[Path, typer.Argument(help="Another one.", metavar="B")],
+    first: Annotated[
+        Path, typer.Argument(help="A run in ./runs, or its folder.", metavar="A", autocompletion=complete_run_name)
+    ],
+    second: Annotated[Path, typer.Argument(help="Another one.", metavar="B", autocompletion=complete_run_name)],
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the photos that they answer differently as CSV on standard output.")
     ] = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Mirror, Offline, examples
@@ -17,7 +18,11 @@ app = typer.Typer()
 def serve(
     run: Annotated[
         str | None,
-        typer.Argument(help="A run, a model folder or a card; the latest run when not given.", metavar="RUN"),
+        typer.Argument(
+            help="A run, a model folder or a card; the latest run when not given.",
+            metavar="RUN",
+            autocompletion=complete_model,
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option(help="The port of 127.0.0.1; 0 is any that is free.", metavar="N", min=0, max=65535)

@@ -19,7 +19,7 @@ from pcn_cli.metrics.slices import slice_findings
 from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.metrics.trust import trust_findings
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.metrics import Finding
+from pcn_cli.records.metrics import Finding, Metric
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import Box, Scan, SplitRow
 from pcn_cli.records.predictions import Prediction
@@ -38,10 +38,12 @@ def measure_predictions(
     config: ModelConfig,
     recipe: Recipe,
     boxes: Mapping[str, Sequence[Box]],
+    further: Mapping[str, Metric],
 ) -> Evaluation:
     """The numbers of the labelled `predictions`, beside what training says, as now written into the run.
 
-    `rows` are all photos of the run with their parts; `boxes` around the objects are by file, where they are known.
+    `rows` are all photos of the run with their parts; `boxes` around the objects are by file, where they are known;
+    `further` numbers were measured elsewhere.
     """
     candidates = store.CANDIDATES.find(run) or ()
     probabilities = np.array([prediction.probabilities for prediction in predictions])
@@ -54,6 +56,7 @@ def measure_predictions(
         train_labels=[row.label for row in rows if row.split == "train"] or None,
     )
     metrics = measure(inputs) | measure_calibration(inputs, config) | play_pointing_game(predictions, boxes)
+    metrics |= further
     metrics |= candidate_metrics(candidates, metrics.get(inputs.headline))
     metrics = described(metrics | measure_folds(store.read_answers(run.folds), config.classes))
     classes, curves = per_class(inputs), gather_curves(inputs, config)
