@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pcn_cli
 from pcn_cli.recipe.schema import OPTIONS
-from pcn_cli.runs.rundir import list_runs
 
 _ZOO = Path(pcn_cli.__file__).parent / "models" / "zoo.py"
 
@@ -24,13 +23,12 @@ def card_names() -> tuple[str, ...]:
 
 def complete_run(incomplete: str) -> list[str]:
     """The runs in ./runs, by their paths or by their names."""
-    names = [run.root.name for run in list_runs()]
-    return [path for name in names if (path := f"runs/{name}").startswith(incomplete)]
+    return [path for name in _run_names() if (path := f"runs/{name}").startswith(incomplete)]
 
 
 def complete_run_name(incomplete: str) -> list[str]:
     """The runs in ./runs by their names, for commands that look for them there."""
-    return [run.root.name for run in list_runs() if run.root.name.startswith(incomplete)]
+    return [name for name in _run_names() if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -53,3 +51,9 @@ def complete_recipe(incomplete: str) -> list[str]:
 def complete_setting(incomplete: str) -> list[str]:
     """The fields of the recipe, up to where the value begins."""
     return [f"{key}=" for key in OPTIONS if f"{key}=".startswith(incomplete)]
+
+
+def _run_names() -> list[str]:
+    from pcn_cli.runs.rundir import list_runs  # whose records bring numpy, which no command's help needs
+
+    return [run.root.name for run in list_runs()]
