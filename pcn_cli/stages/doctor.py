@@ -43,6 +43,7 @@ def examine() -> list[Check]:
         _cache(),
         _folder("photo cache", cache_folder("photos")),
         _folder("token cache", cache_folder(TOKEN_CACHE)),
+        _folder("openvino cache", cache_folder("openvino")),
         _folder("runs", RUNS),
     ]
 

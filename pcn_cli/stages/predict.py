@@ -19,7 +19,7 @@ from pcn_cli.stages.answers import Answers, NamedPhotos, naming_photos, refuse_i
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import open_model, settle_precision
+from pcn_cli.stages.inference.load import open_model, settle_engine, settle_precision
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 from pcn_cli.tensors.network import Network
 
@@ -69,6 +69,10 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
     remembers = opened.learned is not None and opened.learned.bound is not None
     refuse_idle_memory(asked, model, remembers=remembers)
     callback.on_choice("precision", *settle_precision(config, opened.device, asked=asked.precision))
+    count = len(photos.paths)
+    callback.on_choice(
+        "engine", *settle_engine(opened.network, opened.device, precision=opened.precision, photos=count)
+    )
     answers = Answers(photos, asked, config)
     # Where a model looks everywhere alike there is nothing to see of that, but of what counted for its answer there is.
     speaks = asked.overlay is not None and asked.overlay_map is None and evenly and not config.multi_label

@@ -40,7 +40,7 @@ def bench(
         list[str] | None,
         typer.Option(
             help="Measure what pcn is to reach instead: batch-8, batch-1, exact, training, maps, load, load-12, cached,"
-            " cached-12, cold, help, or all.",
+            " cached-12, cold, help, or all; with OpenVINO batch-8-cpu and batch-1-cpu, too.",
             metavar="ROW",
         ),
     ] = None,

@@ -1,14 +1,16 @@
 """From a word a person types to a network in evaluation mode: a card, a run, a model folder or a weight file."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import nn
 
 from pcn_cli.errors import RunError, command
 from pcn_cli.metrics.unlike import Learned
+from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import look_up_card
@@ -23,6 +25,12 @@ from pcn_cli.training.device import choose_device, has_native_bf16
 
 # Photos from which on it pays to build the fast form, which takes about as long as eight of them.
 FEWEST_PHOTOS = 8
+# And from which on it pays to convert the network for OpenVINO, which takes ten seconds of a processor and more. It is
+# never looked at whether it was converted before: the same work is done alike each time.
+FEWEST_CONVERTED = 700
+FEWEST_CONVERTED_PATCHCONVNET = 3_000  # in bfloat16, where torch is nearly as fast; in float32 torch remains
+
+Engine = Literal["torch", "openvino"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +96,18 @@ def settle_precision(
 
 
 def for_inference(
-    network: nn.Module, device: torch.device, *, precision: Precision = "float32", photos: int = FEWEST_PHOTOS
+    network: nn.Module,
+    device: torch.device,
+    *,
+    precision: Precision = "float32",
+    photos: int = FEWEST_PHOTOS,
+    engine: Engine | None = None,
 ) -> Network:
     """The network as it answers so many photos fastest on `device`, in evaluation mode; what is trained, saved or made
     to forget keeps its layers.
 
-    In float32 all forms are the same but for rounding; on a GPU of NVIDIA its products are TF32.
+    In float32 all forms are the same but for rounding; on a GPU of NVIDIA its products are TF32. Of so many photos that
+    it pays OpenVINO computes the tokens, where the extra is installed: `settle_engine` says it unless `engine` does.
     """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
@@ -101,7 +115,28 @@ def for_inference(
     from pcn_cli.models.fast_trunk import keep_layers, make_fast
 
     make = make_fast if photos >= FEWEST_PHOTOS else keep_layers
-    return cast("Network", make(network, device=device, precision=precision))
+    ready = make(network, device=device, precision=precision)
+    if (engine or settle_engine(network, device, precision=precision, photos=photos)[0]) == "openvino":
+        from pcn_cli.models.openvino_trunk import with_openvino
+
+        ready = with_openvino(network, ready, precision=precision)
+    return cast("Network", ready)
+
+
+def settle_engine(network: nn.Module, device: torch.device, *, precision: Precision, photos: int) -> tuple[Engine, str]:
+    """What computes the tokens of so many photos, with the reason."""
+    if device.type != "cpu":
+        return "torch", "OpenVINO is for processors"
+    if find_spec("openvino") is None:
+        return "torch", "OpenVINO is not installed; pip install 'pcn-cli[cpu]'"
+    fewest = FEWEST_CONVERTED
+    if isinstance(network, PatchConvNet):
+        if precision == "float32":
+            return "torch", "as fast in float32 as OpenVINO"
+        fewest = FEWEST_CONVERTED_PATCHCONVNET
+    if photos < fewest:
+        return "torch", f"{photos:,} photos are too few for converting the network to pay"
+    return "openvino", f"{photos:,} photos are enough for converting the network to pay"
 
 
 def model_source(source: str | Path | None) -> str:

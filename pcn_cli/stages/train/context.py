@@ -264,8 +264,9 @@ def validate(targets: Targets, probabilities: Probabilities) -> Validation:
 
 def score_batches(model: nn.Module, batches: PhotoBatches, context: TrainContext, *, photos: int) -> Probabilities:
     """(N, K) float64, in the order of the batches; so many `photos` are scored by all processes."""
-    # Not in inference mode: of few photos the network itself answers, and is to learn afterwards.
-    network = for_inference(model, context.device, precision=context.precision, photos=photos)
+    # Not in inference mode: of few photos the network itself answers, and is to learn afterwards. By torch: to convert
+    # weights that change with every epoch would never pay.
+    network = for_inference(model, context.device, precision=context.precision, photos=photos, engine="torch")
     pieces = [np.empty((0, len(context.classes)))]
     with torch.inference_mode():
         for batch in batches.batches():

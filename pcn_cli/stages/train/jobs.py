@@ -19,7 +19,7 @@ from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import for_inference
+from pcn_cli.stages.inference.load import for_inference, settle_engine
 from pcn_cli.stages.train.context import Probabilities, TrainContext, score_batches
 from pcn_cli.stages.train.tune import finish_here, tune_here
 from pcn_cli.training.device import choose_device
@@ -151,6 +151,8 @@ def _compute_own(
     model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool
 ) -> Iterator[TokenPiece]:
     own, first = context.own_rows(rows)
+    engine = settle_engine(model, context.device, precision=context.precision, photos=len(rows))
+    context.callback.on_choice("engine", *engine)
     fast = for_inference(model, context.device, precision=context.precision, photos=len(rows))
     return compute_tokens(
         cast("nn.Module", fast),
