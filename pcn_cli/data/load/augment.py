@@ -72,7 +72,7 @@ class Augmentation:
     def keep(self, photo: OpenedPhoto) -> KeptPhoto:
         """What of a photo is enough for every epoch: as few pixels as leave its smallest cut those of the input.
 
-        Cuts come from another resizing before their own, which changes them by less than the rounding of a JPEG.
+        A cut of it begins and ends at whole kept pixels: at most half of one from where it does without a cache.
         """
         if self.level == "none":
             return Evaluation(preprocessing=self.preprocessing).keep(photo)
