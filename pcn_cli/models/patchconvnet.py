@@ -182,9 +182,26 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The grid one block deeper, of the same shape."""
+        if self.training and tokens.device.type == "cpu":  # on a card small weights would be lost in float16
+            branch: Tensor = self.drop_path(self._compute_scaled(tokens).to(tokens.dtype))
+            return tokens + branch
         x = self.norm(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # views: memory is channels-last
         x = F.gelu(self.conv_pw(x))
         x = F.gelu(self.conv_dw(x))
         x = self.conv_pwl(self.se(x))
-        branch: Tensor = self.drop_path(self.gamma[:, None, None] * x)
+        branch = self.drop_path(self.gamma[:, None, None] * x)
         return tokens + branch
+
+    def _compute_scaled(self, tokens: Tensor) -> Tensor:
+        """Gamma · f(LN(x)) with the norm's and LayerScale's parameters worked into the convolutions beside them.
+
+        The same but for rounding, as are the gradients; what they cost no longer grows with photos and patches.
+        """
+        first, last = self.conv_pw, self.conv_pwl
+        x = tokens.permute(0, 2, 3, 1)
+        x = F.layer_norm(x, x.shape[3:], eps=self.norm.eps).permute(0, 3, 1, 2)
+        # A sum of products, where a product of matrices would be rounded to bfloat16 in mixed precision.
+        shift = (first.weight[:, :, 0, 0] * self.norm.bias).sum(dim=1)
+        x = F.gelu(F.conv2d(x, first.weight * self.norm.weight[:, None, None], first.get_parameter("bias") + shift))
+        x = self.se(F.gelu(self.conv_dw(x)))
+        return F.conv2d(x, last.weight * self.gamma[:, None, None, None], last.get_parameter("bias") * self.gamma)

@@ -13,6 +13,7 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.published import PatchConvNetSpec, from_published, to_published
 from pcn_cli.models.zoo import CARDS
@@ -290,6 +291,25 @@ def test_checkpointing_changes_no_gradient() -> None:
     network(images).sum().backward()
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name])
+
+
+@pytest.mark.parametrize(("precision", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_what_training_folds_learns_what_the_layers_learn(precision: torch.dtype, bound: float) -> None:
+    # In float64 the layers, as they answer, give the gradient that is true.
+    network, images = small(embed_dim=32), torch.randn(4, 3, 64, 64)
+    true = small(embed_dim=32).double()
+    true(images.double()).square().sum().backward()
+    network.train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        logits = network(images).float()
+    logits.square().sum().backward()
+    expected = dict(true.named_parameters())
+    assert len(expected) > 40
+    for name, parameter in network.named_parameters():
+        wanted = expected[name].grad
+        assert parameter.grad.dtype == torch.float32
+        if wanted.norm() > 1e-6:  # what a softmax ignores has none
+            assert (parameter.grad - wanted).norm() / wanted.norm() < bound, name
 
 
 def test_drop_path_is_constant_over_depth_and_spares_the_pooling() -> None:
