@@ -268,7 +268,9 @@ def _is_vast(image: Image.Image) -> bool:
 
 def _needed_bytes(image: Image.Image, kind: str, stored: Size, *, by_bands: bool) -> int:
     """About the most memory that it takes to decode the picture and to make RGB of it."""
-    each = 4 if by_bands or (image.mode == "RGB" and _orientation(image) == 1) else 8
+    # Other formats than JPEG may tell the orientation only behind the pixels, which asking would load.
+    is_upright = kind == "JPEG" and image.mode == "RGB" and _orientation(image) == 1
+    each = 4 if by_bands or is_upright else 8
     if kind in ("WEBP", "AVIF"):  # which decode into copies of their own
         each = 16
     waves = 6 * stored[0] * stored[1] if image.info.get("progressive") else 0  # all are kept until the last scan

@@ -92,7 +92,9 @@ def choose_columns(
         said.append(f"parts are the column {table.header[split]}")
     if one_hot:
         kind = "one class each" if sums == {1} else "several labels, or none"
-        said.append(f"labels are the {len(one_hot)} columns of 0 and 1, {kind}")
+        idle = [table.header[n] for n in one_hot if not any(_is_one(cells, n) for _, cells in table.rows)]
+        never = f"; no photo is {', '.join(idle)}, so that cannot be learned" if idle else ""
+        said.append(f"labels are the {len(one_hot)} columns of 0 and 1, {kind}{never}")
     return Columns(
         file=file,
         label=label,

@@ -5,14 +5,16 @@ A reading is never put right in silence: where a tree may mean two things, the m
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from pcn_cli.data.scan.labels import Candidate
 from pcn_cli.data.scan.part_names import read_parts, speaks_of_part
 from pcn_cli.data.scan.unlabelled import name_some
 from pcn_cli.data.scan.wrappers import Folders, Shape, is_container
 from pcn_cli.errors import DataError, command
 from pcn_cli.records.metrics import Finding
+from pcn_cli.records.photos import SEPARATOR, Photo
 
 TAKE_FOLDERS = "^(.+)/"  # every folder on the way, as one class name
 TAKE_LAST_FOLDER = "([^/]+)/[^/]+$"
@@ -106,4 +108,20 @@ def _find_mixed(classes: Collection[Folders]) -> Iterator[Finding]:
             title="Some classes are folders, others are folders in folders",
             evidence=f"Read as classes: {'; and '.join(shown)}.",
             remedy="If one of them only holds others, move its folders up, or name it as the folder of photos.",
+        )
+
+
+def find_emptied(candidates: Iterable[Candidate], photos: Iterable[Photo], *, multi_label: bool) -> Iterator[Finding]:
+    """A warning where classes had files and have no photo any more: nothing else would say that they are gone."""
+
+    def names(labels: Iterable[str]) -> set[str]:
+        return {name for label in labels for name in (label.split(SEPARATOR) if multi_label else [label]) if name}
+
+    emptied = sorted(names(one.label for one in candidates) - names(photo.label for photo in photos))
+    if emptied:
+        yield Finding(
+            severity="warning",
+            title=f"{len(emptied)} {'class has' if len(emptied) == 1 else 'classes have'} no photo left to learn from",
+            evidence=f"{name_some(emptied)}: all their files are unreadable, or decisions removed or relabelled them.",
+            remedy="Such a class is not known to the model. Repair the files, or keep some of the photos.",
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from pcn_cli.data.scan.content import promises_image
 from pcn_cli.data.scan.decisions import Decisions, added_files, apply_decisions
 from pcn_cli.data.scan.decode import FileFacts, inspect_files
+from pcn_cli.data.scan.doubts import find_emptied
 from pcn_cli.data.scan.layouts import (
     NO_CLASS,
     NO_MATCH,
@@ -85,6 +86,7 @@ def scan_photos(
             tell("looking at photos", len(facts), len(files.candidates))
     photos, removed = apply_decisions(_tell_photos(files, facts), decided, root=root, multi_label=files.multi_label)
     files.ignored.extend(removed)
+    files.doubts.extend(find_emptied(files.candidates, photos, multi_label=files.multi_label))
     near_duplicates, alike = find_near_duplicates(
         photos,
         {file: found.sketch for file, found in facts.items()},

@@ -85,6 +85,8 @@ def test_several_columns_of_1_are_several_labels(read):
     rows, said, several = read("image,oak,ash\na,1,1\nb,0,1\nc,0,0\n")
     assert (rows, several) == ([("a", "ash;oak", None), ("b", "ash", None), ("c", "", None)], True)
     assert said[1:] == ["labels are the 2 columns of 0 and 1, several labels, or none"]
+    _, said, _ = read("image,oak,ash,yew\na,1,1,0\nb,0,1,0\nc,0,0,0\n")
+    assert said[1].endswith("several labels, or none; no photo is yew, so that cannot be learned")
 
 
 def test_two_columns_of_0_and_1_beside_another_are_no_classes(read):
