@@ -75,9 +75,7 @@ class DetectionBackbone(nn.Module):
     def __init__(self, pyramid: Pyramid, *, out_channels: int = 256) -> None:
         super().__init__()
         self.body, self.out_channels = pyramid, out_channels
-        self.fpn = FeaturePyramidNetwork(
-            pyramid.feature_info.channels(), out_channels, extra_blocks=LastLevelMaxPool(), norm_layer=_norm
-        )
+        self.fpn = FeaturePyramidNetwork(pyramid.feature_info.channels(), out_channels, extra_blocks=LastLevelMaxPool())
 
     def forward(self, images: Tensor) -> "OrderedDict[str, Tensor]":
         """The maps by name, finest first."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from pcn_cli.errors import RecipeError, ResourceError
+from pcn_cli.errors import ResourceError
 from pcn_cli.recipe.schema import Logger, Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.metrics import Metric
@@ -70,7 +70,7 @@ class RunLogger:
 def check_logger(name: Logger | None) -> None:
     """Refuse a logger whose package is not installed."""
     if name is not None and importlib.util.find_spec(_PACKAGES[name]) is None:
-        raise RecipeError(f"--log {name} needs the package {_PACKAGES[name]}", f"pip install 'pcn-cli[{name}]'")
+        raise ResourceError(f"--log {name} needs the package {_PACKAGES[name]}", f"pip install 'pcn-cli[{name}]'")
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def open_logger(name: Logger, run: RunDir, recipe: Recipe, *, on_note: Callable[
     """The log of that name for `run`, which is closed at the end; a stopped run goes on in the same one.
 
     Raises:
-        RecipeError: its package is not installed. ResourceError: it cannot begin.
+        ResourceError: its package is not installed, or it cannot begin.
     """
     check_logger(name)
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.errors import RecipeError, ResourceError, StoppedError
+from pcn_cli.errors import ResourceError, StoppedError
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
@@ -179,7 +179,7 @@ def test_a_package_that_is_missing_is_told_before_a_photo_is_read(monkeypatch, t
     found = loggers.importlib.util.find_spec
     monkeypatch.setattr(loggers.importlib.util, "find_spec", lambda name: None if name == "wandb" else found(name))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RecipeError, match="--log wandb needs the package wandb") as refused:
+    with pytest.raises(ResourceError, match="--log wandb needs the package wandb") as refused:
         finetune(photo_folder, model="nano", log="wandb")
     assert refused.value.hint == "pip install 'pcn-cli[wandb]'"
     assert not (tmp_path / "runs").exists()
