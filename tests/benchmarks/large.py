@@ -61,6 +61,7 @@ def work(name: str, photos: Path) -> None:
     if name == "whole":
         import pcn_cli
 
+        os.environ["PCN_CACHE"] = str(photos.parent / "cache")  # nothing is known from other runs
         outcome = pcn_cli.finetune(photos, model="nano", tune="probe", output=photos.parent / "run")
         stages = json.loads((outcome.run / "run.json").read_text())["stages"]
         seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in stages.items())

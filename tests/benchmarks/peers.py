@@ -333,12 +333,9 @@ def run_fastai(job: Job) -> Answers:
 
 
 def run_pcn(job: Job) -> Answers:
-    """pcn's own way, from the scan to the report; `val` is asked after it is done."""
-    import torch
-
+    """pcn's own way, from the scan to the report; `val` was answered before the model learned from these photos."""
     import pcn_cli
-    from pcn_cli.data.load.open_image import open_photo
-    from pcn_cli.data.load.preprocessing import preprocess
+    from pcn_cli.files.atomic import read_csv
     from pcn_cli.metrics.calibration import temper
     from pcn_cli.models.weights import Fetcher
     from pcn_cli.runs.predictions import read_predictions
@@ -352,6 +349,7 @@ def run_pcn(job: Job) -> Answers:
             if " right (" in text:
                 first.update(first or now(job))
 
+    os.environ["PCN_CACHE"] = str(Path(job.output) / "cache")  # nothing is known from other runs
     options = {"size": job.size} if job.size else {}
     options |= {"epochs": job.epochs} if job.epochs else {}
     outcome = pcn_cli.finetune(
@@ -366,17 +364,15 @@ def run_pcn(job: Job) -> Answers:
     )
     whole = now(job)
     model = open_model(outcome.run, fetch=Fetcher(offline=True))
-    files, _ = job.part("val")
-    inputs = [preprocess(open_photo(Path(file)), model.config.preprocessing) for file in files]
-    with torch.inference_mode():
-        pieces = [model.network(torch.from_numpy(np.stack(inputs[i : i + BATCH]))) for i in range(0, len(files), BATCH)]
+    told = {Path(job.photos, row["file"]): row for row in read_csv(outcome.run / "validation.csv")}
+    names = [f"p_{name}" for name in model.config.classes]
+    val = np.array([[float(told[Path(file)][name]) for name in names] for file in job.part("val")[0]])
     predictions, _ = read_predictions(outcome.run / "predictions.csv")
     answers = {Path(job.photos, one.file): one.probabilities for one in predictions}
     test = np.array([answers[Path(file)] for file in job.part("test")[0]])
     facts = {"kept": outcome.kept, "own_temperature": model.config.temperature}
-    return Answers(
-        torch.cat(pieces).softmax(1).numpy(), temper(test, 1 / model.config.temperature), first, whole, facts
-    )
+    facts["candidates"] = {one.name: one.accuracy.value for one in outcome.candidates}
+    return Answers(val, temper(test, 1 / model.config.temperature), first, whole, facts)
 
 
 PCN = {PROBE: "probe", "pcn-all": "all"}  # what each tunes
