@@ -91,7 +91,7 @@ class LiveProgress(Callback):
 
     def _end_stage(self) -> None:
         """Say how long the stage took, and how much was left unsaid of it."""
-        if self._folded > 1:
+        if self._folded > 1 and self._stages:  # else there is no run
             count = f"{self._folded} more choices"
             say_wrapped(f"[dim]{count}, each with its reason: -v says them, recipe.yaml in the run keeps them[/dim]")
         self._folded = 0

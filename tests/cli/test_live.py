@@ -42,8 +42,9 @@ def test_stages_are_numbered_and_a_part_of_one_is_no_stage(capsys):
 
 
 def test_choices_are_folded_unless_all_is_to_be_said(capsys, monkeypatch):
-    def choose() -> str:
+    def choose(*stages: str) -> str:
         with LiveProgress() as callback:
+            callback.on_plan(stages)
             callback.on_stage("scan")
             callback.on_choice("train.tune", "probe", "no accelerator")
             callback.on_choice("train.balance", "none", "even")
@@ -51,12 +52,13 @@ def test_choices_are_folded_unless_all_is_to_be_said(capsys, monkeypatch):
             callback.on_stage("train")
         return capsys.readouterr().err
 
-    folded = choose()
+    folded = choose("scan", "train")
     assert "tune: probe" in folded
     assert "crop_pct" not in folded
     assert "balance" not in folded
     assert "2 more choices" in folded
-    assert folded.index("2 more choices") < folded.index("\ntrain")
+    assert folded.index("2 more choices") < folded.index("\n2/2 train")
+    assert "more choices" not in choose()  # a command without stages leaves no run that would hold them
     monkeypatch.setattr(speaker.verbosity, "verbose", True)
     told = choose()
     assert "data.crop_pct: 0.875" in told

@@ -115,8 +115,10 @@ def test_every_number_is_the_same_everywhere(pcn, photos, tiny_model, tmp_path):
 
     suspects = [list(row.values()) for row in read_csv(run / "suspects.csv")]
     trust = json.loads((run / "trust.json").read_text())
-    told = [metrics, curves, candidates, trust, [list(row.values()) for row in per_class], suspects]
+    slices = json.loads((run / "slices.json").read_text())
+    told = [metrics, curves, candidates, trust, slices, [list(row.values()) for row in per_class], suspects]
     known = written(numbers_in([told, len(suspects), max(len(suspects) - 8, 0)]))  # eight are named
+    known |= {f"{one['expected']:.1f}" for one in slices["slices"]}
     # Every number on the console is one of them, and every metric stands there.
     tables = result.stdout.decode().partition("report: ")[0]
     unknown = [text for text in NUMBER.findall(tables) if text not in known | {"90", "95"}]

@@ -126,7 +126,7 @@ PROTECTIONS = (
     ),
     Protection(
         name="memory of the reader of pickles",
-        file="tensors/pth.py",
+        file="files/machine.py",
         old="        resource.setrlimit(kind,",
         new="        (lambda *_: None)(kind,",
         tests="tests/models/test_unpickle.py::test_a_pickle_that_asks_for_any_memory_is_refused_within_bounds",
