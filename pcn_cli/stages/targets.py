@@ -42,7 +42,7 @@ from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.bench import CLASSES, draw_jpeg, explain, make_step
 from pcn_cli.stages.callback import Callback
 from pcn_cli.tensors.network import Network
-from pcn_cli.training.device import choose_device, has_native_bf16, time_in_turns
+from pcn_cli.training.device import choose_device, has_native_bf16, one_thread, time_in_turns
 from pcn_cli.training.fit_config import FitConfig
 
 _MODEL, _SIDE = "s60", 224
@@ -235,8 +235,9 @@ def _loading(setting: Setting, *, megapixels: int, cached: bool) -> list[float]:
         def load_usual() -> None:
             torch.stack([usual(default_loader(str(file))) for _ in range(_LOADED)])
 
-        # One core's work, so by its time: that of the wall also tells what else the machine does.
-        return _ratios(setting._replace(clock=time.process_time), {"slow": load_usual, "fast": load})
+        # One core's work, as of each process that loads, so by its time: that of the wall also tells what else goes on.
+        with one_thread():
+            return _ratios(setting._replace(clock=time.process_time), {"slow": load_usual, "fast": load})
 
 
 def _processor_seconds(words: Iterable[str]) -> float:
