@@ -217,7 +217,7 @@ def measure_ap(
             number = settings["numbers"][thing.pop("label")]
             found.append(thing | {"image_id": example.number, "category_id": number})
     if not found:
-        return {"boxes": (0.0, 0.0, 0.0)}
+        return dict.fromkeys(("boxes", "masks") if settings["masks"] else ("boxes",), (0.0, 0.0, 0.0))
     answers = quietly(truth.loadRes, found)
     figures = {}
     for kind, name in (("bbox", "boxes"), ("segm", "masks")):

@@ -32,7 +32,8 @@ def examine() -> list[Check]:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             found = _version(requirement.name)
             fits = found is not None and requirement.specifier.contains(found, prereleases=True)
-            told = f"{found or 'not installed'} (needs {requirement.specifier})"
+            needed = ",".join(sorted(map(str, requirement.specifier), reverse=True))  # the least first
+            told = f"{found or 'not installed'} (needs {needed})"
             checks.append(Check(name=requirement.name, ok=fits, found=told))
     return [
         *checks,

@@ -191,3 +191,25 @@ def test_eight_photos_are_learned_by_heart_as_things(tmp_path: Path):
     network = detect.make_detector(settings, channels=64)
     detect.train(network, examples, steps=150, batch=4, lr=5e-4)
     assert detect.measure_ap(network, examples, truth, settings)["boxes"][1] > 0.95
+
+
+def test_the_truth_itself_has_an_ap_of_1_and_nothing_of_0(scenes: Path):
+    detect = load("detect")
+    truth = detect.quietly(detect.COCO, str(scenes / "coco.json"))
+    examples = detect.read_examples(scenes / "photos", truth, masks=True)
+    settings = {"masks": True, "numbers": [None, *sorted(truth.cats)]}
+
+    class Answering(torch.nn.Module):
+        def __init__(self, *, kept: slice = slice(None)) -> None:
+            super().__init__()
+            self.somewhere, self.kept = torch.nn.Parameter(torch.zeros(1)), kept
+
+        def forward(self, photos):
+            (known,) = [one.target for one in examples if torch.equal(one.photo, photos[0])]
+            answer = known | {"scores": torch.ones(len(known["boxes"])), "masks": known["masks"][:, None].float()}
+            return [{key: value[self.kept] for key, value in answer.items()}]
+
+    figures = detect.measure_ap(Answering(), examples, truth, settings)
+    assert figures["boxes"] == figures["masks"] == (1.0, 1.0, 1.0)
+    nothing = detect.measure_ap(Answering(kept=slice(0)), examples, truth, settings)
+    assert nothing == {"boxes": (0.0, 0.0, 0.0), "masks": (0.0, 0.0, 0.0)}

@@ -83,12 +83,14 @@ class Server:
     def _send(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         step = self.drip or max(1, len(body))
         for place in range(0, len(body), step):
+            piece = body[place : place + step]
+            self.sent += len(piece)  # before: who has read the last of it may look at once
             try:
-                handler.wfile.write(body[place : place + step])
+                handler.wfile.write(piece)
                 handler.wfile.flush()
             except OSError:
+                self.sent -= len(piece)
                 return
-            self.sent += len(body[place : place + step])
             self.on_piece()
 
 
