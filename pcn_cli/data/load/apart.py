@@ -5,24 +5,19 @@ with a line of JSON and the pixels.
 """
 
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from io import BytesIO
-from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
 
-import pcn_cli
+from pcn_cli.files.child import end_child, start_child
 from pcn_cli.files.machine import limit_process
 
 _MEMORY, _SECONDS = 900_000_000, 20  # of the process; the seconds are of computing
-# The path of modules is ours, without the current folder: a folder of photos must not offer its own modules.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from pcn_cli.data.load.apart import answer; answer()"
 _ROWS = 256  # of pixels, sent at once
 _ONE = threading.Lock()  # several at once would take the memory that one may
 
@@ -36,25 +31,14 @@ def decode_apart(content: bytes, least: Least | None) -> tuple[Answer | None, Im
     Raises:
         OSError: no process can be started.
     """
-    search_path = [*filter(None, sys.path), str(Path(pcn_cli.__file__).parents[1])]
-    with (
-        _ONE,
-        subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", "-c", _PROGRAM, *search_path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us, who end it
-        ) as process,
-    ):
-        assert process.stdin is not None  # noqa: S101 - pipes, as asked for
-        assert process.stdout is not None  # noqa: S101
+    with _ONE:
+        process = start_child("pcn_cli.data.load.apart", new_session=True)  # Ctrl-C is for us, who end it
         try:
+            assert process.stdin is not None  # noqa: S101 - pipes, as asked for
+            assert process.stdout is not None  # noqa: S101
             return _converse(process.stdin, process.stdout, content, least)
         finally:
-            process.kill()
-            with suppress(OSError):  # what was still to be written has no reader any more
-                process.stdin.close()
+            end_child(process)
 
 
 def _converse(

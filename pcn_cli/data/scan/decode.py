@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import pcn_cli
 from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
 from pcn_cli.errors import ResourceError
+from pcn_cli.files.child import end_child, start_child
 from pcn_cli.files.machine import available_cores
 
 CRASHED = "the decoder crashed on this file"
@@ -37,8 +37,6 @@ _FILES_PER_WORKER = 32  # fewer than this do not pay for starting another proces
 _DEATHS = 2  # at one file: the first may have been the system's, which ends whom it likes when memory is short
 _STARTS = 3  # tries to start a process, for the same reason
 _READY = b"ready\n"
-# The path of modules is ours, without the current folder: a folder of photos must not offer its own modules.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from pcn_cli.data.scan.decode import answer; answer()"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +120,7 @@ class _Decoders:
         self.threads.terminate()
         self.threads.join()
         for process in self._processes:
-            _end(process)
+            end_child(process)
 
     def inspect(self, item: tuple[int, Path]) -> tuple[int, FileFacts]:
         """A position and the facts of the file there."""
@@ -143,7 +141,7 @@ class _Decoders:
                 answer = process.stdout.readline()
         if not answer.endswith(b"\n"):
             self._local.process = None
-            _end(process)
+            end_child(process)
         return answer
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -155,23 +153,12 @@ class _Decoders:
 
 
 def _start_process() -> "subprocess.Popen[bytes]":
-    search_path = [*filter(None, sys.path), str(Path(pcn_cli.__file__).parents[1])]
     for _ in range(_STARTS):
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", "-c", _PROGRAM, *search_path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        process = start_child("pcn_cli.data.scan.decode")
         if process.stdout and process.stdout.readline() == _READY:
             return process
-        _end(process)
+        end_child(process)
     raise OSError(f"{sys.executable} ended at once")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(OSError), process:  # what was still to be written has no reader any more
-        process.kill()
 
 
 def answer() -> None:

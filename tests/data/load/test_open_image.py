@@ -8,10 +8,11 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
-from pcn_cli.data.load import apart, open_image, rgb
+from pcn_cli.data.load import open_image, rgb
 from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, open_photo, open_reduced, whole_pixels
 from pcn_cli.data.load.rgb import to_rgb
 from pcn_cli.errors import StoppedError
+from pcn_cli.files import child
 from pcn_cli.files.threads import in_threads
 
 
@@ -413,7 +414,7 @@ def test_a_decoder_that_is_ended_is_told(tmp_path, monkeypatch):
     path = tmp_path / "photo.png"
     Image.new("RGB", (8, 8)).save(path)
     monkeypatch.setattr(open_image, "_BYTES_HERE", 0)
-    monkeypatch.setattr(apart, "_PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(child, "PROGRAM", "import os; os.kill(os.getpid(), 9)")
     assert "PNG that takes more memory or time" in reason_of(path, open_reduced)
 
 

@@ -7,6 +7,7 @@ import pytest
 from pcn_cli.data.scan import decode
 from pcn_cli.data.scan.decode import CRASHED, inspect_file, inspect_files
 from pcn_cli.errors import ResourceError
+from pcn_cli.files import child
 from pcn_cli.files.atomic import sha256_of
 
 
@@ -49,11 +50,11 @@ def test_a_process_that_the_system_ends_costs_no_file(photos, monkeypatch, tmp_p
     mark = tmp_path / "died"
     program = (
         f"import os, pathlib, signal; mark = pathlib.Path({str(mark)!r}); first = not mark.exists(); mark.touch()\n"
-        "if first: {}\n" + decode._PROGRAM.replace("; ", "\n")
+        "if first: {}\n" + child.PROGRAM.replace("; ", "\n")
     )
     die = "os.kill(os.getpid(), signal.SIGKILL)"
     at_a_file = "import sys; print('ready', flush=True); sys.stdin.readline(); " + die
-    monkeypatch.setattr(decode, "_PROGRAM", program.format(at_a_file if ends == "at a file" else die))
+    monkeypatch.setattr(child, "PROGRAM", program.format(at_a_file if ends == "at a file" else die))
     facts = dict(inspect_files(photos, workers=1))
     assert mark.is_file()
     assert facts == {position: inspect_file(path) for position, path in enumerate(photos)}
@@ -88,5 +89,5 @@ def test_modules_in_the_current_folder_are_not_run(photos, tmp_path, monkeypatch
 def test_what_a_process_imports_comes_from_the_standard_library_before_anything_else(photos, tmp_path, monkeypatch):
     # Backports such as enum34 lie where other packages do; the folder of packages must not win over the library.
     (tmp_path / "typing.py").write_text("raise SystemExit('run')")
-    monkeypatch.setattr(decode.pcn_cli, "__file__", str(tmp_path / "pcn_cli" / "__init__.py"))
+    monkeypatch.setattr(child.pcn_cli, "__file__", str(tmp_path / "pcn_cli" / "__init__.py"))
     assert not dict(inspect_files(photos[:1], workers=1))[0].reason
