@@ -5,7 +5,6 @@ more, so what comes of it is kept for later. openvino is an extra: this file is 
 """
 
 import hashlib
-import importlib.util
 import logging
 import tempfile
 import warnings
@@ -35,11 +34,6 @@ logger = logging.getLogger(__name__)
 AGREED = {"float32": 1e-4, "bfloat16": 0.03}
 _KEPT_BYTES = 2 * 2**30
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
-
-
-def is_openvino_here() -> bool:
-    """Whether openvino is installed; it is not imported."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 def with_openvino(network: nn.Module, fast: nn.Module, *, precision: Precision) -> nn.Module:

@@ -31,7 +31,7 @@ from pcn_cli.data.load.photo_cache import PhotoCache
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import sha256_of
 from pcn_cli.models.fast_trunk import make_fast
-from pcn_cli.models.openvino_trunk import is_openvino_here, with_openvino
+from pcn_cli.models.openvino_trunk import with_openvino
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.published_form import PublishedForm
 from pcn_cli.models.sources import find_source
@@ -41,6 +41,7 @@ from pcn_cli.records.arithmetic import Precision
 from pcn_cli.records.model import ModelConfig, Preprocessing
 from pcn_cli.stages.bench import CLASSES, draw_jpeg, explain, make_step
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.inference.load import is_openvino_here
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device, has_native_bf16, one_thread, time_in_turns
 from pcn_cli.training.fit_config import FitConfig
@@ -54,7 +55,6 @@ _COLD = """
 import sys, numpy, torch
 from PIL import Image
 from safetensors.torch import load_file
-from pcn_cli.models.openvino_trunk import is_openvino_here, with_openvino
 from pcn_cli.models.patchconvnet import PatchConvNet
 network = PatchConvNet(embed_dim=192, depth=16, num_classes=200)
 network.load_state_dict(load_file(sys.argv[1]))

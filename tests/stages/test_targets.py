@@ -1,6 +1,7 @@
 """Each row is measured and held against its target; how fast it was is nobody's business here."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +34,8 @@ def test_every_row_has_a_figure_for_each_round(small, key, monkeypatch):
 def test_the_bare_script_that_a_command_is_held_against_runs():
     (found,) = measure_targets(["cold"], rounds=1)
     assert found.value > 0.5
+    # What it imported beside the network would be counted for pcn.
+    assert re.findall(r"pcn_cli[\w.]*", targets._COLD) == ["pcn_cli.models.patchconvnet"]
 
 
 def test_rows_are_chosen_by_name_and_told_with_their_verdict(monkeypatch):

@@ -123,11 +123,16 @@ def for_inference(
     return cast("Network", ready)
 
 
+def is_openvino_here() -> bool:
+    """Whether openvino is installed; it is not imported."""
+    return find_spec("openvino") is not None
+
+
 def settle_engine(network: nn.Module, device: torch.device, *, precision: Precision, photos: int) -> tuple[Engine, str]:
     """What computes the tokens of so many photos, with the reason."""
     if device.type != "cpu":
         return "torch", "OpenVINO is for processors"
-    if find_spec("openvino") is None:
+    if not is_openvino_here():
         return "torch", "OpenVINO is not installed; pip install 'pcn-cli[cpu]'"
     fewest = FEWEST_CONVERTED
     if isinstance(network, PatchConvNet):
