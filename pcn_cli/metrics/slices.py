@@ -6,6 +6,7 @@ slices together are corrected by Holm 1979, which holds however they overlap.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,18 +34,7 @@ def measure_slices(wrong: Sequence[bool], labels: Sequence[str], facts: Mapping[
     adjusted, largest = [], 0.0
     for place, one in enumerate(found):  # Holm
         largest = max(largest, min(1.0, (len(found) - place) * one.p_value))
-        adjusted.append(
-            Slice(
-                fact=one.fact,
-                name=one.name,
-                photos=one.photos,
-                wrong=one.wrong,
-                expected=one.expected,
-                p_value=one.p_value,
-                adjusted=largest,
-                shown=largest < LEVEL,
-            )
-        )
+        adjusted.append(replace(one, adjusted=largest, shown=largest < LEVEL))
     return Slices(level=LEVEL, correction="Holm", slices=tuple(adjusted))
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pcn_cli.cli.browser import open_in_browser
-from pcn_cli.cli.console import out, print_json, safe
+from pcn_cli.cli.browser import tell_page
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Run, examples
 
@@ -40,9 +39,4 @@ def report(
         page = write_report(
             run, images=images, output=output, device=device, single_file=single_file, callback=callback
         )
-    if json:
-        print_json({"report": str(page)})
-    else:
-        out.print(f"report: {safe(page)}", soft_wrap=True)
-    if open_page:
-        open_in_browser(page)
+    tell_page(page, json=json, open_page=open_page)

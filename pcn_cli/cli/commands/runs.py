@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pcn_cli.cli.browser import open_in_browser
+from pcn_cli.cli.browser import tell_page
 from pcn_cli.cli.complete import complete_run_name
 from pcn_cli.cli.console import out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.options import Json, examples
@@ -75,13 +75,7 @@ def list_runs(
 def _write_page(*, json: bool, open_page: bool) -> None:
     from pcn_cli.stages.runs_page import write_runs_page
 
-    page = write_runs_page()
-    if json:
-        print_json({"report": str(page)})
-    else:
-        out.print(f"report: {safe(page)}", soft_wrap=True)
-    if open_page:
-        open_in_browser(page)
+    tell_page(write_runs_page(), json=json, open_page=open_page)
 
 
 @app.command("clean", epilog=examples("pcn runs clean", "pcn runs clean --yes"))
