@@ -443,7 +443,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
     def open_report(index: Path, address: str = "", *, ready: bool = True, **options: object) -> Visit:
         context = browser.new_context(offline=True, **options)
-        context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
+        context.set_default_timeout(15_000)
         page = context.new_page()
         seen = Visit(page, index)
         page.on("console", lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None)
