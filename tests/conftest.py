@@ -3,12 +3,15 @@
 import importlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 
+CHROMIUM = Path("/usr/bin/chromium")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -35,6 +38,19 @@ def shared() -> Path:
             pytest.fail(f"{SHARED} is missing")
         pytest.skip(f"needs the real photos and weights of {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def launch_chromium() -> Iterator[Callable[..., Browser]]:
+    """What starts Debian's chromium with further switches, for all tests: playwright runs once in a process."""
+    if not CHROMIUM.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{CHROMIUM} is missing: pages must be opened in a browser")
+        pytest.skip(f"needs a browser at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        yield lambda *switches: playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", *switches]
+        )
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Reports of invented predictions on drawn pictures, and one browser for all tests that open them."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from pcn_cli.metrics.definitions import described
 from pcn_cli.records.desk import Card, Desk, Near
@@ -40,7 +39,6 @@ from pcn_cli.records.slices import Slice, Slices
 from pcn_cli.report.content import ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.write import write_report
 
-CHROMIUM = Path("/usr/bin/chromium")
 GIVEN = ("title", "run", "part", "facts", "classes", "predictions", "maps")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 9L9 0" stroke="#000"/></svg>'
 
@@ -384,18 +382,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(launch_chromium: Callable[..., Browser]) -> Iterator[Browser]:
     """Debian's chromium, started once."""
-    if not CHROMIUM.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{CHROMIUM} is missing: the report must be opened in a browser")
-        pytest.skip(f"needs a browser at {CHROMIUM}")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        yield started
-        started.close()
+    started = launch_chromium("--disable-gpu", "--disable-dev-shm-usage")
+    yield started
+    started.close()
 
 
 @dataclass
