@@ -242,6 +242,26 @@ def try_recipes(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         trial = run_pcn("finetune", photos, "--set", setting, "--dry-run", "--model", "nano", folder=folder)
         tally.add(f"--set {setting[:40]}", trial, expect(trial, 2))
     yield tally
+    tally = Tally("patterns of names")
+    (photos / "with a long name").mkdir()
+    Image.new("RGB", (32, 32)).save(photos / "with a long name" / f"{'a' * 100}.png")
+    patterns = (
+        r"^(.+)+!$",
+        r"^(.|..)+!$",
+        r"^(\w*\d*)*-\1$",
+        r"(.*.){30}!",
+        r"/(?:[^/]+)+/$",
+        "(",
+        "a{99999999999}",
+        "(" * 5000,
+    )
+    for flag in ("--group-by", "--label-from"):
+        for pattern in patterns:
+            trial = run_pcn("inspect", photos, flag, pattern, folder=folder)
+            tally.add(
+                f"{flag} {pattern[:40]}", trial, expect(trial, 2), "" if flag in trial.stderr else "names no option"
+            )
+    yield tally
     tally = Tally("settings of any size, planned", seconds=30)
     any_size = ("train.micro_batch", "explain.overlays", "evaluate.batch_size", "train.patience", "train.probe_epochs")
     for words in (
