@@ -62,10 +62,24 @@ for words in (['--help'], ['--version'], ['finetun'], ['train', './photos'], ['f
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
         main()
     loaded = sorted(name for name in sys.modules if name.startswith('pcn_cli.cli.commands.'))
-    print(*loaded, *{'pydantic'} & set(sys.modules))
+    print(*loaded, *sorted({'pydantic', 'pygments', 'markdown_it'} & set(sys.modules)))
 """
     lines = run_python(code).splitlines()
     assert lines == [""] * 4 + ["pcn_cli.cli.commands.finetune pydantic"]  # Typer asks pydantic for what options mean
+
+
+def test_the_help_is_the_same_without_what_it_does_not_need():
+    shown = """
+import contextlib, sys
+from pcn_cli.cli.app import main
+sys.argv = ['pcn', '--help']
+with contextlib.suppress(SystemExit):
+    main()
+from rich.markdown import Markdown
+from rich.traceback import Traceback
+assert Markdown.__init__ is not object.__init__ is not Traceback.__init__
+"""
+    assert run_python(shown) == run_python(f"import typer.rich_utils{shown}")
 
 
 def test_every_help_stays_light():

@@ -17,7 +17,6 @@ from pcn_cli import __version__
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
 from pcn_cli.cli.group import HELP, Group
 from pcn_cli.errors import PcnError, ResourceError, StoppedError, command
-from pcn_cli.files.atomic import explain_refusal
 from pcn_cli.files.machine import keep_freed_memory
 
 app = typer.Typer(
@@ -73,6 +72,8 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
+        from pcn_cli.files.atomic import explain_refusal  # with what writes files, which a help does not
+
         refusal = explain_refusal(error, Path(os.fsdecode(error.filename or Path.cwd())), doing="use")
         _show(refusal.message, refusal.hint)
         sys.exit(refusal.exit_code)
