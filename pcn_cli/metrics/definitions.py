@@ -342,14 +342,14 @@ OTHERS: tuple[Definition, ...] = (
         if row.weigh
     ),
     Definition(f"{FOLDS}accuracy_spread", "cross-validated accuracy: spread", "share", "lower", _FOLDS),
-    Definition("pointing_game", "strongest patch inside the object's box", shown=_POINTING),
-    Definition("pointing_game_right", "strongest patch inside the box where right", shown=_POINTING),
+    Definition("pointing_game", "strongest tile inside the object's box", shown=_POINTING),
+    Definition("pointing_game_right", "strongest tile inside the box where right", shown=_POINTING),
     Definition("pointing_game_center", "middle of the photo inside the box", shown=_POINTING),
     Definition("pointing_game_random", "random place inside the box", shown=_POINTING),
     *(
         Definition(f"mask_{key}{of}", f"{words}{end}", shown=_POINTING)
         for key, words in (
-            ("pointing", "strongest patch on the mask"),
+            ("pointing", "strongest tile on the mask"),
             ("energy", "share of the map on the mask"),
             ("overlap", "best overlap with the mask"),
         )

@@ -27,7 +27,7 @@ def play_pointing_game(predictions: Sequence[Prediction], boxes: Mapping[str, Se
     middle = [hits_middle(own) for _, own in played]
     covered = float(np.mean([covered_share(own) for _, own in played]))
     shares = {
-        "pointing_game": (hits, "photos whose strongest patch is centred in a box"),
+        "pointing_game": (hits, "photos whose strongest tile is centred in a box"),
         "pointing_game_right": (right, "the same as pointing_game, of the right predictions"),
         "pointing_game_center": (middle, "the same for a guess at the middle of each photo"),
     }

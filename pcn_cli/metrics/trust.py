@@ -42,15 +42,15 @@ _QUESTIONS = {
         " evidence.",
         open="Not clear: these photos are too few to tell.",
         finding="Even attention costs no accuracy: where the network looks hardly decides its answers",
-        remedy="Read the evidence rather than the look: it shows what each patch adds to a class.",
+        remedy="Read the evidence rather than the look: it shows what each tile adds to a class.",
     ),
     "even_look": _Question(
         "Does it matter for the answers where the network looks?",
         good="",
-        bad="It looks at every patch alike, as average pooling does: the evidence alone tells where an answer comes"
+        bad="It looks at every tile alike, as average pooling does: the evidence alone tells where an answer comes"
         " from.",
         open="",
-        finding="The network looks at every patch alike, so its maps show the evidence",
+        finding="The network looks at every tile alike, so its maps show the evidence",
         remedy="A probe or a tuned model, where one is kept, looks at some places more than at others.",
     ),
     "permuted_attention": _Question(
@@ -61,7 +61,7 @@ _QUESTIONS = {
         finding="Attention at random places costs no accuracy",
     ),
     "order": _Question(
-        "Do the patches it looks at most carry the answer?",
+        "Do the tiles it looks at most carry the answer?",
         good="Yes: hiding them first changes the answer more than hiding in a random order.",
         bad="No: a random order of hiding changes the answer more.",
         open="Not shown: hiding them first does no more than a random order, as far as these photos tell.",
@@ -89,7 +89,7 @@ _QUESTIONS = {
         finding="Blurring what it looked at costs less than blurring elsewhere",
     ),
     "pointing": _Question(
-        "Does the strongest patch lie on the object?",
+        "Does the strongest tile lie on the object?",
         good="More than a guess at the middle would reach.",
         bad="Less than a guess at the middle would reach.",
         open="About as a guess at the middle would reach.",
@@ -103,7 +103,7 @@ _QUESTIONS = {
         finding="Less of the maps lies on the objects than their size alone would give",
     ),
     "mask_pointing": _Question(
-        "Does the strongest patch lie on the object's mask?",
+        "Does the strongest tile lie on the object's mask?",
         good="More than a guess at the middle would reach.",
         bad="Less than a guess at the middle would reach.",
         open="About as a guess at the middle would reach.",
@@ -144,8 +144,8 @@ def check_attention(how: Literal["even", "permuted"], right: Sequence[bool], rig
     attention.
     """
     key, method = {
-        "even": ("uniform_attention", "every patch given the same weight in the pooling"),
-        "permuted": ("permuted_attention", "the patches' weights at random places"),
+        "even": ("uniform_attention", "every tile given the same weight in the pooling"),
+        "permuted": ("permuted_attention", "the tiles' weights at random places"),
     }[how]
     each = np.asarray(right, dtype=float) - np.asarray(right_so, dtype=float)
     lost = mean_with_interval(each, "the second less the first, photo by photo")
@@ -200,8 +200,8 @@ def check_pixels(attended: Sequence[float], random: Sequence[float]) -> TrustChe
     words = "mean drop of the predicted class's probability with {} blurred in the photo"
     more = np.asarray(attended) - np.asarray(random)
     values = {
-        "drop_looked_at": mean_with_interval(attended, words.format("the half of the patches it looked at most")),
-        "drop_random": mean_with_interval(random, words.format("a random half of the patches")),
+        "drop_looked_at": mean_with_interval(attended, words.format("the half of the tiles it looked at most")),
+        "drop_random": mean_with_interval(random, words.format("a random half of the tiles")),
         "drop_difference": mean_with_interval(more, "the first less the second, photo by photo"),
     }
     return _answer("pixels", values, _compare(values["drop_difference"]))
@@ -214,8 +214,8 @@ def check_pointing(hits: Mapping[str, Sequence[bool]], *, random: Sequence[float
     each photo that its boxes cover.
     """
     words = {
-        "look": "photos whose strongest patch of the look is centred",
-        "evidence": "photos whose strongest patch of the predicted class's evidence is centred",
+        "look": "photos whose strongest tile of the look is centred",
+        "evidence": "photos whose strongest tile of the predicted class's evidence is centred",
         "center": "photos whose middle lies",
     }
     values = {name: proportion(sum(one), len(one), f"{words[name]} in a box") for name, one in hits.items()}
@@ -257,7 +257,7 @@ def check_masks(on_mask: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[T
         "center": "a round blob in the photo's middle",
         "random": "a map that is the same everywhere",
     }
-    points = {"look": "strongest patch of the look", "evidence": "strongest patch of the evidence", "center": "middle"}
+    points = {"look": "strongest tile of the look", "evidence": "strongest tile of the evidence", "center": "middle"}
     checks = []
     for key, found in on_mask.items():
         values = {}

@@ -71,7 +71,7 @@ def test_a_network_that_looks_everywhere_alike_is_said_to_and_not_asked() -> Non
     check = trust.state_even_look([True, True, False])
     assert (check.outcome, check.key) == ("bad", "even_look")
     (found,) = trust.trust_findings(Trust(sample=0, seed=0, checks=(check,)))
-    assert found.title == "The network looks at every patch alike, so its maps show the evidence"
+    assert found.title == "The network looks at every tile alike, so its maps show the evidence"
 
 
 @pytest.mark.parametrize(("center", "outcome"), [(0.3, "good"), (-0.3, "bad"), (0.0, "open")])

@@ -29,7 +29,7 @@ def test_pictures_are_drawn_by_what_speaks_for_the_answer(even, photo, visit, tm
     page = index.read_text(encoding="utf-8")
     assert "What speaks for the answer is bright, half of it inside the fine line; the rest is a little darker." in page
     assert "where the model looked; what it passed over" not in page
-    assert "The network looks at every patch alike, as average pooling does. So there is no look to check" in page
+    assert "The network looks at every tile alike, as average pooling does. So there is no look to check" in page
     assert "The maps pass" not in page
     assert "The mean map lies" not in page
     seen = visit(index, "#gallery")
