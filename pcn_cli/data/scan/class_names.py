@@ -8,7 +8,7 @@ from pcn_cli.errors import DataError
 
 
 def refuse_lookalikes(labels: Iterable[str]) -> None:
-    """Raise a DataError where two class names, or folders on the way to them, look the same: by case, spaces, or _."""
+    """Raise a DataError where two class names, or folders on the way to them, look the same."""
     spellings: dict[str, str] = {}
     for label in sorted({unicodedata.normalize("NFC", label) for label in labels}):
         folders = label.split("/")
@@ -27,10 +27,11 @@ def clean_name(name: str) -> str:
 
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_WHOLE = re.compile(r"^(\d+)\.0+$")  # as pandas writes whole numbers where a cell of their column is empty
 
 
 def _look(name: str) -> str:
-    spelled = (clean_name(part.replace("_", " ")).casefold() for part in name.split("/"))
+    spelled = (_WHOLE.sub(r"\1", clean_name(part.replace("_", " ")).casefold()) for part in name.split("/"))
     return unicodedata.normalize("NFC", "/".join(spelled))
 
 
@@ -39,4 +40,6 @@ def _tell_apart(one: str, other: str) -> str:
     if one.casefold() == other.casefold():
         return "case"
     spaced = [[clean_name(part) for part in name.split("/")] for name in (one, other)]
+    if any(_WHOLE.match(part) for name in spaced for part in name):
+        return "how a number is written"
     return "spaces" if spaced[0] == spaced[1] else "spaces, case or _"

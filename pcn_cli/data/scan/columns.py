@@ -1,7 +1,7 @@
 """Which columns of a table name the photo, its label and its part.
 
 `file` and `label` (or `labels`, for several) are taken at once. Other usual names are taken where they leave no choice,
-and that is said; so is a table with a column of 0 and 1 for each class.
+and that is said; so is a table with a column of 0 and 1, or True and False, for each class.
 """
 
 import re
@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from pcn_cli.data.scan.part_names import read_parts
+from pcn_cli.data.scan.content import promises_image
+from pcn_cli.data.scan.part_names import asks_of_part, read_parts
 from pcn_cli.data.scan.table import Table
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.recipe.schema import Labelling
@@ -27,7 +28,9 @@ _LABEL_NAMES = (
 )
 _SPLIT_NAMES = ("split", "subset", "partition", "set", "dataset", "usage", "phase")
 _IDS = ("classid", "labelid", "categoryid")
-_INDEX = ("", "index", "unnamed: 0")  # what pandas and R put before the rows
+# What pandas, R and people put before the rows.
+_INDEX = re.compile(r"(?:index|idx|row|row ?names?|#|unnamed: [\d.]+)?", re.IGNORECASE)
+_ONE_HOT = re.compile(r"[01](\.0*)?|true|false", re.IGNORECASE)
 _SURELY = 3  # columns of which one alone is 1 in every row
 _SAMPLE = 200  # rows that are looked at to tell columns apart
 _HINT = "the first line must be: file,label (and split,group where you have them)"
@@ -44,6 +47,11 @@ class Columns:
     group: int | None = None
     multi_label: bool = False
     assumptions: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> frozenset[int | None]:
+        """The numbers of all columns that are read."""
+        return frozenset((self.file, self.label, self.split, self.group, *self.one_hot))
 
 
 def choose_columns(
@@ -65,9 +73,10 @@ def choose_columns(
     label = _named(table, labelling.label_column, "--label-column")
     file = _find_file(table, names_photo, without=label) if file is None else file
     split, group = _find_split(table), table.find(group_column)
-    rest = [n for n, name in enumerate(table.header) if n not in (file, split, group) and name.casefold() not in _INDEX]
+    beside = [n for n, name in enumerate(table.header) if _INDEX.fullmatch(name) or asks_of_part(name)]
+    rest = [n for n in range(len(table.header)) if n not in (file, split, group, *beside)]
     one_hot = _find_one_hot(table, rest) if label is None and file is not None else ()
-    sums = {sum(_is_one(cells, n) for n in one_hot) for _, cells in table.rows}
+    sums = {sum(is_one(cells[n]) for n in one_hot) for _, cells in table.rows}
     if len(one_hot) < _SURELY or sums != {1}:  # a class may be called species, or tag
         label = _find_label(table, rest) if label is None else label
         one_hot = () if label is not None else one_hot
@@ -78,7 +87,7 @@ def choose_columns(
         flags = " ".join(f"--{name}-column NAME" for name in missing)
         hint = f"{_HINT}; or say which column it is with {flags}" if table.header else _HINT
         raise DataError(f"{table.place}: no column {' and no column '.join(missing)}; found {_found(table)}", hint)
-    _refuse_twice(table, [n for n in (file, label, split, group) if n is not None])
+    _refuse_twice(table, [n for n in (file, label, split, group, *one_hot) if n is not None])
     said = []
     if table.header[file].casefold() != "file" and labelling.file_column is None:
         said.append(f"photos are named by the column {table.header[file]}")
@@ -92,7 +101,7 @@ def choose_columns(
         said.append(f"parts are the column {table.header[split]}")
     if one_hot:
         kind = "one class each" if sums == {1} else "several labels, or none"
-        idle = [table.header[n] for n in one_hot if not any(_is_one(cells, n) for _, cells in table.rows)]
+        idle = [table.header[n] for n in one_hot if not any(is_one(cells[n]) for _, cells in table.rows)]
         never = f"; no photo is {', '.join(idle)}, so that cannot be learned" if idle else ""
         said.append(f"labels are the {len(one_hot)} columns of 0 and 1, {kind}{never}")
     return Columns(
@@ -107,6 +116,11 @@ def choose_columns(
     )
 
 
+def is_one(cell: str) -> bool:
+    """Whether a cell of a class's own column says that the photo is of it."""
+    return cell.strip().casefold().startswith(("1", "t"))
+
+
 def _named(table: Table, name: str | None, flag: str) -> int | None:
     """The column that the user named, if he did."""
     if name is None:
@@ -118,7 +132,10 @@ def _named(table: Table, name: str | None, flag: str) -> int | None:
 
 
 def _find_file(table: Table, names_photo: Callable[[str], bool], *, without: int | None) -> int | None:
-    """The column `file`, otherwise the one whose cells name most photos; of equals that with the more telling name."""
+    """The column `file`, otherwise the one whose cells name most photos; of equals that with the more telling name.
+
+    A name with its ending counts before any number of ids: numbers of rows look like those of photos.
+    """
     if (exact := table.find("file")) is not None:
         return exact
     ranked = []
@@ -126,12 +143,13 @@ def _find_file(table: Table, names_photo: Callable[[str], bool], *, without: int
         letters = _letters(name)
         if number == without or letters in _LABEL_NAMES:
             continue
-        cells = [cells[number] for _, cells in islice(table.rows, _SAMPLE) if len(cells) > number]
-        share = sum(names_photo(cell.strip()) for cell in cells) / max(len(cells), 1)
+        cells = [cells[number].strip() for _, cells in islice(table.rows, _SAMPLE) if len(cells) > number]
+        named = [cell for cell in cells if names_photo(cell)]
+        share, by_ids = len(named) / max(len(cells), 1), not any(map(promises_image, named))
         rank = _FILE_NAMES.index(letters) if letters in _FILE_NAMES else len(_FILE_NAMES)
         if letters in _FILE_NAMES or share > 0.5:
-            ranked.append((-round(share, 1), rank, number))
-    return min(ranked)[2] if ranked else None
+            ranked.append((by_ids, -round(share, 1), rank, number))
+    return min(ranked)[-1] if ranked else None
 
 
 def _find_label(table: Table, rest: Sequence[int]) -> int | None:
@@ -151,11 +169,11 @@ def _find_label(table: Table, rest: Sequence[int]) -> int | None:
 
 
 def _find_one_hot(table: Table, rest: Sequence[int]) -> tuple[int, ...]:
-    """The columns of the classes, where all that are left hold only 0 and 1."""
+    """The columns of the classes, where all that are left hold only 0 and 1, or True and False."""
     if len(rest) < 2 or not table.rows:
         return ()
     cells = (cells[number].strip() if len(cells) > number else "" for _, cells in table.rows for number in rest)
-    return tuple(rest) if all(re.fullmatch(r"[01](\.0*)?", cell) for cell in cells) else ()
+    return tuple(rest) if all(map(_ONE_HOT.fullmatch, cells)) else ()
 
 
 def _find_split(table: Table) -> int | None:
@@ -180,10 +198,6 @@ def _refuse_twice(table: Table, numbers: Sequence[int]) -> None:
     for number in numbers:
         if lower.count(lower[number]) > 1:
             raise DataError(f"{table.place}: the column {lower[number]} stands there twice", _HINT)
-
-
-def _is_one(cells: Sequence[str], number: int) -> bool:
-    return cells[number].strip().startswith("1")
 
 
 def _found(table: Table) -> str:

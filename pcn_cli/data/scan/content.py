@@ -33,6 +33,8 @@ _OTHER_STARTS = (
     (b"version https://git-lfs", "a Git LFS pointer, the picture itself was not fetched (git lfs pull)"),
 )
 
+_SURE_KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # whose signatures hardly stand in a file by chance
+
 
 def tell_format(head: bytes) -> str | None:
     """Pillow's name of the format whose signature `head` starts with; None when it is none that we read."""
@@ -67,8 +69,9 @@ def name_content(head: bytes) -> str:
         return "a web page (HTML), not an image"
     if text.startswith((b"<svg", b"<?xml")):
         return "an SVG or XML file, not a photo"
-    if (before := head.find(b"\xff\xd8\xff")) > 0:
-        return f"a JPEG with {before} other bytes before it: save it again with a program that shows it"
+    for before in range(1, len(head)):
+        if (kind := tell_format(head[before:])) in _SURE_KINDS:
+            return f"a {kind} with {before} other bytes before it: save it again with a program that shows it"
     printable = sum(byte >= 32 or byte in b"\t\r\n" for byte in head)
     return "text, not an image" if printable > 0.97 * len(head) else "not an image in a format that is supported"
 

@@ -27,12 +27,11 @@ def read_further_columns(root: Path, labelling: Labelling, *, group_by: str | No
         columns = choose_columns(table, labelling, group_column=grouped, names_photo=listed.knows)
     except (PcnError, OSError):  # it was there when the photos were divided, and is no more
         return {}
-    used = {columns.file, columns.label, columns.split, columns.group, *columns.one_hot}
     found: dict[str, dict[str, str]] = {}
     written = [cells[columns.file] if columns.file < len(cells) else "" for _, cells in table.rows]
     places = listed.find(written)
     for number, name in enumerate(table.header):
-        if number not in used and name:
+        if number not in columns.used and name:
             found[name] = {
                 places[file].file: cells[number].strip()
                 for file, (_, cells) in zip(written, table.rows, strict=True)

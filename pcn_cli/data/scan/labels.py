@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pcn_cli.data.scan.class_names import clean_name, refuse_lookalikes
-from pcn_cli.data.scan.columns import Columns
+from pcn_cli.data.scan.columns import Columns, is_one
 from pcn_cli.data.scan.part_names import read_parts
 from pcn_cli.data.scan.table import Table
 from pcn_cli.errors import DataError
@@ -91,11 +91,7 @@ def _read_label(cells: Sequence[str], table: Table, columns: Columns) -> str:
     """What stands in the column of labels, or the names of the columns that hold a 1."""
     if columns.label is not None:
         return unicodedata.normalize("NFC", cells[columns.label].strip())
-    names = [
-        unicodedata.normalize("NFC", table.header[number])
-        for number in columns.one_hot
-        if cells[number].strip().startswith("1")
-    ]
+    names = [unicodedata.normalize("NFC", table.header[number]) for number in columns.one_hot if is_one(cells[number])]
     try:
         return join_labels(names) if columns.multi_label else "".join(names)
     except ValueError as error:

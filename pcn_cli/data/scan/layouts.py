@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcn_cli.data.scan.class_names import clean_name, refuse_lookalikes
-from pcn_cli.data.scan.columns import Columns, choose_columns
+from pcn_cli.data.scan.columns import choose_columns
 from pcn_cli.data.scan.content import is_camera_raw, promises_image
 from pcn_cli.data.scan.doubts import find_doubts, refuse_doubtful
 from pcn_cli.data.scan.labels import Candidate, list_candidates
@@ -15,12 +15,13 @@ from pcn_cli.data.scan.listed_files import ListedFiles
 from pcn_cli.data.scan.part_names import read_parts
 from pcn_cli.data.scan.patterns import match_names
 from pcn_cli.data.scan.table import Table
+from pcn_cli.data.scan.table_doubts import find_table_doubts
 from pcn_cli.data.scan.unlabelled import refuse_unlabelled
 from pcn_cli.data.scan.wrappers import Folders, Shape, read_shape
 from pcn_cli.errors import DataError
 from pcn_cli.recipe.schema import Labelling
 from pcn_cli.records.metrics import Finding
-from pcn_cli.records.photos import SEVERAL, Layout, Part, SkippedFile, split_labels
+from pcn_cli.records.photos import SEVERAL, Layout, Part, SkippedFile
 
 BAD_NAME = "the name is not valid text (UTF-8): rename it"
 NO_CLASS = "not in a class folder"
@@ -184,29 +185,8 @@ def sort_by_table(
             is_table = root / file == table.path
             reason = "the table of labels" if is_table else obstacle or f"{NOT_LISTED} {table.path.name}"
             result.ignored.append(SkippedFile(file=_spell_out(file), reason=reason))
-    result.doubts.extend(_doubt_separators(table, columns, rows))
+    result.doubts.extend(find_table_doubts(table, columns, rows))
     return replace(result, assumptions=[*columns.assumptions, *listed.explain(places)])
-
-
-def _doubt_separators(table: Table, columns: Columns, rows: Sequence[Candidate]) -> list[Finding]:
-    """A finding where a table may give photos several labels, and gives none more than one."""
-    if (
-        not columns.multi_label
-        or columns.one_hot
-        or any(len(split_labels(row.label, multi_label=True)) > 1 for row in rows)
-    ):
-        return []
-    commas = next((row.label for row in rows if "," in row.label), None)
-    remedy = "If each photo has exactly one label, call the column label."
-    return [
-        Finding(
-            severity="warning",
-            title=f"No photo has several labels, though the column is called {SEVERAL}",
-            evidence=f"{table.path.name} holds neither ; nor |"
-            + (f"; {commas!r} is read as one name." if commas else "."),
-            remedy=f"If the comma stands between labels, write ; in its place. {remedy}" if commas else remedy,
-        )
-    ]
 
 
 def _folders(file: str) -> Folders:

@@ -35,6 +35,11 @@ def speaks_of_part(name: str) -> bool:
     return any(word.casefold() in _WORDS or word.casefold() in _EITHER for word in words)
 
 
+def asks_of_part(name: str) -> bool:
+    """Whether a column of that name would say yes or no to one part, as is_valid and in_test do."""
+    return _letters(name).startswith(("is", "in")) and bool(read_parts([_letters(name)[2:]]))
+
+
 def _letters(name: str) -> str:
     """The letters of a name in lower case: test1, Test-1 and "test " are all test."""
     return re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKC", name).casefold())

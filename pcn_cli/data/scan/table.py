@@ -10,8 +10,9 @@ from pathlib import Path
 from pcn_cli.errors import DataError
 
 TABLE_NAMES = ("labels.csv", "split.csv")
-# What tools write above the header: nothing, a remark, or Excel's word for the separator.
-_PREFACE = re.compile(r"\s*(#.*|sep=.)?\s*", re.IGNORECASE)
+# What tools write above the header: nothing, empty cells, a remark, or Excel's word for the separator. A column may be
+# called #.
+_PREFACE = re.compile(r"[\s,;]*(#(?!\s*[,;\t]).*|sep=.)?[\s,;]*", re.IGNORECASE)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 
 
@@ -75,7 +76,7 @@ def _find_header(text: str) -> tuple[int, int]:
 def _read_rows(path: Path, text: str, first: int) -> Iterator[tuple[int, list[str]]]:
     """The line that each row begins on, and its cells; a quoted cell may hold line breaks."""
     delimiter = max(",;\t", key=(_LINE.match(text) or [""])[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     line = first
     try:
         for cells in reader:

@@ -19,13 +19,15 @@ from pcn_cli.errors import DataError
         (("cat", "cat\u200b"), "spaces"),
         (("red_fox", "red fox"), "spaces, case or _"),
         (("Red_Fox", "red fox"), "spaces, case or _"),
+        (("1", "1.0"), "how a number is written"),
+        (("a/12.00", "a/12"), "how a number is written"),
     ],
 )
 def test_names_that_look_the_same_are_refused(names, what):
     """`cat` and `cat ` were two classes, by folders but not by a table."""
     with pytest.raises(DataError, match=f"differ only by {what}$"):
         refuse_lookalikes(names)
-    refuse_lookalikes(["oak", "oak/red", "red oak", "oaks", "o ak"])
+    refuse_lookalikes(["oak", "oak/red", "red oak", "oaks", "o ak", "v1", "v1.0", "1", "1.5", "10"])
 
 
 @pytest.mark.parametrize("other", ["Cat", "cat\u00a0 x", "cat_x", "cat  x"])

@@ -39,8 +39,9 @@ def test_the_usual_names_of_columns_are_read_and_told(read, header, said):
 
 
 def test_columns_that_tools_put_in_front_are_left_alone(read):
-    assert read(",image,breed\n0,a.jpg,x\n")[0] == [("a.jpg", "x", None)]
-    assert read("Unnamed: 0,image,odd name\n0,a.jpg,x\n")[0] == [("a.jpg", "x", None)]
+    for name in ("", "Unnamed: 0", "Unnamed: 0.1", "index", "#", "Row"):
+        assert read(f"{name},image,odd name\n0,a.jpg,x\n")[0] == [("a.jpg", "x", None)]
+        assert read(f"{name},image,oak,ash\n7,a.jpg,0,1\n8,b.jpg,1,0\n")[0][0] == ("a.jpg", "ash", None)
 
 
 def test_the_column_that_names_photos_is_the_one_whose_cells_do(read):
@@ -48,6 +49,13 @@ def test_the_column_that_names_photos_is_the_one_whose_cells_do(read):
     assert rows == [("a.jpg", "x", None), ("b.jpg", "y", None)]
     rows, said, _ = read("Bild,class\na.jpg,x\n", photos={"a.jpg"})
     assert (rows, said[0]) == ([("a.jpg", "x", None)], "photos are named by the column Bild")
+
+
+@pytest.mark.parametrize("column", ["image", "name", "odd"])
+def test_numbers_of_rows_are_not_taken_for_names_of_photos(read, column):
+    """Seen: the photo 1.jpg had the label of the row with the id 1, which was that of 2.jpg."""
+    rows, _, _ = read(f"id,{column},class\n1,2.jpg,x\n2,1.jpg,y\n3,gone.jpg,x\n", photos={"1", "2", "1.jpg", "2.jpg"})
+    assert [row[0] for row in rows] == ["2.jpg", "1.jpg", "gone.jpg"]
 
 
 def test_columns_may_be_named(read):
@@ -66,6 +74,13 @@ def test_columns_may_be_named(read):
         ("width,height\n1,2\n", "no column file and no column label", "--file-column NAME --label-column NAME"),
         ("file,class,species\na.jpg,x,y\n", "the label could be class or species", "--label-column 'class'"),
         ("a.jpg,x\nb.jpg,y\n", "this is no header, a.jpg is a photo", "the first line must be"),
+        (
+            "image,oak,Oak\na.jpg,1,0\nb.jpg,0,1\n",
+            "the column oak stands there twice",
+            "the first line must be",
+        ),
+        ("image,oak,ash,elm\na.jpg,0.9,0.1,0\n", "no column label; found image, oak, ash, elm", "--label-column NAME"),
+        ("image,oak,ash,elm\na.jpg,1,-1,\n", "no column label; found image, oak, ash, elm", "--label-column NAME"),
     ],
 )
 def test_what_cannot_be_told_is_refused_with_what_would_be_read(read, text, message, hint):
@@ -79,6 +94,19 @@ def test_a_column_of_0_and_1_for_each_class_is_one_label(read):
     rows, said, several = read("image,oak,class 7,100%\na,1,0,0\nb,0,1.0,0\nc,0,0,1\n")
     assert (rows, several) == ([("a", "oak", None), ("b", "class 7", None), ("c", "100%", None)], False)
     assert said[1:] == ["labels are the 3 columns of 0 and 1, one class each"]
+
+
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("1.00", "0.0"), ("True", "False"), ("TRUE", "0")])
+def test_each_way_to_write_yes_and_no_is_read(read, yes, no):
+    rows, _, several = read(f"image,oak,ash,elm\na,{yes},{no},{no}\nb,{no},{no},{yes}\nc,{no},{yes},{no}\n")
+    assert ([label for _, label, _ in rows], several) == (["oak", "elm", "ash"], False)
+
+
+@pytest.mark.parametrize("column", ["is_valid", "IsTest", "in_train", "is training image"])
+def test_a_column_about_a_part_is_no_class(read, column):
+    """is_test became a label of every photo that it held a 1 for."""
+    rows, _, several = read(f"image,oak,ash,elm,{column}\na,1,0,0,1\nb,0,1,0,0\nc,0,0,1,1\n")
+    assert ([label for _, label, _ in rows], several) == (["oak", "ash", "elm"], False)
 
 
 def test_several_columns_of_1_are_several_labels(read):

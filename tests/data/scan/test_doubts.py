@@ -59,6 +59,9 @@ def test_a_class_called_mask_or_test_tube_is_one():
         (("fold1/x", "fold2/x", "fold2/y"), "A class name stands under two folders or more"),
         (("traning/x", "tezt/x"), "A class name stands under two folders or more"),
         (("animals", "animals/dog", "plants"), "Photos lie in animals and in folders inside"),
+        (("oak", "oak/leaf", "oak/bark"), "Photos lie in oak and in folders inside"),
+        (("a/b", "a/b/c", "d/e"), "Photos lie in a/b and in folders inside"),
+        (("x", "y/1", "y/2"), "Some classes are folders, others are folders in folders"),
         (("docs", "dataset/a", "dataset/b"), "Some classes are folders, others are folders in folders"),
     ],
 )

@@ -6,7 +6,9 @@ from pcn_cli.data.scan.table import find_table, read_table
 from pcn_cli.errors import DataError
 
 
-@pytest.mark.parametrize("preface", ["", "\n", "# made by x\n", "\n\n# a\n# b\n\n", "sep=;\n", "  \r\n"])
+@pytest.mark.parametrize(
+    "preface", ["", "\n", "# made by x\n", "\n\n# a\n# b\n\n", "sep=;\n", "  \r\n", ";;\n\t\n", "# a;b\n"]
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_what_stands_above_the_header_is_passed_over_and_lines_still_count(tmp_path, preface, end):
     """A blank line or a remark was taken for the header: "found nothing", "found # made by x"."""
@@ -23,6 +25,21 @@ def test_a_table_of_nothing_has_no_header(tmp_path):
     for text in ("", "\n\n", "# only\n"):
         table.write_text(text)
         assert read_table(table).header == ()
+
+
+def test_a_column_may_be_called_by_the_sign_of_a_remark(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("#,file,label\n1,a.jpg,x\n")
+    assert read_table(table).header == ("#", "file", "label")
+
+
+@pytest.mark.parametrize("text", ['file, "label"\n"a.jpg", "x, y"\n', '"file",  "label"\na.jpg,   "x, y"\n'])
+def test_quotes_behind_a_space_are_no_part_of_a_name(tmp_path, text):
+    """The class of such a row was called "x, with its quotes."""
+    table = tmp_path / "labels.csv"
+    table.write_text(text)
+    found = read_table(table)
+    assert (found.header, found.rows[0][1]) == (("file", "label"), ["a.jpg", "x, y"])
 
 
 def test_a_column_is_found_in_either_case(tmp_path):

@@ -40,6 +40,9 @@ def test_a_set_for_detection_is_refused_as_such(files):
     [
         (("cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"), ["cat", "dog"]),
         (("great_pyrenees_1.jpg", "great_pyrenees_2.jpg", "pug_7.jpg", "pug_8.jpg"), ["great_pyrenees", "pug"]),
+        (("cat (1).jpg", "cat (2).jpg", "dog (1).jpg", "dog (2).jpg"), ["cat", "dog"]),
+        (("red fox-01.JPG", "red fox-02.JPG", "猫3.png", "猫4.png"), ["red fox", "猫"]),
+        (("7 cat.jpg", "8 cat.jpg", "9-dog.jpg", "10-dog.jpg"), ["cat", "dog"]),
         (("0001_cat.jpg", "0002_cat.jpg", "0003_dog.jpg", "0004_dog.jpg"), ["cat", "dog"]),
     ],
 )
