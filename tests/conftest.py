@@ -67,6 +67,17 @@ def photo_folder(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def wait_for_no_disk() -> Iterator[None]:
+    """No power fails amid a test, and waiting for the disk is a tenth of a small run.
+
+    Commands in processes of their own wait as always; tests of what is waited for put their own in this one's place.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def convert_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert every `.pth` in this process, but in tests marked `apart`: another would take a second of each test."""

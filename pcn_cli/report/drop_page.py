@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from pcn_cli.report.format import clean, new_environment
-from pcn_cli.report.page import hash_of, joined
+from pcn_cli.report.format import clean
+from pcn_cli.report.page import hash_of, joined, page_templates
 
 _SCRIPTS = ("data", "maps", "drop")
 _STYLES = ("base", "gallery", "drop")
@@ -20,7 +20,7 @@ def render_drop_page(title: str, classes: Sequence[str], *, looks_evenly: bool) 
         "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     html = (
-        new_environment()
+        page_templates()
         .get_template("drop.html")
         .render(
             title=clean(title),

@@ -6,8 +6,10 @@ Names are hostile text: the YAML is dumped, and what could steer the Markdown is
 
 import re
 import shlex
+from functools import cache
 
 from huggingface_hub.repocard_data import EvalResult, ModelCardData
+from jinja2 import Environment
 
 from pcn_cli.records.metrics import Metric
 from pcn_cli.records.model import ModelConfig
@@ -27,18 +29,27 @@ _HUB_LICENCES = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "c
 
 def write_card(content: ReportContent, *, photos: str) -> str:
     """The text of README.md for a measured model; `photos` is the name of the folder that it learned from."""
-    environment = new_environment()
-    environment.filters |= {tool.__name__: tool for tool in (plain_markdown, one_line, fenced, without_folders)}
-    text = environment.get_template("model_card.md").render(
-        content=content,
-        front_matter=describe_for_hub(content, photos=photos).to_yaml(),
-        photos=photos,
-        figure="mean average precision" if content.multi_label else "accuracy",
-        bars=compare(content),
-        most_classes=MOST_CLASSES,
-        **describe_model(content),
+    text = (
+        _card_templates()
+        .get_template("model_card.md")
+        .render(
+            content=content,
+            front_matter=describe_for_hub(content, photos=photos).to_yaml(),
+            photos=photos,
+            figure="mean average precision" if content.multi_label else "accuracy",
+            bars=compare(content),
+            most_classes=MOST_CLASSES,
+            **describe_model(content),
+        )
     )
     return text + "\n"
+
+
+@cache
+def _card_templates() -> Environment:
+    environment = new_environment()
+    environment.filters |= {tool.__name__: tool for tool in (plain_markdown, one_line, fenced, without_folders)}
+    return environment
 
 
 def describe_for_hub(content: ReportContent, *, photos: str) -> ModelCardData:

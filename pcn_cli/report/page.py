@@ -3,7 +3,10 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 
+from jinja2 import Environment, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from pcn_cli.report.format import HERE, clean, new_environment
@@ -34,15 +37,15 @@ def render_page(
         f"default-src 'none'; script-src {hash_of(script)}{own}; style-src {hash_of(style)}; img-src{own} data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    environment = new_environment()
-    environment.filters["source"] = lambda path: (pictures or {}).get(path, path)
-    html = environment.get_template("index.html").render(
+    template = page_templates().get_template("index.html")
+    html = template.render(
         report=report,
         content=report.content,
         rows=report.rows,
         title=clean(report.content.title),
         pages=[(page, view) for page in PAGES if (view := page.view(report)) is not None],
         policy=policy,
+        pictures=pictures or {},
         blocks={name: Markup(text) for name, text in (blocks or {}).items()},  # noqa: S704 - JSON free of markup
         script=Markup(script),  # noqa: S704 - our own file, free of markup
         style=Markup(style),  # noqa: S704 - our own file, free of markup
@@ -55,7 +58,7 @@ def render_alone(template: str, *, styles: Iterable[str], scripts: Iterable[str]
     style, script = joined("css", styles), "(() => {\n'use strict';\n" + joined("js", scripts) + "})();\n"
     rest = "img-src data:; base-uri 'none'; form-action 'none'"
     html = (
-        new_environment()
+        page_templates()
         .get_template(template)
         .render(
             policy=f"default-src 'none'; script-src {hash_of(script)}; style-src {hash_of(style)}; {rest}",
@@ -65,6 +68,20 @@ def render_alone(template: str, *, styles: Iterable[str], scripts: Iterable[str]
         )
     )
     return clean(html)
+
+
+@cache
+def page_templates() -> Environment:
+    """The templates of all pages, each compiled once in a process."""
+    environment = new_environment()
+    environment.filters["source"] = _find_picture
+    return environment
+
+
+@pass_context
+def _find_picture(context: Context, path: str) -> str:
+    """Where a page finds a picture of the report: at its path, or as a data URI in a page that stands alone."""
+    return str(context["pictures"].get(path, path))
 
 
 def hash_of(text: str) -> str:
