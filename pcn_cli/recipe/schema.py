@@ -14,7 +14,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, Protocol, TypeVar, get_type_hints
 
-from pcn_cli.records.arithmetic import AutocastPrecision, Precision
+from pcn_cli.records.arithmetic import AutocastPrecision, Engine, Precision
 from pcn_cli.records.model import Pooling
 from pcn_cli.records.photos import Fit
 
@@ -402,6 +402,13 @@ class EvaluateSection:
         flag="",
         chosen="never",
     )
+    engine: Engine | None = option(
+        None,
+        "What computes the tokens of photos; otherwise openvino where the extra `cpu` is installed and there are enough"
+        " photos for it to pay, or else torch.",
+        flag="",
+        chosen="never",
+    )
     boxes: str | None = option(
         None,
         "A CSV with file, label, xmin, ymin, xmax, ymax, width, height, or COCO's JSON, to test the maps against.",
@@ -529,6 +536,7 @@ class PredictOptions:
     precision: Precision | None = option(
         None, "Arithmetic of the trunk; otherwise what the model was measured in, if this device has it.", flag=""
     )
+    engine: Engine | None = option(None, OPTIONS["evaluate.engine"].sentence, flag="")
     crop_boxes: Path | str | None = option(
         None,
         "Answer each box of a CSV with file, xmin, ymin, xmax, ymax, or of COCO's or MegaDetector's JSON, in the place"

@@ -1,10 +1,11 @@
-"""In which numbers a network computes, and how much its answers hang on that."""
+"""In which numbers and by what a network computes, and how much its answers hang on that."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
 AutocastPrecision = Literal["float32", "float16", "bfloat16"]
+Engine = Literal["torch", "openvino"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,7 @@ class LoggingCallback(Callback):
             listener(row, epochs)
 
     def on_choice(self, key: str, value: object, reason: str) -> None:
+        logger.info("%s: %s (%s)", key, value, reason)
         self._inner.on_choice(key, value, reason)
 
     def on_finding(self, finding: Finding) -> None:

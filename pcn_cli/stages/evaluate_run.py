@@ -109,7 +109,13 @@ def evaluate(
         moved = None if photos is None else Path(photos).resolve()
         rows = read_unchanged(here, photos=moved)
         recipe = load_recipe(here.recipe, flags=dict(truth)).recipe
-        model = open_model(here.root, fetch=Fetcher(offline=True), device=device, precision=recipe.evaluate.precision)
+        model = open_model(
+            here.root,
+            fetch=Fetcher(offline=True),
+            device=device,
+            precision=recipe.evaluate.precision,
+            engine=recipe.evaluate.engine,
+        )
         if moved is not None:
             update_record(here, photos=str(moved))
         return evaluate_run(here, model, rows, SCAN.read(here), recipe=recipe, callback=callback)

@@ -320,6 +320,7 @@ def _do_stages(
                 fetch=Fetcher(offline=True),
                 device=recipe.train.device,
                 precision=recipe.evaluate.precision,
+                engine=recipe.evaluate.engine,
             )
             evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
             scratch.close()

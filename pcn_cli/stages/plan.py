@@ -27,7 +27,7 @@ from pcn_cli.records.metrics import Trunk
 from pcn_cli.records.photos import PARTS, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import model_source
+from pcn_cli.stages.inference.load import model_source, refuse_engine
 from pcn_cli.stages.photos import check_leaks, gather_decisions, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
 from pcn_cli.stages.train.learning_curve import check_learning_curve
@@ -247,6 +247,7 @@ def settle_recipe(
     It is measured where `measure` asks for it, and where it may be `tuned`.
     """
     recipe, device = loaded.recipe, choose_device(loaded.recipe.train.device)
+    refuse_engine(recipe.evaluate.engine, device)
     facts, cost = gather_facts(rows, source, device), None
     tuning = facts.accelerated or recipe.train.time or recipe.train.tune not in (None, "probe")
     if measure or (tuned and tuning):

@@ -64,15 +64,14 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
         model = open_run(None).root
         callback.on_note(f"using {model}, the latest finished run")
     fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
-    opened = open_model(model, fetch=fetch, device=asked.device, precision=asked.precision)
+    opened = open_model(model, fetch=fetch, device=asked.device, precision=asked.precision, engine=asked.engine)
     config, evenly = opened.config, cast("Network", opened.network).looks_evenly
     remembers = opened.learned is not None and opened.learned.bound is not None
     refuse_idle_memory(asked, model, remembers=remembers)
     callback.on_choice("precision", *settle_precision(config, opened.device, asked=asked.precision))
     count = len(photos.paths)
-    callback.on_choice(
-        "engine", *settle_engine(opened.network, opened.device, precision=opened.precision, photos=count)
-    )
+    engine = settle_engine(opened.network, opened.device, precision=opened.precision, photos=count, asked=asked.engine)
+    callback.on_choice("engine", *engine)
     answers = Answers(photos, asked, config)
     # Where a model looks everywhere alike there is nothing to see of that, but of what counted for its answer there is.
     speaks = asked.overlay is not None and asked.overlay_map is None and evenly and not config.multi_label
@@ -108,7 +107,13 @@ def predict_into_run(
     recipe = read_recipe(source)
     root = (images if images.is_dir() else images.parent).absolute()
     files = list(chosen or list_images(images))
-    model = open_model(source.root, fetch=Fetcher(offline=True), device=device, precision=recipe.evaluate.precision)
+    model = open_model(
+        source.root,
+        fetch=Fetcher(offline=True),
+        device=device,
+        precision=recipe.evaluate.precision,
+        engine=recipe.evaluate.engine,
+    )
     config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
     word = "queue" if chosen else "predicted"
     run = new_run_dir(root.name, f"{source.root.name}-{word}", output=output)

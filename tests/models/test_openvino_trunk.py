@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from pcn_cli.errors import RecipeError, ResourceError
 from pcn_cli.models import openvino_trunk
 from pcn_cli.models.aggregation import AttentionPooled
 from pcn_cli.models.fast_trunk import make_fast
@@ -135,8 +136,16 @@ def test_openvino_is_asked_only_where_it_pays(network, monkeypatch):
     assert engine(network, "bfloat16", load.FEWEST_CONVERTED_PATCHCONVNET - 1) == "torch"
     assert engine(network, "bfloat16", load.FEWEST_CONVERTED_PATCHCONVNET) == "openvino"
     assert engine(other, "float32", 10**6, torch.device("cuda")) == "torch"
+    facts = {"precision": "float32", "photos": 1}
+    for asked in ("torch", "openvino"):
+        assert settle_engine(network, CPU, asked=asked, **facts) == (asked, "as asked for")
+    with pytest.raises(RecipeError, match="openvino has no effect on cuda"):
+        settle_engine(other, torch.device("cuda"), asked="openvino", **facts)
     monkeypatch.setattr(load, "find_spec", lambda _: None)
     assert engine(other, "float32", 10**6) == "torch"
+    with pytest.raises(ResourceError, match="needs openvino") as refused:
+        settle_engine(other, CPU, asked="openvino", **facts)
+    assert refused.value.hint == "pip install 'pcn-cli[cpu]'"
 
 
 @torch.inference_mode()

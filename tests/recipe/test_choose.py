@@ -23,6 +23,7 @@ LEGITIMATELY_OPEN = {
     "evaluate.boxes",
     "evaluate.folds",
     "evaluate.precision",
+    "evaluate.engine",
     "evaluate.target_accuracy",
     "report.title",
     "train.log",

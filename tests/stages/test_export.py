@@ -485,6 +485,8 @@ def test_a_file_that_remembers_nothing_refuses_no_photo_in_silence(made, photos,
 def test_what_a_file_does_not_hold_is_refused(model, photos, tmp_path):
     with pytest.raises(RecipeError, match="--precision has no effect"):
         predict_exported(photos, model="x.onnx", precision="bfloat16")
+    with pytest.raises(RecipeError, match="--engine has no effect"):
+        predict_exported(photos, model="x.onnx", engine="torch")
     with pytest.raises(RecipeError, match="--device has no effect"):
         predict_exported(photos, model="x.onnx", device="cpu")
     with pytest.raises(RecipeError, match="--map evidence has no meaning"):

@@ -17,6 +17,7 @@ import pcn_cli
 from pcn_cli.data.load import loaders
 from pcn_cli.errors import DataError, DownloadError, ModelError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv, sha256_of
+from pcn_cli.models import openvino_trunk
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir
@@ -92,14 +93,20 @@ def assert_decoded(decoded, photos, run, **times):
         assert decoded[photos / row["file"]] == times[row["split"]], row
 
 
-def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights, decoded):
+def test_a_probe_run_holds_exactly_these_files(photo_folder, tiny_weights, decoded, monkeypatch):
+    converted = []
+    monkeypatch.setattr(openvino_trunk, "with_openvino", lambda _, ready, precision: converted.append(1) or ready)
     before = snapshot(photo_folder)
-    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", workers=0, **SETTINGS)
+    asked = {"tune": "probe", "workers": 0, "engine": "openvino"}
+    outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, **asked, **SETTINGS)
     # Once for its tokens; about validation photos the saved model is asked again, and maps are checked if it has any.
     maps = outcome.kept != "logistic regression"
     assert_decoded(decoded, photo_folder, outcome.run, train=1, val=2, test=1 + maps)
     run = outcome.run
     assert run == Path("runs/photos-tiny-1")
+    assert len(converted) >= 3  # each part's tokens, however few photos there are
+    assert "engine: openvino\n" in (run / "recipe.yaml").read_text()
+    assert (run / "run.log").read_text().count("engine: openvino (as asked for)") == 3
     assert not Path(os.environ["PCN_CACHE"], "photos").exists()  # the probe opens each photo once
     tests = [row for row in read_csv(run / "split.csv") if row["split"] == "test"]
     found = files_below(run)

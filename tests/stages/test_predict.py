@@ -19,6 +19,7 @@ from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import place_input
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
+from pcn_cli.models import openvino_trunk
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.predictions import read_attention
@@ -26,6 +27,7 @@ from pcn_cli.runs.rundir import RunDir, set_latest
 from pcn_cli.stages.answers import withheld_label
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
+from pcn_cli.stages.inference import load
 from pcn_cli.stages.inference.load import open_model
 from pcn_cli.stages.report import gather_content, report
 
@@ -69,6 +71,18 @@ def test_answers_come_in_the_order_given_and_unreadable_files_are_reported(run, 
         assert sum(guess["p"] for guess in answer["top"]) == pytest.approx(1)
     assert answers[1]["label"] is None
     assert "HTML" in answers[1]["error"]
+
+
+def test_what_computes_the_tokens_can_be_asked_for(run, new_photos, monkeypatch):
+    asked = []
+    monkeypatch.setattr(openvino_trunk, "with_openvino", lambda _, ready, precision: asked.append(1) or ready)
+    pcn_cli.predict(new_photos, model=run, engine="openvino")
+    assert len(asked) == 1
+    monkeypatch.setattr(load, "FEWEST_CONVERTED_PATCHCONVNET", 1)
+    pcn_cli.predict(new_photos, model=run, precision="bfloat16")
+    assert len(asked) == 2
+    pcn_cli.predict(new_photos, model=run, precision="bfloat16", engine="torch")
+    assert len(asked) == 2
 
 
 def test_predict_equals_evaluation(run):

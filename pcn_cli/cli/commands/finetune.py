@@ -44,7 +44,16 @@ _PANELS = {
     ),
     "Training": ("recipe", "settings", "epochs", "lr", "batch_size", "balance", "pooling", "seed", "keep_checkpoints"),
     "Measuring": ("folds", "learning_curve", "log"),
-    "Machine and weights": ("device", "devices", "precision", "workers", "offline", "mirror", "accept_licence"),
+    "Machine and weights": (
+        "device",
+        "devices",
+        "precision",
+        "engine",
+        "workers",
+        "offline",
+        "mirror",
+        "accept_licence",
+    ),
 }
 _ORDER = ("photos", *(name for names in _PANELS.values() for name in names), "json")
 

@@ -25,7 +25,7 @@ from pcn_cli.stages.exported.loaders import LOADERS, Compute
 SUFFIXES = (".onnx", ".xml")
 EXTRAS = {".onnx": "onnx", ".xml": "openvino"}
 CONVERTER = "openvino.tools.ovc"
-_OF_TORCH = ("workers", "device", "precision")
+_OF_TORCH = ("workers", "device", "precision", "engine")
 _EVIDENCE = "--map evidence has no meaning with an exported file, which holds the look alone"
 
 

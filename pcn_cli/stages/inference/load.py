@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import nn
 
-from pcn_cli.errors import RunError, command
+from pcn_cli.errors import RecipeError, ResourceError, RunError, command
 from pcn_cli.metrics.unlike import Learned
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.records.arithmetic import Precision
+from pcn_cli.records.arithmetic import Engine, Precision
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import check_model, read_record, require
@@ -30,13 +30,11 @@ FEWEST_PHOTOS = 8
 FEWEST_CONVERTED = 700
 FEWEST_CONVERTED_PATCHCONVNET = 3_000  # in bfloat16, where torch is nearly as fast; in float32 torch remains
 
-Engine = Literal["torch", "openvino"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A network in evaluation mode with its facts, where it computes and its trunk in which precision, and what it
-    remembers of the photos it saw.
+    remembers of the photos it saw; `engine` is what was asked to compute tokens.
     """
 
     network: nn.Module
@@ -44,6 +42,7 @@ class LoadedModel:
     device: torch.device
     learned: Learned | None = None
     precision: Precision = "float32"
+    engine: Engine | None = None
 
 
 @checked
@@ -67,16 +66,21 @@ def load_model(source: str | Path | None = None, *, offline: bool = False, mirro
 
 
 def open_model(
-    source: str | Path | None, *, fetch: Fetcher, device: str | None = "cpu", precision: Precision | None = None
+    source: str | Path | None,
+    *,
+    fetch: Fetcher,
+    device: str | None = "cpu",
+    precision: Precision | None = None,
+    engine: Engine | None = None,
 ) -> LoadedModel:
-    """The network behind `source` in evaluation mode, with its facts; `device` and `precision` are chosen when None."""
+    """The network behind `source` in evaluation mode, with its facts; what is None of the rest is chosen."""
     name = model_source(source)
     found = find_source(name)
     network, config = found.read(fetch=fetch)
     chosen = choose_device(device)
     settled, _ = settle_precision(config, chosen, asked=precision)
     learned = read_learned(getattr(found, "path", Path(name)), network)
-    return LoadedModel(network=network, config=config, device=chosen, learned=learned, precision=settled)
+    return LoadedModel(network=network, config=config, device=chosen, learned=learned, precision=settled, engine=engine)
 
 
 def settle_precision(
@@ -107,7 +111,7 @@ def for_inference(
     to forget keeps its layers.
 
     In float32 all forms are the same but for rounding; on a GPU of NVIDIA its products are TF32. Of so many photos that
-    it pays OpenVINO computes the tokens, where the extra is installed: `settle_engine` says it unless `engine` does.
+    it pays OpenVINO computes the tokens, where the extra is installed, unless an `engine` is asked for.
     """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
@@ -116,7 +120,7 @@ def for_inference(
 
     make = make_fast if photos >= FEWEST_PHOTOS else keep_layers
     ready = make(network, device=device, precision=precision)
-    if (engine or settle_engine(network, device, precision=precision, photos=photos)[0]) == "openvino":
+    if settle_engine(network, device, precision=precision, photos=photos, asked=engine)[0] == "openvino":
         from pcn_cli.models.openvino_trunk import with_openvino
 
         ready = with_openvino(network, ready, precision=precision)
@@ -128,8 +132,29 @@ def is_openvino_here() -> bool:
     return find_spec("openvino") is not None
 
 
-def settle_engine(network: nn.Module, device: torch.device, *, precision: Precision, photos: int) -> tuple[Engine, str]:
-    """What computes the tokens of so many photos, with the reason."""
+def refuse_engine(engine: Engine | None, device: torch.device) -> None:
+    """Refuse to compute by OpenVINO on another device than a processor, or where it is not installed.
+
+    Raises:
+        RecipeError: it is not for this device. ResourceError: it is not here.
+    """
+    if engine == "openvino" and device.type != "cpu":
+        raise RecipeError(f"--engine openvino has no effect on {device}: it is for processors", "add --device cpu")
+    if engine == "openvino" and not is_openvino_here():
+        raise ResourceError("--engine openvino needs openvino", "pip install 'pcn-cli[cpu]'")
+
+
+def settle_engine(
+    network: nn.Module, device: torch.device, *, precision: Precision, photos: int, asked: Engine | None = None
+) -> tuple[Engine, str]:
+    """What computes the tokens of so many photos, with the reason.
+
+    Raises:
+        PcnError: what is `asked` for cannot, as `refuse_engine` says it.
+    """
+    refuse_engine(asked, device)
+    if asked is not None:
+        return asked, "as asked for"
     if device.type != "cpu":
         return "torch", "OpenVINO is for processors"
     if not is_openvino_here():

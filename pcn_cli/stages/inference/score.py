@@ -83,7 +83,9 @@ def score_photos(
         on_unreadable=on_unreadable,
     )
     with explain_memory(_DOING, _SMALLER):
-        network = for_inference(model.network, model.device, precision=model.precision, photos=len(files))
+        network = for_inference(
+            model.network, model.device, precision=model.precision, photos=len(files), engine=model.engine
+        )
     for batch in photos.batches() if tokens is None else tokens.in_order(batch_size):
         yield from score_batch(model, network, batch, files, hiding=hiding, tokens=tokens is not None)
 

@@ -151,9 +151,10 @@ def _compute_own(
     model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool
 ) -> Iterator[TokenPiece]:
     own, first = context.own_rows(rows)
-    engine = settle_engine(model, context.device, precision=context.precision, photos=len(rows))
-    context.callback.on_choice("engine", *engine)
-    fast = for_inference(model, context.device, precision=context.precision, photos=len(rows))
+    asked = context.recipe.evaluate.engine
+    engine, reason = settle_engine(model, context.device, precision=context.precision, photos=len(rows), asked=asked)
+    context.callback.on_choice("engine", engine, reason)
+    fast = for_inference(model, context.device, precision=context.precision, photos=len(rows), engine=engine)
     return compute_tokens(
         cast("nn.Module", fast),
         context.batches(own),

@@ -59,7 +59,8 @@ def compute_trial(model: nn.Module, context: TrainContext) -> Trial:
     places = np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).round().astype(int).tolist()
     exact = for_inference(model, context.device)
     photos = len(context.part("train"))  # of which the form depends that is to be used
-    fast = for_inference(model, context.device, precision="bfloat16", photos=photos)
+    engine = context.recipe.evaluate.engine
+    fast = for_inference(model, context.device, precision="bfloat16", photos=photos, engine=engine)
     pieces: dict[str, list[Tensor]] = {"exact": [], "fast": []}
     with explain_memory("the precision was tried"):
         for batch in context.batches([rows[place] for place in places]).batches():

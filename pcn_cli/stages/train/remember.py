@@ -40,7 +40,9 @@ def remember(model: nn.Module, context: TrainContext, *, frozen: bool) -> None:
 @torch.inference_mode()
 def mean_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> NDArray[np.float32]:
     """The trunk's tokens of `rows`, averaged over the grid, (N, C)."""
-    trunk = for_inference(model, context.device, precision=context.precision, photos=len(rows))
+    trunk = for_inference(
+        model, context.device, precision=context.precision, photos=len(rows), engine=context.recipe.evaluate.engine
+    )
     pieces = []
     for batch in context.batches(rows).batches():
         context.stop.check("stopped while features were computed")

@@ -80,7 +80,8 @@ def open_known(model: nn.Module, part: Part, context: TrainContext) -> KnownToke
         return None
     config = context.model_config
     settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
-    arithmetic = (context.precision, context.device.type, torch.__version__)
+    asked = context.recipe.evaluate.engine  # what is chosen depends on how many photos are new, and gives the same
+    arithmetic = (context.precision, context.device.type, torch.__version__, *([asked] if asked else []))
     views = "mirrored" if _is_mirrored(part, context) else "upright"
     made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
     facts = (hash_trunk(model), made, arithmetic, views, "half" if part == "train" else "exact")
