@@ -155,6 +155,8 @@ def show_dry_run(plan: "Plan", run: Path) -> None:
         out.print(f"model: {safe(plan.source.name)}, {plan.source.parameters / 1e6:.1f} M parameters")
     download = f"{plan.download_bytes / 1e6:,.0f} MB" if plan.download_bytes else "nothing"
     out.print(f"to download: {download}")
+    if known := sum(plan.known.values()):
+        out.print(f"known from earlier runs: the tokens of {known:,} photos")
     seconds, memory = plan.seconds(), plan.memory_gb()
     if seconds is not None and memory is not None:
         out.print(f"time: about {_duration(seconds)} on {plan.recipe.train.device}")

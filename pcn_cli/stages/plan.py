@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.codec import to_plain
 from pcn_cli.records.decisions import Decision
 from pcn_cli.records.metrics import Trunk
-from pcn_cli.records.photos import PARTS, Scan, SplitRow
+from pcn_cli.records.photos import PARTS, Part, Scan, SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source, refuse_engine
 from pcn_cli.stages.photos import check_leaks, gather_decisions, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
+from pcn_cli.stages.train.known import count_known
 from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.stages.train.tokens import learned_rows
 from pcn_cli.training.device import Cost, choose_device, has_native_bf16, has_native_fp16, measure_cost
@@ -51,7 +52,7 @@ class Plan:
 
     Where several models are to be compared, from the smallest to the largest, `source` and `recipe` are of the largest,
     `reasons` only say what is the same for all, and `asked` is the recipe in which all else is open. Comparing the
-    others takes `compare_seconds`, where that was measured.
+    others takes `compare_seconds`, where that was measured. `known` is of how many photos earlier runs left the tokens.
     """
 
     photos: Path
@@ -67,6 +68,7 @@ class Plan:
     compare_seconds: float = 0.0
     download_bytes: int = 0
     decisions: tuple[Decision, ...] = ()
+    known: dict[Part, int] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -87,6 +89,9 @@ class Plan:
         folds = self.recipe.evaluate.folds or 0
         measured = self._measured_views + 1  # passes over the other parts
         total = forward * (self._views * learned + measured * (val + test)) + _DRAWING * test
+        total -= forward * sum(
+            count * (self._views if part == "train" else self._measured_views) for part, count in self.known.items()
+        )
         times = 1 + max(0, folds - 1) * (learned + val + test) * (1 - 1 / ASIDE) / max(learned, 1)
         total += times * self._probe_seconds(self.cost)
         if self.recipe.train.tune != "probe":
@@ -163,6 +168,7 @@ class Plan:
             "model": self.model,
             "models": to_plain(self.compared),
             "download_bytes": self.download_bytes,
+            "known": sum(self.known.values()),
             "seconds": self.seconds(),
             "memory_gb": self.memory_gb(),
             "run_bytes": self.run_bytes(),
@@ -213,6 +219,9 @@ def make_plan(
         check_folds(rows, scan.near_duplicates, folds=recipe.evaluate.folds)
     if recipe.evaluate.learning_curve:
         check_learning_curve(rows, scan.near_duplicates, seed=recipe.seed)
+    device = choose_device(recipe.train.device)
+    # Of many training photos the probe sees a sample alone.
+    seen = [*learned_rows(rows, seed=recipe.seed), *(row for row in rows if row.split != "train")]
     return Plan(
         photos=photos,
         scan=scan,
@@ -227,6 +236,7 @@ def make_plan(
         compare_seconds=compare_seconds,
         download_bytes=sum(one.download_bytes for one in sources.values()),
         decisions=decisions.all,
+        known=count_known(source, seen, recipe=recipe, device=device) if measure else {},
     )
 
 

@@ -1,5 +1,7 @@
 """A run that begins with another one: known photos are not computed again, and old and new classes are told apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,6 +56,9 @@ def test_a_run_grows_by_a_class_and_loses_one(photo_folder, computed):
     add_photos(photo_folder, "yellow", range(50, 58), slice(0, 2))
     add_photos(photo_folder, "red", range(60, 62), 0)
     told = Notes()
+    plan = pcn_cli.finetune(photo_folder, model=first.root, dry_run=True, **SMALL).plan
+    assert plan.plain()["known"] == sum(plan.known.values()) == len(known)
+    assert plan.seconds() < replace(plan, known={}).seconds()
     outcome = pcn_cli.finetune(photo_folder, model=first.root, callback=told, **SMALL)
     grown = RunDir(outcome.run)
     rows = read_split(grown)

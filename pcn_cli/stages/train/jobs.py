@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from pcn_cli.models.sources.base import rebuild
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import Recipe
-from pcn_cli.records.arithmetic import Precision
+from pcn_cli.records.arithmetic import Engine, Precision
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import SplitRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.inference.load import for_inference, settle_engine
+from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import Probabilities, TrainContext, score_batches
 from pcn_cli.stages.train.tune import finish_here, tune_here
 from pcn_cli.training.device import choose_device
@@ -33,7 +33,9 @@ Kind = Literal["tokens", "score", "tune", "finish"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Work on `rows`: their tokens, with `flip` and `exact`; their scores; or tuning on their parts and its finish."""
+    """Work on `rows`: their tokens by the `engine`, with `flip` and `exact`; their scores; or tuning on their parts and
+    its finish.
+    """
 
     kind: Kind
     run: str
@@ -44,16 +46,17 @@ class Job:
     precision: Precision
     flip: bool = False
     exact: bool = False
+    engine: Engine = "torch"
 
 
 def share_tokens(
-    model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool
+    model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool, engine: Engine
 ) -> Iterator[TokenPiece]:
     """The tokens of `rows`, computed by all processes; for rank 0, piece by piece as they arrive."""
     ranks, size = context.ranks, context.recipe.evaluate.batch_size
-    _announce("tokens", model, rows, context, flip=flip, exact=exact)
+    _announce("tokens", model, rows, context, flip=flip, exact=exact, engine=engine)
     blocks = [ranks.block(-(-len(rows) // size), rank=rank) for rank in range(ranks.world)]
-    own = _compute_own(model, rows, context, flip=flip, exact=exact)
+    own = _compute_own(model, rows, context, flip=flip, exact=exact, engine=engine)
     for turn, piece in enumerate(own):  # nobody has more batches than rank 0
         yield piece
         for rank in range(1, ranks.world):
@@ -110,7 +113,7 @@ def help_lead(ranks: Ranks) -> str:
 
 def _do(job: Job, model: nn.Module, context: TrainContext) -> None:
     if job.kind == "tokens":
-        for piece in _compute_own(model, job.rows, context, flip=job.flip, exact=job.exact):
+        for piece in _compute_own(model, job.rows, context, flip=job.flip, exact=job.exact, engine=job.engine):
             context.ranks.send(piece)
     elif job.kind == "score":
         _score_own(model, job.rows, context)
@@ -128,6 +131,7 @@ def _announce(
     *,
     flip: bool = False,
     exact: bool = False,
+    engine: Engine = "torch",
 ) -> None:
     ranks = context.ranks
     if ranks.world == 1:
@@ -142,18 +146,16 @@ def _announce(
         precision=context.precision,
         flip=flip,
         exact=exact,
+        engine=engine,
     )
     ranks.announce(to_plain(job))
     ranks.tensors_from_lead(model.state_dict())
 
 
 def _compute_own(
-    model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool
+    model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool, engine: Engine
 ) -> Iterator[TokenPiece]:
     own, first = context.own_rows(rows)
-    asked = context.recipe.evaluate.engine
-    engine, reason = settle_engine(model, context.device, precision=context.precision, photos=len(rows), asked=asked)
-    context.callback.on_choice("engine", engine, reason)
     fast = for_inference(model, context.device, precision=context.precision, photos=len(rows), engine=engine)
     return compute_tokens(
         cast("nn.Module", fast),

@@ -1,18 +1,14 @@
 """The frozen trunk's tokens of the photos, and what they say of them: doubtful labels, one scene in two parts."""
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
-from pcn_cli.files.cache import FileCache
-from pcn_cli.files.folder import TOKEN_CACHE, cache_folder
 from pcn_cli.metrics.suspects import name_suspects
 from pcn_cli.records.photos import PARTS, Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
@@ -20,12 +16,12 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.jobs import share_tokens
+from pcn_cli.stages.train.known import Known, is_mirrored, open_known
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
-from pcn_cli.training.known_tokens import KnownPhoto, KnownTokens, hash_trunk
+from pcn_cli.training.known_tokens import KnownPhoto
 from pcn_cli.training.logistic import fit_head
 from pcn_cli.training.tokens import TokenCache, TokenPiece, keep_tokens
 
-_BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that its tokens do not depend on
 CELLS = 4  # a side: with the place of things told apart even a weak network finds what is alike
 FOLDS = 5  # of the regressions that doubt labels
 FEWEST_LEARNED = 5  # photos of a class; a model that saw fewer doubts every one of them
@@ -58,8 +54,8 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
     """
     folder, own = context.run.checkpoints, [row for row in rows if row.split == part]
     folder.mkdir(parents=True, exist_ok=True)
-    known = open_known(model, part, context)
-    missing = np.array([place for place, row in enumerate(own) if not (known and known.holds(row.sha256))], np.int64)
+    known = known_tokens(model, own, part, context)
+    missing = np.array([place for place, row in enumerate(own) if not known.holds(row)], np.int64)
     tokens = keep_tokens(
         _gather(model, own, missing, part, known, context),
         photos=len(own),
@@ -67,31 +63,31 @@ def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: 
         on_photos=partial(context.callback.on_progress, f"computing tokens ({part})"),
     )
     # All at the end: a run that is stopped and goes on then divides its photos into the same batches again.
-    for place in missing.tolist() if known is not None else ():
-        assert known is not None  # noqa: S101 - else the loop has no turn
-        known.write(own[place].sha256, KnownPhoto(tokens.take(place), tuple(tokens.sizes[place].tolist())))
+    if known.tokens is not None:
+        for place in missing.tolist():
+            photo = KnownPhoto(tokens.take(place), tuple(tokens.sizes[place].tolist()))
+            known.tokens.write(own[place].sha256, photo)
     return tokens
 
 
-def open_known(model: nn.Module, part: Part, context: TrainContext) -> KnownTokens | None:
-    """Tokens of a part's photos as this run would compute them, by whatever run; None where none are kept."""
-    limit = int(context.recipe.train.token_cache * 1e9)
-    if not limit:
-        return None
-    config = context.model_config
-    settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
-    asked = context.recipe.evaluate.engine  # what is chosen depends on how many photos are new, and gives the same
-    arithmetic = (context.precision, context.device.type, torch.__version__, *([asked] if asked else []))
-    views = "mirrored" if _is_mirrored(part, context) else "upright"
-    made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
-    facts = (hash_trunk(model), made, arithmetic, views, "half" if part == "train" else "exact")
-    return KnownTokens(cache=FileCache(folder=cache_folder(TOKEN_CACHE), limit=limit), form=repr(facts))
+def known_tokens(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> Known:
+    """What is known of these photos of a part in the precision of the context, and what computes the others."""
+    return open_known(
+        model,
+        rows,
+        part,
+        config=context.model_config,
+        recipe=context.recipe,
+        device=context.device,
+        precision=context.precision,
+    )
 
 
 def tell_known(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> None:
     """Say how many of the photos' tokens are known, where some are."""
-    known = {part: open_known(model, part, context) for part in PARTS}
-    count = sum(store.holds(row.sha256) for row in rows if (store := known[row.split]))
+    parts = {part: [row for row in rows if row.split == part] for part in PARTS}
+    known = {part: known_tokens(model, own, part, context) for part, own in parts.items()}
+    count = sum(known[row.split].holds(row) for row in rows)
     if count:
         rest = f"; those of {len(rows) - count:,} new photos are computed" if count < len(rows) else ""
         context.callback.on_note(f"tokens of {count:,} photos are known from earlier runs{rest}")
@@ -99,12 +95,8 @@ def tell_known(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext
 
 def knows_most(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> bool:
     """Whether the tokens of most of these photos of a part are known in the precision of the context."""
-    known = open_known(model, part, context)
-    return known is not None and 2 * sum(known.holds(row.sha256) for row in rows) > len(rows)
-
-
-def _is_mirrored(part: Part, context: TrainContext) -> bool:
-    return context.recipe.augment.flip and (part == "train" or context.recipe.evaluate.folds is not None)
+    known = known_tokens(model, rows, part, context)
+    return 2 * sum(map(known.holds, rows)) > len(rows)
 
 
 def _gather(
@@ -112,14 +104,14 @@ def _gather(
     rows: Sequence[SplitRow],
     missing: Numbers,
     part: Part,
-    known: KnownTokens | None,
+    known: Known,
     context: TrainContext,
 ) -> Iterator[TokenPiece]:
     """The tokens of `rows`, of which those at the places `missing` are computed, and no others where all is well."""
     targets, damaged = context.targets(rows), list[int]()
     for place in np.setdiff1d(np.arange(len(rows)), missing).tolist():
         context.stop.check("stopped while the tokens were read")
-        photo = known.read(rows[place].sha256) if known else None
+        photo = known.tokens.read(rows[place].sha256) if known.tokens else None
         if photo is None:
             damaged.append(place)
             continue
@@ -127,12 +119,14 @@ def _gather(
     places = np.array([*missing.tolist(), *damaged], np.int64)
     if not len(places):
         return
+    context.callback.on_choice("engine", known.engine, known.reason)
     computed = share_tokens(
         model,
         [rows[place] for place in places],
         context,
-        flip=_is_mirrored(part, context),
+        flip=is_mirrored(part, context.recipe),
         exact=part != "train",
+        engine=known.engine,
     )
     for piece in computed:
         yield piece._replace(indices=places[piece.indices])

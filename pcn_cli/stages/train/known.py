@@ -1,0 +1,106 @@
+"""Tokens that earlier runs left: which of them a run may go on with, how many they are, what computes the others."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+from torch import nn
+
+from pcn_cli.errors import DownloadError, ModelError
+from pcn_cli.files.cache import FileCache
+from pcn_cli.files.folder import TOKEN_CACHE, cache_folder
+from pcn_cli.models.sources.base import Source
+from pcn_cli.models.weights import Fetcher
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.arithmetic import Engine, Precision
+from pcn_cli.records.model import ModelConfig
+from pcn_cli.records.photos import PARTS, Part, SplitRow
+from pcn_cli.stages.inference.load import is_openvino_here, settle_engine
+from pcn_cli.training.known_tokens import KnownTokens, hash_trunk
+
+_BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that its tokens do not depend on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Which tokens of some photos are known, and what computes the others: the `engine`, for that `reason`."""
+
+    engine: Engine
+    reason: str
+    tokens: KnownTokens | None = None
+
+    def holds(self, row: SplitRow) -> bool:
+        """Whether the photo's tokens are known, unless they turn out to be damaged."""
+        return self.tokens is not None and self.tokens.holds(row.sha256)
+
+
+def open_known(
+    model: nn.Module,
+    rows: Sequence[SplitRow],
+    part: Part,
+    *,
+    config: ModelConfig,
+    recipe: Recipe,
+    device: torch.device,
+    precision: Precision,
+) -> Known:
+    """What is known of these photos of a part, of whatever run, as `model` would give it in this precision.
+
+    Two engines round differently, so that their tokens are never mixed: the one that computed most of the photos
+    already computes the others, however few these are, unless the recipe names one.
+    """
+    asked = recipe.evaluate.engine
+    settled, reason = settle_engine(model, device, precision=precision, photos=len(rows), asked=asked)
+    limit = int(recipe.train.token_cache * 1e9)
+    if not limit:
+        return Known(engine=settled, reason=reason)
+    cache, trunk = FileCache(folder=cache_folder(TOKEN_CACHE), limit=limit), hash_trunk(model)
+    settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
+    made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
+    views = "mirrored" if is_mirrored(part, recipe) else "upright"
+
+    def known_by(engine: Engine) -> KnownTokens:
+        computed_by = f"openvino {version('openvino')}" if engine == "openvino" else "torch"
+        arithmetic = (precision, device.type, torch.__version__, computed_by)
+        facts = (trunk, made, arithmetic, views, "half" if part == "train" else "exact")
+        return KnownTokens(cache=cache, form=repr(facts))
+
+    others: tuple[Engine, ...] = ()
+    if asked is None and device.type == "cpu" and is_openvino_here():
+        others = ("torch",) if settled == "openvino" else ("openvino",)
+    for engine in others:
+        tokens = known_by(engine)
+        count = sum(tokens.holds(row.sha256) for row in rows)
+        if 2 * count > len(rows):
+            return Known(engine=engine, reason=f"it computed {count:,} of {len(rows):,} photos before", tokens=tokens)
+    return Known(engine=settled, reason=reason, tokens=known_by(settled))
+
+
+def count_known(source: Source, rows: Sequence[SplitRow], *, recipe: Recipe, device: torch.device) -> dict[Part, int]:
+    """Of how many of `rows`, by part, a run would not compute the tokens; none where the weights are not here."""
+    if not (recipe.train.token_cache and recipe.train.probe_epochs and cache_folder(TOKEN_CACHE).is_dir()):
+        return dict.fromkeys(PARTS, 0)
+    classes = tuple(sorted({name for row in rows for name in row.labels}))
+    try:
+        model, config = source.start(classes, recipe, fetch=Fetcher(offline=True))
+    except (DownloadError, ModelError):  # that they are damaged is told by the run itself
+        return dict.fromkeys(PARTS, 0)
+    asked = recipe.evaluate.precision
+    precisions: tuple[Precision, ...] = (asked,) if asked else ("float32", "bfloat16")
+
+    def count(part: Part) -> int:
+        own = [row for row in rows if row.split == part]
+        found = (
+            open_known(model, own, part, config=config, recipe=recipe, device=device, precision=precision)
+            for precision in precisions
+        )
+        return max(sum(known.holds(row) for row in own) for known in found)
+
+    return {part: count(part) for part in PARTS}
+
+
+def is_mirrored(part: Part, recipe: Recipe) -> bool:
+    """Whether the tokens of a part's photos are those of their mirror images as well."""
+    return recipe.augment.flip and (part == "train" or recipe.evaluate.folds is not None)

@@ -1,0 +1,49 @@
+"""Tokens that earlier runs left: those of one engine in one precision stay apart from all others."""
+
+import numpy as np
+import pytest
+import torch
+
+from pcn_cli.models.sources import find_source
+from pcn_cli.models.weights import Fetcher
+from pcn_cli.recipe.schema import Recipe
+from pcn_cli.records.photos import SplitRow
+from pcn_cli.stages.train import known
+from pcn_cli.training.known_tokens import KnownPhoto
+
+ROWS = [SplitRow(file=f"{n}.jpg", label="a", split="train", sha256=f"{n:064x}") for n in range(3)]
+PHOTO = KnownPhoto(np.zeros((1, 2, 2, 3), np.float16), (8, 6))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """What is known of ROWS, where `engine` would be the one for so many photos and OpenVINO is there."""
+    recipe = Recipe().replace({"data.size": 32})
+    model, config = find_source("nano").start(("a", "b"), recipe, fetch=Fetcher(offline=True))
+    monkeypatch.setattr(known, "is_openvino_here", lambda: True)
+    monkeypatch.setattr(known, "version", lambda _: "1")
+
+    def open_(engine="torch", *, precision="float32", asked=None):
+        monkeypatch.setattr(known, "settle_engine", lambda *_, **__: (engine, "so many photos"))
+        wished = recipe.replace({"evaluate.engine": asked})
+        facts = {"config": config, "recipe": wished, "device": torch.device("cpu"), "precision": precision}
+        return known.open_known(model, ROWS, "train", **facts)
+
+    return open_
+
+
+@pytest.mark.parametrize(("count", "engine"), [(1, "torch"), (2, "openvino")])
+def test_the_engine_that_computed_most_photos_goes_on_and_none_reads_what_another_computed(opened, count, engine):
+    for row in ROWS[:count]:
+        opened("openvino").tokens.write(row.sha256, PHOTO)
+    now = opened()
+    assert now.engine == engine
+    assert sum(map(now.holds, ROWS)) == (count if engine == "openvino" else 0)
+    assert opened(asked="torch").engine == "torch"
+
+
+def test_tokens_of_another_precision_are_not_known(opened):
+    for row in ROWS:
+        opened(precision="bfloat16").tokens.write(row.sha256, PHOTO)
+    assert not any(map(opened().holds, ROWS))
+    assert all(map(opened(precision="bfloat16").holds, ROWS))
