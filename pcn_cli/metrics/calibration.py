@@ -12,12 +12,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit
 from sklearn.metrics import log_loss, precision_recall_curve
 
-from pcn_cli.records.evaluation import Bin
 from pcn_cli.records.model import Calibration, ClassThreshold
 
 FEWEST = 30  # validation photos below which the temperature stays 1
 FEWEST_TO_DIVIDE = 40  # 20 are enough for sets of 90 %, and as good as 30 for the temperature; 10 are worse than none
-BINS = 15
 TEMPERATURES = (0.05, 20.0)  # lowest and highest
 
 Floats = NDArray[np.float64]
@@ -109,25 +107,6 @@ def choose_thresholds(probabilities: Floats, truths: Truths, classes: Sequence[s
             threshold = ClassThreshold(label=label, threshold=place, photos=int(own.sum()), f1=float(f1[best]))
         chosen.append(threshold)
     return tuple(chosen)
-
-
-def reliability(confidences: Floats, right: Truths, *, least: int = 1) -> tuple[Bin, ...]:
-    """At most 15 bins of equally many decisions (n,), the least sure first, by how probable and how right each was.
-
-    Each has at least `least` of them, where there are so many: a share of fewer is a matter of chance.
-    """
-    count = max(1, min(BINS, confidences.size // least))
-    parts = np.array_split(np.argsort(confidences, kind="stable"), count)
-    return tuple(
-        Bin(confidence=float(confidences[part].mean()), accuracy=float(right[part].mean()), photos=part.size)
-        for part in parts
-    )
-
-
-def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
-    """The mean over photos of how far confidence and accuracy of their bin lie apart."""
-    total = sum(one.photos for one in bins)
-    return sum(one.photos * abs(one.confidence - one.accuracy) for one in bins) / total
 
 
 def _logits(probabilities: Floats, *, multi_label: bool) -> Floats:

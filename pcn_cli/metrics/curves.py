@@ -7,8 +7,8 @@ intervals follow. Photos of the same probability are taken together.
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pcn_cli.metrics.calibration import reliability
 from pcn_cli.metrics.inputs import Floats, Indices, Inputs, SingleLabel, Truths
+from pcn_cli.metrics.reliability import reliability
 from pcn_cli.metrics.selective import coverage_curve
 from pcn_cli.records.evaluation import Curve, Curves
 from pcn_cli.records.model import ModelConfig

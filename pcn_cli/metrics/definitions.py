@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
 
 from pcn_cli.metrics import curves
-from pcn_cli.metrics.calibration import BINS, expected_calibration_error, reliability
 from pcn_cli.metrics.inputs import Floats, Inputs, MultiLabel, SingleLabel, Truths
 from pcn_cli.metrics.intervals import Statistic, counted, mean, proportion, summed, weighted, with_interval
+from pcn_cli.metrics.reliability import BINS, expected_calibration_error, reliability
 from pcn_cli.metrics.selective import risk_area, risk_area_influence
 from pcn_cli.records.metrics import Metric, Words
 

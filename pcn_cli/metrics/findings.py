@@ -128,7 +128,7 @@ def _leaks(facts: Observations) -> Iterator[Finding]:
     if facts.leaks:
         kinds = Counter(tie.kind for tie in facts.leaks)
         counted = ", ".join(f"{count} {TIES[kind]}" for kind, count in kinds.items())
-        pairs = [f"{tie.part} {tie.file} = {tie.other_part} {tie.other}" for tie in facts.leaks]
+        pairs = [f"{tie.file} ({tie.part}) = {tie.other} ({tie.other_part})" for tie in facts.leaks]
         yield _warn(
             f"{count_words(len(facts.leaks), 'photo leaks', 'photos leak')} from one part into another",
             f"{counted}: {join_words(pairs)}.",

@@ -17,11 +17,16 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """`photos` whose confidence is alike: how sure the model was on average, and how many it got right (a share)."""
+    """`photos` whose confidence is alike: how sure the model was on average, and how many it got right (a share).
+
+    The 95 % interval of that share is None in older runs.
+    """
 
     confidence: float
     accuracy: float
     photos: int
+    ci_low: float | None = None
+    ci_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,12 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or not isfinite(value) else f"{value:.{digits}f}".replace("-", MINUS)
 
 
+def points(difference: float | None) -> str:
+    """A difference of two shares with its sign, in points of a hundred: `-0.012` as "−1.2"."""
+    shown = number(None if difference is None else 100 * difference, 1)
+    return shown if difference is None or difference < 0 else f"+{shown}"
+
+
 def measured(metric: Metric) -> str:
     """The value of a metric in its own unit."""
     return percent(metric.value) if metric.words.unit == "share" else number(metric.value)
@@ -127,7 +133,7 @@ def new_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = (percent, number, measured, interval, plural, heading, hide_paths, gallery_link, meaning, duration)
+    words = (percent, number, points, measured, interval, plural, heading, hide_paths, gallery_link, meaning, duration)
     tools = {tool.__name__: tool for tool in words}
     environment.globals |= tools
     environment.filters |= tools

@@ -25,6 +25,7 @@ FITS = {
     "squash": "the whole picture, drawn to a square",
 }
 _HUB_LICENCES = {"apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
+NETWORKS = {"attention_pooled": "a network of timm under attention pooling"}
 
 
 def write_card(content: ReportContent, *, photos: str) -> str:
@@ -141,7 +142,7 @@ def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
     how = model.preprocessing
     facts = [
         ("Started from", model.card or "random numbers"),
-        ("Network", model.architecture),
+        ("Network", NETWORKS.get(model.architecture, model.architecture)),
         ("Licence of the weights", model.licence or "unknown"),
         ("Input", f"{how.width} × {how.height} pixels: {FITS[how.fit]}"),
         ("Temperature", number(model.temperature)),

@@ -8,11 +8,10 @@ from pcn_cli.metrics.calibration import (
     calibrate,
     choose_thresholds,
     divide_validation,
-    expected_calibration_error,
     fit_temperature,
-    reliability,
     temper,
 )
+from pcn_cli.metrics.reliability import expected_calibration_error, reliability
 
 
 def draw_sharp(n: int, count: int = 4, sharpness: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -92,20 +91,6 @@ def test_under_thirty_photos_the_temperature_stays_one() -> None:
 
     assert temperature == 1
     assert (found.photos, found.validation_photos, found.log_loss_before) == (0, 29, None)
-
-
-def test_bins_hold_equally_many_photos_and_their_error_is_what_lies_between() -> None:
-    confidences = np.linspace(0.4, 1, 100)
-    right = np.arange(100) % 2 == 0
-
-    bins = reliability(confidences, right)
-
-    assert len(bins) == 15
-    assert {one.photos for one in bins} == {6, 7}
-    assert sum(one.photos for one in bins) == 100
-    by_hand = sum(one.photos * abs(one.confidence - one.accuracy) for one in bins) / 100
-    assert expected_calibration_error(bins) == pytest.approx(by_hand)
-    assert len(reliability(confidences[:3], right[:3])) == 3
 
 
 def test_a_calibrated_model_has_a_small_error_and_a_sharpened_one_a_large() -> None:

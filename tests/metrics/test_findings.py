@@ -229,7 +229,8 @@ def test_leaks_are_counted_by_kind_with_their_pairs() -> None:
     (found,) = findings(Observations(leaks=[tie(), near]))
     assert found.severity == "warning"
     assert found.title == "2 photos leak from one part into another"
-    assert found.evidence == "1 the same file, 1 the same picture: test b.jpg = train a.jpg, val d.jpg = train c.jpg."
+    pairs = "b.jpg (test) = a.jpg (train), d.jpg (val) = c.jpg (train)"
+    assert found.evidence == f"1 the same file, 1 the same picture: {pairs}."
     assert findings(Observations(leaks=[tie()]))[0].title == "1 photo leaks from one part into another"
 
 

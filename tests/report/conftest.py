@@ -322,7 +322,10 @@ def invent_desk(
 
 def invent_curves(n: int) -> Curves:
     """What an evaluation of n pictures says of the confidences."""
-    bins = tuple(Bin(confidence=c, accuracy=c - 0.05, photos=-(-n // 4)) for c in (0.4, 0.6, 0.8, 0.95))
+    bins = tuple(
+        Bin(confidence=c, accuracy=c - 0.05, photos=-(-n // 4), ci_low=c - 0.15, ci_high=c)
+        for c in (0.4, 0.6, 0.8, 0.95)
+    )
     return Curves(
         coverage=Curve(x=(0.1, 0.5, 1.0), y=(1.0, 0.95, 0.8)),
         before=bins,

@@ -284,6 +284,7 @@ def test_the_page_on_confidence_says_what_is_promised_and_where_photos_are_missi
     assert "Below a confidence of 70.0 % the answer is “unknown”" in text
     assert "not enough photos" in text
     assert seen.page.locator("#confidence .point").count() == 8
+    assert seen.page.locator("#confidence .span").count() == 8
 
 
 def test_thousands_of_predictions_never_stand_in_the_page_at_once(visit, tmp_path, invent, photo):

@@ -95,9 +95,10 @@ def test_the_checks_of_the_maps_stand_with_their_verdicts(invent):
 def test_a_learning_curve_stands_with_its_step_and_the_class_that_gained_most(invent):
     content = invent(60)
     text = read_words(content)
-    assert "The step from half to all: +3.0 points (-1.0 to +7.0). birch gained most: from 40.0 % to 50.0 %" in text
+    assert "The step from half to all: +3.0 points (−1.0 to +7.0). birch gained most: from 40.0 % to 50.0 %" in text
     assert "1/2 6 2" in text
     assert "all 12 1" in text
+    assert len(re.findall('class="span"', render(content).split('id="training"')[1])) == 2
     assert "without 1/8 and 1/4: too few photos of a class, such as maple" in text
     assert "What fewer photos taught" not in render(
         replace(content, artifacts=content.artifacts.without(LearningCurve))

@@ -63,8 +63,8 @@ def test_evidence_says_what_hiding_its_strongest_patch_lowers(visit, report, inv
         expect(seen.page.locator("#of")).to_have_value(str(place))
         name, values = content.classes[content.maps.evidence_classes[0, place]], content.maps.evidence[0, place]
         assert words_of(seen) == (
-            f"Evidence: hiding an orange tile lowers “{name}”, most {patch_words(values)}, "
-            f"by {value_words(values.max())}; hiding a purple one raises it."
+            f"Evidence: hiding an orange tile lowers the score of “{name}”, most {patch_words(values)}, "
+            f"by {value_words(values.max())}; hiding a purple one raises it. The dashed frame holds what the model saw."
         )
 
 
@@ -74,7 +74,9 @@ def test_a_contrast_is_the_evidence_for_one_class_less_that_for_another(visit, r
     first, other = (content.classes[content.maps.evidence_classes[0, place]] for place in (0, 2))
     values = content.maps.evidence[0, 0] - content.maps.evidence[0, 2]
     said = words_of(seen)
-    assert said.startswith(f"Why “{first}” rather than “{other}”: hiding an orange tile lowers “{first}” against")
+    assert said.startswith(
+        f"Why “{first}” rather than “{other}”: hiding an orange tile lowers the score of “{first}” against"
+    )
     assert patch_words(values) in said
     assert float(re.search(r"by ([0-9.]+);", said)[1]) == pytest.approx(values.max(), abs=0.02)
 
@@ -90,7 +92,7 @@ def test_what_speaks_for_the_class_is_orange_and_what_speaks_against_it_purple(v
     content = invent()
     evidence = content.maps.evidence[0, 0]
     seen = visit(report, "#gallery?map=evidence&photo=0")
-    seen.page.get_by_label("true tiles").check()
+    seen.page.get_by_label("tiles as squares").check()
     for place, warm in ((evidence.argmax(), True), (evidence.argmin(), False)):
         row, column = np.unravel_index(place, (4, 4))
         # The grid covers pixels 10 … 50 of 60 and all 40; patch (r, c) is centred at 16c + 0.5 of 64 input pixels.

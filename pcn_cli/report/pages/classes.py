@@ -15,6 +15,10 @@ MOST_PAIRS = 30
 MOST_STRIPS, ON_STRIP = 3, 6  # confusions that are shown as pictures, and of each
 MOST_CURVES, CURVE_POINTS = 12, 60
 SIDE = 300  # of a chart, in its own units
+CHARTS = (  # curves by class, with their title, its word in the glossary, and what lies across and up
+    ("precision_recall", "Precision over recall", "average precision", "recall", "precision"),
+    ("roc", "ROC: true over false positives", "ROC area", "false positives", "true positives"),
+)
 SHADES = 8
 
 
@@ -34,12 +38,7 @@ def view_classes(report: ReportView) -> dict[str, object] | None:
         "slices": slices,
         "worse": [(clean(f"{one.fact}: {one.name}"), one) for one in slices.worse] if slices else [],
         "side": SIDE,
-        "charts": [
-            ("Precision over recall", "recall", "precision", draw_curves(confidence.precision_recall)),
-            ("ROC: true over false positives", "false positives", "true positives", draw_curves(confidence.roc)),
-        ]
-        if confidence
-        else [],
+        "charts": [(*words, draw_curves(getattr(confidence, name))) for name, *words in CHARTS] if confidence else [],
         "table": [(clean(row.label), row, thresholds.get(row.label)) for row in shown],
         "thresholds": bool(thresholds),
         "left_out": len(table) - len(shown),

@@ -63,10 +63,20 @@ def _histogram(report: ReportView) -> list[tuple[float, float, float, float]]:
 
 
 def _reliability(title: str, bins: tuple[Bin, ...], error: Metric | None) -> dict[str, object]:
-    """One chart: its heading, the calibration error, the bins and their places (x, y, radius)."""
+    """One chart: its heading, the calibration error, the bins, their places (x, y, radius) and intervals (x, y, y)."""
     most = max(one.photos for one in bins)
     places = [
-        (round(SIDE * x, 1), round(SIDE * (1 - y), 1), round(3 + 3 * (photos / most) ** 0.5, 1))
+        (round(SIDE * x, 1), _height(y), round(3 + 3 * (photos / most) ** 0.5, 1))
         for x, y, photos in ((one.confidence, one.accuracy, one.photos) for one in bins)
     ]
-    return {"title": title, "error": error, "bins": bins, "places": places}
+    spans = [
+        (round(SIDE * one.confidence, 1), _height(one.ci_high), _height(one.ci_low))
+        for one in bins
+        if one.ci_low is not None and one.ci_high is not None
+    ]
+    return {"title": title, "error": error, "bins": bins, "places": places, "spans": spans}
+
+
+def _height(share: float) -> float:
+    """Where a share of 0 … 1 stands in a chart."""
+    return round(SIDE * (1 - share), 1)

@@ -9,6 +9,7 @@ from pcn_cli.report.format import clean, display_names, hide_paths
 from pcn_cli.report.view_model import ReportView
 
 MOST_FILES = 200
+UNEVEN = 1.05  # times the smallest class; below that bars of all classes would be alike
 MOST_CLASSES = 100
 MOST_SUSPECTS = 50
 MOST_PAIRS = 24  # of each kind: more pictures are a list that nobody reads
@@ -45,13 +46,15 @@ def view_health(report: ReportView) -> dict[str, object] | None:
     totals: Counter[str] = Counter()
     for counts in parts.values():
         totals.update(counts)
+    imbalance = max(totals.values()) / min(totals.values()) if totals else 1.0
     names = sorted(totals, key=lambda name: (-totals[name], name))
     return {
         "parts": parts,
         "names": names[:MOST_CLASSES],
         "photos": {name: scan.count(name) for name in parts},
         "totals": totals,
-        "imbalance": max(totals.values()) / min(totals.values()) if totals else 1.0,
+        "imbalance": imbalance,
+        "uneven": imbalance >= UNEVEN,
         "more_names": max(0, len(names) - MOST_CLASSES),
         "pairs": [(kind, [_pair(tie, report) for tie in kind.ties]) for kind in list_pairs(scan)],
         "unreadable": [(f, hide_paths(e.reason)) for f, e in zip(shown, scan.unreadable, strict=True)][:MOST_FILES],

@@ -1,13 +1,10 @@
 """The pages of the report in the order of the navigation, each with all that belongs to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 
-from pcn_cli.records.evaluation import LearningCurve, Trust
-from pcn_cli.records.metrics import Trunks
+from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.predictions import Alike
-from pcn_cli.records.run import EpochRow
 from pcn_cli.report.model_card import view_card
 from pcn_cli.report.pages.classes import view_classes, view_confusions
 from pcn_cli.report.pages.confidence import view_confidence
@@ -17,10 +14,9 @@ from pcn_cli.report.pages.health import view_health
 from pcn_cli.report.pages.map import map_data, view_map
 from pcn_cli.report.pages.overview import view_overview
 from pcn_cli.report.pages.shift import view_shift
+from pcn_cli.report.pages.training import view_training
 from pcn_cli.report.view_model import ReportView
 
-DRAWN = ("confusion", "per_class", "history")
-WIDE, HIGH = 420, 200  # of a chart, in its own units
 OUTCOMES = {"good": "✓ passes", "bad": "✕ fails", "open": "? open"}
 
 
@@ -53,53 +49,6 @@ def view_trust(report: ReportView) -> dict[str, object] | None:
         "outcomes": OUTCOMES,
         "passed": sum(check.outcome == "good" for check in trust.checks),
         "look_decides": report.content.look_decides,
-    }
-
-
-def draw_losses(history: Sequence[EpochRow]) -> list[dict[str, object]]:
-    """For each phase its training and validation loss over the epochs, as points of a chart from 0 to the largest."""
-    charts = []
-    for phase in dict.fromkeys(row.phase for row in history):
-        own = [row for row in history if row.phase == phase]
-        lines = {
-            "training": [row.train_loss for row in own],
-            "validation": [row.val_loss for row in own],
-        }
-        top = max((loss for line in lines.values() for loss in line if isfinite(loss)), default=0) or 1.0
-        step = WIDE / max(len(own) - 1, 1)
-        charts.append(
-            {
-                "phase": phase,
-                "epochs": len(own),
-                "top": top,
-                "best": min(range(len(own)), key=lambda place: own[place].val_loss) * step,
-                "lines": [
-                    (name, " ".join(f"{step * at:.1f},{HIGH * (1 - loss / top):.1f}" for at, loss in enumerate(line)))
-                    for name, line in lines.items()
-                ],
-            }
-        )
-    return [chart for chart in charts if int(str(chart["epochs"])) > 1]
-
-
-def view_training(report: ReportView) -> dict[str, object] | None:
-    """The curves, what was compared and kept, what fewer photos taught, and a row per epoch."""
-    content = report.content
-    # What the pages draw themselves, in their own colours, is not shown a second time.
-    figures = {name: path for name, path in report.figures.items() if not name.startswith(DRAWN)}
-    history = content.artifacts.rows(EpochRow)
-    trunks = content.artifacts.find(Trunks)
-    if not (figures or history or content.candidates):
-        return None
-    return {
-        "figures": figures,
-        "candidates": content.candidates,
-        "history": history,
-        "losses": draw_losses(history),
-        "wide": WIDE,
-        "high": HIGH,
-        "curve": content.artifacts.find(LearningCurve),
-        "trunks": trunks.models if trunks else (),
     }
 
 

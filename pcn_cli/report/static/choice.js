@@ -57,12 +57,14 @@ function drawChoice(map, state, { details }) {
 }
 
 // A name between quotes, in its own direction of writing.
+const SEEN = "The dashed frame holds what the model saw.";
 const quoted = (name) => `“\u2068${name}\u2069”`;
 const places = (value) => Math.abs(value).toFixed(Math.abs(value) < 0.1 ? 3 : 2);
 
 // What the chosen map shows, in one sentence or two.
 function mapWords(map, details, { look, own }) {
   const scale = own && !(map.kind === "look" && ["photo", "contour"].includes(look)) ? [OWN_SCALE] : [];
+  if (isCut(details)) scale.push(SEEN);
   if (map.kind === "look") {
     const whose = data.classTokens ? `where the token of ${quoted(map.name)} took its information` : "where the pooling took its information, whatever the class";
     return [`Look: ${whose}.`, DRAWN[look], ...scale].filter(Boolean).join(" ");
@@ -71,8 +73,11 @@ function mapWords(map, details, { look, own }) {
   const start = map.kind === "evidence" ? "Evidence" : `Why ${quoted(map.name)} rather than ${quoted(map.other)}`;
   const top = map.values.reduce((best, value, patch) => (value > map.values[best] ? patch : best), 0);
   const most = map.values[top] > 0 ? `, most ${patchWords(top, details)}, by ${places(map.values[top])}` : "; there is none";
-  return [`${start}: hiding an orange tile lowers ${lowers}${most}; hiding a purple one raises it.`, ...scale].join(" ");
+  return [`${start}: hiding an orange tile lowers the score of ${lowers}${most}; hiding a purple one raises it.`, ...scale].join(" ");
 }
+
+// Whether the model saw only a part of the picture.
+const isCut = ({ seen: [left, top, right, bottom] }) => left > 0.001 || top > 0.001 || right < 0.999 || bottom < 0.999;
 
 const patchWords = (patch, { grid: [, columns] }) => `in row ${Math.floor(patch / columns) + 1}, column ${(patch % columns) + 1}`;
 

@@ -31,7 +31,7 @@ function drawCurves(row, details) {
   const ends = (curve) => `from ${percent(curve[0])} to ${percent(curve.at(-1))}`;
   byId("curve").setAttribute("aria-label", `Probability of ${predictedOf(row)}: ${ends(curves.deletion)} as more is hidden, ${ends(curves.insertion)} as more is kept`);
   const flips = details.flips === null ? "never" : `${Math.round(100 * details.flips)} % hidden`;
-  const [changes, area] = [fillLine("Another class from", flips), fillLine("Area between (SRG)", data.srg[row].toFixed(2))];
+  const [changes, area] = [fillLine("Another class from", flips), fillLine("Area between (SRG)", data.srg[row].toFixed(2).replace("-", "−"))];
   changes.querySelector(".spread").remove();
   drawSpread(area, "srg", data.srg[row]);
   byId("hiding-numbers").replaceChildren(changes, area);

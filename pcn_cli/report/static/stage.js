@@ -17,7 +17,8 @@ function paintLarge(state) {
   if (!byId("value").hidden && document.activeElement === byId("patch")) showPatch(byId("patch").valueAsNumber);
   hasPixels(image).then(() => {
     if (opened !== current || current.map !== map) return;
-    const longest = Math.min(1400, Math.round(Math.max(image.clientWidth, image.clientHeight, 200) * devicePixelRatio));
+    // At least so many pixels that the frame of what the model saw is drawn, of which the words speak.
+    const longest = Math.min(1400, Math.round(Math.max(image.clientWidth, image.clientHeight, 501) * devicePixelRatio));
     const smooth = !byId("patches").checked;
     if (hidden) paintHidden(canvas, image, current.details, { count: hidden, longest });
     else if (map.kind === "look") paintMap(canvas, image, { ...current.details, map: map.text }, { look, longest, own, smooth });
