@@ -1,8 +1,9 @@
 """Files kept between runs and processes, under keys that say all that their content depends on.
 
-They lie in 256 folders, each with its share of the limit, so that any number of processes need no common count. What is
-least recently used makes room, but never what this run uses: of what does not all fit a part is kept. Files are read,
-not mapped: one that another process cuts short must not end this one. Whatever goes wrong, the work is done as without.
+They lie in 256 folders, each with its share of the limit, so that any number of processes need no common count: each
+looks again how full a folder is once it has written an eighth of what was free there. What is least recently used makes
+room, but never what this run uses: of what does not all fit a part is kept. Files are read, not mapped: one that
+another process cuts short must not end this one. Whatever goes wrong, the work is done as without.
 """
 
 import os
@@ -20,15 +21,20 @@ FOLDERS = 256
 SPARE_BYTES = 4 * 2**30  # of the disk, which are left to others
 _USED_AGAIN = 300.0  # seconds after which a use is noted again
 _ABANDONED = 3600.0  # seconds after which nobody is writing a file any more
+_TRUSTED = 8  # one part of the free room in so many is written before a folder is looked through again
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCache:
-    """Files below `folder`, which take at most `limit` bytes there, and none where the disk is nearly full."""
+    """Files below `folder`, which take at most `limit` bytes there, and none where the disk is nearly full.
+
+    Processes that fill it at the same time may each pass the limit by an eighth.
+    """
 
     folder: Path
     limit: int
     started: float = field(default_factory=time.time)
+    _free: dict[Path, int] = field(default_factory=dict, init=False, repr=False, compare=False)  # bytes, by folder
 
     def holds(self, key: str) -> bool:
         """Whether there is a file under `key`; what is in it may still be damaged."""
@@ -58,6 +64,10 @@ class FileCache:
 
     def _make_room(self, folder: Path, needed: int) -> bool:
         """Whether `needed` bytes more fit into the folder's share, once what is older than this run is gone."""
+        # To look through the folder for every file would cost the square of their number.
+        self._free[folder] = self._free.get(folder, 0) - needed
+        if self._free[folder] >= 0:
+            return True
         with os.scandir(folder) as entries:
             files = sorted(_facts(entries))
         room = self.limit // FOLDERS - sum(size for _, size, _ in files)
@@ -67,6 +77,7 @@ class FileCache:
                 with suppress(FileNotFoundError):  # another process made room at the same time
                     Path(path).unlink()
                 room += size
+        self._free[folder] = (room - needed) // _TRUSTED
         return room >= needed
 
     def _path(self, key: str) -> Path:

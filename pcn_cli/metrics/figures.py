@@ -83,7 +83,8 @@ def draw_confusion(matrix: NDArray[np.int64], classes: Sequence[str], *, stem: P
             size = min(size, size * 4 / len(str(matrix.max())))
             for row, column in np.argwhere(matrix):
                 color = "white" if shares[row, column] > 0.3 else INK
-                axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=size, color=color)
+                shown = axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+                shown.set(fontsize=size, in_layout=False)  # within its cell: thousands need not be measured twice
         axes.set_xlabel("predicted", labelpad=8)
         axes.set_ylabel("true", labelpad=8)
         return _save(figure, stem)

@@ -27,6 +27,7 @@ MOST_PHOTOS = 5_000  # a query has few numbers: of more photos it learns from a 
 _STEPS = 15
 _TOGETHER = 32
 _NUMBERS = 1_600_000  # of tokens that go together where photos are many: each group takes the whole head along
+_KEPT_BYTES = 2**28  # of all their tokens, up to which they are read once for all steps
 
 
 class QuerySearch:
@@ -55,7 +56,10 @@ class QuerySearch:
         self._views = rng.integers(0, tokens.views, len(self._rows))
         self._together = _TOGETHER
         if len(self._rows) < len(tokens):
-            self._together = max(_TOGETHER, _NUMBERS // tokens.read(self._rows[:1], self._views[:1]).numel())
+            self._together = max(_TOGETHER, _NUMBERS // self._read(0, 1).numel())
+        self._kept: dict[int, Tensor] = {}  # by the first of each group
+        if len(self._rows) * self._read(0, 1).nbytes <= _KEPT_BYTES:
+            self._kept = {first: self._read(first, self._together) for first in self._firsts()}
         self._targets = torch.from_numpy(tokens.targets[self._rows])
         weights = np.ones(len(tokens)) if photo_weights is None else photo_weights
         # As many views of as many photos as the regression had, so that its penalty is as strong as there.
@@ -90,8 +94,7 @@ class QuerySearch:
         penalty = strength * change.square().sum() / 2 + weight.square().sum() / (2 * self._C)
         total, gradient = self._differentiate(penalty, flat)
         workers = None if self._device.type == "cpu" else 1
-        firsts = range(0, len(self._rows), self._together)
-        for own, part in in_threads(partial(self._group_loss, flat.detach()), firsts, workers=workers):
+        for own, part in in_threads(partial(self._group_loss, flat.detach()), self._firsts(), workers=workers):
             total += own
             gradient += part
         return total, gradient
@@ -100,12 +103,21 @@ class QuerySearch:
         """The loss of the group that begins with the photo `first`, and its gradient."""
         some, flat = slice(first, first + self._together), numbers.to(self._device, copy=True).requires_grad_()
         mean, scale = (torch.from_numpy(one).to(self._device) for one in (self._mean, self._scale))
-        seen = self._tokens.read(self._rows[some], self._views[some]).to(self._device)
+        seen = (self._kept[first] if self._kept else self._read(first, self._together)).to(self._device)
         change, weight, bias = self._parts(flat)
         pooled = self._network.shifted_features(seen, change * self._width**0.5)
         logits = (pooled - mean) / scale @ weight.T + bias
         loss = _weighted_loss(logits, self._targets[some].to(self._device), self._weights[some].to(self._device))
         return self._differentiate(loss, flat)
+
+    def _firsts(self) -> range:
+        """The photo that each group begins with."""
+        return range(0, len(self._rows), self._together)
+
+    def _read(self, first: int, count: int) -> Tensor:
+        """The tokens (B, C, h, w) of so many photos from `first` on."""
+        own = slice(first, first + count)
+        return self._tokens.read(self._rows[own], self._views[own])
 
     @staticmethod
     def _differentiate(loss: Tensor, flat: Tensor) -> tuple[float, NDArray[np.float64]]:

@@ -187,30 +187,28 @@ def keep_tokens(
     if photos == 0:
         raise DataError("there is no photo to compute tokens of")
     scratch = Path(tempfile.mkdtemp(prefix="pcn-tokens-", dir=folder))
-    store, kept, written, done = np.empty(0), list[TokenPiece](), 0, 0
+    # Made once, to be filled: small arrays of each piece, kept between large ones that go, would hold all their memory.
+    store, targets, sizes = np.empty(0), np.empty(0, np.int64), np.zeros((photos, 2), np.int64)
+    written, done = 0, 0
     try:
         for piece in pieces:
-            tokens = piece.tokens
-            if not kept:
-                store = _allocate(scratch / "tokens", (photos, *tokens.shape[1:]), tokens.dtype)
-            store[piece.indices] = tokens
-            written += tokens.nbytes
+            if not done:
+                store = _allocate(scratch / "tokens", (photos, *piece.tokens.shape[1:]), piece.tokens.dtype)
+                targets = np.empty((photos, *piece.targets.shape[1:]), np.int64)
+            store[piece.indices], targets[piece.indices] = piece.tokens, piece.targets
+            if len(piece.sizes):  # not every source of batches knows them
+                sizes[piece.indices] = piece.sizes
+            done += len(piece.indices)
+            written += piece.tokens.nbytes
             if written > _RESIDENT_BYTES:
                 written = 0
                 _let_go(store)
-            kept.append(piece._replace(tokens=np.empty(0)))  # else they would stay in memory
-            done += len(piece.indices)
             if on_photos is not None:
                 on_photos(done, photos)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    targets, indices, sizes = (
-        np.concatenate([getattr(piece, name) for piece in kept]) for name in ("targets", "indices", "sizes")
-    )
-    order = np.argsort(indices)
-    sizes = sizes[order] if len(sizes) else sizes  # not every source of batches knows them
-    return TokenCache(tokens=store, targets=targets[order], indices=indices[order], sizes=sizes, scratch=scratch)
+    return TokenCache(tokens=store, targets=targets, indices=np.arange(photos), sizes=sizes, scratch=scratch)
 
 
 class TokenPick:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -59,13 +60,7 @@ def work(name: str, photos: Path) -> None:
     """Do one piece of work and print what it took, as JSON."""
     started = time.perf_counter()
     if name == "whole":
-        import pcn_cli
-
-        os.environ["PCN_CACHE"] = str(photos.parent / "cache")  # nothing is known from other runs
-        outcome = pcn_cli.finetune(photos, model="nano", tune="probe", output=photos.parent / "run")
-        stages = json.loads((outcome.run / "run.json").read_text())["stages"]
-        seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in stages.items())
-        found = f"{outcome.kept}, {outcome.metrics['accuracy'].value:.1%} right; seconds of the wall: {seconds}"
+        found = run_command(photos, photos.parent / "run")
     elif name == "map":
         found = f"{place_features(sum(1 for _ in photos.rglob('*.*'))):,} points"
     elif name == "neighbours":
@@ -81,6 +76,19 @@ def work(name: str, photos: Path) -> None:
         "found": found,
     }
     print(json.dumps(facts))
+
+
+def run_command(photos: Path, run: Path) -> str:
+    """What `pcn finetune` came to in this process, as typed: unlike Python's API it settles how memory is kept."""
+    from pcn_cli.cli.app import main
+
+    os.environ["PCN_CACHE"] = str(run.parent / "cache")  # nothing is known from other runs
+    sys.argv = ["pcn", "finetune", str(photos), "--model", "nano", "--tune", "probe", "--output", str(run)]
+    with suppress(SystemExit):
+        main()
+    record, metrics = (json.loads((run / name).read_text()) for name in ("run.json", "metrics.json"))
+    seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in record["stages"].items())
+    return f"{record['kept']}, {metrics['accuracy']['value']:.1%} right; seconds of the wall: {seconds}"
 
 
 def read_photos(photos: Path, *, only_duplicates: bool) -> str:

@@ -38,5 +38,20 @@ def test_what_a_killed_writer_left_goes_away(cache):
     left.write_bytes(b"half")
     busy.write_bytes(b"half")
     os.utime(left, (1000, 1000))
-    cache.write_bytes(key_of(2), b"two")
+    replace(cache).write_bytes(key_of(2), b"two")  # as another process does
     assert (left.exists(), busy.exists()) == (False, True)
+
+
+def test_folders_are_looked_through_few_times_and_stay_bounded(cache, monkeypatch):
+    looked, own = [], os.scandir
+    monkeypatch.setattr("os.scandir", lambda path: looked.append(path) or own(path))
+    one, other = (replace(cache, limit=FOLDERS * 100_000) for _ in range(2))  # a hundred of these files in a folder
+    for number in range(120):
+        (one if number % 3 else other).write_bytes(key_of(number), bytes(1000))
+    written = [path for path in cache.folder.rglob("*") if path.is_file()]
+    assert 100 <= len(written) <= 112
+    assert len(looked) < 90
+    looked.clear()
+    for number in range(120):
+        one.write_bytes(key_of(number, folder="cd"), bytes(100))
+    assert len(looked) < 4

@@ -1,6 +1,7 @@
 """The probe: tokens are computed once, only the pooling learns, and the baseline stands beside it."""
 
 import copy
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from pcn_cli.training.fit import FitResult
 from pcn_cli.training.fit_config import Validation
 from pcn_cli.training.probe import TokenHead, fit_probe, token_probabilities
 from pcn_cli.training.stop import StopRequest
-from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, cache_tokens
+from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, TokenPiece, cache_tokens, keep_tokens
 
 CPU = torch.device("cpu")
 
@@ -89,6 +90,22 @@ def test_exact_tokens_come_back_in_their_order_to_the_last_bit(tmp_path: Path) -
         assert torch.cat([part.targets for part in parts]).tolist() == batches.targets.tolist()
         assert torch.cat([part.sizes for part in parts]).tolist() == [[100 + n, 200 + n] for n in range(30)]
         assert all(part.images.is_contiguous(memory_format=torch.channels_last) for part in parts)
+
+
+def test_what_was_kept_of_a_batch_does_not_hold_its_memory(tmp_path: Path) -> None:
+    known = []
+
+    def pieces():
+        for first in range(0, 30, 10):
+            assert not any(one() is not None for one in known[:-4])  # whoever asked may still hold the last
+            places = np.arange(first, first + 10)
+            piece = TokenPiece(np.ones((10, 1, 2, 2, 4), np.float16), places % 3, places, places[:, None] + [1, 2])
+            known.extend(map(weakref.ref, piece))
+            yield piece
+
+    with keep_tokens(pieces(), photos=30, folder=tmp_path) as cache:
+        assert len(known) == 12
+        assert cache.targets.tolist() == [place % 3 for place in range(30)]
 
 
 def test_a_cache_that_is_handed_on_outlives_its_context(tmp_path: Path) -> None:
