@@ -101,7 +101,8 @@ def _shrink(photo: Image.Image, placement: Placement) -> Pixels:
     if photo.size not in {tuple(-(-side // factor) for side in whole) for factor in range(1, _MOST_SHRUNK + 1)}:
         raise ValueError(f"the photo is {photo.size}, its placement {(placement.width, placement.height)}")
     size = display_size(placement)
-    shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    colours = photo if photo.mode == "RGB" else photo.convert("RGB")  # which would copy it
+    shown = colours.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(shown, dtype=np.float32)
 
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import open_reduced, takes_much_memory
 from pcn_cli.errors import DataError, ModelError, ResourceError, RunError, command
 from pcn_cli.files.atomic import explaining_refusal, replacing, write_text, write_with
 from pcn_cli.files.names import holding_folders, refuse_inside
@@ -41,6 +41,7 @@ Format = Literal["onnx", "openvino", "torch"]
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 PHOTOS = 200
 BATCHES = (1, 2, 7)
+_LIGHT = 2048  # pixels of the longer side
 _RESIZED = 16  # photos that are compared in a second size as well
 _AT_ONCE = 8
 _NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino"), "torch": ()}
@@ -127,7 +128,8 @@ def prove(model: LoadedModel, path: Path, photos: Sequence[Path], *, callback: C
         DataError: none can be opened.
     """
     with tempfile.TemporaryDirectory(prefix="pcn-sizes-") as folder:
-        files = [str(one.absolute()) for one in (*photos, *_resize_some(photos[:_RESIZED], Path(folder)))]
+        own = [_lighten(photo, Path(folder) / f"light-{number}.png") for number, photo in enumerate(photos)]
+        files = [str(one.absolute()) for one in (*own, *_resize_some(own[:_RESIZED], Path(folder)))]
         unreadable = set[int]()
         scored = []
         for one in score_photos(
@@ -221,13 +223,28 @@ def _resize_some(photos: Sequence[Path], folder: Path) -> Iterator[Path]:
     """The photos in another size and shape, as files in `folder`; those that cannot be opened are left out."""
     for number, photo in enumerate(photos):
         try:
-            image = open_photo(photo)
+            image = open_reduced(photo).image
         except DataError:
             continue
         image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 4 // 3)), Image.Resampling.BILINEAR)
-        target = folder / f"{number:02}.png"
-        write_with(target, partial(image.save, format="PNG", compress_level=1), durable=False)
-        yield target
+        yield _save(image, folder / f"{number:02}.png")
+
+
+def _lighten(photo: Path, target: Path) -> Path:
+    """The photo, or a smaller copy at `target` where it takes much memory: the program decodes without bounds."""
+    if not takes_much_memory(photo):
+        return photo
+    try:
+        image = open_reduced(photo, lambda *_: (_LIGHT, _LIGHT)).image
+    except DataError:
+        return photo  # it is left out
+    image.thumbnail((_LIGHT, _LIGHT))
+    return _save(image, target)
+
+
+def _save(image: Image.Image, target: Path) -> Path:
+    write_with(target, partial(image.save, format="PNG", compress_level=1), durable=False)
+    return target
 
 
 def _import_program(path: Path) -> ModuleType:

@@ -2,6 +2,7 @@
 
     python tests/harness/hostile.py weights              # pickles, archives, tensors, safetensors, model folders
     python tests/harness/hostile.py images --count 100000
+    python tests/harness/hostile.py vast                 # photos of 119 megapixels in every command that opens photos
     python tests/harness/hostile.py names --count 2000   # of files and classes, from the scan to the report
     python tests/harness/hostile.py recipes
     python tests/harness/hostile.py tables
@@ -22,7 +23,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from hostile_weights import PROOF, make_files
-from PIL import Image
+from PIL import ExifTags, Image
 from trials import Trial, preload, run_forked, run_pcn, table
 
 LARGEST_MB, LONGEST = 1000, 5.0  # seconds of computing: how long that takes depends on what else runs
@@ -90,6 +91,43 @@ def try_images(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         tally.add(f"{number} to {number + size}", trial, expect(trial, 0), trial.stdout.strip())
     tally.tried = count or 1000
     yield tally
+
+
+def try_vast(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
+    """Photos of few bytes and 119 megapixels: answered, or named as unreadable."""
+    rng, width, height = np.random.default_rng(seed), 11_900, 10_000
+    grey, turned = Image.new("L", (width, height), 90), Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    kinds: dict[str, Callable[[Path], None]] = {
+        "PNG": lambda path: grey.convert("RGB").save(path, "PNG", compress_level=1),
+        "PNG with transparency": lambda path: grey.convert("RGBA").save(path, "PNG", compress_level=1),
+        "PNG of 16 bits": lambda path: grey.convert("I;16").save(path, "PNG", compress_level=1),
+        "TIFF of floating-point numbers": lambda path: grey.convert("F").save(path, "TIFF", compression="tiff_lzw"),
+        "JPEG on its side": lambda path: grey.convert("RGB").save(path, "JPEG", exif=turned),
+        "JPEG, progressive": lambda path: grey.save(path, "JPEG", progressive=True),
+    }
+    exports = Tally("exports compared on them", seconds=30)
+    for kind, save in kinds.items():
+        tally, place = Tally(f"119 megapixels: {kind}"), folder / kind
+        write_named(place / "photos", rng, 24)
+        photo = place / "photos" / next((place / "photos").iterdir()).name / "vast.img"
+        run_forked(lambda save=save, photo=photo: save(photo))
+        rows = (f"vast.img,{left},20,{left + 999},819,a" for left in (5, 5000, 9000))
+        (place / "boxes.csv").write_text("\n".join(["file,xmin,ymin,xmax,ymax,label", *rows]) + "\n")
+        boxes = ("--crop-boxes", place / "boxes.csv")
+        for words in (
+            ("inspect", place / "photos"),
+            ("inspect", place / "photos", *boxes),
+            ("predict", photo, "--model", "nano"),
+            ("predict", photo, "--model", "nano", *boxes),
+            ("predict", photo, "--model", "nano", "--overlay", place / "overlays"),
+        ):
+            trial = run_pcn(*words, folder=place, limit=300)
+            tally.add(" ".join(map(str, words)), trial, expect(trial, 0, 3))
+        yield tally
+        trial = run_pcn("export", "nano", "--images", photo, "--output", place / "export", folder=place, limit=300)
+        exports.add(kind, trial, expect(trial, 0))
+    yield exports
 
 
 SAVED = {"JPEG progressive": {"progressive": True}, "TIFF packed": {"compression": "tiff_lzw"}}
@@ -384,6 +422,7 @@ def load_damaged(folder: Path) -> None:
 KINDS: dict[str, Callable[[Path, int | None, int], Iterator[Tally]]] = {
     "weights": try_weights,
     "images": try_images,
+    "vast": try_vast,
     "names": try_names,
     "recipes": try_recipes,
     "tables": try_tables,

@@ -380,6 +380,22 @@ def test_every_size_of_batch_comes_though_there_is_one_photo(exported, photos):
     assert stage.prove(model, made.path, sorted(photos.iterdir())[:1], callback=stage.Callback()).photos == 2
 
 
+def test_the_program_gets_smaller_copies_of_what_takes_much_memory(exported, photos, monkeypatch):
+    model, made = exported
+    opened = []
+    monkeypatch.setattr(stage, "takes_much_memory", lambda path: path.name != "gone.jpg")
+    monkeypatch.setattr(stage, "_LIGHT", 64)
+
+    def noting(open_photo):
+        return lambda file: opened.append(open_photo(file)) or opened[-1]
+
+    plant(monkeypatch, open_photo=noting)
+    paths = [*sorted(photos.iterdir())[:2], photos / "gone.jpg"]
+    parity = stage.prove(model, made.path, paths, callback=stage.Callback())
+    assert (parity.photos, parity.problems) == (4, ())
+    assert {max(picture.size) for picture in opened} == {64}
+
+
 def test_a_fault_at_a_second_size_of_photos_is_found(exported, photos, monkeypatch):
     model, made = exported
 

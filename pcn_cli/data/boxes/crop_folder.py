@@ -3,15 +3,15 @@
 The boxes of a photo are of one group, so that they come into one part.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-from pcn_cli.data.boxes.cut import choose_boxes, crop_name, find_photos, place_boxes, save_crop
+from pcn_cli.data.boxes.crops import cut_photo
+from pcn_cli.data.boxes.cut import choose_boxes, crop_name, find_photos, place_boxes
 from pcn_cli.data.boxes.read import find_boxes, refuse
-from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.labels import Candidate
 from pcn_cli.data.scan.layouts import group_candidates
@@ -23,7 +23,7 @@ from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv
 from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.schema import Labelling
-from pcn_cli.records.photos import SEVERAL, Box, SkippedFile
+from pcn_cli.records.photos import SEVERAL, SkippedFile
 
 TABLE = TABLE_NAMES[0]
 _NO_BOX = "no box in"
@@ -88,7 +88,8 @@ def cut_photos(
     rows = list[tuple[str, str, str, str, str]]()
     with ThreadPool(available_cores()) as threads:
         work = ((root / file, [(into / crop_name(file, n), box) for n, box in own]) for file, own in placed.items())
-        for (file, own), hashes in zip(placed.items(), threads.imap(lambda one: cut_photo(*one), work), strict=True):
+        cut = threads.imap(lambda one: cut_photo(one[0], lambda _: one[1]), work)
+        for (file, own), hashes in zip(placed.items(), cut, strict=True):
             of_photo = listing.known.get(file, Candidate(file=file, label=""))
             for (number, box), digest in zip(own, hashes, strict=True):
                 part, group = of_photo.split or "", of_photo.group or file
@@ -103,12 +104,6 @@ def cut_photos(
         unreadable=tuple(unreadable),
         ignored=tuple(SkippedFile(file=file, reason=f"{_NO_BOX} {path.name}") for file in without),
     )
-
-
-def cut_photo(path: Path, boxes: Sequence[tuple[Path, Box]]) -> list[str]:
-    """The SHA-256 of each crop of the photo at `path`, which is decoded once, as they are then on the disk."""
-    picture = open_photo(path)
-    return [save_crop(picture, box, target) for target, box in boxes]
 
 
 def _list_files(root: Path, labelling: Labelling, group_by: str | None, *, needed: bool) -> _Listing:

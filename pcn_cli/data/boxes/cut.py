@@ -1,21 +1,16 @@
-"""Boxes cut out of their photos: which are wanted, which photo each is of, and the crops of photos that were named.
+"""Boxes to be cut out: which are wanted, which photo each is of, and the crops of photos that were named.
 
-A crop is called after its photo and the box's number in the file, `birds/a.jpg#2`, and is a PNG: it has the photo's
-very pixels.
+A crop is called after its photo and the box's number in the file, `birds/a.jpg#2`.
 """
 
-import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
+from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
 from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load.open_image import UnreadablePhotoError
 from pcn_cli.data.scan.listed_files import ListedFiles
 from pcn_cli.errors import DataError, RecipeError
-from pcn_cli.files.atomic import replacing
 from pcn_cli.recipe.schema import CropOptions
 from pcn_cli.records.photos import Box
 
@@ -26,7 +21,7 @@ HINT = "the file must name photos of this folder, by their path or by name, each
 
 def cut_named(
     paths: Sequence[Path], folder: Path | None, options: CropOptions, *, into: Path
-) -> tuple[list[tuple[str, Path, tuple[int, int, int, int] | None]], str]:
+) -> tuple[list[tuple[str, Path, Edges | None]], str]:
     """The crops of named photos, as (name, file in `into`, left, top, right and bottom), and what was passed over.
 
     Boxes of other photos are passed over. The crops of a photo that cannot be read have its own path, and no box:
@@ -43,22 +38,34 @@ def cut_named(
     by_photo = find_photos(found, ListedFiles(root.absolute(), file, entries), file, entries=entries, others=True)
     if not by_photo:
         raise DataError(f"{file} has no box of these photos", HINT)
-    crops = list[tuple[str, Path, tuple[int, int, int, int] | None]]()
-    for path, name in names.items():
-        boxes = by_photo.get(name, ())
-        try:
-            picture = open_photo(path) if boxes else None
-        except DataError:
-            crops += [(crop_name(str(path), one.number), path, None) for one in boxes]
-            continue
-        if picture is None:
-            continue
-        for number, box in place_boxes({name: boxes}, {name: picture.size}, file)[name]:
-            # Overlays and copies are called after this name.
-            place = into / str(len(crops)) / f"{path.stem}#{number}.png"
-            save_crop(picture, box, place)
-            crops.append((crop_name(str(path), number), place, (box.xmin, box.ymin, box.xmax + 1, box.ymax + 1)))
+    crops = list[tuple[str, Path, Edges | None]]()
+    for number, (path, name) in enumerate(names.items()):
+        if name in by_photo:
+            crops += _cut_boxes(path, {name: by_photo[name]}, file, into=into / str(number))
     return crops, note
+
+
+def _cut_boxes(
+    path: Path, boxes: Mapping[str, Sequence[FoundBox]], file: Path, *, into: Path
+) -> list[tuple[str, Path, Edges | None]]:
+    """The crops of the photo at `path`, as of `cut_named`; `boxes` of `file` are of it alone."""
+    ((name, own),) = boxes.items()
+    crops = list[tuple[str, Path, Edges | None]]()
+
+    def choose(size: tuple[int, int]) -> list[tuple[Path, Box]]:
+        wanted = []
+        for number, box in place_boxes(boxes, {name: size}, file)[name]:
+            # Overlays and copies are called after this name.
+            place = into / str(number) / f"{path.stem}#{number}.png"
+            crops.append((crop_name(str(path), number), place, edges_of(box)))
+            wanted.append((place, box))
+        return wanted
+
+    try:
+        cut_photo(path, choose)
+    except UnreadablePhotoError:
+        return [(crop_name(str(path), one.number), path, None) for one in own]
+    return crops
 
 
 def refuse_idle_crops(options: CropOptions) -> None:
@@ -111,16 +118,6 @@ def place_boxes(
                 problems.append(str(error))
     refuse(f"{path} has boxes that do not fit their photos:", problems, HINT)
     return placed
-
-
-def save_crop(picture: Image.Image, box: Box, target: Path) -> str:
-    """The SHA-256 of the crop, as it is then at `target`."""
-    content = io.BytesIO()
-    cut = picture.crop((box.xmin, box.ymin, box.xmax + 1, box.ymax + 1))
-    cut.save(content, format="PNG", compress_level=1)
-    with replacing(target, durable=False) as part:
-        part.write_bytes(content.getbuffer())
-    return hashlib.sha256(content.getbuffer()).hexdigest()
 
 
 def find_photos(

@@ -11,6 +11,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -74,8 +75,12 @@ class OpenedPhoto(NamedTuple):
         """The photo, or the part of it in `box` (in pixels of its file), at `size`."""
         return self.image.resize(size, resample, box=self.box if box is None else self._find(box))
 
+    def crop(self, box: Rectangle) -> Image.Image:
+        """The part of it in `box` (in pixels of its file), to whole pixels of `image`, at least one."""
+        return self.image.crop(whole_pixels(self._find(box), self.image.size))
+
     def cut(self, box: Rectangle) -> NDArray[np.uint8]:
-        """The part of it in `box` (in pixels of its file), to whole pixels of `image`: (h, w, 3), at least one."""
+        """What `crop` gives, as (h, w, 3)."""
         left, top, right, bottom = whole_pixels(self._find(box), self.image.size)
         return np.asarray(self.image)[top:bottom, left:right].copy()  # most cuts are large: sooner than Pillow's crop
 
@@ -132,6 +137,19 @@ def _open(path: Path, least: Least | None, *, whole: bool = False) -> OpenedPhot
         return decode_photo(io.BytesIO(read_bytes(path)), least, whole=whole)
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(error.reason, path=path, is_image=error.is_image) from error
+
+
+def takes_much_memory(path: Path) -> bool:
+    """Whether all pixels of the photo at `path` take more memory than this process gives one, by the file's header.
+
+    Of what is no photo it is false; whoever opens it says why.
+    """
+    with suppress(Exception), _SILENCE:  # damaged bytes make a decoder raise nearly anything
+        content = read_bytes(path)
+        kind = tell_format(content[:HEAD_BYTES])
+        with Image.open(io.BytesIO(content), formats=[kind or ""]) as image:
+            return _needed_bytes(image, kind or "", image.size, by_bands=False) > _MEMORY_HERE
+    return False
 
 
 def read_bytes(path: Path) -> bytes:
@@ -239,7 +257,7 @@ def _decode_once(content: bytes, kind: str, least: Least | None, *, apart: bool,
             _check_scans(content, *image.size)
         stored = image.size
         drafted = _draft(image, least) if kind == "JPEG" and not whole and (least or _is_vast(image)) else None
-        if _needed_bytes(image, kind, stored, by_bands=True) > MOST_MEMORY:
+        if _needed_bytes(image, kind, stored, by_bands=not whole) > MOST_MEMORY:
             size = stored[0] * stored[1] / 1e6
             raise UnreadablePhotoError(f"a {kind} of {size:.0f} megapixels takes more memory than a photo may")
         if not (apart or whole) and (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcn_cli.data.boxes import crop_folder
+from pcn_cli.data.boxes import crops as crops_of_photos
 from pcn_cli.data.boxes.crop_folder import cut_photos
 from pcn_cli.data.boxes.cut import cut_named
 from pcn_cli.data.load.open_image import open_photo
@@ -57,7 +57,7 @@ def test_a_crop_has_the_upright_pixels_of_its_box_and_the_label_of_the_box_or_el
 
 def test_each_photo_is_decoded_once_for_all_its_boxes(photos, tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(crop_folder, "open_photo", lambda path: opened.append(path) or open_photo(path))
+    monkeypatch.setattr(crops_of_photos, "open_photo", lambda path: opened.append(path) or open_photo(path))
     cut_photos(photos, table(tmp_path, *["0.png,0,0,9,9,"] * 5), into=tmp_path / "crops")
     assert opened == [photos / "deer" / "0.png"]
     assert len(list((tmp_path / "crops" / "deer").iterdir())) == 5

@@ -1,0 +1,135 @@
+"""The crops of one photo as PNG: its very pixels, or fewer where all of them take more memory than a photo may.
+
+A photo that takes much is decoded by a process of its own with bounds: it gets the path, tells the size, hears the
+boxes, and answers with a line of JSON and the PNG of each.
+"""
+
+import hashlib
+import io
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from pcn_cli.data.load.open_image import (
+    OpenedPhoto,
+    UnreadablePhotoError,
+    decode_photo,
+    open_photo,
+    read_bytes,
+    takes_much_memory,
+)
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import replacing
+from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.machine import limit_process
+from pcn_cli.records.photos import Box
+
+_MEMORY, _SECONDS = 900_000_000, 60  # of the process; the seconds are of computing
+_ONE = threading.Lock()  # several at once would take the memory that one may
+
+Edges = tuple[int, int, int, int]
+Choose = Callable[[tuple[int, int]], Sequence[tuple[Path, Box]]]
+"""The files to make and their boxes, of a photo of a width and height."""
+
+
+def cut_photo(path: Path, choose: Choose) -> list[str]:
+    """The SHA-256 of each crop of the photo at `path`, which is decoded once, as they are then on the disk.
+
+    Raises:
+        UnreadablePhotoError: the photo cannot be opened.
+        DataError: to cut it takes more memory or time than a photo may. Otherwise what `choose` raises.
+    """
+    hashes = []
+    for target, content in (_cut_apart if takes_much_memory(path) else _cut)(path, choose):
+        with replacing(target, durable=False) as part:
+            part.write_bytes(content)
+        hashes.append(hashlib.sha256(content).hexdigest())
+    return hashes
+
+
+def _cut(path: Path, choose: Choose) -> Iterator[tuple[Path, bytes | memoryview]]:
+    photo = OpenedPhoto.whole(open_photo(path))
+    for target, box in choose(photo.size):
+        yield target, _encode(photo, edges_of(box))
+
+
+def edges_of(box: Box) -> Edges:
+    """Left, top, right and bottom, the latter two behind the last pixel."""
+    return box.xmin, box.ymin, box.xmax + 1, box.ymax + 1
+
+
+def _encode(photo: OpenedPhoto, edges: Edges) -> memoryview:
+    content = io.BytesIO()
+    photo.crop(edges).save(content, format="PNG", compress_level=1)
+    return content.getbuffer()
+
+
+def _cut_apart(path: Path, choose: Choose) -> Iterator[tuple[Path, bytes | memoryview]]:
+    with _ONE:
+        process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
+        try:
+            assert process.stdin is not None  # noqa: S101 - pipes, as asked for
+            assert process.stdout is not None  # noqa: S101
+            _say(process.stdin, os.fspath(path))
+            wanted = choose(_hear(process.stdout, path)["size"])
+            _say(process.stdin, [edges_of(box) for _, box in wanted])
+            for target, _ in wanted:
+                length = _hear(process.stdout, path)["bytes"]
+                content = process.stdout.read(length)
+                if len(content) < length:
+                    raise _ended(path)
+                yield target, content
+        except BrokenPipeError as error:
+            raise _ended(path) from error
+        finally:
+            end_child(process)
+
+
+def _say(to: IO[bytes], words: object) -> None:
+    to.write(json.dumps(words).encode("ascii") + b"\n")
+    to.flush()
+
+
+def _hear(back: IO[bytes], path: Path) -> dict[str, Any]:
+    """What the process says next; an UnreadablePhotoError where it cannot open the photo."""
+    line = back.readline()
+    if not line.endswith(b"\n"):
+        raise _ended(path)
+    told: dict[str, Any] = json.loads(line)
+    if "reason" in told:
+        raise UnreadablePhotoError(told["reason"], path=path)
+    return told
+
+
+def _ended(path: Path) -> DataError:
+    words = f"{path}: to cut its boxes out takes more memory or time than a photo may"
+    return DataError(words, "leave its boxes out, or save it with fewer pixels")
+
+
+def answer() -> None:
+    """Cut the photo that standard input names; runs in the process with bounds."""
+    limit_process(memory=_MEMORY, seconds=_SECONDS)
+    heard, said = sys.stdin.buffer, sys.stdout.buffer
+    try:
+        photo = _open_within_bounds(Path(json.loads(heard.readline())))
+        _say(said, {"size": photo.size})
+        for edges in json.loads(heard.readline()):
+            content = _encode(photo, edges)
+            _say(said, {"bytes": len(content)})
+            said.write(content)
+        said.flush()
+    except UnreadablePhotoError as error:
+        _say(said, {"reason": error.reason})
+
+
+def _open_within_bounds(path: Path) -> OpenedPhoto:
+    """The photo with every pixel where that is possible, otherwise with fewer."""
+    content = read_bytes(path)
+    with suppress(UnreadablePhotoError):
+        return decode_photo(io.BytesIO(content), whole=True)
+    return decode_photo(io.BytesIO(content), apart=True)
