@@ -16,6 +16,7 @@ from pcn_cli.files.atomic import explaining_refusal, sync, write_text
 from pcn_cli.files.threads import in_threads
 
 TOKEN_CACHE = "tokens"  # noqa: S105 - pcn's folder of tokens that runs left for later ones
+PICTURE_CACHE = "pictures"  # that of the report's pictures of photos
 _GLANCE = 0.2  # seconds: longer than `is_held` takes to look
 
 

@@ -462,6 +462,9 @@ class ReportSection:
 
     title: str | None = option(None, "Heading of the report; otherwise the run's name.", chosen="never")
     thumbnail: ThumbnailSide = option(384, "Longer side of the report's pictures in pixels.")
+    picture_cache: Gigabytes = option(
+        2.0, "Gigabytes of the report's pictures that are kept for other reports, in the cache folder; 0: none."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

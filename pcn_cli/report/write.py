@@ -6,13 +6,12 @@ from about a kilobyte for each. One file holds its data and pictures itself: for
 
 import base64
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from PIL import Image
 
-from pcn_cli.errors import PcnError, RecipeError
+from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import write_bytes
 from pcn_cli.files.folder import replacing_folder
 from pcn_cli.files.threads import in_threads
@@ -21,12 +20,11 @@ from pcn_cli.report.page import render_page
 from pcn_cli.report.page_data import Details, alike_by_file, as_block, as_script, columns
 from pcn_cli.report.pages.health import files_of, list_pairs
 from pcn_cli.report.pages.index import PAGES
+from pcn_cli.report.pictures import KeptPictures, OpenPhoto, PhotoPictures, Size, as_webp
 from pcn_cli.report.view_model import Picture, ReportView, Row, Rows, build_rows
 
-OpenPhoto = Callable[[str], Image.Image]
 OnPicture = Callable[[int, int], None]
 Put = Callable[[str, bytes], None]
-_Name = TypeVar("_Name")
 LARGE = 1024  # pixels of the longer side in the view of one prediction, where the photo is large enough
 MOST_LARGE = 400  # predictions that get a large picture, mistakes and the least sure first
 PAIR_SIDE = 384
@@ -46,6 +44,7 @@ def write_report(
     open_photo: OpenPhoto,
     thumbnail: int = 384,
     on_picture: OnPicture | None = None,
+    kept: KeptPictures | None = None,
 ) -> Path:
     """The path of the report's index.html; the folder takes the place of an older report in one step.
 
@@ -55,6 +54,7 @@ def write_report(
         open_photo: gives the upright picture of a prediction's `file`; may raise PcnError or OSError; threads share it.
         thumbnail: longer side of the pictures in pixels.
         on_picture: called with (done, total).
+        kept: pictures of photos that need not be made again.
 
     Raises:
         ResourceError: the folder cannot be written.
@@ -64,7 +64,7 @@ def write_report(
             content,
             put,
             lambda name, value: put(f"data/{name}.js", as_script(name, value)),
-            open_photo,
+            PhotoPictures(open_photo=open_photo, kept=kept),
             thumbnail=thumbnail,
             on_picture=on_picture,
             most_large=MOST_LARGE,
@@ -80,6 +80,7 @@ def write_single_report(
     open_photo: OpenPhoto,
     thumbnail: int = 384,
     on_picture: OnPicture | None = None,
+    kept: KeptPictures | None = None,
 ) -> Path:
     """`path`, where the page takes the place of an older one in one step; no picture is larger than a thumbnail.
 
@@ -90,7 +91,8 @@ def write_single_report(
         ResourceError: the file cannot be written.
     """
     sink = MemorySink(len(content.predictions))
-    report = build_view(content, sink.put, sink.put_data, open_photo, thumbnail=thumbnail, on_picture=on_picture)
+    photos = PhotoPictures(open_photo=open_photo, kept=kept)
+    report = build_view(content, sink.put, sink.put_data, photos, thumbnail=thumbnail, on_picture=on_picture)
     # Those of the rows are drawn by the script; all others stand in the page.
     alike = (f"img/alike-{number}.webp" for number in report.alike_pictures.values())
     own = (*(f"img/{number}.webp" for number in report.pictures), *alike)
@@ -107,7 +109,7 @@ def build_view(
     content: ReportContent,
     put: Put,
     put_data: Callable[[str, object], None],
-    open_photo: OpenPhoto,
+    photos: PhotoPictures,
     *,
     thumbnail: int,
     on_picture: OnPicture | None,
@@ -122,7 +124,7 @@ def build_view(
     pictures: dict[int, Picture] = {}
 
     def draw(row: Row) -> Drawn | None:
-        return _draw_picture(row, open_photo, thumbnail=thumbnail, large=row.number in large)
+        return _draw_picture(row, photos, thumbnail=thumbnail, large=row.number in large)
 
     for row, drawn in zip(rows.all, in_threads(draw, rows.all), strict=True):
         if drawn is not None:
@@ -132,7 +134,7 @@ def build_view(
                 put(f"img/{row.number}-large.webp", drawn.large)
         if on_picture is not None:
             on_picture(row.number + 1, len(rows.all))
-    alike = _put_alike(put, content, rows, open_photo, most=MOST_EXPLAINED if most_large else FEW_EXPLAINED)
+    alike = _put_alike(put, content, rows, photos, most=MOST_EXPLAINED if most_large else FEW_EXPLAINED)
     details = Details(content, rows, alike_pictures=alike)
     for number, chunk in details.chunks():
         put_data(f"detail-{number}", chunk)
@@ -142,7 +144,7 @@ def build_view(
         row.number
         for row in rows.front
         if (path := content.overlays.get(row.prediction.file))
-        and _put_webp(put, f"img/{row.number}-map.webp", Image.open, path, longest=thumbnail)
+        and _put_overlay(put, f"img/{row.number}-map.webp", path, longest=thumbnail)
     )
     figures = {name: f"figures/{number}.svg" for number, name in enumerate(content.figures)}
     for name, svg in content.figures.items():
@@ -155,8 +157,8 @@ def build_view(
         overlays=overlays,
         figures=figures,
         alike_pictures=alike,
-        pair_pictures=_put_pairs(put, content, known, open_photo),
-        desk_pictures=_put_desk(put, content, known, open_photo),
+        pair_pictures=_put_pairs(put, content, known, photos),
+        desk_pictures=_put_desk(put, content, known, photos),
         full_lift=details.look.top,
         full_evidence=details.evidence.top,
     )
@@ -198,24 +200,6 @@ class MemorySink:
         self.refuse_above(self._size)
 
 
-def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[bytes, tuple[int, int]]:
-    """The picture with its longer side at most `longest` pixels, never enlarged, as (WebP file, (width, height)).
-
-    It is made anew from pixels, so that nothing of the file's metadata travels along.
-    """
-    scale = min(1.0, longest / max(picture.size))
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    pixels = picture.convert("RGB")
-    if scale < 1:
-        pixels = pixels.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    # A new picture holds pixels only: no EXIF (which may say where it was taken), no profile, no comment.
-    bare = Image.new("RGB", (width, height))
-    bare.paste(pixels)
-    file = BytesIO()
-    bare.save(file, "WEBP", quality=quality, method=4)
-    return file.getvalue(), (width, height)
-
-
 class Drawn(NamedTuple):
     """A prediction's pictures as WebP files, and what the page says of them."""
 
@@ -224,19 +208,19 @@ class Drawn(NamedTuple):
     large: bytes | None
 
 
-def _draw_picture(row: Row, open_photo: OpenPhoto, *, thumbnail: int, large: bool) -> Drawn | None:
+def _draw_picture(row: Row, photos: PhotoPictures, *, thumbnail: int, large: bool) -> Drawn | None:
     """The pictures; None where the photo cannot be opened any more."""
-    try:
-        with open_photo(row.prediction.file) as photo:
-            small, (width, height) = as_webp(photo, longest=thumbnail, quality=SMALL_QUALITY)
-            # A large picture that is hardly larger would only cost space.
-            big = as_webp(photo, longest=LARGE)[0] if large and max(photo.size) > 1.25 * thumbnail else None
-    except (PcnError, OSError):
+    sizes = [Size(thumbnail, SMALL_QUALITY)]
+    if large:  # one that is hardly larger would only cost space
+        sizes.append(Size(LARGE, above=1.25 * thumbnail))
+    drawn = photos.draw(row.prediction.file, *sizes)
+    if drawn is None:
         return None
-    return Drawn(Picture(width=width, height=height, large=big is not None), small, big)
+    small, big = drawn[0], drawn[1].content if large else b""
+    return Drawn(Picture(width=small.width, height=small.height, large=bool(big)), small.content, big or None)
 
 
-def _put_alike(put: Put, content: ReportContent, rows: Rows, open_photo: OpenPhoto, *, most: int) -> dict[str, int]:
+def _put_alike(put: Put, content: ReportContent, rows: Rows, photos: PhotoPictures, *, most: int) -> dict[str, int]:
     """The numbers of the training photos' pictures by file: what the mistakes and the least sure are like."""
     alike, numbers = alike_by_file(content), dict[str, int]()
     for row in rows.urgent(most):
@@ -245,11 +229,7 @@ def _put_alike(put: Put, content: ReportContent, rows: Rows, open_photo: OpenPho
                 numbers.setdefault(one.other, len(numbers))
 
     def draw(file: str) -> bytes | None:
-        try:
-            with open_photo(file) as photo:
-                return as_webp(photo, longest=ALIKE_SIDE, quality=SMALL_QUALITY)[0]
-        except (PcnError, OSError):
-            return None
+        return _draw_one(photos, file, Size(ALIKE_SIDE, SMALL_QUALITY))
 
     drawn = dict(zip(numbers, in_threads(draw, numbers), strict=True))
     for file, picture in drawn.items():
@@ -258,29 +238,26 @@ def _put_alike(put: Put, content: ReportContent, rows: Rows, open_photo: OpenPho
     return {file: number for file, number in numbers.items() if drawn[file] is not None}
 
 
-def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
+def _put_pairs(put: Put, content: ReportContent, known: dict[str, str], photos: PhotoPictures) -> dict[str, str]:
     """The pictures of the pairs by file: those already `known` by file, new ones of the others."""
     files = files_of(list_pairs(content.scan))
-    new = {file: f"img/pair-{number}.webp" for number, file in enumerate(file for file in files if file not in known)}
-    return {
-        file: known.get(file) or new[file]
-        for file in files
-        if file in known or _put_webp(put, new[file], open_photo, file, longest=PAIR_SIDE)
-    }
+    pictures = {file: known[file] for file in files if file in known}
+    for number, file in enumerate(file for file in files if file not in known):
+        drawn = _draw_one(photos, file, Size(PAIR_SIDE))
+        if drawn is not None:
+            pictures[file] = f"img/pair-{number}.webp"
+            put(pictures[file], drawn)
+    return pictures
 
 
-def _put_desk(put: Put, content: ReportContent, known: dict[str, str], open_photo: OpenPhoto) -> dict[str, str]:
+def _put_desk(put: Put, content: ReportContent, known: dict[str, str], photos: PhotoPictures) -> dict[str, str]:
     """The pictures of the desk's photos and of their neighbours by file, new ones where there are none yet."""
     sides = {one.file: NEAR_SIDE for card in (content.desk.cards if content.desk else ()) for one in card.near}
     sides |= {card.file: CARD_SIDE for card in (content.desk.cards if content.desk else ())}
     files = [file for file in sides if file not in known]
 
     def draw(file: str) -> bytes | None:
-        try:
-            with open_photo(file) as photo:
-                return as_webp(photo, longest=sides[file], quality=SMALL_QUALITY)[0]
-        except (PcnError, OSError):
-            return None
+        return _draw_one(photos, file, Size(sides[file], SMALL_QUALITY))
 
     pictures = {file: path for file, path in known.items() if file in sides}
     for number, (file, drawn) in enumerate(zip(files, in_threads(draw, files), strict=True)):
@@ -290,12 +267,17 @@ def _put_desk(put: Put, content: ReportContent, known: dict[str, str], open_phot
     return pictures
 
 
-def _put_webp(put: Put, path: str, open_: Callable[[_Name], Image.Image], name: _Name, *, longest: int) -> bool:
-    """Whether the picture could be opened, and was put."""
+def _draw_one(photos: PhotoPictures, file: str, size: Size) -> bytes | None:
+    drawn = photos.draw(file, size)
+    return drawn[0].content if drawn else None
+
+
+def _put_overlay(put: Put, path: str, overlay: Path, *, longest: int) -> bool:
+    """Whether the overlay could be opened, and was put."""
     try:
-        with open_(name) as picture:
+        with Image.open(overlay) as picture:
             content, _ = as_webp(picture, longest=longest)
-    except (PcnError, OSError):
+    except OSError:
         return False
     put(path, content)
     return True

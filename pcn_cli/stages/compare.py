@@ -23,7 +23,7 @@ from pcn_cli.records.evaluation import Comparison, Flip
 from pcn_cli.records.model import Placement
 from pcn_cli.records.predictions import FULL_LIFT, Prediction
 from pcn_cli.report.comparison import FlipPictures, Side, kind_of, render_comparison
-from pcn_cli.report.write import as_webp
+from pcn_cli.report.pictures import as_webp
 from pcn_cli.runs.predictions import read_attention, read_predictions
 from pcn_cli.runs.rundir import RunDir, open_run
 from pcn_cli.runs.state import photo_root, read_record

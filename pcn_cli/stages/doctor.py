@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from pcn_cli.files.folder import TOKEN_CACHE, cache_folder, folder_bytes
+from pcn_cli.files.folder import PICTURE_CACHE, TOKEN_CACHE, cache_folder, folder_bytes
 from pcn_cli.runs.rundir import RUNS
 
 
@@ -44,6 +44,7 @@ def examine() -> list[Check]:
         _cache(),
         _folder("photo cache", cache_folder("photos")),
         _folder("token cache", cache_folder(TOKEN_CACHE)),
+        _folder("picture cache", cache_folder(PICTURE_CACHE)),
         _folder("openvino cache", cache_folder("openvino")),
         _folder("runs", RUNS),
     ]

@@ -9,8 +9,9 @@ from typing import TypeVar, cast
 from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.errors import RecipeError
-from pcn_cli.files.atomic import write_text
-from pcn_cli.files.folder import hold_folder
+from pcn_cli.files.atomic import sha256_of, write_text
+from pcn_cli.files.cache import FileCache
+from pcn_cli.files.folder import PICTURE_CACHE, cache_folder, hold_folder
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
@@ -20,6 +21,7 @@ from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.photos import PARTS
 from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
+from pcn_cli.report.pictures import KeptPictures
 from pcn_cli.report.write import LARGE, MANY_BYTES, write_report, write_single_report
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.predictions import read_attention
@@ -70,7 +72,9 @@ def report_run(
 ) -> Path:
     """The path of the report's page; the caller holds the run, and its files are not read where it has `evaluation`."""
     content = gather_content(evaluation or read_evaluation(run))
-    root, thumbnail = photo_root(run), read_recipe(run).report.thumbnail
+    root, wanted = photo_root(run), read_recipe(run).report
+    limit = int(wanted.picture_cache * 1e9)
+    cache = FileCache(folder=cache_folder(PICTURE_CACHE), limit=limit)
     name, page = ("report-file", run.report_file) if single_file else ("report", run.report / "index.html")
     write, place = (write_single_report, run.report_file) if single_file else (write_report, run.report)
     with recording_stage(run, name, (page,)):
@@ -78,8 +82,9 @@ def report_run(
             place,
             content,
             open_photo=lambda file: open_reduced(root / file, _least).image,
-            thumbnail=thumbnail,
+            thumbnail=wanted.thumbnail,
             on_picture=lambda done, total: callback.on_progress("writing the report", done, total),
+            kept=KeptPictures(cache=cache, hash_photo=lambda file: sha256_of(root / file)) if limit else None,
         )
     if single_file and (size := page.stat().st_size) > MANY_BYTES:
         callback.on_note(

@@ -12,7 +12,8 @@ from PIL import Image
 from pcn_cli.errors import DataError
 from pcn_cli.report import write
 from pcn_cli.report.content import Reproduce
-from pcn_cli.report.write import as_webp, write_report
+from pcn_cli.report.pictures import as_webp
+from pcn_cli.report.write import write_report
 
 
 def read_chunk(folder, name):

@@ -28,6 +28,7 @@ def test_everything_that_is_required_is_looked_at() -> None:
     assert "MiB" in checks["weights cache"].found
     assert "photos takes 0 MiB" in checks["photo cache"].found
     assert "tokens takes 0 MiB" in checks["token cache"].found
+    assert "pictures takes 0 MiB" in checks["picture cache"].found
     assert "openvino takes 0 MiB" in checks["openvino cache"].found
 
 

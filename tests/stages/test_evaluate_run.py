@@ -40,13 +40,14 @@ def test_each_photo_is_hashed_once_in_a_run_and_again_by_a_later_command(photo_f
     assert set(hashed.values()) == {1}
 
 
-def test_the_report_of_a_run_is_made_of_what_the_evaluation_gave_and_not_read_again(
+def test_a_report_is_made_of_what_the_evaluation_gave_and_of_the_pictures_that_an_earlier_one_made(
     photo_folder, tiny_weights, monkeypatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("pcn_cli.stages.report.read_evaluation", lambda _: pytest.fail("read again"))
         outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS)
     first = {path.relative_to(outcome.run): path.read_bytes() for path in sorted(outcome.report.parent.rglob("*.*"))}
+    monkeypatch.setattr("pcn_cli.stages.report.open_reduced", lambda *_: pytest.fail("opened again"))
     report(outcome.run)
     again = {path.relative_to(outcome.run): path.read_bytes() for path in sorted(outcome.report.parent.rglob("*.*"))}
     assert first == again

@@ -8,7 +8,7 @@ from PIL import Image
 
 import pcn_cli
 from pcn_cli.files.atomic import read_csv
-from pcn_cli.files.folder import TOKEN_CACHE, cache_folder
+from pcn_cli.files.folder import PICTURE_CACHE, TOKEN_CACHE, cache_folder
 from pcn_cli.runs.features import read_features
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import read_split
@@ -16,7 +16,10 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.runs import TOKENS, clean_runs
 from pcn_cli.stages.train import tokens
 
-SMALL = {"tune": "probe", "settings": ["data.size=64", "explain.checks=0", "explain.overlays=0"]}
+SMALL = {
+    "tune": "probe",
+    "settings": ["data.size=64", "explain.checks=0", "explain.overlays=0", "report.picture_cache=0"],
+}
 
 
 class Notes(Callback):
@@ -90,5 +93,6 @@ def test_a_run_grows_by_a_class_and_loses_one(photo_folder, computed):
     assert less.change.photos == len(left)
     assert "dropped: blue" in less.change.sentence
     assert cache_folder(TOKEN_CACHE).is_dir()
+    assert not cache_folder(PICTURE_CACHE).exists()
     assert TOKENS in [one.name for one in clean_runs(really=True)]
     assert not cache_folder(TOKEN_CACHE).exists()

@@ -35,14 +35,16 @@ def find_neighbours(features: Features, targets: Numbers, groups: Numbers) -> li
     if len(features) <= NEIGHBOUR:
         return []
     directions = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    usual, blocks = np.empty(len(features), np.float32), list(_blocks(directions))
+    usual, blocks, known = np.empty(len(features), np.float32), list(_blocks(directions)), list[Features]()
     for rows, columns in blocks:
         # The photo itself is its nearest.
-        nearest = min(NEIGHBOUR, len(columns) - 1)
-        usual[rows] = np.partition(_distances(directions, rows, columns), nearest)[:, nearest]
+        nearest, distances = min(NEIGHBOUR, len(columns) - 1), _distances(directions, rows, columns)
+        usual[rows] = np.partition(distances, nearest)[:, nearest]
+        if len(features) <= MOST_COMPARED:  # those of more would take too much memory
+            known.append(distances)
     bound, near = LARGEST_RATIO, dict[tuple[int, int], float]()
-    for rows, columns in blocks:
-        ratios = _distances(directions, rows, columns)
+    for number, (rows, columns) in enumerate(blocks):
+        ratios = known[number] if known else _distances(directions, rows, columns)
         ratios /= np.sqrt(np.maximum(np.outer(usual[rows], usual[columns]), 1e-12))
         ratios[groups[rows, None] == groups[columns]] = np.inf
         others = ratios[targets[rows, None] != targets[columns]]
