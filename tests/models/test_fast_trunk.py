@@ -10,7 +10,7 @@ from torch import nn
 
 from pcn_cli.models import fast_trunk
 from pcn_cli.models.aggregation import AttentionPooled
-from pcn_cli.models.fast_trunk import FUSED_FROM, FastNetwork, FoldedTrunk, keep_layers, make_fast
+from pcn_cli.models.fast_trunk import FUSED_FROM, TOGETHER, FastNetwork, FoldedTrunk, keep_layers, make_fast
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.published import PatchConvNetSpec, from_published
 
@@ -103,6 +103,20 @@ def test_a_backbone_in_bfloat16_is_near_itself_and_keeps_its_pooling_in_float32(
             found, expected = make(network, device=CPU, precision="bfloat16").attend(images), network.attend(images)
             assert found.logits.dtype == found.weights.dtype == torch.float32
             assert 0 < apart(found.logits, expected.logits) < 0.1
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_backbone_with_batch_norms_sees_some_photos_at_once(precision):
+    torch.manual_seed(0)
+    network, seen = AttentionPooled(backbone="mobilenetv3_small_050", num_classes=3).eval(), []
+    images = torch.randn(TOGETHER + 3, 3, 32, 32)
+    fast = make_fast(network, device=CPU, precision=precision)
+    fast.backbone.conv_stem.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    with torch.inference_mode():
+        found, expected = fast.forward_features(images), network.forward_features(images)
+    assert seen == [TOGETHER, 3]
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert apart(found, expected) < (1e-5 if precision == "float32" else 0.1)
 
 
 def test_few_photos_are_answered_by_the_layers_that_are_there(monkeypatch):
