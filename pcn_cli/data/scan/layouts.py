@@ -139,6 +139,8 @@ def _explain(shape: Shape, *, by_folder: bool) -> list[str]:
         lines.append("parts by folder: " + ", ".join(f"{name}/ is {part}" for name, part in sorted(unusual.items())))
     if shape.last and by_folder:
         lines.append(f"{shape.last}/ in each class folder is no class")
+    if shape.doubled and by_folder:
+        lines.append("the folder in each class folder that is called like it is no class")
     if shape.level:
         lines.append("train, val and test are read inside the class folders")
     inner = sorted(name for name, steps in shape.inner.items() if steps)

@@ -4,6 +4,7 @@
     seg_train/seg_train/oak/1.jpg      a part, a wrapper inside it, a class
     oak/train/1.jpg      a class, a part
     oak/images/1.jpg      a class, a wrapper in each
+    oak/oak/1.jpg      the same, as unpacking an archive for each class leaves it
 
 Only names are looked at; what speaks against such a reading stands in doubts.py.
 """
@@ -36,6 +37,7 @@ class Shape:
     parts: Mapping[str, Part] = field(default_factory=dict)
     inner: Mapping[str, int] = field(default_factory=dict)
     last: str = ""
+    doubled: bool = False
 
     def read(self, folders: Folders) -> tuple[Part | None, Folders]:
         """The part that the folders of a photo name, and those that name its class, which may be none at all."""
@@ -48,7 +50,8 @@ class Shape:
         return self.parts.get(name), self._unwrap(classes[self.inner.get(name, 0) :])
 
     def _unwrap(self, classes: Folders) -> Folders:
-        return classes[:-1] if self.last and classes[-1:] == (self.last,) else classes
+        wraps = classes[-1:] == classes[-2:-1] if self.doubled else classes[-1:] == (self.last,)
+        return classes[:-1] if wraps else classes
 
 
 def read_shape(paths: Collection[Folders]) -> Shape:
@@ -57,6 +60,8 @@ def read_shape(paths: Collection[Folders]) -> Shape:
     shape = _read_parts(paths)
     classes = {found for _, found in map(shape.read, paths) if found}
     last = {path[-1] for path in classes}
+    if classes and all(path[-1:] == path[-2:-1] for path in classes):
+        return replace(shape, doubled=True)
     wraps = len(last) == 1 and all(len(path) > 1 for path in classes) and all(map(is_container, last))
     return replace(shape, last=last.pop()) if wraps else shape
 

@@ -21,6 +21,22 @@ from pcn_cli.errors import DataError
         (("Red_Fox", "red fox"), "spaces, case or _"),
         (("1", "1.0"), "how a number is written"),
         (("a/12.00", "a/12"), "how a number is written"),
+        (("Кот", "кот"), "case"),
+        *(
+            (("cat", name), f"what cannot be seen: {sign}")
+            for name, sign in (
+                ("cat\u200d", r"U\+200D ZERO WIDTH JOINER"),
+                ("\u2066cat\u2069", r"U\+2066 LEFT-TO-RIGHT ISOLATE, U\+2069 POP DIRECTIONAL ISOLATE"),
+                ("cat\ufe0f", r"U\+FE0F VARIATION SELECTOR-16"),
+                ("cat\u3164", r"U\+3164 HANGUL FILLER"),
+                ("cat\x7f", r"U\+007F"),
+                ("Cat\u200e", r"U\+200E LEFT-TO-RIGHT MARK"),
+                ("c\u0430t", r"U\+0430 CYRILLIC SMALL LETTER A"),
+            )
+        ),
+        (("B", "\u0392"), r"what cannot be seen: U\+0392 GREEK CAPITAL LETTER BETA"),
+        (("t-shirt", "t\u2011shirt"), r"what cannot be seen: U\+2011 NON-BREAKING HYPHEN"),
+        (("lady's mantle", "lady\u2019s mantle"), r"what cannot be seen: U\+2019 RIGHT SINGLE QUOTATION MARK"),
     ],
 )
 def test_names_that_look_the_same_are_refused(names, what):
@@ -28,9 +44,10 @@ def test_names_that_look_the_same_are_refused(names, what):
     with pytest.raises(DataError, match=f"differ only by {what}$"):
         refuse_lookalikes(names)
     refuse_lookalikes(["oak", "oak/red", "red oak", "oaks", "o ak", "v1", "v1.0", "1", "1.5", "10"])
+    refuse_lookalikes(["oak", "oak/red", "red oak", "oaks", "o ak", "кот", "KOT2", "日本", "\u2764\ufe0f"])
 
 
-@pytest.mark.parametrize("other", ["Cat", "cat\u00a0 x", "cat_x", "cat  x"])
+@pytest.mark.parametrize("other", ["Cat", "cat\u00a0 x", "cat_x", "cat  x", "cat\u200e x", "c\u0430t x"])
 def test_folders_and_tables_say_the_same(tmp_path, other):
     name = "cat" if other == "Cat" else "cat x"
     with pytest.raises(DataError, match="differ only by") as by_folders:

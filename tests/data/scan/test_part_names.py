@@ -9,6 +9,9 @@ from pcn_cli.data.scan.part_names import read_parts, speaks_of_part
         *((name, "train") for name in ("train", "Training", "TRAIN", "train ", "seg_train", "train2017")),
         *((name, "train") for name in ("Training Set", "trainset")),
         *((name, "val") for name in ("valid", "Validation", "dev", "val_images", "imagesVal", "valset")),
+        *((name, "train") for name in ("Trainingsdaten", "Entraînement", "ENTRENAMIENTO_1", "训练集", "学習データ")),
+        *((name, "val") for name in ("Validierung", "validación", "validacao", "验证集", "валидация")),
+        *((name, "test") for name in ("Testbilder", "prueba", "teste", "тест", "테스트", "test图片")),
         *((name, "test") for name in ("testing", "Test-Set", "holdout", "hold-out", "PublicTest", "test1", "ｔｅｓｔ")),
     ],
 )  # fmt: skip
@@ -18,7 +21,8 @@ def test_what_people_call_a_part_is_known(name, part):
 
 
 @pytest.mark.parametrize(
-    "name", ["strain", "contest", "small train", "train station", "cat", "", "1", "latest", "trains"]
+    "name",
+    ["strain", "contest", "small train", "train station", "cat", "", "1", "trains", "protest", "集", "Teststreifen"],
 )
 def test_other_names_are_none(name):
     assert read_parts([name]) == {}
@@ -30,7 +34,9 @@ def test_eval_is_the_test_unless_there_is_one():
     assert read_parts(["training", "validation", "evaluation"])["evaluation"] == "test"
 
 
-@pytest.mark.parametrize("name", ["trainA", "train_b", "Test-X", "my dev photos", "TRAINING_2"])
+@pytest.mark.parametrize(
+    "name", ["trainA", "train_b", "Test-X", "my dev photos", "TRAINING_2", "训练A", "treino de gatos"]
+)
 def test_a_word_for_a_part_is_seen_beside_others(name):
     assert speaks_of_part(name)
 

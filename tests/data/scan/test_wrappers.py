@@ -27,6 +27,9 @@ TRAIN_TEST = [("train", "a"), ("train", "b"), ("test", "a"), ("test", "b")]
         ("train /{}", "test/{}"),
         ("x/train_set/train_set/{}", "x/eval/eval/{}"),
         ("train/fruits/{}", "test/fruits/{}"),
+        ("Trainingsbilder/{}", "Testbilder/{}"),
+        ("学習/{}/images", "テスト/{}/images"),
+        ("fold 3/entraînement/{0}/{0}", "fold 3/test/{0}/{0}"),
     ],
 )
 def test_parts_are_read_through_wrappers(pattern):
@@ -72,6 +75,8 @@ def test_a_folder_in_each_class_that_says_nothing_is_no_class():
     assert read("a/images", "b/images") == [(None, "a"), (None, "b")]
     assert read("train/a/images", "train/b/images", "val/images") == [("train", "a"), ("train", "b"), ("val", "")]
     assert read("a/images", "b/scans") == [(None, "a/images"), (None, "b/scans")]
+    assert read("x/a/a", "x/b/b") == [(None, "a"), (None, "b")]
+    assert read("a/a", "b/c") == [(None, "a/a"), (None, "b/c")]
 
 
 def test_what_stands_beside_parts_is_in_none():
