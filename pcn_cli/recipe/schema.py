@@ -137,7 +137,7 @@ def option(default: T, sentence: str, **facts: Any) -> T:  # noqa: ANN401 - the 
 
 
 class CropOptions(Protocol):
-    """Which boxes are cut out of photos; `Labelling` has it, and what answers them does."""
+    """Which boxes are cut out of which photos; `Labelling` has it, and what answers them does."""
 
     @property
     def crop_boxes(self) -> Path | str | None:
@@ -154,10 +154,15 @@ class CropOptions(Protocol):
         """The category of a detector."""
         ...
 
+    @property
+    def load_truncated(self) -> bool:
+        """Whether truncated photos are opened as far as they go."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Labelling:
-    """What names the class of a photo: a table, or the names of the files; otherwise the folders.
+    """Which photos there are, and what names their class: a table, or the names of the files; otherwise the folders.
 
     Where boxes are cut out, each of them is an example in the place of its photo.
     """
@@ -198,11 +203,21 @@ class Labelling:
         flag="NAME",
         chosen="never",
     )
+    load_truncated: bool = option(
+        False,
+        "Use a JPEG or PNG that ends too early as far as it goes, if half of it is there; one colour fills the rest.",
+        flag="",
+    )
 
     def words(self) -> tuple[str, ...]:
         """The flags and values that say the same on the command line."""
         given = ((OPTIONS[f"data.{one.name}"], getattr(self, one.name)) for one in fields(Labelling))
-        return tuple(str(word) for option, value in given if value is not None for word in (option.flag_name, value))
+        return tuple(
+            str(word)
+            for option, value in given
+            if value not in (None, False)
+            for word in ((option.flag_name,) if value is True else (option.flag_name, value))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -548,6 +563,7 @@ class PredictOptions:
     )
     crop_confidence: Ratio | None = option(None, OPTIONS["data.crop_confidence"].sentence, flag="0.2")
     crop_category: str | None = option(None, OPTIONS["data.crop_category"].sentence, flag="NAME")
+    load_truncated: bool = option(False, OPTIONS["data.load_truncated"].sentence, flag="")
     device: str | None = option(None, OPTIONS["train.device"].sentence, flag="DEVICE")
     offline: bool = option(False, "Never use the network; weights come from the cache.", flag="", envvar="PCN_OFFLINE")
     mirror: str | None = option(

@@ -66,6 +66,10 @@ class Photo:
     group: str | None = None
 
 
+TRUNCATED = "truncated"
+"""How the reason begins why a photo cannot be read that may be used as far as it goes (`load_truncated`)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SkippedFile:
     """A file that should be a photo and cannot be read, or a file or folder that was never taken for one, and why."""

@@ -121,9 +121,19 @@ class Answers:
         self.rows[index].update(error=reason)
 
     def add(
-        self, index: int, prediction: Prediction, *, look: np.ndarray, placement: Placement, evidence: np.ndarray | None
+        self,
+        index: int,
+        prediction: Prediction,
+        *,
+        look: np.ndarray,
+        placement: Placement,
+        evidence: np.ndarray | None,
+        missing: float | None = None,
     ) -> None:
-        """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place."""
+        """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place.
+
+        `missing` is about the share of its rows that a truncated photo lacks.
+        """
         asked, path = self._asked, self._photos.paths[index]
         answer = answer_of(
             prediction,
@@ -132,6 +142,7 @@ class Answers:
             min_confidence=asked.min_confidence,
             refuse_unlike=asked.refuse_unlike,
         )
+        answer |= {} if missing is None else {"missing": missing}
         self.rows[index] = answer = self._called(index, answer)
         if asked.overlay is not None:
             target = free_path(Path(asked.overlay), f"{path.stem}.png", self._taken, replace=True)
@@ -162,7 +173,7 @@ def save_overlay(
     evidence: np.ndarray | None = None,
 ) -> None:
     """Put at `target` the photo with what the network looked at, or with the `evidence` (h, w) for its answer."""
-    picture = open_reduced(photo).image
+    picture = open_reduced(photo, load_truncated=True).image  # whether it may be truncated was asked before
     if evidence is not None:
         drawn = draw_evidence(picture, evidence, patch_grid=patch_grid, placement=placement)
     else:

@@ -180,7 +180,7 @@ def _open(path: Path) -> Image.Image | None:
         return scale * width, scale * height
 
     try:
-        return open_reduced(path, least).image
+        return open_reduced(path, least, load_truncated=True).image
     except (PcnError, OSError):
         return None
 

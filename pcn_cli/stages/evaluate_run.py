@@ -154,7 +154,8 @@ def _evaluate_images(
     begun = {"model.name": str(Path(name).resolve()) if Path(name).exists() else name, "model.pretrained": True}
     recipe = (read_recipe(trained) if trained else Recipe()).replace({**truth, **begun})
     cropped = str(Path(labelling.crop_boxes).resolve()) if labelling and labelling.crop_boxes else None
-    recipe = recipe.replace({"data.crop_boxes": cropped})
+    truncated_too = labelling is not None and labelling.load_truncated
+    recipe = recipe.replace({"data.crop_boxes": cropped, "data.load_truncated": truncated_too})
     stem = trained.root.name if trained else Path(name).name
     run = new_run_dir(photos, f"{stem}-evaluated", output=output)
     started = start_run(run, kind="evaluate", photos=photos, card=model.config.card, device=str(model.device))

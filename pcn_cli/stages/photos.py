@@ -84,6 +84,7 @@ def _scan_crops(
         root=str(root),
         unreadable=tuple(sorted((*cut.unreadable, *scan.unreadable), key=lambda one: one.file)),
         ignored=(*cut.ignored, *(one for one in scan.ignored if one.file != TABLE)),
+        doubts=(*cut.doubts, *scan.doubts),
     )
 
 

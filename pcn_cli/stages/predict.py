@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from pcn_cli.data.image_paths import gather_images
+from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import DataError, command
 from pcn_cli.files.atomic import write_text
 from pcn_cli.models.weights import Fetcher
@@ -41,7 +43,8 @@ def predict(
     for each that reaches its threshold `least`, and may be empty. What is named twice is answered twice.
 
     With `crop_boxes` an answer is of a box, `file` is the photo's with its number behind a #, and `box` are left, top,
-    right and bottom in pixels; photos without a box have no answer.
+    right and bottom in pixels; photos without a box have no answer. With `load_truncated` the answer of a truncated
+    photo has `missing`, about the share of its rows that are not there.
 
     `images` are files, folders (searched for images) and globs; where several are named, a missing one is an answer
     with `error`. The arguments are the options of `pcn predict`, whose `--help` tells what each means. Overlays, one
@@ -65,6 +68,7 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
         callback.on_note(f"using {model}, the latest finished run")
     fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
     opened = open_model(model, fetch=fetch, device=asked.device, precision=asked.precision, engine=asked.engine)
+    opened = replace(opened, load_truncated=asked.load_truncated)
     config, evenly = opened.config, cast("Network", opened.network).looks_evenly
     remembers = opened.learned is not None and opened.learned.bound is not None
     refuse_idle_memory(asked, model, remembers=remembers)
@@ -86,8 +90,17 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
     )
     for one in scored:
         evidence = one.hidden.evidence[0] if one.hidden else None
-        answers.add(one.index, one.prediction, look=one.look, placement=one.placement, evidence=evidence)
+        answers.add(
+            one.index,
+            one.prediction,
+            look=one.look,
+            placement=one.placement,
+            evidence=evidence,
+            missing=one.missing,
+        )
         callback.on_progress("predicting", one.index + 1, len(photos.paths))
+    if truncated := describe_truncated({row["file"]: row.get("missing") for row in answers.rows}):
+        callback.on_note(truncated)
     return answers.rows
 
 

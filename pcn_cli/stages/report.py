@@ -81,7 +81,7 @@ def report_run(
         write(
             place,
             content,
-            open_photo=lambda file: open_reduced(root / file, _least).image,
+            open_photo=lambda file: open_reduced(root / file, _least, load_truncated=True).image,
             thumbnail=wanted.thumbnail,
             on_picture=lambda done, total: callback.on_progress("writing the report", done, total),
             kept=KeptPictures(cache=cache, hash_photo=lambda file: sha256_of(root / file)) if limit else None,

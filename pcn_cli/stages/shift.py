@@ -70,7 +70,7 @@ def _differing(source: RunDir, known: Sequence[str], root: Path, files: Sequence
         [top / group[place] for place in rng.permutation(len(group))[:_LOOKED_AT]]
         for group, top in ((known, photos), (files, root))
     ]
-    before, now = (measure_looks(paths, lambda path: open_reduced(path).image) for paths in sides)
+    before, now = (measure_looks(paths, lambda path: open_reduced(path, load_truncated=True).image) for paths in sides)
     return find_differing(before, now)
 
 

@@ -111,6 +111,7 @@ class Batch(NamedTuple):
         indices: (B,) int64, places in the list of samples.
         sizes: (B, 2) int64, width and height of the upright photos in pixels; empty where nobody will ask.
         unreadable: (index, reason) of photos that belong here and could not be opened.
+        missing: (index, share) of truncated photos: about which share of its rows each lacks.
         norm: how pixels are normalised; None where `images` are none.
         windows: (B, 4) int64, left, top, right and bottom of what each photo fills of its pixels; None where it is all.
     """
@@ -120,6 +121,7 @@ class Batch(NamedTuple):
     indices: Tensor
     sizes: Tensor = torch.empty((0, 2), dtype=torch.int64)
     unreadable: Sequence[tuple[int, str]] = ()
+    missing: Sequence[tuple[int, float]] = ()
     norm: Norm | None = None
     windows: Tensor | None = None
 

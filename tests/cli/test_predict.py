@@ -251,8 +251,10 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("-q",)], ids=["table", "json", "csv", "quiet"])
-@pytest.mark.parametrize("fault", UNREADABLE)
+@pytest.mark.parametrize(
+    ("fault", "form"),
+    [*((fault, ()) for fault in UNREADABLE), *(("empty", (form,)) for form in ("--json", "--csv", "-q"))],
+)
 def test_photos_without_an_answer_are_told_beside_the_answers(pcn, photos, tiny_model, fault, form):
     """Seen: `pcn predict good.png missing.png --csv` said nothing on standard error, and left with 0."""
     UNREADABLE[fault](photos / "c.png")
@@ -260,6 +262,7 @@ def test_photos_without_an_answer_are_told_beside_the_answers(pcn, photos, tiny_
     result = pcn("predict", *named, "--model", tiny_model, *form)
     assert result.returncode == 0
     assert b"warning: 1 of 3 images could not be read: p/c.png (" in result.stderr
+    assert (b"; --load-truncated answers truncated ones" in result.stderr) == (fault == "truncated")
     strict = pcn("predict", *named, "--model", tiny_model, "--strict", *form)
     assert strict.returncode == 3
     assert b"error: 1 of 3 images could not be read: p/c.png (" in strict.stderr

@@ -56,6 +56,9 @@ def test_unreadable_files_are_named_with_their_reason() -> None:
     assert found.title == "10 files could not be read"
     assert found.evidence.startswith("Left out: 0.jpg (truncated), ")
     assert found.evidence.endswith("7.jpg (truncated), and 2 more.")
+    assert found.remedy.endswith("--load-truncated uses truncated ones.")
+    (found,) = findings(facts(unreadable=[SkippedFile(file="a.jpg", reason="an empty file")]))
+    assert "--load-truncated" not in found.remedy
 
 
 def test_imbalance_starts_at_three_to_one() -> None:

@@ -64,14 +64,6 @@ def test_leaks_are_told_before_training_and_kept_with_the_run(leaking, tiny_weig
     assert all(file.startswith(part) for file, part in parts.items())  # the user's own split is never changed
 
 
-def test_photos_that_were_trained_on_are_told_when_they_are_measured_again(photo_folder, tiny_weights):
-    run = pcn_cli.finetune(photo_folder, model=tiny_weights, fail_on="leak", **QUICK).run
-    known = sum(row["split"] != "test" for row in read_csv(run / "split.csv"))
-    measured = evaluate(run, images=photo_folder)
-    assert measured.findings[0].title == f"{known} photos leak from one part into another"
-    assert not any("leak" in finding.title for finding in evaluate(run).findings)
-
-
 def test_groups_by_name_stay_together_through_the_whole_path(photo_folder, tiny_weights):
     outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, group_by=r"(\d)\.jpg", fail_on="leak", **QUICK)
     parts: dict[str, set[str]] = {}
@@ -119,6 +111,46 @@ def test_finetune_says_what_it_assumed_and_what_it_left_out(photo_folder, tiny_w
     assert titles >= set(expected[1:])
     again = {finding.title for finding in evaluate(outcome.run).findings}
     assert again >= set(expected[1:])
+
+
+@pytest.fixture
+def truncated(photo_folder):
+    """A quarter of the photos ends too early."""
+    for number in (0, 3, 6):
+        for label in ("blue", "green", "red"):
+            path = photo_folder / label / f"{number:02}.jpg"
+            content = path.read_bytes()
+            path.write_bytes(content[: int(0.9 * len(content))])
+    return photo_folder
+
+
+def test_truncated_photos_are_used_where_asked_and_those_that_were_trained_on_told_when_measured_again(
+    truncated, tiny_weights
+):
+    with pytest.raises(DataError, match="9 of 36 files are unreadable") as caught:
+        pcn_cli.finetune(truncated, model=tiny_weights, **QUICK)
+    assert caught.value.hint.endswith("; --load-truncated uses truncated ones")
+    asked = {
+        "settings": [*QUICK["settings"], "train.final_epochs=0", "train.epochs=1", "explain.checks=0"],
+        "tune": "all",
+        "size": 32,
+    }
+    outcome = pcn_cli.finetune(truncated, model=tiny_weights, load_truncated=True, fail_on="leak", **asked)
+    (finding,) = (one for one in outcome.findings if "truncated" in one.title)
+    assert finding.title == "9 truncated photos are used"
+    assert "blue/00.jpg (" in finding.evidence
+    rows = read_csv(outcome.run / "split.csv")
+    assert len(rows) == 36
+    again = evaluate(outcome.run)
+    assert again.metrics == outcome.metrics
+    assert finding in again.findings
+    assert not any("leak" in one.title for one in again.findings)
+    elsewhere = evaluate(outcome.run, images=truncated, labelling=Labelling(load_truncated=True))
+    assert len(elsewhere.rows) == 36
+    trained_on = sum(row["split"] != "test" for row in rows)
+    assert elsewhere.findings[0].title == f"{trained_on} photos leak from one part into another"
+    with pytest.raises(RecipeError, match="--load-truncated has no effect without --images"):
+        evaluate(outcome.run, labelling=Labelling(load_truncated=True))
 
 
 def test_a_pattern_for_labels_is_kept_with_the_run(photo_folder, tiny_weights):

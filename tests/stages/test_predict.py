@@ -60,6 +60,24 @@ def new_photos(tmp_path) -> Path:
     return folder
 
 
+def test_a_truncated_photo_is_answered_where_that_is_asked_for(run, tmp_path):
+    path, notes, callback = tmp_path / "cut.jpg", [], Callback()
+    Image.effect_noise((120, 90), 80).convert("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    Image.new("RGB", (50, 70)).save(tmp_path / "whole.png")
+    callback.on_note = notes.append
+    for workers in (0, 1):
+        refused, whole = pcn_cli.predict(tmp_path, model=run, workers=workers)
+        assert refused["error"].startswith("truncated JPEG")
+        answers = pcn_cli.predict(tmp_path, model=run, workers=workers, load_truncated=True, callback=callback)
+        assert answers[1]["confidence"] == pytest.approx(whole["confidence"])
+        assert set(answers[0]) - set(answers[1]) == {"missing"}
+        assert 0 < answers[0]["missing"] < 0.5
+        assert answers[0]["top"]
+    told = f"1 truncated photo is used: {path} ({answers[0]['missing']:.0%} is missing)"
+    assert notes == [told] * 2
+
+
 def test_answers_come_in_the_order_given_and_unreadable_files_are_reported(run, new_photos):
     names = ["b.png", "broken.jpg", "a.jpg"]
     answers = pcn_cli.predict([new_photos / name for name in names], model=run)

@@ -21,6 +21,7 @@ from pcn_cli.cli.options import (
     LabelColumn,
     LabelFrom,
     Labels,
+    LoadTruncated,
     Masks,
     examples,
     labelling_of,
@@ -67,6 +68,7 @@ def evaluate(
     crop_boxes: CropBoxes = None,
     crop_confidence: CropConfidence = None,
     crop_category: CropCategory = None,
+    load_truncated: LoadTruncated = False,
     boxes: Boxes = None,
     masks: Masks = None,
     target_accuracy: Annotated[
@@ -115,6 +117,7 @@ def evaluate(
             "--boxes": boxes,
             "--masks": masks,
             "--crop-boxes": crop_boxes,
+            "--load-truncated": load_truncated or None,
             "--target-accuracy": target_accuracy,
             "--output": output,
         },
@@ -132,6 +135,7 @@ def evaluate(
         label_from=label_from,
         crop_confidence=crop_confidence,
         crop_category=crop_category,
+        load_truncated=load_truncated,
     )
     with LiveProgress() as callback:
         from pcn_cli.stages.evaluate_run import evaluate as evaluate_run

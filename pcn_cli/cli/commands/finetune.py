@@ -32,6 +32,7 @@ _PANELS = {
             "crop_boxes",
             "crop_confidence",
             "crop_category",
+            "load_truncated",
             "decisions",
             "group_by",
             "split_from",

@@ -19,6 +19,7 @@ from pcn_cli.cli.options import (
     LabelColumn,
     LabelFrom,
     Labels,
+    LoadTruncated,
     examples,
     labelling_of,
 )
@@ -50,6 +51,7 @@ def inspect(
     crop_boxes: CropBoxes = None,
     crop_confidence: CropConfidence = None,
     crop_category: CropCategory = None,
+    load_truncated: LoadTruncated = False,
     group_by: GroupBy = None,
     fail_on: FailOn = None,
     json: Json = False,
@@ -69,6 +71,7 @@ def inspect(
         label_from=label_from,
         crop_confidence=crop_confidence,
         crop_category=crop_category,
+        load_truncated=load_truncated,
     )
     with LiveProgress() as callback:
         from pcn_cli.stages.inspect import inspect_photos, refuse_unfit

@@ -15,7 +15,7 @@ from pcn_cli.cli.options import Json, examples, predict_options
 from pcn_cli.errors import DataError, RecipeError, ResourceError
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.recipe.schema import PREDICT, show_options
-from pcn_cli.records.photos import join_labels
+from pcn_cli.records.photos import TRUNCATED, join_labels
 
 _MOST_NAMED = 3
 _WIDE = 100  # columns of a terminal that has room for two more guesses
@@ -133,6 +133,8 @@ def _tell_unread(answers: list[dict[str, Any]], *, strict: bool) -> None:
         return
     more = f", and {len(unread) - _MOST_NAMED:,} more" if len(unread) > _MOST_NAMED else ""
     found = f"{len(unread):,} of {len(answers):,} images could not be read: {', '.join(unread[:_MOST_NAMED])}{more}"
+    if any((answer["error"] or "").startswith(TRUNCATED) for answer in answers):
+        found += "; --load-truncated answers truncated ones by what is there"
     if len(unread) == len(answers):
         raise DataError(found, "name photos that `pcn inspect` can read")
     if strict:

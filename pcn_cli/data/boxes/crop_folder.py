@@ -13,6 +13,7 @@ from pcn_cli.data.boxes.crops import cut_photo
 from pcn_cli.data.boxes.cut import choose_boxes, crop_name, find_photos, place_boxes
 from pcn_cli.data.boxes.read import find_boxes, refuse
 from pcn_cli.data.scan.decode import inspect_files
+from pcn_cli.data.scan.doubts import find_truncated
 from pcn_cli.data.scan.labels import Candidate
 from pcn_cli.data.scan.layouts import group_candidates
 from pcn_cli.data.scan.listed_files import ListedFiles
@@ -23,6 +24,7 @@ from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import write_csv
 from pcn_cli.files.machine import available_cores
 from pcn_cli.recipe.schema import Labelling
+from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import SEVERAL, SkippedFile
 
 TABLE = TABLE_NAMES[0]
@@ -38,6 +40,7 @@ class Cut:
     note: str = ""
     unreadable: tuple[SkippedFile, ...] = ()
     ignored: tuple[SkippedFile, ...] = ()
+    doubts: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +80,11 @@ def cut_photos(
     ]
     refuse(f"{path} has boxes of no class:", unlabelled, "put the photos into a folder of their class each")
     files, unreadable, sizes = list(by_photo), list[SkippedFile](), dict[str, tuple[int, int]]()
-    with closing(inspect_files([root / file for file in files])) as results:
+    missing, truncated_too = dict[str, float | None](), labelling.load_truncated
+    with closing(inspect_files([root / file for file in files], load_truncated=truncated_too)) as results:
         for done, (position, facts) in enumerate(results, start=1):
             sizes[files[position]] = (facts.width, facts.height)
+            missing[files[position]] = facts.missing
             if facts.reason:
                 unreadable.append(SkippedFile(file=files[position], reason=facts.reason))
             tell("looking at photos", done, len(files))
@@ -88,7 +93,7 @@ def cut_photos(
     rows = list[tuple[str, str, str, str, str]]()
     with ThreadPool(available_cores()) as threads:
         work = ((root / file, [(into / crop_name(file, n), box) for n, box in own]) for file, own in placed.items())
-        cut = threads.imap(lambda one: cut_photo(one[0], lambda _: one[1]), work)
+        cut = threads.imap(lambda one: cut_photo(one[0], lambda _: one[1], load_truncated=truncated_too), work)
         for (file, own), hashes in zip(placed.items(), cut, strict=True):
             of_photo = listing.known.get(file, Candidate(file=file, label=""))
             for (number, box), digest in zip(own, hashes, strict=True):
@@ -103,6 +108,7 @@ def cut_photos(
         note=note,
         unreadable=tuple(unreadable),
         ignored=tuple(SkippedFile(file=file, reason=f"{_NO_BOX} {path.name}") for file in without),
+        doubts=tuple(find_truncated(missing)),
     )
 
 

@@ -37,23 +37,25 @@ Choose = Callable[[tuple[int, int]], Sequence[tuple[Path, Box]]]
 """The files to make and their boxes, of a photo of a width and height."""
 
 
-def cut_photo(path: Path, choose: Choose) -> list[str]:
+def cut_photo(path: Path, choose: Choose, *, load_truncated: bool = False) -> list[str]:
     """The SHA-256 of each crop of the photo at `path`, which is decoded once, as they are then on the disk.
+
+    With `load_truncated` one that is truncated is cut as far as it goes.
 
     Raises:
         UnreadablePhotoError: the photo cannot be opened.
         DataError: to cut it takes more memory or time than a photo may. Otherwise what `choose` raises.
     """
     hashes = []
-    for target, content in (_cut_apart if takes_much_memory(path) else _cut)(path, choose):
+    for target, content in (_cut_apart if takes_much_memory(path) else _cut)(path, choose, load_truncated):
         with replacing(target, durable=False) as part:
             part.write_bytes(content)
         hashes.append(hashlib.sha256(content).hexdigest())
     return hashes
 
 
-def _cut(path: Path, choose: Choose) -> Iterator[tuple[Path, bytes | memoryview]]:
-    photo = OpenedPhoto.whole(open_photo(path))
+def _cut(path: Path, choose: Choose, load_truncated: bool) -> Iterator[tuple[Path, bytes | memoryview]]:
+    photo = OpenedPhoto.whole(open_photo(path, load_truncated=load_truncated))
     for target, box in choose(photo.size):
         yield target, _encode(photo, edges_of(box))
 
@@ -69,13 +71,13 @@ def _encode(photo: OpenedPhoto, edges: Edges) -> memoryview:
     return content.getbuffer()
 
 
-def _cut_apart(path: Path, choose: Choose) -> Iterator[tuple[Path, bytes | memoryview]]:
+def _cut_apart(path: Path, choose: Choose, load_truncated: bool) -> Iterator[tuple[Path, bytes | memoryview]]:
     with _ONE:
         process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
         try:
             assert process.stdin is not None  # noqa: S101 - pipes, as asked for
             assert process.stdout is not None  # noqa: S101
-            _say(process.stdin, os.fspath(path))
+            _say(process.stdin, (os.fspath(path), load_truncated))
             wanted = choose(_hear(process.stdout, path)["size"])
             _say(process.stdin, [edges_of(box) for _, box in wanted])
             for target, _ in wanted:
@@ -116,7 +118,8 @@ def answer() -> None:
     limit_process(memory=_MEMORY, seconds=_SECONDS)
     heard, said = sys.stdin.buffer, sys.stdout.buffer
     try:
-        photo = _open_within_bounds(Path(json.loads(heard.readline())))
+        path, load_truncated = json.loads(heard.readline())
+        photo = _open_within_bounds(Path(path), load_truncated=load_truncated)
         _say(said, {"size": photo.size})
         for edges in json.loads(heard.readline()):
             content = _encode(photo, edges)
@@ -127,9 +130,9 @@ def answer() -> None:
         _say(said, {"reason": error.reason})
 
 
-def _open_within_bounds(path: Path) -> OpenedPhoto:
+def _open_within_bounds(path: Path, *, load_truncated: bool) -> OpenedPhoto:
     """The photo with every pixel where that is possible, otherwise with fewer."""
     content = read_bytes(path)
     with suppress(UnreadablePhotoError):
-        return decode_photo(io.BytesIO(content), whole=True)
-    return decode_photo(io.BytesIO(content), apart=True)
+        return decode_photo(io.BytesIO(content), whole=True, load_truncated=load_truncated)
+    return decode_photo(io.BytesIO(content), apart=True, load_truncated=load_truncated)

@@ -9,6 +9,8 @@ from pathlib import Path
 from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
 from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
 from pcn_cli.data.load.open_image import UnreadablePhotoError
+from pcn_cli.data.scan.decode import inspect_file
+from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.data.scan.listed_files import ListedFiles
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.recipe.schema import CropOptions
@@ -38,15 +40,18 @@ def cut_named(
     by_photo = find_photos(found, ListedFiles(root.absolute(), file, entries), file, entries=entries, others=True)
     if not by_photo:
         raise DataError(f"{file} has no box of these photos", HINT)
-    crops = list[tuple[str, Path, Edges | None]]()
+    crops, missing = list[tuple[str, Path, Edges | None]](), dict[str, float | None]()
     for number, (path, name) in enumerate(names.items()):
         if name in by_photo:
-            crops += _cut_boxes(path, {name: by_photo[name]}, file, into=into / str(number))
-    return crops, note
+            own = {name: by_photo[name]}
+            crops += _cut_boxes(path, own, file, into=into / str(number), load_truncated=options.load_truncated)
+            if options.load_truncated:
+                missing[name] = inspect_file(path, load_truncated=True).missing
+    return crops, "; ".join(filter(None, (note, describe_truncated(missing))))
 
 
 def _cut_boxes(
-    path: Path, boxes: Mapping[str, Sequence[FoundBox]], file: Path, *, into: Path
+    path: Path, boxes: Mapping[str, Sequence[FoundBox]], file: Path, *, into: Path, load_truncated: bool
 ) -> list[tuple[str, Path, Edges | None]]:
     """The crops of the photo at `path`, as of `cut_named`; `boxes` of `file` are of it alone."""
     ((name, own),) = boxes.items()
@@ -62,7 +67,7 @@ def _cut_boxes(
         return wanted
 
     try:
-        cut_photo(path, choose)
+        cut_photo(path, choose, load_truncated=load_truncated)
     except UnreadablePhotoError:
         return [(crop_name(str(path), one.number), path, None) for one in own]
     return crops

@@ -25,7 +25,9 @@ Answer = dict[str, Any]
 Least = Callable[[int, int], tuple[float, float]]
 
 
-def decode_apart(content: bytes, least: Least | None) -> tuple[Answer | None, Image.Image | None]:
+def decode_apart(
+    content: bytes, least: Least | None, *, load_truncated: bool = False
+) -> tuple[Answer | None, Image.Image | None]:
     """What the process answers of a photo, and its pixels, if it is readable; neither where the process was ended.
 
     Raises:
@@ -36,17 +38,17 @@ def decode_apart(content: bytes, least: Least | None) -> tuple[Answer | None, Im
         try:
             assert process.stdin is not None  # noqa: S101 - pipes, as asked for
             assert process.stdout is not None  # noqa: S101
-            return _converse(process.stdin, process.stdout, content, least)
+            head = f"{len(content)} {load_truncated:d}\n".encode("ascii")
+            return _converse(process.stdin, process.stdout, head + content, least)
         finally:
             end_child(process)
 
 
 def _converse(
-    to: IO[bytes], back: IO[bytes], content: bytes, least: Least | None
+    to: IO[bytes], back: IO[bytes], asked: bytes, least: Least | None
 ) -> tuple[Answer | None, Image.Image | None]:
     try:
-        to.write(f"{len(content)}\n".encode("ascii"))
-        to.write(content)
+        to.write(asked)
         to.flush()
         told = json.loads(back.readline())
         if "asks" in told:
@@ -79,12 +81,13 @@ def answer() -> None:
         return tuple(wanted) if wanted else (width, height)
 
     try:
-        photo = decode_photo(BytesIO(heard.read(int(heard.readline()))), ask, apart=True)
+        length, load_truncated = map(int, heard.readline().split())
+        photo = decode_photo(BytesIO(heard.read(length)), ask, apart=True, load_truncated=bool(load_truncated))
     except UnreadablePhotoError as error:
         say(reason=error.reason, is_image=error.is_image)
         return
     image = photo.image
-    say(size=photo.size, box=photo.box, mode=photo.mode, pixels=image.size)
+    say(size=photo.size, box=photo.box, mode=photo.mode, missing=photo.missing, pixels=image.size)
     for top in range(0, image.height, _ROWS):
         said.write(image.crop((0, top, image.width, min(top + _ROWS, image.height))).tobytes())
     said.flush()

@@ -89,7 +89,7 @@ class LoadedPhoto(NamedTuple):
     """One prepared photo, (H, W, 3) uint8; `pixels` is None where it could not be opened, for `reason`.
 
     `target` is a class index, or a row of 0 and 1 for all classes; `size` is the width and height of the upright
-    picture in pixels, `window` what it fills of the pixels: left, top, right, bottom.
+    picture in pixels, `window` what it fills of the pixels: left, top, right, bottom; `missing` is as in OpenedPhoto.
     """
 
     position: int
@@ -98,6 +98,7 @@ class LoadedPhoto(NamedTuple):
     size: tuple[int, int] = (0, 0)
     window: tuple[int, int, int, int] = (0, 0, 0, 0)
     reason: str = ""
+    missing: float | None = None
 
 
 class PhotoDataset(Dataset[LoadedPhoto]):
@@ -106,7 +107,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
     `files` are paths below `root`, or absolute; `targets` are class numbers, or (N, K) of 0 and 1 where a file may have
     several classes, or None where nobody will ask. With an `augmentation` photos are varied for training, otherwise
     they are prepared as in evaluation. With a `cache` they are decoded once for all epochs, where there is room:
-    that takes their SHA-256, `hashes`; a photo that has another by now is decoded as it is.
+    that takes their SHA-256, `hashes`; a photo that has another by now is decoded as it is. Truncated photos are opened
+    as far as they go with `load_truncated`.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         augmentation: Preparation | None = None,
         cache: PhotoCache | None = None,
         hashes: Sequence[str] = (),
+        load_truncated: bool = False,
     ) -> None:
         targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
         if len(files) != len(targets):
@@ -129,6 +132,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         self.norm = Norm(preprocessing.mean, preprocessing.std)
         self._cache, self._hashes = cache, list(hashes)
         self._form = self._prepare.form
+        self._load_truncated = load_truncated
 
     def __len__(self) -> int:
         return len(self.files)
@@ -143,11 +147,11 @@ class PhotoDataset(Dataset[LoadedPhoto]):
                 pixels, window = self._prepare.restore(kept, epoch=epoch, sample=sample)
                 return LoadedPhoto(position, target, pixels, kept.size, window)
             least = partial(self._prepare.least, epoch=epoch, sample=sample)
-            photo = open_reduced(self._root / self.files[position], least)
+            photo = open_reduced(self._root / self.files[position], least, load_truncated=self._load_truncated)
         except UnreadablePhotoError as error:
             return LoadedPhoto(position, target, None, reason=error.reason)
         pixels, window = self._prepare(photo, epoch=epoch, sample=sample)
-        return LoadedPhoto(position, target, pixels, photo.size, window)
+        return LoadedPhoto(position, target, pixels, photo.size, window, missing=photo.missing)
 
     def _find_kept(self, cache: PhotoCache, position: int) -> KeptPhoto:
         """The photo as it is kept, or would be: what comes of it does not depend on what the cache holds."""
@@ -157,7 +161,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         kept = cache.read(key)
         if kept is None:
             content = read_bytes(self._root / self.files[position])
-            kept = self._prepare.keep(decode_photo(BytesIO(content), self._prepare.least_kept))
+            least = self._prepare.least_kept
+            kept = self._prepare.keep(decode_photo(BytesIO(content), least, load_truncated=self._load_truncated))
             if hashlib.sha256(content).hexdigest() == known:
                 cache.write(key, kept)
         return kept
@@ -217,6 +222,7 @@ def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
         torch.tensor([photo.position for photo, _ in readable], dtype=torch.int64),
         torch.tensor([photo.size for photo, _ in readable], dtype=torch.int64),
         [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
+        [(photo.position, photo.missing) for photo, _ in readable if photo.missing is not None],
         norm,
         torch.tensor([photo.window for photo, _ in readable], dtype=torch.int64) if padded else None,
     )

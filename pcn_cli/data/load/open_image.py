@@ -17,12 +17,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from pcn_cli.data.load.apart import decode_apart
 from pcn_cli.data.load.rgb import to_rgb
 from pcn_cli.data.scan.content import HEAD_BYTES, name_content, tell_format
 from pcn_cli.errors import DataError
+from pcn_cli.records.photos import TRUNCATED
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 120_000_000
@@ -33,6 +34,8 @@ MOST_WHOLE = 2**25  # pixels; of a picture with more, several become one
 _MOST_PAGES = 1000
 _SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _OTHER_END = bytes(range(1, 255)) * 16 + _JPEG_END
+MOST_MISSING = 0.5  # of the rows of a truncated photo
+_ROW_BY_ROW = ("JPEG", "PNG")  # formats whose truncated files lack only the last rows
 _MOST_SCANS, _MOST_SCANNED = 40, 2_000_000_000
 _TOO_MANY_PIXELS = f"more than the {MAX_PIXELS // 1_000_000} megapixels a photo may have"
 
@@ -59,12 +62,14 @@ class OpenedPhoto(NamedTuple):
 
     `size` is the photo's width and height in pixels of its file, `box` (left, top, right, bottom) where the whole photo
     lies on `image`: a reduced one may reach beyond it by a part of a pixel. `mode` is Pillow's of the file's pixels.
+    `missing` is about the share of its rows that a truncated photo lacks and one colour fills; None where it is whole.
     """
 
     image: Image.Image
     size: Size
     box: Rectangle
     mode: str = "RGB"
+    missing: float | None = None
 
     @classmethod
     def whole(cls, image: Image.Image) -> "OpenedPhoto":
@@ -112,16 +117,26 @@ class UnreadablePhotoError(DataError):
         self.is_image = is_image
 
 
-def open_photo(path: Path) -> Image.Image:
+class _How(NamedTuple):
+    """How a photo is decoded: in a process that is `apart` already, the `whole` of it, also if it is truncated."""
+
+    apart: bool
+    whole: bool
+    load_truncated: bool
+
+
+def open_photo(path: Path, *, load_truncated: bool = False) -> Image.Image:
     """The photo at `path`, upright, RGB, 8 bits, with every pixel; transparent parts are white.
+
+    Of one that lacks more than its end, at most half, `load_truncated` gives what there is.
 
     Raises:
         UnreadablePhotoError: whatever stands in the way; `reason` says it in plain words.
     """
-    return _open(path, None, whole=True).image
+    return _open(path, None, whole=True, load_truncated=load_truncated).image
 
 
-def open_reduced(path: Path, least: Least | None = None) -> OpenedPhoto:
+def open_reduced(path: Path, least: Least | None = None, *, load_truncated: bool = False) -> OpenedPhoto:
     """The photo at `path` as `open_photo` opens it, of a JPEG no more pixels than it takes to have the `least` size.
 
     Of a photo with more than `MOST_WHOLE` pixels several become one.
@@ -129,12 +144,12 @@ def open_reduced(path: Path, least: Least | None = None) -> OpenedPhoto:
     Raises:
         UnreadablePhotoError: whatever stands in the way.
     """
-    return _open(path, least)
+    return _open(path, least, whole=False, load_truncated=load_truncated)
 
 
-def _open(path: Path, least: Least | None, *, whole: bool = False) -> OpenedPhoto:
+def _open(path: Path, least: Least | None, *, whole: bool, load_truncated: bool) -> OpenedPhoto:
     try:
-        return decode_photo(io.BytesIO(read_bytes(path)), least, whole=whole)
+        return decode_photo(io.BytesIO(read_bytes(path)), least, whole=whole, load_truncated=load_truncated)
     except UnreadablePhotoError as error:
         raise UnreadablePhotoError(error.reason, path=path, is_image=error.is_image) from error
 
@@ -173,7 +188,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_photo(
-    file: BinaryIO, least: Least | None = None, *, apart: bool = False, whole: bool = False
+    file: BinaryIO,
+    least: Least | None = None,
+    *,
+    apart: bool = False,
+    whole: bool = False,
+    load_truncated: bool = False,
 ) -> OpenedPhoto:
     """The photo in an open file, as `open_reduced` gives it, or the `whole` of it.
 
@@ -182,15 +202,15 @@ def decode_photo(
     Raises:
         UnreadablePhotoError: not an image, too large, or damaged.
     """
-    content = file.read()
+    content, how = file.read(), _How(apart, whole, load_truncated)
     kind = tell_format(content[:HEAD_BYTES])
     if kind is None:
         raise UnreadablePhotoError(name_content(content[:HEAD_BYTES]), is_image=False)
     try:
         with _SILENCE:
             if len(content) > _BYTES_HERE and not (apart or whole):
-                return _decode_apart(content, kind, least)
-            return _decode(content, kind, least, apart=apart, whole=whole)
+                return _decode_apart(content, kind, least, how)
+            return _decode(content, kind, least, how)
     except UnreadablePhotoError:
         raise
     # Damaged bytes make a decoder raise nearly anything: OSError, SyntaxError, TypeError, struct.error, MemoryError …
@@ -198,13 +218,13 @@ def decode_photo(
         raise UnreadablePhotoError(_explain(error, kind)) from error
 
 
-def _decode_apart(content: bytes, kind: str, least: Least | None) -> OpenedPhoto:
-    answer, image = decode_apart(content, least)
+def _decode_apart(content: bytes, kind: str, least: Least | None, how: _How) -> OpenedPhoto:
+    answer, image = decode_apart(content, least, load_truncated=how.load_truncated)
     if answer is None:
         raise UnreadablePhotoError(f"{kind} that takes more memory or time than a photo may")
     if image is None:
         raise UnreadablePhotoError(answer["reason"], is_image=answer["is_image"])
-    return OpenedPhoto(image, tuple(answer["size"]), tuple(answer["box"]), answer["mode"])
+    return OpenedPhoto(image, tuple(answer["size"]), tuple(answer["box"]), answer["mode"], answer["missing"])
 
 
 class _Silence:
@@ -234,50 +254,78 @@ class _Silence:
 _SILENCE = _Silence()
 
 
-def _decode(content: bytes, kind: str, least: Least | None, *, apart: bool, whole: bool) -> OpenedPhoto:
+def _decode(content: bytes, kind: str, least: Least | None, how: _How) -> OpenedPhoto:
     try:
-        return _decode_once(content, kind, least, apart=apart, whole=whole)
+        return _decode_once(content, kind, least, how)
     except OSError as error:
-        if kind != "JPEG" or not _is_cut(error):
+        if not _is_cut(error):
             raise
-        # Only the end may be missing, as viewers accept it: then the picture is the same whatever follows.
-        ends = (_JPEG_END, _OTHER_END)
-        first, second = (_decode_once(content + end, kind, least, apart=apart, whole=whole) for end in ends)
-        if first.image.tobytes() != second.image.tobytes():
+        if kind == "JPEG":
+            # Only the end may be missing, as viewers accept it: then the picture is the same whatever follows.
+            first, second = (_decode_once(content + end, kind, least, how) for end in (_JPEG_END, _OTHER_END))
+            if first.image.tobytes() == second.image.tobytes():
+                return first
+        if not how.load_truncated or kind not in _ROW_BY_ROW:
             raise
-        return first
+        return _decode_truncated(content, kind, least, how)
 
 
-def _decode_once(content: bytes, kind: str, least: Least | None, *, apart: bool, whole: bool) -> OpenedPhoto:
+def _decode_truncated(content: bytes, kind: str, least: Least | None, how: _How) -> OpenedPhoto:
+    """What there is of a photo whose file ends before its picture does, at least half of it."""
+    if kind == "JPEG":
+        return _decode_once(content + _JPEG_END, kind, least, how, truncated=True)
+    if not how.apart:  # Pillow's switch is one for all threads, and none of the others asked for it
+        photo = _decode_apart(content, kind, least, how)
+        if how.whole and photo.image.size != photo.size:
+            raise UnreadablePhotoError(f"damaged {kind}: its end is missing, and it is too large to be used without")
+        return photo
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    return _decode_once(content, kind, least, how, truncated=True)
+
+
+def _decode_once(content: bytes, kind: str, least: Least | None, how: _How, *, truncated: bool = False) -> OpenedPhoto:
     with Image.open(io.BytesIO(content), formats=(kind,)) as image:
         _check_size(*image.size)
         if kind == "TIFF":
             _walk_pages(image)
         if kind == "JPEG":
             _check_scans(content, *image.size)
+        if truncated and image.info.get("interlace"):
+            raise UnreadablePhotoError(f"damaged {kind}: every part of the picture lacks something")
         stored = image.size
-        drafted = _draft(image, least) if kind == "JPEG" and not whole and (least or _is_vast(image)) else None
-        if _needed_bytes(image, kind, stored, by_bands=not whole) > MOST_MEMORY:
+        drafted = _draft(image, least) if kind == "JPEG" and not how.whole and (least or _is_vast(image)) else None
+        if _needed_bytes(image, kind, stored, by_bands=not how.whole) > MOST_MEMORY:
             size = stored[0] * stored[1] / 1e6
             raise UnreadablePhotoError(f"a {kind} of {size:.0f} megapixels takes more memory than a photo may")
-        if not (apart or whole) and (
+        if not (how.apart or how.whole) and (
             _is_vast(image) or _needed_bytes(image, kind, stored, by_bands=False) > _MEMORY_HERE
         ):
-            return _decode_apart(content, kind, least)
+            return _decode_apart(content, kind, least, how)
         scale = drafted[1] if drafted else 1
         image.load()
         _check_size(*image.size)
         orientation = _orientation(image)
-        factor = _shrinking(image, least, turned=orientation >= 5) if _is_vast(image) and not whole else 1
+        factor = _shrinking(image, least, turned=orientation >= 5) if _is_vast(image) and not how.whole else 1
         picture, mode, scale = to_rgb(image, factor=factor), image.mode, scale * factor
+    missing = _share_missing(picture) if truncated else None
+    if missing is not None and missing > MOST_MISSING:
+        raise UnreadablePhotoError(f"damaged {kind}: {missing:.0%} of the picture is missing")
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     if scale == 1:
-        return OpenedPhoto(picture, picture.size, (0.0, 0.0, *picture.size), mode)
+        return OpenedPhoto(picture, picture.size, (0.0, 0.0, *picture.size), mode, missing)
     width, height = stored[::-1] if orientation >= 5 else stored
     left = picture.width - width / scale if orientation in _AT_LEFT else 0.0
     top = picture.height - height / scale if orientation in _AT_TOP else 0.0
-    return OpenedPhoto(picture, (width, height), (left, top, left + width / scale, top + height / scale), mode)
+    box = (left, top, left + width / scale, top + height / scale)
+    return OpenedPhoto(picture, (width, height), box, mode, missing)
+
+
+def _share_missing(picture: Image.Image) -> float:
+    """The share of the rows of a picture, not turned yet, that are of one colour to its end: a decoder fills so."""
+    pixels = np.asarray(picture)
+    (own,) = np.nonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))
+    return float(1 - (own[-1] + 1) / len(pixels)) if len(own) else 1.0
 
 
 def _is_vast(image: Image.Image) -> bool:
@@ -360,7 +408,7 @@ def _explain(error: Exception, kind: str) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"damaged {kind}: its header makes no sense"
     if _is_cut(error):
-        return f"truncated {kind}: the file ends before the picture does"
+        return f"{TRUNCATED if kind in _ROW_BY_ROW else 'damaged'} {kind}: the file ends before the picture does"
     return f"damaged {kind} ({' '.join(message.split())[:160] or type(error).__name__})"
 
 

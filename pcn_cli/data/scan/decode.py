@@ -1,7 +1,8 @@
 """Photos decoded for a scan, in processes of their own: a file that crashes its decoder costs only itself.
 
-Such a process takes a path in JSON on a line and answers with the file's facts in JSON on a line. It keeps a decoder's
-crash, its memory and its noise on stderr away from the command, and needs neither `fork` nor a guarded main module.
+Such a process takes a path, and whether it may be truncated, in JSON on a line and answers with the file's facts so. It
+keeps a decoder's crash, its memory and its noise on stderr away from the command, and needs neither `fork` nor a
+guarded main module.
 The pools of concurrent.futures and loky do not do: a worker that dies takes all open tasks along, and none tells whose
 fault it was.
 """
@@ -44,7 +45,7 @@ class FileFacts:
     """What decoding one file told: upright size in pixels, content hash, mode, or the reason why there is none.
 
     `sketch` is the picture in a few pixels, as base64 because it travels in JSON. `is_image` is False where the content
-    does not even begin like a supported image.
+    does not even begin like a supported image. `missing` is as in OpenedPhoto.
     """
 
     width: int = 0
@@ -54,13 +55,15 @@ class FileFacts:
     sketch: str = ""
     reason: str = ""
     is_image: bool = True
+    missing: float | None = None
 
 
-def inspect_file(path: Path) -> FileFacts:
+def inspect_file(path: Path, *, load_truncated: bool = False) -> FileFacts:
     """The facts of the file at `path`, read and decoded once; never raises for a bad file."""
     try:
         content = read_bytes(path)
-        photo = decode_photo(io.BytesIO(content), least=lambda *_: (_LEAST_SIDE, _LEAST_SIDE))
+        least = (_LEAST_SIDE, _LEAST_SIDE)
+        photo = decode_photo(io.BytesIO(content), lambda *_: least, load_truncated=load_truncated)
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
     return FileFacts(
@@ -69,6 +72,7 @@ def inspect_file(path: Path) -> FileFacts:
         sha256=hashlib.sha256(content).hexdigest(),
         mode=photo.mode,
         sketch=base64.b64encode(draw_sketch(photo)).decode("ascii"),
+        missing=photo.missing,
     )
 
 
@@ -83,7 +87,9 @@ def read_sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
     return np.frombuffer(joined, np.uint8).reshape(len(texts), SKETCH_SIDE, SKETCH_SIDE, 3)
 
 
-def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Generator[tuple[int, FileFacts], None, None]:
+def inspect_files(
+    paths: Sequence[Path], *, workers: int | None = None, load_truncated: bool = False
+) -> Generator[tuple[int, FileFacts], None, None]:
     """Each position in `paths`, whose names are valid text, with its facts as they become known, in any order.
 
     `workers` are processes; 0 decodes in this one, None chooses by the cores and the number of files.
@@ -94,9 +100,11 @@ def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Gener
     if workers is None:
         workers = min(available_cores(), -(-len(paths) // _FILES_PER_WORKER))
     if workers == 0 or not paths:
-        yield from ((position, inspect_file(path)) for position, path in enumerate(paths))
+        yield from (
+            (position, inspect_file(path, load_truncated=load_truncated)) for position, path in enumerate(paths)
+        )
         return
-    decoders = _Decoders(min(workers, len(paths)))
+    decoders = _Decoders(min(workers, len(paths)), load_truncated=load_truncated)
     try:
         yield from decoders.threads.imap_unordered(decoders.inspect, enumerate(paths))
     except OSError as error:
@@ -108,7 +116,8 @@ def inspect_files(paths: Sequence[Path], *, workers: int | None = None) -> Gener
 class _Decoders:
     """Threads that ask a process each; one that dies is replaced, and a file at which `_DEATHS` died is reported."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, load_truncated: bool) -> None:
+        self._load_truncated = load_truncated
         self.threads, self._local = ThreadPool(count), threading.local()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._closed = False
@@ -136,7 +145,7 @@ class _Decoders:
         process, answer = getattr(self._local, "process", None) or self._start(), b""
         if process.stdin and process.stdout:
             with suppress(OSError):  # the pipe is gone
-                process.stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
+                process.stdin.write(json.dumps([str(path), self._load_truncated]).encode("ascii") + b"\n")
                 process.stdin.flush()
                 answer = process.stdout.readline()
         if not answer.endswith(b"\n"):
@@ -171,5 +180,7 @@ def answer() -> None:
     answers.write(_READY)
     answers.flush()
     for line in sys.stdin:
-        answers.write(json.dumps(asdict(inspect_file(Path(json.loads(line))))).encode("ascii") + b"\n")
+        path, load_truncated = json.loads(line)
+        facts = inspect_file(Path(path), load_truncated=load_truncated)
+        answers.write(json.dumps(asdict(facts)).encode("ascii") + b"\n")
         answers.flush()

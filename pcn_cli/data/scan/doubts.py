@@ -5,7 +5,7 @@ A reading is never put right in silence: where a tree may mean two things, the m
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pcn_cli.data.scan.labels import Candidate
@@ -109,6 +109,25 @@ def _find_mixed(classes: Collection[Folders]) -> Iterator[Finding]:
             evidence=f"Read as classes: {'; and '.join(shown)}.",
             remedy="If one of them only holds others, move its folders up, or name it as the folder of photos.",
         )
+
+
+def find_truncated(missing: Mapping[str, float | None]) -> Iterator[Finding]:
+    """A warning that names the truncated photos that are used; `missing` is by file, as in OpenedPhoto."""
+    if described := describe_truncated(missing):
+        title, _, named = described.partition(": ")
+        yield Finding(
+            severity="warning",
+            title=title,
+            evidence=f"One colour fills what is not there: {named}.",
+            remedy="Bring back whole copies where there are any; without --load-truncated they are left out.",
+        )
+
+
+def describe_truncated(missing: Mapping[str, float | None]) -> str:
+    """How many truncated photos are used, and about how much of which is missing; empty where all are whole."""
+    named = [f"{file} ({share:.0%} is missing)" for file, share in sorted(missing.items()) if share is not None]
+    photos = "photo is" if len(named) == 1 else "photos are"
+    return f"{len(named):,} truncated {photos} used: {name_some(named)}" if named else ""
 
 
 def find_emptied(candidates: Iterable[Candidate], photos: Iterable[Photo], *, multi_label: bool) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pcn_cli.data.scan.content import promises_image
 from pcn_cli.data.scan.decisions import Decisions, added_files, apply_decisions
 from pcn_cli.data.scan.decode import FileFacts, inspect_files
-from pcn_cli.data.scan.doubts import find_emptied
+from pcn_cli.data.scan.doubts import find_emptied, find_truncated
 from pcn_cli.data.scan.layouts import (
     NO_CLASS,
     NO_MATCH,
@@ -31,7 +31,7 @@ from pcn_cli.data.scan.walk import EMPTY, walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError, RecipeError, command
 from pcn_cli.recipe.schema import Labelling
-from pcn_cli.records.photos import LeftOut, Part, Photo, Scan, SkippedFile
+from pcn_cli.records.photos import TRUNCATED, LeftOut, Part, Photo, Scan, SkippedFile
 
 _by_file = attrgetter("file")
 _TABLE_HINT = (
@@ -55,7 +55,7 @@ def scan_photos(
     Args:
         folder: class folders (`oak/…`, nested ones are named by path), split folders (`train/oak/…`), or photos with a
             table `labels.csv` or `split.csv`.
-        labelling: a table or a pattern that wins over folders.
+        labelling: a table or a pattern that wins over folders, and whether truncated photos are taken.
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
         decisions: labels to correct, photos to pass over, and photos from elsewhere to take in.
@@ -80,12 +80,14 @@ def scan_photos(
     files = replace(files, candidates=[*files.candidates, *added])
     facts: dict[str, FileFacts] = {}
     # Closed at once when `on_progress` raises, so that no process outlives the scan.
-    with closing(inspect_files([root / one.file for one in files.candidates])) as results:
+    paths = [root / one.file for one in files.candidates]
+    with closing(inspect_files(paths, load_truncated=bool(labelling and labelling.load_truncated))) as results:
         for position, found in results:
             facts[files.candidates[position].file] = found
             tell("looking at photos", len(facts), len(files.candidates))
     photos, removed = apply_decisions(_tell_photos(files, facts), decided, root=root, multi_label=files.multi_label)
     files.ignored.extend(removed)
+    files.doubts.extend(find_truncated({file: found.missing for file, found in facts.items()}))
     files.doubts.extend(find_emptied(files.candidates, photos, multi_label=files.multi_label))
     near_duplicates, alike = find_near_duplicates(
         photos,
@@ -197,10 +199,12 @@ def check_scan(scan: Scan, *, max_unreadable: float, labelling: Labelling | None
         raise DataError(f"no photos in {root}{f': {reasons}' if reasons else ', it is empty'}", hint)
     if len(scan.unreadable) > max_unreadable * candidates:
         share = f"{len(scan.unreadable) / candidates:.1%}, allowed {max_unreadable:.1%}"
+        truncated = any(one.reason.startswith(TRUNCATED) for one in scan.unreadable)
+        or_use = "; --load-truncated uses truncated ones" if truncated else ""
         shown = command("inspect", root, *(labelling or Labelling()).words())
         raise DataError(
             f"{len(scan.unreadable)} of {candidates} files are unreadable ({share}): {_count_reasons(scan.unreadable)}",
-            f"{shown} lists them; repair or remove them, or raise --set data.max_unreadable=…",
+            f"{shown} lists them; repair or remove them, or raise --set data.max_unreadable=…{or_use}",
         )
     if scan.multi_label:
         if not any(0 < count < len(scan.photos) for count in scan.classes.values()):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from PIL import Image
 
 from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.looks import measure_looks
@@ -73,10 +74,12 @@ def _brightness(root: Path, files: Sequence[str], *, seed: int) -> Iterator[floa
     """How bright each photo is, from 0 to 1; of very many those of a sample."""
     chosen = set(np.random.default_rng(seed).permutation(len(files))[:MOST_LOOKED_AT].tolist())
     for place, file in enumerate(files):
-        found = (
-            measure_looks([root / file], lambda path: open_reduced(path).image)["brightness"] if place in chosen else []
-        )
+        found = measure_looks([root / file], _open)["brightness"] if place in chosen else []
         yield found[0] if found else None
+
+
+def _open(path: Path) -> Image.Image:
+    return open_reduced(path, load_truncated=True).image
 
 
 def _as_numbers(cells: Sequence[str | None]) -> Fact:

@@ -59,7 +59,9 @@ def check_maps(
     if sample:
         files = [one.prediction.file for one in sample]
         photos = PhotoBatches(
-            PhotoDataset(root, files, preprocessing=model.config.preprocessing),
+            PhotoDataset(
+                root, files, preprocessing=model.config.preprocessing, load_truncated=recipe.data.load_truncated
+            ),
             batch_size=recipe.evaluate.batch_size,
             workers=loading_workers(recipe, model.device),
             device=model.device,

@@ -11,6 +11,7 @@ import numpy as np
 from pcn_cli.attention.maps import attention_numbers
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_reduced
 from pcn_cli.data.load.preprocessing import Evaluation, Prepared, place_input
+from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import ModelError, RecipeError, ResourceError
 from pcn_cli.recipe.arguments import with_predict_options
 from pcn_cli.recipe.schema import PREDICT, PredictOptions
@@ -92,9 +93,11 @@ def predict_exported(
         model = open_exported(Path(str(asked.model)))
         refuse_idle_memory(asked, str(asked.model), remembers=model.remembers)
         answers = Answers(photos, asked, model.config)
-        for index, prediction, look, placement in _score(model, photos.paths, asked.batch_size, answers.refuse):
-            answers.add(index, prediction, look=look, placement=placement, evidence=None)
+        for index, prediction, look, placement, missing in _score(model, photos.paths, asked, answers.refuse):
+            answers.add(index, prediction, look=look, placement=placement, evidence=None, missing=missing)
             callback.on_progress("predicting", index + 1, len(photos.paths))
+        if truncated := describe_truncated({row["file"]: row.get("missing") for row in answers.rows}):
+            callback.on_note(truncated)
         return answers.rows
 
 
@@ -109,22 +112,23 @@ def as_input(prepared: Prepared, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def _score(
-    model: ExportedModel, paths: Sequence[Path], batch_size: int, on_unreadable: Callable[[int, str], None]
-) -> Iterator[tuple[int, Prediction, np.ndarray, Placement]]:
-    """Each photo's place, prediction, look (h, w) and placement, in the order of `paths`."""
-    config, waiting = model.config, list[tuple[int, np.ndarray, Placement]]()
+    model: ExportedModel, paths: Sequence[Path], asked: PredictOptions, on_unreadable: Callable[[int, str], None]
+) -> Iterator[tuple[int, Prediction, np.ndarray, Placement, float | None]]:
+    """Each photo's place, prediction, look (h, w), placement and what it lacks, in the order of `paths`."""
+    config, waiting = model.config, list[tuple[int, np.ndarray, Placement, float | None]]()
     size = config.preprocessing
     prepare = Evaluation(preprocessing=size)
     for index, path in enumerate(paths):
         try:
-            photo = open_reduced(path, prepare.least)
+            photo = open_reduced(path, prepare.least, load_truncated=asked.load_truncated)
         except UnreadablePhotoError as error:
             on_unreadable(index, error.reason)
         else:
-            waiting.append((index, as_input(prepare(photo), size), place_input(size, *photo.size)))
-        if waiting and (len(waiting) == batch_size or index + 1 == len(paths)):
-            outputs = model.compute(np.stack([picture for _, picture, _ in waiting]))
-            for (place, _, placement), p, decision, look, share, unlike in zip(waiting, *outputs, strict=True):
+            placed = place_input(size, *photo.size)
+            waiting.append((index, as_input(prepare(photo), size), placed, photo.missing))
+        if waiting and (len(waiting) == asked.batch_size or index + 1 == len(paths)):
+            outputs = model.compute(np.stack([one[1] for one in waiting]))
+            for (place, _, placement, missing), p, decision, look, share, unlike in zip(waiting, *outputs, strict=True):
                 predicted, confidence = _decide(p, decision, config)
                 prediction = Prediction(
                     file=str(paths[place]),
@@ -136,7 +140,7 @@ def _score(
                     unknown=None if config.withholds(confidence) is None else bool(decision < 0),
                     unlike=float(unlike) if model.remembers else None,
                 )
-                yield place, prediction, look, placement
+                yield place, prediction, look, placement, missing
             waiting.clear()
 
 

@@ -35,6 +35,7 @@ FEWEST_CONVERTED_PATCHCONVNET = 3_000  # in bfloat16, where torch is nearly as f
 class LoadedModel:
     """A network in evaluation mode with its facts, where it computes and its trunk in which precision, and what it
     remembers of the photos it saw; `engine` is what was asked to compute tokens.
+    remembers of the photos it saw. With `load_truncated` it sees truncated photos as far as they go.
     """
 
     network: nn.Module
@@ -43,6 +44,7 @@ class LoadedModel:
     learned: Learned | None = None
     precision: Precision = "float32"
     engine: Engine | None = None
+    load_truncated: bool = False
 
 
 @checked

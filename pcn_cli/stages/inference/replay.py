@@ -115,7 +115,8 @@ def read_replay(folder: Path) -> Replay:
 def _load(folder: Path) -> LoadedModel:
     """The model, always on the CPU so that the same numbers can be had anywhere."""
     network, config = load_model_folder(folder)
-    return LoadedModel(network=network, config=config, device=torch.device("cpu"))
+    # Its photos are known by their content: if they are truncated, they were so when it was made.
+    return LoadedModel(network=network, config=config, device=torch.device("cpu"), load_truncated=True)
 
 
 def _score(model: LoadedModel, root: Path, files: Sequence[str]) -> np.ndarray:

@@ -37,7 +37,8 @@ _SMALLER = "give predict --batch-size 8, or finetune --set evaluate.batch_size=8
 class Scored:
     """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay.
 
-    `hidden` is what hiding patches gave, where that was asked for; `features` (C,) are the photo's mean tokens.
+    `hidden` is what hiding patches gave, where that was asked for; `features` (C,) are the photo's mean tokens;
+    `missing` is about the share of its rows that a truncated photo lacks, None of a whole one.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Scored:
     placement: Placement
     hidden: HiddenMaps | None = None
     features: np.ndarray | None = None
+    missing: float | None = None
 
 
 def loading_workers(recipe: Recipe, device: torch.device) -> int:
@@ -76,7 +78,7 @@ def score_photos(
         ResourceError: a batch does not fit into memory.
     """
     photos = PhotoBatches(
-        PhotoDataset(root, files, preprocessing=model.config.preprocessing),
+        PhotoDataset(root, files, preprocessing=model.config.preprocessing, load_truncated=model.load_truncated),
         batch_size=batch_size,
         workers=workers,
         device=model.device,
@@ -104,7 +106,7 @@ def score_batch(
     Raises:
         ResourceError: it does not fit into memory.
     """
-    config, indices = model.config, batch.indices.tolist()
+    config, indices, missing = model.config, batch.indices.tolist(), dict(batch.missing)
     hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
     with explain_memory(_DOING, _SMALLER), torch.inference_mode():
         seen = batch.inputs(model.device)
@@ -147,6 +149,7 @@ def score_batch(
             placement=placement,
             hidden=own,
             features=means[row],
+            missing=missing.get(index),
         )
 
 
@@ -167,7 +170,7 @@ def score_rows(
     """
     scored = []
     for one in score_photos(
-        model,
+        replace(model, load_truncated=recipe.data.load_truncated),
         root,
         [row.file for row in rows],
         batch_size=recipe.evaluate.batch_size,

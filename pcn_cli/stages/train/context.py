@@ -172,6 +172,7 @@ class TrainContext:
             augmentation=augmentation,
             cache=cache,
             hashes=[row.sha256 for row in rows],
+            load_truncated=self.recipe.data.load_truncated,
         )
 
     def targets(self, rows: Sequence[SplitRow]) -> Targets:

@@ -1,6 +1,7 @@
 """Crops: which box is of which photo, what it is called, and that its pixels are the photo's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_crop_has_the_upright_pixels_of_its_box_and_the_label_of_the_box_or_el
 
 def test_each_photo_is_decoded_once_for_all_its_boxes(photos, tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(crops_of_photos, "open_photo", lambda path: opened.append(path) or open_photo(path))
+    monkeypatch.setattr(crops_of_photos, "open_photo", lambda path, **_: opened.append(path) or open_photo(path))
     cut_photos(photos, table(tmp_path, *["0.png,0,0,9,9,"] * 5), into=tmp_path / "crops")
     assert opened == [photos / "deer" / "0.png"]
     assert len(list((tmp_path / "crops" / "deer").iterdir())) == 5
@@ -99,6 +100,21 @@ def test_a_photo_that_cannot_be_read_is_told_and_costs_only_its_own_boxes(photos
     rows = ("broken.jpg,0,0,9,9,", "0.png,0,0,9,9,", "2.png,0,0,9,9,")
     cut = cut_photos(photos, table(tmp_path, *rows), into=tmp_path / "crops")
     assert (cut.boxes, [one.file for one in cut.unreadable]) == (2, ["fox/broken.jpg"])
+
+
+def test_boxes_are_cut_out_of_truncated_photos_where_that_is_asked_for(photos, tmp_path):
+    path = photos / "fox" / "cut.jpg"
+    Image.effect_noise((90, 90), 80).convert("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    asked = table(tmp_path, "cut.jpg,0,0,9,9,", "0.png,0,0,9,9,")
+    cut = cut_photos(photos, asked, into=tmp_path / "strict")
+    assert ([one.file for one in cut.unreadable], cut.doubts) == (["fox/cut.jpg"], ())
+    cut = cut_photos(photos, replace(asked, load_truncated=True), into=tmp_path / "crops")
+    assert (cut.boxes, [one.title for one in cut.doubts]) == (2, ["1 truncated photo is used"])
+    options = PredictOptions(crop_boxes=asked.crop_boxes, load_truncated=True)
+    crops, told = cut_named([path], None, options, into=tmp_path / "named")
+    assert [box for _, _, box in crops] == [(0, 0, 10, 10)]
+    assert told.startswith(f"1 truncated photo is used: {path.name} (")
 
 
 def detected(folder: Path) -> Path:

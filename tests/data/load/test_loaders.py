@@ -391,7 +391,7 @@ def test_large_photos_are_decoded_as_far_as_the_recipe_asks(
     augmentation = augmentation and replace(augmentation, preprocessing=wanted)
     opened = []
 
-    def open_and_tell(path, least):
+    def open_and_tell(path, least, **_):
         opened.append(open_reduced(path, least))
         return opened[-1]
 

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
 from pcn_cli.data.load import open_image, rgb
@@ -347,6 +347,63 @@ def test_a_jpeg_that_lacks_only_its_end_is_opened_and_one_that_lacks_more_is_not
         for missing in (12, 40, 1000, len(content) // 2):
             path.write_bytes(content[:-missing])
             assert "truncated JPEG" in reason_of(path), (saved, missing)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "saved", "lacking"),
+    [
+        (".jpg", {}, 0.1),
+        (".jpg", {}, 0.4),
+        (".jpg", {"exif": 6}, 0.4),
+        (".jpg", {"exif": 3}, 0.2),
+        (".jpeg", {"subsampling": 0}, 0.3),
+        (".png", {}, 0.3),
+    ],
+)
+def test_a_truncated_photo_is_opened_as_far_as_it_goes_where_that_is_asked_for(tmp_path, suffix, saved, lacking):
+    """Viewers show such photos, and there was no way to use them."""
+    path, exif = tmp_path / f"photo{suffix}", Image.Exif()
+    exif[ExifTags.Base.Orientation] = saved.get("exif", 1)
+    pixels = np.random.default_rng(1).integers(0, 256, (30, 40, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    Image.fromarray(pixels).save(path, **saved | {"exif": exif.tobytes()})
+    whole, content = open_photo(path), path.read_bytes()
+    path.write_bytes(content[: int(len(content) * (1 - lacking))])
+    assert f"truncated {'PNG' if suffix == '.png' else 'JPEG'}" in reason_of(path)
+    reduced, photo = open_reduced(path, lambda *_: (9, 9), load_truncated=True), open_photo(path, load_truncated=True)
+    assert reduced.missing == pytest.approx(lacking, abs=0.12)
+    assert reduced.size == photo.size == whole.size
+    turned = {6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}.get(saved.get("exif", 1))
+    first, second = (np.asarray(one.transpose(turned) if turned else one) for one in (whole, photo))
+    assert np.array_equal(first[:120], second[:120])
+    assert len(np.unique(second[-8:].reshape(-1, 3), axis=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "share", "reason"),
+    [
+        (".jpg", 0.3, "% of the picture is missing"),
+        (".png", 0.3, "% of the picture is missing"),
+        *((f".{kind}", 0.9, f"damaged {kind.upper()}") for kind in ("bmp", "gif", "tiff", "webp")),
+    ],
+)
+def test_too_little_of_a_photo_is_not_used(tmp_path, suffix, share, reason):
+    path = tmp_path / f"photo{suffix}"
+    Image.effect_noise((160, 160), 90).convert("RGB").save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert reason in reason_of(path, lambda one: open_photo(one, load_truncated=True))
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES  # nobody else asked for it
+
+
+def test_a_truncated_photo_that_takes_a_process_of_its_own_is_told_as_well(tmp_path, draw_scene, monkeypatch):
+    save_scene(tmp_path / "photo.jpg", draw_scene)
+    content = (tmp_path / "photo.jpg").read_bytes()
+    (tmp_path / "photo.jpg").write_bytes(content[: int(len(content) * 0.8)])
+    here = open_reduced(tmp_path / "photo.jpg", lambda *_: (50, 50), load_truncated=True)
+    monkeypatch.setattr(open_image, "_BYTES_HERE", 1000)
+    apart = open_reduced(tmp_path / "photo.jpg", lambda *_: (50, 50), load_truncated=True)
+    assert (apart.missing, apart.image.tobytes()) == (here.missing, here.image.tobytes())
+    assert "truncated JPEG" in reason_of(tmp_path / "photo.jpg", open_reduced)
 
 
 def save_large(path, draw_scene, mode):

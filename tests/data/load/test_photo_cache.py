@@ -86,7 +86,7 @@ def test_photos_are_decoded_once_for_all_epochs_and_runs(scenes, cache, monkeypa
     assert all(map(same, [photos[0, row] for row in range(6)], expected[:6]))
     assert len(kept_files(cache)) == 6
     again = dataset(scenes, replace(cache, started=time.time()), vary, vary.preprocessing)
-    monkeypatch.setattr(loaders, "decode_photo", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(loaders, "decode_photo", lambda *_, **__: pytest.fail("decoded again"))
     assert all(map(same, [again[1, row] for row in range(6)], expected[6:]))
 
 

@@ -18,6 +18,20 @@ def photos(tmp_path, draw_photo):
     return [*paths, tmp_path / "empty.jpg", tmp_path / "gone.jpg"]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_truncated_photo_has_facts_where_that_is_asked_for(tmp_path, draw_photo, workers):
+    path = draw_photo(tmp_path / "photo.jpg", seed=1, width=200, height=200)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * 0.8)])
+    (_, strict), (_, facts) = (
+        one for asked in (False, True) for one in inspect_files([path], workers=workers, load_truncated=asked)
+    )
+    assert (strict.width, strict.missing) == (0, None)
+    assert strict.reason.startswith("truncated JPEG")
+    assert (facts.width, facts.reason, facts.sha256) == (200, "", sha256_of(path))
+    assert 0 < facts.missing < 0.5
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2, None])
 def test_every_file_is_inspected_once_for_any_number_of_workers(photos, workers):
     found = list(inspect_files(photos, workers=workers))
@@ -34,7 +48,7 @@ def test_a_decoder_that_crashes_costs_one_file(photos, monkeypatch):
     code = """
 import sys, json, os
 for line in sys.stdin:
-    if json.loads(line).rsplit('/', 1)[-1].startswith('5'): os._exit(9)
+    if json.loads(line)[0].rsplit('/', 1)[-1].startswith('5'): os._exit(9)
     print(json.dumps({'width': 1, 'height': 1}), flush=True)
 """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
