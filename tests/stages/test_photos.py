@@ -124,9 +124,7 @@ def truncated(photo_folder):
     return photo_folder
 
 
-def test_truncated_photos_are_used_where_asked_and_those_that_were_trained_on_told_when_measured_again(
-    truncated, tiny_weights
-):
+def test_truncated_photos_are_used_where_asked_and_those_that_were_trained_on_are_told(truncated, tiny_weights):
     with pytest.raises(DataError, match="9 of 36 files are unreadable") as caught:
         pcn_cli.finetune(truncated, model=tiny_weights, **QUICK)
     assert caught.value.hint.endswith("; --load-truncated uses truncated ones")
@@ -148,7 +146,8 @@ def test_truncated_photos_are_used_where_asked_and_those_that_were_trained_on_to
     elsewhere = evaluate(outcome.run, images=truncated, labelling=Labelling(load_truncated=True))
     assert len(elsewhere.rows) == 36
     trained_on = sum(row["split"] != "test" for row in rows)
-    assert elsewhere.findings[0].title == f"{trained_on} photos leak from one part into another"
+    titles = [one.title for one in elsewhere.findings if one.title != finding.title]
+    assert titles[0] == f"{trained_on} photos leak from one part into another"
     with pytest.raises(RecipeError, match="--load-truncated has no effect without --images"):
         evaluate(outcome.run, labelling=Labelling(load_truncated=True))
 
