@@ -1,6 +1,7 @@
 """Everything that can go wrong and is not a bug of ours: one family, one exit code per kind."""
 
 import shlex
+from pathlib import PurePath
 from reprlib import Repr
 from signal import SIGINT
 
@@ -87,7 +88,12 @@ class StoppedError(BaseException):
 
 def command(*words: object) -> str:
     """`pcn` with these words as they can be typed into a shell, for hints."""
-    return shlex.join(["pcn", *map(str, words)])
+    # A path that begins with a dash would be taken for an option.
+    return shlex.join(["pcn", *(f"./{word}" if _is_dashed(word) else str(word) for word in words)])
+
+
+def _is_dashed(word: object) -> bool:
+    return isinstance(word, PurePath) and str(word).startswith("-")
 
 
 def shown(value: object) -> str:

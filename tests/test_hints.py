@@ -100,11 +100,18 @@ def test_messages_name_only_options_that_exist() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("path", ["my photos", "it's", "a;b", "$HOME", "-dash", "ünï", "a\nb", '"x"'])
+@pytest.mark.parametrize(
+    "path",
+    [*("my photos", "it's", "a;b", "$HOME", "-dash", "ünï", "a\nb", '"x"'),
+     *("--model", "-", "~", "*.jpg", "a\\b", "`id`", "[bold]", "#x", "!1", "a&b", "(c)", "\u202ex")],
+)  # fmt: skip
 def test_a_command_comes_back_from_a_shell_as_it_was(path) -> None:
     assert shlex.split(command("finetune", path, "--output", Path("runs/a b"))) == [
         "pcn", "finetune", path, "--output", "runs/a b",
     ]  # fmt: skip
+    words = shlex.split(command("inspect", Path(path)))
+    assert [words[:2], Path(words[2])] == [["pcn", "inspect"], Path(path)]
+    assert not words[2].startswith("-")  # it would be taken for an option
 
 
 def test_nothing_catches_a_request_to_stop_and_goes_on() -> None:

@@ -128,6 +128,8 @@ class Verbosity:
         """Take up what an option asks for, before or after the name of the command."""
         self.quiet, self.verbose, self.debug = self.quiet or quiet, self.verbose or verbose, self.debug or debug
         logging.captureWarnings(not self.debug)  # into the run's log, if there is one
+        if not self.debug:  # torch has handlers of its own, which print; read as it is imported
+            os.environ.setdefault("TORCH_LOGS", "-all")
 
 
 verbosity = Verbosity()

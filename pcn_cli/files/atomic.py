@@ -162,6 +162,21 @@ def check_free_space(folder: Path, needed: int, *, what: str, hint: str) -> None
         raise ResourceError(f"{what} {needed / 1e6:.0f} MB and the disk of {folder} has {free / 1e6:.0f} MB free", hint)
 
 
+def check_place(folder: Path, *, elsewhere: str = "") -> None:
+    """Check, before any work is done, that `folder` is one or can be made; `elsewhere` as of `explain_refusal`.
+
+    Raises:
+        ResourceError: a file stands in its way, or nothing may be written there.
+    """
+    with explaining_refusal(folder, elsewhere=elsewhere):
+        place = folder.absolute()
+        first = next(one for one in (place, *place.parents) if one.exists())
+        if not first.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(first, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 @contextmanager
 def explaining_refusal(path: Path, *, elsewhere: str = "") -> Iterator[None]:
     """A context in which the operating system's refusal to write `path` is told in words, as of `explain_refusal`.

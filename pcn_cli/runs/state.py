@@ -3,9 +3,7 @@
 A stage counts as finished only after its files exist and are hashed.
 """
 
-import errno
 import logging
-import os
 import platform
 import re
 import shutil
@@ -21,7 +19,7 @@ from typing import Any, Literal
 
 from pcn_cli import __version__
 from pcn_cli.errors import ModelError, PcnError, RunError, StoppedError, command
-from pcn_cli.files.atomic import explain_refusal, explaining_refusal, sha256_of, write_json
+from pcn_cli.files.atomic import check_place, explain_refusal, explaining_refusal, sha256_of, write_json
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.files.reading import read_json
@@ -130,11 +128,9 @@ def refuse_occupied(run: RunDir) -> None:
     """
     if run.root.name == LATEST:
         raise RunError(f"a run cannot be called {LATEST}, which names the newest one", _ELSEWHERE)
+    check_place(run.root, elsewhere=_ELSEWHERE)
     with explaining_refusal(run.root, elsewhere=_ELSEWHERE):
         if not run.root.exists():
-            first = next(one for one in run.root.absolute().parents if one.exists())
-            if not first.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             return
         names = {child.name for child in run.root.iterdir() if ".part" not in child.name}
     early = _UNPLANNED if _is_record(run.record) else _LOCKS

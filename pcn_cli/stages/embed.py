@@ -10,7 +10,7 @@ import numpy as np
 
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.errors import DataError, RecipeError, ResourceError, command
-from pcn_cli.files.atomic import sha256_of, write_with
+from pcn_cli.files.atomic import check_place, sha256_of, write_with
 from pcn_cli.files.names import holding_folders, refuse_inside
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
@@ -54,6 +54,7 @@ def embed(
     paths = gather_images([str(source) for source in sources])
     refuse_inside(target, [Path(source) for source in sources if Path(source).is_dir()])
     refuse_inside(target.parent, (), holding_folders(paths))
+    check_place(target.parent, elsewhere="name another file with --output FILE")
     opened = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), device=device)
     unread, scored = list[str](), []
     for one in score_photos(

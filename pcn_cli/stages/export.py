@@ -21,7 +21,7 @@ from PIL import Image
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.load.open_image import open_reduced, takes_much_memory
 from pcn_cli.errors import DataError, ModelError, ResourceError, RunError, command
-from pcn_cli.files.atomic import explaining_refusal, replacing, write_text, write_with
+from pcn_cli.files.atomic import check_place, explaining_refusal, replacing, write_text, write_with
 from pcn_cli.files.names import holding_folders, refuse_inside
 from pcn_cli.metrics.parity import Outputs, Parity, compare_outputs, stack_outputs
 from pcn_cli.metrics.unlike import NEAREST
@@ -41,6 +41,7 @@ Format = Literal["onnx", "openvino", "torch"]
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 PHOTOS = 200
 BATCHES = (1, 2, 7)
+_ELSEWHERE = "name another folder with --output FOLDER"
 _LIGHT = 2048  # pixels of the longer side
 _RESIZED = 16  # photos that are compared in a second size as well
 _AT_ONCE = 8
@@ -89,6 +90,7 @@ def export(
     roots = [Path(images)] if images is not None and Path(images).is_dir() else []
     roots += [Path(read_record(run).photos)] if run else []
     refuse_inside(folder, roots, holding_folders(photos))
+    check_place(folder, elsewhere=_ELSEWHERE)
     name = f"{slug(run.root.resolve().name if run else Path(source).name)}{SUFFIXES[to]}"
     if output is not None:  # what lies in the run's own folder is of this model, whatever the run is called by now
         _refuse_other_program(folder / RUNNER, name)
@@ -113,7 +115,7 @@ def export(
             )
         # The file itself comes last: who finds it finds what it needs.
         for one in (runner, *sorted(path.parent.glob("*.bin")), path):
-            with replacing(folder / one.name, elsewhere="name another folder with --output FOLDER") as part:
+            with replacing(folder / one.name, elsewhere=_ELSEWHERE) as part:
                 shutil.copyfile(one, part)
     return Exported(path=folder / name, runner=folder / RUNNER, parity=parity)
 
@@ -299,7 +301,7 @@ def _refuse_other_program(path: Path, name: str) -> None:
         return
     with explaining_refusal(path):
         if f'with_name("{Path(name).stem}.' not in path.read_text(encoding="utf-8", errors="replace"):
-            raise ResourceError(f"{path} belongs to another model", "name another folder with --output FOLDER")
+            raise ResourceError(f"{path} belongs to another model", _ELSEWHERE)
 
 
 def _require_libraries(to: Format) -> None:

@@ -16,7 +16,7 @@ from pcn_cli.data.boxes.read import find_boxes, read_boxes
 from pcn_cli.data.masks import refuse_missing
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError, command
-from pcn_cli.files.atomic import explain_refusal
+from pcn_cli.files.atomic import check_place, explain_refusal
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.definitions import described
@@ -149,6 +149,8 @@ def finetune(
             raise RecipeError("no folder of photos was named", "pcn finetune ./my_images")
         refuse_inside(Path(output) if output else RUNS, [Path(photos)])
         refuse_early(photos=photos, output=output, models=models)
+        if not (output or dry_run):
+            check_place(RUNS, elsewhere="choose another place with --output FOLDER")
         choose_device(asked.recipe.train.device)
         check_logger(asked.recipe.train.log)
         if asked.recipe.evaluate.boxes:

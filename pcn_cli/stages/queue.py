@@ -25,6 +25,7 @@ from pcn_cli.stages.desk import UNSURE, as_typed, next_command
 from pcn_cli.stages.inference.load import model_source, open_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos
 from pcn_cli.stages.predict import list_images, predict_into_run
+from pcn_cli.stages.refusals import refuse_early
 from pcn_cli.stages.report import report_run
 
 UNLIKE = "unlike anything learned"
@@ -62,6 +63,7 @@ def queue_photos(
     model_source(source.root)  # which refuses a run without a model
     if not root.is_dir():
         raise DataError(f"{root} is no folder of photos", "name a folder, without labels")
+    refuse_early(photos=root, output=output)
     files, passed = _new_files(root, source, callback)
     scored = _score(source, root, files, device=device, callback=callback)
     passed["unreadable"] += len(files) - len(scored)

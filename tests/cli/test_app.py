@@ -153,11 +153,25 @@ def test_streams_that_are_full_or_closed_are_no_bug(tmp_path, line, code, words)
 
 @SHELL
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_redirected_result_is_whole_in_any_encoding(tmp_path, encoding):
+def test_a_redirected_result_is_whole_in_any_encoding(pcn, tmp_path, encoding):
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     result = subprocess.run([*PCN, "recipes", "show"], cwd=tmp_path, capture_output=True, env=environment, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
-    assert len(result.stdout.splitlines()) == len(run_pcn("recipes", "show", cwd=tmp_path).stdout.splitlines())
+    assert len(result.stdout.splitlines()) == len(pcn("recipes", "show").stdout.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "iso8859-5"])
+def test_no_command_loses_a_letter_to_its_encoding(pcn, photo_folder, encoding):
+    (photo_folder / "red").rename(photo_folder / "naïve 日本 \U0001f600")
+    for words in (("inspect", photo_folder), ("recipes", "--help"), ("models", "info", "nano")):
+        whole = pcn(*words)
+        sys.stdout.reconfigure(encoding=encoding, errors="strict")
+        result = pcn(*words)
+        sys.stdout.reconfigure(encoding="utf-8")
+        assert (whole.returncode, result.returncode, result.stderr) == (0, 0, whole.stderr)
+        assert len(result.stdout.splitlines()) == len(whole.stdout.splitlines())
+        if "--help" not in words:  # whose frames are drawn with other signs
+            assert result.stdout == whole.stdout.decode().encode(encoding, "backslashreplace")
 
 
 def test_help_into_a_closed_pipe_ends_like_every_command(tmp_path):
@@ -238,6 +252,9 @@ def test_a_terminal_may_close_under_nohup(pcn, monkeypatch):
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "letter/x"), "letter is a file, not a folder"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "aaa"), "cannot use aaa: File name too long"),
         (OSError(errno.EMFILE, "Too many open files"), "too many files are open"),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "loop"), "cannot use loop: Too many levels"),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out", "/mnt/x"), "cannot use /mnt/x: Connection timed out"),
+        (OSError(errno.ESTALE, "Stale file handle", "/mnt/x"), "see whether the disk is still there"),
         (OSError("encoder error -2 when writing image file"), "encoder error -2"),
     ],
 )
@@ -259,17 +276,22 @@ def test_libraries_are_silent_unless_debugging(pcn, monkeypatch):
     """Seen: lines such as "…/_logistic.py:1447: UserWarning: …" among the output, with -q as well."""
 
     def speak():
-        warnings.warn("more classes than photos", UserWarning, stacklevel=1)
-        logging.getLogger("timm").warning("unknown tensor")
+        for kind in (UserWarning, FutureWarning, DeprecationWarning, ResourceWarning, RuntimeWarning):
+            warnings.warn(f"more labels than photos: {kind}", kind, stacklevel=1)
+        for library in ("timm", "PIL.TiffImagePlugin", "sklearn", "albumentations", None):
+            logging.getLogger(library).error("labels of %s", library)
         logging.getLogger("pcn_cli.stages").warning("two labels")
         return []
 
     monkeypatch.setattr("pcn_cli.stages.runs.list_runs", speak)
-    for words, shown in ((("runs", "-q"), 0), (("-q", "runs"), 0), (("runs", "--debug"), 1)):
+    monkeypatch.setenv("TORCH_LOGS", "")  # which is put back after the test
+    monkeypatch.delenv("TORCH_LOGS")
+    for words, shown in ((("runs", "-q"), 0), (("-q", "runs"), 0), (("runs", "--debug"), 5)):
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             assert b"labels" not in pcn(*words).stderr
         assert len(seen) == shown
+    assert os.environ["TORCH_LOGS"] == "-all"  # torch's own handlers, which print, are given nothing
 
 
 @pytest.mark.parametrize(

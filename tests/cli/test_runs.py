@@ -1,6 +1,9 @@
 """`pcn runs` on folders of every state, damaged ones among them."""
 
 import json
+import signal
+import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -223,6 +226,25 @@ def test_a_run_that_nobody_holds_is_not_running(pcn, runs, held, status):
     with hold_folder(runs / "fruit-1") if held else nullcontext():
         rows = {row["name"]: row["status"] for row in json.loads(pcn("runs", "--json").stdout)}
     assert rows["fruit-1"] == status
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from pcn_cli.files.folder import hold_folder
+with hold_folder(Path(sys.argv[1])):
+    os._exit(3) if sys.argv[2] == "0" else os.kill(os.getpid(), int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("number", [0, signal.SIGABRT, signal.SIGSEGV, signal.SIGQUIT, signal.SIGHUP])
+def test_a_run_whose_process_died_in_any_way_is_stopped(pcn, runs, number):
+    record = json.loads((runs / "fruit-1" / "run.json").read_text())
+    (runs / "fruit-1" / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    died = subprocess.run([sys.executable, "-c", DYING, runs / "fruit-1", str(int(number))], check=False)
+    assert died.returncode == (3 if number == 0 else -number)
+    rows = {row["name"]: row["status"] for row in json.loads(pcn("runs", "--json").stdout)}
+    assert rows["fruit-1"] == "stopped"
 
 
 @pytest.mark.parametrize("content", [b"x" * 5000, b"\xff\xfe", b"a\0b"], ids=["long", "bytes", "nul"])

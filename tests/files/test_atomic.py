@@ -134,6 +134,22 @@ def test_a_full_disk_is_told_with_the_room_that_is_left(tmp_path: Path, monkeypa
     assert caught.value.hint == "free some space, then run the same command again"
 
 
+@pytest.mark.parametrize("place", ["here", "new/deep", "letter", "letter/deep", "n" * 300])
+@pytest.mark.parametrize("allowed", [True, False])
+def test_where_nothing_can_be_written_is_known_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, allowed: bool
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "letter").touch()
+    monkeypatch.setattr(atomic.os, "access", lambda *_: allowed)
+    if allowed and place in ("here", "new/deep"):
+        atomic.check_place(tmp_path / place)
+    else:
+        with pytest.raises(ResourceError, match=r"is a file|too long|not allowed"):
+            atomic.check_place(tmp_path / place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "letter"]
+
+
 def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot write"):

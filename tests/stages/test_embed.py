@@ -32,6 +32,16 @@ def test_photos_become_numbers_with_their_hashes(photo_folder, tmp_path):
     assert json.loads(table.schema.metadata[b"classes"]) == found["classes"].tolist()
 
 
+@pytest.mark.parametrize("place", ["letter/e.npz", "letter/deep/e.npz", "n" * 300 + "/e.npz"])
+def test_a_place_that_cannot_be_is_told_before_the_model_is_read(photo_folder, tmp_path, monkeypatch, place):
+    """Seen: it was told after all photos had gone through the network."""
+    (tmp_path / "letter").touch()
+    monkeypatch.setattr("pcn_cli.stages.embed.open_model", lambda *_, **__: pytest.fail("read the model"))
+    with pytest.raises(ResourceError) as caught:
+        embed(photo_folder, model="nano", output=tmp_path / place)
+    assert "--output" in caught.value.hint or "disk" in caught.value.hint
+
+
 def test_without_the_library_a_parquet_names_its_extra(photo_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ResourceError, match="needs pyarrow") as caught:

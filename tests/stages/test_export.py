@@ -475,6 +475,15 @@ def test_nothing_is_written_beside_the_photos_to_compare_on(model, photos):
         export(model, images=photos / "0.png", output=photos)
 
 
+def test_a_place_that_cannot_be_is_told_before_the_model_is_read(model, photos, tmp_path, monkeypatch):
+    (tmp_path / "letter").touch()
+    monkeypatch.setattr(stage, "open_model", lambda *_, **__: pytest.fail("read the model"))
+    for place in ("letter", "letter/deep"):
+        with pytest.raises(ResourceError, match="letter is a file, not a folder") as caught:
+            export(model, images=photos / "0.png", output=tmp_path / place)
+        assert caught.value.hint == "name another folder with --output FOLDER"
+
+
 def test_the_program_of_another_model_stays(made, model, photos, tmp_path):
     program = tmp_path / "run_model.py"
     program.write_text(made.runner.read_text(encoding="utf-8").replace("tiny.onnx", "other.onnx"), encoding="utf-8")

@@ -183,6 +183,15 @@ def test_the_run_may_not_lie_among_the_photos(photo_folder, tiny_weights):
     assert files_below(photo_folder) == {f"{c}/{n:02}.jpg" for c in ("blue", "green", "red") for n in range(12)}
 
 
+def test_where_no_run_can_be_made_it_is_told_before_photos_are_looked_at(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pcn_cli.stages.finetune.make_plan", lambda *_, **__: pytest.fail("looked at photos"))
+    (tmp_path / "runs").touch()
+    with pytest.raises(ResourceError, match="runs is a file, not a folder") as caught:
+        pcn_cli.finetune(photo_folder, model="nano")
+    assert "--output" in caught.value.hint
+
+
 def test_an_existing_folder_is_not_overwritten(photo_folder, tiny_weights, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").touch()

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 import pcn_cli
 from pcn_cli.cli.app import app
-from pcn_cli.errors import DataError, RecipeError, RunError
+from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import DESK, read_split
@@ -69,6 +69,16 @@ def test_the_command_says_what_comes_next(first, photo_folder):
         assert f"{idle[0]} has no effect with --queue" in str(refused.exception)
 
 
-def test_a_folder_of_known_photos_has_no_queue(first, photo_folder):
+def test_what_can_give_no_queue_is_told_before_photos_are_scored(first, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("pcn_cli.stages.queue._score", lambda *_, **__: pytest.fail("scored them"))
     with pytest.raises(DataError, match=r"no photo that .* does not know"):
         queue_photos(photo_folder / "red", 5, model=first.root)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mine.txt").touch()
+    for place in (taken, first.root):
+        with pytest.raises(RunError, match="is there already"):
+            queue_photos(photo_folder.parent / "new", 6, model=first.root, output=place)
+    for place in (taken / "mine.txt", taken / "mine.txt" / "run", photo_folder.parent / "new" / "run"):
+        with pytest.raises(ResourceError):
+            queue_photos(photo_folder.parent / "new", 6, model=first.root, output=place)
