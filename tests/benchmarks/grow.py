@@ -3,7 +3,7 @@
     python tests/benchmarks/grow.py PHOTOS NETWORK [--share 0.8] [--rounds 3]
 
 PHOTOS has a folder for each class. The first run has a share of each; then, in each round, a fresh run of all photos
-without kept tokens and one of all photos that begins with the first run, each time with the tokens that this left.
+with empty caches and one of all photos that begins with the first run, each time with the caches that this left.
 """
 
 import argparse
