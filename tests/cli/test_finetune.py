@@ -12,11 +12,11 @@ from PIL import Image
 from rich.console import Console
 from typer.main import get_command
 
-from pcn_cli.cli import summary
+from pcn_cli.cli import console, summary
 from pcn_cli.cli.app import app
 from pcn_cli.cli.commands import finetune
 from pcn_cli.recipe.schema import FLAGS
-from pcn_cli.records.metrics import Finding
+from pcn_cli.records.metrics import ClassRow, Finding
 from pcn_cli.stages.finetune import Outcome
 
 OPTIONS = {option.name: option for option in get_command(app).commands["finetune"].params}
@@ -95,6 +95,15 @@ def test_a_person_sees_each_finding_once_and_a_file_holds_all(monkeypatch, termi
     summary.show_run(Outcome(run=Path("r"), findings=(told, new)), told=[told])
     assert shown.getvalue().count("few photos") == 1
     assert shown.getvalue().count("copies") == (0 if terminal else 1)
+
+
+def test_the_classes_stand_in_the_order_that_people_count_in(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "out", Console(file=shown, width=100))
+    monkeypatch.setattr(summary, "out", Console(file=shown, width=100))
+    rows = [ClassRow(label=name, precision=None, recall=0.5, f1=None, support=9) for name in ("10", "2", "b", "1")]
+    summary.show_classes(rows)
+    assert [line.split()[0] for line in shown.getvalue().splitlines()[1:] if line.strip()] == ["1", "2", "10", "b"]
 
 
 def test_devices_that_cannot_be_used_are_refused(pcn, photo_folder):

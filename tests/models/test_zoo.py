@@ -99,6 +99,15 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert error.value.hint == "pcn models list"
 
 
+@pytest.mark.parametrize(
+    "name", ["resnet50", "mobilenetv3_small_100", "convnext_tiny.fb_in22k", "vit_base_patch16_224"]
+)
+def test_the_name_of_a_network_of_timm_is_answered_with_what_to_write(name: str) -> None:
+    with pytest.raises(ModelError) as error:
+        find_card(name)
+    assert error.value.hint == f"for a network of timm write timm:{name}"
+
+
 def test_a_published_file_name_tells_its_card() -> None:
     assert card_of_file("b60_384_21k.pth") is find_card("b60-384")
     assert card_of_file("mine.pth") is None

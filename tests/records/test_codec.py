@@ -142,9 +142,21 @@ def test_the_place_of_a_fault_is_named_all_the_way_down() -> None:
         from_plain(Scan, plain)
 
 
-def test_classes_are_counted_in_the_order_of_their_names() -> None:
-    photos = tuple(replace(example_record(Photo), label=label) for label in ("b", "a", "b"))
-    assert list(replace(example_record(Scan), photos=photos).classes.items()) == [("a", 1), ("b", 2)]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a", "b"),
+        ("0", "1", "2", "10", "11", "b"),
+        ("class 2", "class 10"),
+        ("1.5 mm", "1.25 mm", "12 mm"),
+        ("n2-9", "n2-10", "n10-1"),
+    ],
+)
+def test_classes_are_counted_in_the_order_that_people_count_in(names: tuple[str, ...]) -> None:
+    """Numbers as classes stood there as 0, 1, 10, 2."""
+    photos = tuple(replace(example_record(Photo), label=label) for label in (*sorted(names), names[-1]))
+    counts = replace(example_record(Scan), photos=photos).classes
+    assert list(counts.items()) == [*((name, 1) for name in names[:-1]), (names[-1], 2)]
 
 
 @pytest.mark.parametrize(("label", "correct"), [("rose", True), ("tulip", False), ("", None)])

@@ -48,7 +48,7 @@ def test_fail_on_leak_ends_before_anything_is_written(leaking, tiny_weights):
     with pytest.raises(DataError, match=TITLES[0]) as caught:
         pcn_cli.finetune(leaking, model=tiny_weights, fail_on="leak", **QUICK)
     assert caught.value.exit_code == 3
-    assert "test test/red/again.jpg = train train/red/00.jpg" in caught.value.message
+    assert "test/red/again.jpg (test) = train/red/00.jpg (train)" in caught.value.message
     assert not Path("runs").exists()
 
 

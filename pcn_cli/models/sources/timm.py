@@ -11,7 +11,7 @@ from typing import Any
 import huggingface_hub
 import timm
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from timm.models import get_pretrained_cfg
+from timm.models import clean_state_dict, get_pretrained_cfg
 from torch import nn
 
 from pcn_cli.errors import DownloadError, ModelError, shown
@@ -141,7 +141,7 @@ class TimmSource(Source):
         """The network as timm made it, with its trained weights; its own classifier too, where the file has one."""
         self.check_available(offline=fetch.offline)
         path = self.file or self._fetch(offline=fetch.offline)
-        tensors = read_tensors(path)
+        tensors = clean_state_dict(read_tensors(path))  # without what torch.compile puts before names
         classifier = tensors.get(f"{self.pretrained_cfg.get('classifier')}.weight")
         if classifier is None and needs_classifier:
             raise ModelError(f"{path} holds no classifier, so it names nothing", "name a network trained to classify")

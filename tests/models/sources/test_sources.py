@@ -428,12 +428,27 @@ def without(*ends: str):
     return lambda tensors: {name: one for name, one in tensors.items() if not name.endswith(ends)}
 
 
+def prefixed(prefix: str):
+    return lambda tensors: {prefix + name: one for name, one in tensors.items()}
+
+
 @torch.no_grad()
-def test_a_backbone_without_its_counters_is_read(backbone_folder: Path) -> None:
-    """timm loads such a file, as converters of other frameworks write it; it was refused after the photos were read."""
+@pytest.mark.parametrize(
+    "change",
+    [
+        without("num_batches_tracked"),
+        without("bn1.num_batches_tracked"),
+        prefixed("module."),
+        prefixed("_orig_mod."),
+        prefixed("module._orig_mod."),
+    ],
+    ids=["no counters", "some counters", "data parallel", "compiled", "both"],
+)
+def test_a_backbone_as_other_programs_write_it_is_read(backbone_folder: Path, change) -> None:
+    """timm loads such files, as converters of other frameworks write them; they were refused once photos were read."""
     images = torch.randn(2, 3, 96, 96)
     whole, _ = start(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
-    rewrite_tensors(backbone_folder, without("num_batches_tracked"))
+    rewrite_tensors(backbone_folder, change)
     model, _ = start(f"timm:local-dir:{backbone_folder}", CLASSES, fetch=no_fetch)
     assert torch.equal(model.eval()(images), whole.eval()(images))
 
