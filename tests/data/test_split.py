@@ -175,13 +175,14 @@ def test_changed_and_missing_photos_are_named(photo_folder):
 def test_what_became_a_pipe_is_named_and_never_opened(photo_folder):
     """A photo replaced by a pipe after the split kept resume and evaluate waiting for ever."""
     rows = split_scan(scan_photos(photo_folder), seed=0, val=0.2, test=0.2)
-    first, second, third = (photo_folder / row.file for row in rows[:3])
-    for path in (first, second, third):
+    first, second, third, fourth = (photo_folder / row.file for row in rows[:4])
+    for path in (first, second, third, fourth):
         path.unlink()
     os.mkfifo(first)
     second.mkdir()
     third.symlink_to(first)
-    assert check_split(rows, photo_folder) == [f"{row.file}: cannot be read (not a regular file)" for row in rows[:3]]
+    fourth.symlink_to("/dev/zero")
+    assert check_split(rows, photo_folder) == [f"{row.file}: cannot be read (not a regular file)" for row in rows[:4]]
 
 
 def test_the_fingerprint_tells_splits_apart():

@@ -15,7 +15,7 @@ print(process.pid)
 
 
 def test_what_a_thread_waits_for_does_not_outlive_the_program() -> None:
-    ended = subprocess.run([sys.executable, "-c", _PARENT], capture_output=True, text=True, check=True)
+    ended = subprocess.run([sys.executable, "-P", "-c", _PARENT], capture_output=True, text=True, check=True)
     with suppress(psutil.NoSuchProcess):
         child = psutil.Process(int(ended.stdout))
         psutil.wait_procs([child], timeout=5)

@@ -189,7 +189,8 @@ def results(run_folder: Path) -> str:
 
 def leftovers(folder: Path) -> list[str]:
     """Temporary files and folders that writers left behind."""
-    return [path.relative_to(folder).as_posix() for path in folder.rglob(".*") if ".part" in path.name]
+    hidden = [path for path in folder.rglob(".*") if ".part" in path.name or path.name.startswith(".crops-")]
+    return [path.relative_to(folder).as_posix() for path in hidden]
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """Every signal that stops, at random moments of every command: right exit code, within 5 s, nothing lost, no orphan.
 
 python tests/harness/signals.py --trials 110     # outside of finetune, and 20 more inside with --finetune 20
+python tests/harness/signals.py --trials 72 --only embed export serve    # of the commands that these words begin
+
+The moments of a command's trials are drawn from its first, second and last third in turn.
 """
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,7 +23,8 @@ from forked import TUNE, Ended, hash_of, leftovers, make_photos, make_weights, p
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
 SECONDS = 5.0
-LONGEST = 12.0  # of a demo, which then goes the way of finetune
+LONGEST = 12.0  # of a demo, which then goes the way of finetune, and of a page that is served until it is stopped
+THIRDS = 3
 
 
 class _Dripping(BaseHTTPRequestHandler):
@@ -50,13 +55,39 @@ def dripping_server() -> Iterator[str]:
 
 
 def prepare(folder: Path) -> None:
-    """A finished run, small and large photos, and a weight file."""
+    """A finished run, small and large photos with boxes, and a weight file."""
     make_photos(folder / "photos")
     make_photos(folder / "large", each=4, width=1500, height=1200)
+    for photos in ("photos", "large"):
+        boxes = [f"{file.relative_to(folder / photos)},4,4,39,35" for file in sorted((folder / photos).rglob("*.jpg"))]
+        (folder / f"{photos}.csv").write_text("\n".join(["file,xmin,ymin,xmax,ymax", *boxes]) + "\n")
     make_weights(folder / "tiny.safetensors")
     make_weights(folder / "s60.pth", embed_dim=384, depth=60, num_classes=1000)
     made = run(["finetune", "photos", "--model", "tiny.safetensors", "--output", "run", *TUNE], folder)
     assert made.code == 0, (made.code, made.err)
+
+
+def copy_run(folder: Path, name: str) -> None:
+    """Put a copy of the run among the runs, the latest of them."""
+    from pcn_cli.runs.rundir import RunDir, set_latest
+
+    shutil.copytree(folder / "run", folder / "runs" / name)
+    set_latest(RunDir(folder / "runs" / name), runs=folder / "runs")
+
+
+def check_copy(name: str, ended: Ended, folder: Path, out: str) -> list[str]:
+    """What is wrong with the copy of a run that was to be deleted or renamed."""
+    places = [folder / "runs" / out, folder / "runs" / f"{out}-new"]
+    left = [place for place in places if (place / "run.json").is_file()]
+    wanted = results(folder / "run")
+    lost = [f"{name}: {place} is not whole" for place in left if results(place) != wanted]
+    if name == "runs rename" and len(left) != 1:
+        lost.append(f"{name}: the run lies at {left}")
+    if ended.code == 0 and (places[0].exists() or (name == "runs rm" and left)):
+        lost.append(f"{name}: is still there")
+    for place in places:
+        shutil.rmtree(place, ignore_errors=True)
+    return lost
 
 
 def commands(address: str) -> dict[str, list[str]]:
@@ -64,6 +95,17 @@ def commands(address: str) -> dict[str, list[str]]:
     return {
         "predict": ["predict", "large", "--model", "run", "--json", "--overlay", "OUT"],
         "predict --sort-into": ["predict", "large", "--model", "run", "--csv", "--sort-into", "OUT"],
+        "predict --crop-boxes": ["predict", "large", "--model", "run", "--csv", "--crop-boxes", "large.csv"],
+        "predict --queue": ["predict", "large", "--model", "run", "--queue", "5", "--output", "OUT"],
+        "embed": ["embed", "large", "--model", "run", "--output", "OUT.npz"],
+        "export": ["export", "run", "--output", "OUT"],
+        "serve": ["serve", "run"],
+        "runs rm": ["runs", "rm", "OUT", "--yes"],
+        "runs rename": ["runs", "rename", "OUT", "OUT-new"],
+        "finetune --crop-boxes": [
+            *("finetune", "photos", "--crop-boxes", "photos.csv", "--model", "tiny.safetensors", "--output", "OUT"),
+            *TUNE,
+        ],
         "evaluate": ["evaluate", "run"],
         "evaluate --images": ["evaluate", "run", "--images", "large", "--output", "OUT"],
         "report": ["report", "run"],
@@ -101,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=110, help="Signals outside of finetune.")
     parser.add_argument("--finetune", type=int, default=0, help="Signals inside of finetune, each with a resume.")
+    parser.add_argument("--only", nargs="+", default=[""], help="The beginnings of the commands that are tried.")
     parser.add_argument("--seed", type=int)
     asked = parser.parse_args()
     problems: list[str] = []
@@ -110,19 +153,29 @@ def main() -> None:
         prepare(folder)
         before = hash_of(folder / "photos", folder / "large", folder / "run" / "model", folder / "s60.pth")
         whole: dict[str, float] = {}
-        every = commands(address)
+        every = {name: words for name, words in commands(address).items() if name.startswith(tuple(asked.only))}
         for trial in range(asked.trials):
             command = list(every)[trial % len(every)]
-            words = [word.replace("OUT", f"out-{trial}") for word in every[command]]
+            words, out = [word.replace("OUT", f"out-{trial}") for word in every[command]], f"out-{trial}"
+            copied = command in ("runs rm", "runs rename")
             os.environ["PCN_CACHE"] = str(folder / f"cache-{trial}")
             if command not in whole:
-                plain = run([word.replace("OUT", f"whole-{trial}") for word in every[command]], folder)
-                whole[command] = 4.0 if command == "models get" else min(plain.seconds, LONGEST)
+                if copied:
+                    copy_run(folder, f"whole-{trial}")
+                ends = {"number": signal.SIGTERM, "after": 4.0} if command == "serve" else {}
+                plain = run([word.replace("OUT", f"whole-{trial}") for word in every[command]], folder, **ends)
+                whole[command] = 4.0 if command in ("models get", "serve") else min(plain.seconds, LONGEST)
+                assert plain.code == (128 + ends["number"] if ends else 0) or command == "models get", plain
                 os.environ["PCN_CACHE"] = str(folder / f"cache-whole-{trial}")
             number = getattr(signal, SIGNALS[int(rng.integers(len(SIGNALS)))])
-            ended = run(words, folder, number=number, after=float(rng.uniform(0.02, 0.95) * whole[command]))
+            if copied:
+                copy_run(folder, out)
+            third = trial // len(every) % THIRDS
+            after = float(rng.uniform(third, third + 1) / THIRDS * 0.93 + 0.02) * whole[command]
+            ended = run(words, folder, number=number, after=after)
             rows[command].append(ended)
             problems += check(command, ended, number, folder, before)
+            problems += check_copy(command, ended, folder, out) if copied else []
             print(f"{trial + 1}: {command}, {len(problems)} problems so far", file=sys.stderr)
         for trial in range(asked.finetune):
             words = ["finetune", "photos", "--model", "tiny.safetensors", "--output", f"cut-{trial}", *TUNE]
@@ -137,7 +190,7 @@ def main() -> None:
                 kept, wanted = (results(folder / one) for one in (f"cut-{trial}", "whole-run"))
                 if on.code or kept != wanted:
                     problems.append(f"finetune: resumed with code {on.code}, same model: {kept == wanted}")
-        for words in (["evaluate", "run"], ["report", "run"], ["predict", "photos", "--model", "run"]):
+        for words in (["evaluate", "run"], ["report", "run"], ["predict", "photos", "--model", "run"], ["runs"]):
             after = run(words, folder)
             if after.code:
                 problems.append(f"in the end {words} gives {after.code}: {after.err[-300:]}")

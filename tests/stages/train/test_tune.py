@@ -1,9 +1,11 @@
 """What tuning learns once the validation photos have chosen."""
 
+from pathlib import Path
+
 import pytest
 
 import pcn_cli
-from pcn_cli.errors import StoppedError
+from pcn_cli.errors import DivergedError, StoppedError
 from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.stages.train.context import StepCallback
 
@@ -70,3 +72,11 @@ def test_one_epoch_is_followed_by_one(photo_folder, tiny_weights, monkeypatch):
     run = pcn_cli.finetune(photo_folder, model=tiny_weights, **options, settings=NO_PROBE).run
     parts = [row["split"] for row in read_csv(run / "split.csv")]
     assert totals == {-(-parts.count("train") // 8), -(-(len(parts) - parts.count("test")) // 8)}
+
+
+def test_photos_of_steps_that_diverge_are_named(photo_folder, tiny_weights):
+    with pytest.raises(DivergedError, match="the last photos were ") as caught:
+        tune(photo_folder, tiny_weights, "bad", "train.lr=1e38")
+    named = set(caught.value.message.partition("the last photos were ")[2].split(", "))
+    learned = {row["file"] for row in read_csv(Path("bad/split.csv")) if row["split"] == "train"}
+    assert named & learned, caught.value.message
