@@ -327,7 +327,7 @@ PROTECTIONS = (
             ("batches of 1", "BATCHES = (1, 2, 7)", "BATCHES = (2, 7)"),
             ("batches of 2", "BATCHES = (1, 2, 7)", "BATCHES = (1, 7)"),
             ("batches of 7", "BATCHES = (1, 2, 7)", "BATCHES = (1, 2)"),
-            ("a second size", "*_resize_some(photos[:_RESIZED], Path(folder))", ""),
+            ("a second size", "*_resize_some(own[:_RESIZED], Path(folder))", ""),
             ("as many answers as photos", "if asked != got), None):", "if False), None):"),
             ("the refusal", "        if parity.problems:", "        if False:"),
         )
