@@ -140,6 +140,7 @@ def safe(text: object) -> str:
     return escape("".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in _STEERING else c for c in str(text)))
 
 
+_WIDE = 100  # columns from which on every table fits
 # Control, format (bidi and zero width), surrogate, private, line and paragraph separators.
 _STEERING = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
@@ -181,6 +182,11 @@ def say_wrapped(text: str, *, indent: int = 2, screen: Console = console, most_l
     for line in lines:
         line.rstrip()
         screen.print(Text(margin).append_text(line), soft_wrap=True)
+
+
+def is_narrow() -> bool:
+    """Whether a person looks at fewer columns than the widest tables need."""
+    return out.is_terminal and out.width < _WIDE
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:

@@ -55,7 +55,7 @@ def test_fail_on_leak_ends_with_3_where_the_own_split_leaks(pcn, photo_folder):
     result = pcn("inspect", photo_folder, "--fail-on", "leak")
     assert result.returncode == 3
     assert b"1 photo leaks from one part into another" in result.stdout
-    assert b"test red/11.jpg = train red/00.jpg" in result.stderr
+    assert b"red/11.jpg (test) = red/00.jpg (train)" in result.stderr
 
 
 def test_groups_are_shown_and_a_pattern_without_a_match_ends_with_2(pcn, photo_folder):

@@ -1,5 +1,6 @@
 """`pcn runs` on folders of every state, damaged ones among them."""
 
+import io
 import json
 import signal
 import subprocess
@@ -9,7 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import typer
+from rich.console import Console
+from typer.main import get_command
 
+from pcn_cli.cli import console
+from pcn_cli.cli.commands.runs import app, list_runs
 from pcn_cli.errors import RunError
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.recipe.recipe_yaml import dump_recipe
@@ -52,6 +58,19 @@ def test_runs_are_a_table(pcn, runs):
         ["fruit-1", "stopped", "tiny", "1", "MB", "2025-01-01"],
         ["fruit-2", "(latest)", "finished", "tiny", "90.0%", "40", "1", "MB", "2025-01-02"],
     ]
+
+
+def test_in_a_narrow_terminal_no_cell_of_a_run_is_broken(monkeypatch, runs):
+    long = RunDir(runs / "flowers-mobilenetv2_100-1")
+    (runs / "fruit-2").rename(long.root)
+    set_latest(long, runs=runs)
+    screen = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80, highlight=False)
+    monkeypatch.setattr(console, "out", screen)
+    monkeypatch.chdir(runs.parent)
+    list_runs(typer.Context(get_command(app)))
+    lines = [line.split() for line in screen.file.getvalue().splitlines()]
+    assert ["flowers-mobilenetv2_100-1", "(latest)", "finished", "90.0%", "1", "MB", "2025-01-02"] in lines
+    assert len(lines) == 4
 
 
 def test_json_rows_are_objects(pcn, runs):

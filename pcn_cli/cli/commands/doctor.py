@@ -3,6 +3,7 @@
 import typer
 
 from pcn_cli.cli.console import print_json, safe, show_table
+from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples
 
 app = typer.Typer()
@@ -11,9 +12,10 @@ app = typer.Typer()
 @app.command(epilog=examples("pcn doctor", "pcn doctor --json"))
 def doctor(json: Json = False) -> None:
     """Check the installation: versions, devices, memory, caches, and packages that get in the way."""
-    from pcn_cli.stages.doctor import examine
+    with LiveProgress():
+        from pcn_cli.stages.doctor import examine
 
-    checks = examine()
+        checks = examine()
     if json:
         print_json([{"name": check.name, "ok": check.ok, "found": check.found} for check in checks])
     else:

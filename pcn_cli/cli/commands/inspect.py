@@ -1,6 +1,6 @@
 """`pcn inspect`: what a folder holds, before anything is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,8 +95,8 @@ def _show(inspection: "Inspection") -> None:
         f"{len(scan.unreadable):,} unreadable, {len(scan.ignored):,} ignored"
     )
     copies = inspection.health.exact_duplicates if inspection.health else ()
-    _show_lines("exact duplicates", [" = ".join(map(safe, files)) for files in copies])
-    _show_lines("near duplicates", [" ≈ ".join(map(safe, files)) for files in scan.near_duplicates])
+    _show_lines("exact duplicates", [_join_files(files, "=") for files in copies])
+    _show_lines("near duplicates", [_join_files(files, "≈") for files in scan.near_duplicates])
     for title, found in (("unreadable", scan.unreadable), ("ignored", scan.ignored)):
         _show_lines(title, [f"{safe(one.file)}  [dim]{safe(one.reason)}[/dim]" for one in found])
     out.print()
@@ -125,6 +125,11 @@ def _show_health(scan: Scan, health: Health) -> None:
     }
     show_table(("", ""), facts.items())
     out.print()
+
+
+def _join_files(files: Iterable[str], sign: str) -> str:
+    """Files that are alike; in a terminal each on a line of its own, so that no name is broken at its edge."""
+    return (f"\n    {sign} " if out.is_terminal else f" {sign} ").join(map(safe, files))
 
 
 def _show_lines(title: str, lines: Sequence[str]) -> None:

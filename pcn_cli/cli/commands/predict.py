@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pcn_cli.cli.console import console, out, print_json, safe, say, show_table, write_out
+from pcn_cli.cli.console import console, is_narrow, out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
 from pcn_cli.errors import DataError, RecipeError, ResourceError
@@ -18,7 +18,6 @@ from pcn_cli.recipe.schema import PREDICT, show_options
 from pcn_cli.records.photos import TRUNCATED, join_labels
 
 _MOST_NAMED = 3
-_WIDE = 100  # columns of a terminal that has room for two more guesses
 _OF_QUEUE = ("model", "device", "offline", "mirror")
 _EXPORTED = (".onnx", ".xml")
 app = typer.Typer()
@@ -171,7 +170,7 @@ def _show(answers: list[dict[str, Any]]) -> None:
 
     several = any("labels" in answer for answer in answers)
     columns, rows = ("photo", *(("labels",) if several else ("label", "confidence#")), "then"), []
-    more = 1 if out.is_terminal and out.width < _WIDE else 2  # guesses beside the first: a photo is one line
+    more = 1 if is_narrow() else 2  # guesses beside the first: a photo is one line
     for answer in answers:
         mark = " *" if answer.get("reason") == UNLIKE else ""
         if answer["error"]:

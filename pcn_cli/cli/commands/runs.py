@@ -8,7 +8,7 @@ import typer
 
 from pcn_cli.cli.browser import tell_page
 from pcn_cli.cli.complete import complete_run_name
-from pcn_cli.cli.console import out, print_json, safe, say, show_table, write_out
+from pcn_cli.cli.console import is_narrow, out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.options import Json, examples
 from pcn_cli.cli.summary import show_value
 from pcn_cli.errors import RecipeError, command
@@ -69,7 +69,10 @@ def list_runs(
                 one.created[:10],
             )
         )
-    show_table(("run", "status", "model", "accuracy#", "photos#", "disk#", "made"), rows)
+    columns = ("run", "status", "model", "accuracy#", "photos#", "disk#", "made")
+    # Where all do not fit, the model, which most runs are named after, and how many photos measured it stand back.
+    shown = [place for place in range(len(columns)) if not is_narrow() or place not in (2, 4)]
+    show_table([columns[place] for place in shown], [[row[place] for place in shown] for row in rows])
 
 
 def _write_page(*, json: bool, open_page: bool) -> None:
