@@ -28,6 +28,7 @@ from pcn_cli.training.device import explain_memory
 from pcn_cli.training.stop import StopRequest
 
 _RESIDENT_BYTES = 2**27  # of tokens, which are read before their pages are let go
+_AROUND_BYTES = 2**16  # which Linux brings along with each place of a file that is read
 _LARGEST = float(np.finfo(np.float16).max)
 
 OnPhotos = Callable[[int, int], None]
@@ -78,18 +79,18 @@ class TokenCache(AbstractContextManager["TokenCache"]):
     def read(self, rows: np.ndarray, views: np.ndarray | int = 0) -> Tensor:
         """Tokens (B, C, h, w) float32 of some rows, channels-last in memory."""
         taken = torch.from_numpy(np.ascontiguousarray(self.tokens[rows, views]))  # (B, h, w, C)
-        self._count(taken.nbytes)
+        self._count(len(rows), taken.nbytes)
         return taken.float().permute(0, 3, 1, 2)
 
     def take(self, row: int) -> np.ndarray:
         """All views of the tokens of one row as they are kept, (views, h, w, C)."""
         taken = np.array(self.tokens[row])
-        self._count(taken.nbytes)
+        self._count(1, taken.nbytes)
         return taken
 
-    def _count(self, read: int) -> None:
-        """Let go of what was read, once that is much."""
-        self._seen += read
+    def _count(self, places: int, read: int) -> None:
+        """Let go of the pages in which so many bytes lay, at so many places, once that may be much."""
+        self._seen += read + places * _AROUND_BYTES
         if self._seen > _RESIDENT_BYTES:
             self._seen = 0
             _let_go(self.tokens)
