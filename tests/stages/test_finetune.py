@@ -76,9 +76,9 @@ def decoded(monkeypatch):
     times = Counter[Path]()
 
     def count(opener):
-        def open_and_count(path, *rest):
+        def open_and_count(path, *rest, **options):
             times[path] += 1
-            return opener(path, *rest)
+            return opener(path, *rest, **options)
 
         return open_and_count
 
