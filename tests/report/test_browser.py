@@ -319,7 +319,7 @@ def test_thousands_of_predictions_never_stand_in_the_page_at_once(visit, tmp_pat
 def test_new_images_without_labels_show_everything_that_needs_none(visit, tmp_path, invent, photo):
     index = write_report(tmp_path / "report", invent(12, labelled=False), open_photo=photo)
     seen = visit(index)
-    expect(seen.page.locator("h1").first).to_have_text(re.compile("12.pictures.*sorted into 3.classes"))
+    expect(seen.page.locator("h1").first).to_have_text(re.compile("12.pictures.*taken for 3.classes"))
     seen.page.get_by_role("link", name="maple").first.click()
     expect(seen.page.locator("section.current")).to_have_attribute("id", "gallery")
     assert count_of(seen) == seen.page.locator("#tiles .tile").count() > 0
