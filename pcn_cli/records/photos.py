@@ -70,7 +70,7 @@ TRUNCATED = "truncated"
 """How the reason begins why a photo cannot be read that may be used as far as it goes (`load_truncated`)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedFile:
     """A file that should be a photo and cannot be read, or a file or folder that was never taken for one, and why."""
 

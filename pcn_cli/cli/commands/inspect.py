@@ -1,8 +1,8 @@
 """`pcn inspect`: what a folder holds, before anything is trained."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pcn_cli.stages.inspect import Inspection
 
 _MOST_LINES = 20
+_Found = TypeVar("_Found")
 
 app = typer.Typer()
 
@@ -95,10 +96,10 @@ def _show(inspection: "Inspection") -> None:
         f"{len(scan.unreadable):,} unreadable, {len(scan.ignored):,} ignored"
     )
     copies = inspection.health.exact_duplicates if inspection.health else ()
-    _show_lines("exact duplicates", [_join_files(files, "=") for files in copies])
-    _show_lines("near duplicates", [_join_files(files, "≈") for files in scan.near_duplicates])
+    _show_lines("exact duplicates", copies, lambda files: _join_files(files, "="))
+    _show_lines("near duplicates", scan.near_duplicates, lambda files: _join_files(files, "≈"))
     for title, found in (("unreadable", scan.unreadable), ("ignored", scan.ignored)):
-        _show_lines(title, [f"{safe(one.file)}  [dim]{safe(one.reason)}[/dim]" for one in found])
+        _show_lines(title, found, lambda one: f"{safe(one.file)}  [dim]{safe(one.reason)}[/dim]")
     out.print()
     show_findings(inspection.findings)
 
@@ -132,8 +133,8 @@ def _join_files(files: Iterable[str], sign: str) -> str:
     return (f"\n    {sign} " if out.is_terminal else f" {sign} ").join(map(safe, files))
 
 
-def _show_lines(title: str, lines: Sequence[str]) -> None:
-    for line in lines[:_MOST_LINES]:
-        out.print(f"  {title}: {line}", soft_wrap=True)
-    if len(lines) > _MOST_LINES:
-        say(f"  … and {len(lines) - _MOST_LINES:,} more {title}; `--json` lists all")
+def _show_lines(title: str, found: Sequence[_Found], describe: Callable[[_Found], str]) -> None:
+    for one in found[:_MOST_LINES]:
+        out.print(f"  {title}: {describe(one)}", soft_wrap=True)
+    if len(found) > _MOST_LINES:
+        say(f"  … and {len(found) - _MOST_LINES:,} more {title}; `--json` lists all")

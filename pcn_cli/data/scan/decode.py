@@ -40,7 +40,7 @@ _STARTS = 3  # tries to start a process, for the same reason
 _READY = b"ready\n"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FileFacts:
     """What decoding one file told: upright size in pixels, content hash, mode, or the reason why there is none.
 
@@ -104,13 +104,18 @@ def inspect_files(
             (position, inspect_file(path, load_truncated=load_truncated)) for position, path in enumerate(paths)
         )
         return
+    there, gone = list[tuple[int, Path]](), list[tuple[int, Path]]()
+    for position, path in enumerate(paths):  # a table may list a million that are not there
+        exists = os.path.exists(path)  # noqa: PTH110 - Path's raises where the system does not let us look
+        (there if exists else gone).append((position, path))
     decoders = _Decoders(min(workers, len(paths)), load_truncated=load_truncated)
     try:
-        yield from decoders.threads.imap_unordered(decoders.inspect, enumerate(paths))
+        yield from decoders.threads.imap_unordered(decoders.inspect, there)
     except OSError as error:
         raise ResourceError(f"cannot decode photos in another process: {error}") from error
     finally:  # also when the caller stops early, by Ctrl-C for example
         decoders.close()
+    yield from ((position, inspect_file(path)) for position, path in gone)
 
 
 class _Decoders:

@@ -19,7 +19,7 @@ from pcn_cli.records.photos import PARTS, SEPARATOR, SEVERAL, Part, join_labels,
 SEPARATORS = ";|"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """A file that may be a photo, with its label (one class, or all of them joined), and where a table lists it."""
 

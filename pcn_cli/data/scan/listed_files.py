@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from pcn_cli.data.scan.content import promises_image
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """The file that a table means, or why it means none; `how` it was found where it was not by its path."""
 
@@ -29,6 +29,7 @@ class ListedFiles:
 
     def __init__(self, root: Path, table: Path, entries: Mapping[str, str]) -> None:
         self._root, self._table, self._entries = root, table, entries
+        self._beside, self._inside = os.fspath(table.parent.absolute()), os.path.join(root.absolute(), "")  # noqa: PTH118
 
     def knows(self, written: str) -> bool:
         """Whether the text names a photo."""
@@ -36,16 +37,21 @@ class ListedFiles:
 
     def find(self, written: Sequence[str]) -> dict[str, Place]:
         """The place of each file that the table writes."""
-        looked_up = {one: self._look_up(one) for one in dict.fromkeys(written)}
+        places: dict[str, Place] = {}
+        named: dict[str, tuple[str, Sequence[str]]] = {}
+        for one in written:
+            if one not in places:
+                how, files = self._look_up(one)
+                places[one] = self._place(one, how, files)
+                if how:
+                    named[one] = how, files
         # Where names fit several photos (1.jpg in train and in test), one folder must hold all that are looked for.
-        named = {one: {_base(file, one) for file in files} for one, (how, files) in looked_up.items() if how}
-        holders = Counter(base for bases in named.values() for base in bases)
+        bases = ({_base(file, one) for file in files} for one, (_, files) in named.items())
+        holders = Counter(base for own in bases for base in own)
         whole = [base for base, count in holders.items() if count == len(named)]
-        places = {}
-        for one, (how, files) in looked_up.items():
-            if len(files) > 1 and len(whole) == 1:
-                files = [file for file in files if _base(file, one) == whole[0]]
-            places[one] = self._place(one, how, files)
+        if len(whole) == 1:
+            for one, (how, files) in named.items():
+                places[one] = self._place(one, how, [file for file in files if _base(file, one) == whole[0]])
         return places
 
     def explain(self, places: Mapping[str, Place]) -> list[str]:
@@ -78,12 +84,16 @@ class ListedFiles:
             exact = [file for file in files if _ends_with(file, below[-1])]
             if files:
                 return (how, exact) if exact else (f"{how} in another case", files)
-        return "", []
+        return "", ()
 
     def _from_table(self, written: str) -> list[str]:
         """The paths below the photos folder that a text may mean which counts from the table's folder."""
-        paths = (os.path.join(self._table.parent, name) for name in _with_slashes(written))  # noqa: PTH118 - keeps text
-        return [Path(os.path.relpath(path, self._root)).as_posix() for path in paths]
+        return [Path(self._from_photos(name)).as_posix() for name in _with_slashes(written)]
+
+    def _from_photos(self, name: str) -> str:
+        """The path, from the photos folder, of one from the table's; as text, for a table may have a million rows."""
+        path = os.path.normpath(os.path.join(self._beside, name))  # noqa: PTH118
+        return path.removeprefix(self._inside) if path.startswith(self._inside) else os.path.relpath(path, self._root)
 
     def _at(self, names: Sequence[str]) -> str | None:
         """The file at one of these paths, in either Unicode form."""

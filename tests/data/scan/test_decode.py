@@ -54,8 +54,9 @@ for line in sys.stdin:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     monkeypatch.setattr(decode, "_start_process", lambda: subprocess.Popen([sys.executable, "-c", code], **pipes))
     facts = dict(inspect_files(photos, workers=2))
-    assert [position for position, fact in facts.items() if fact.reason] == [5]
+    assert [position for position, fact in facts.items() if fact.reason] == [5, 10]  # 10 is not there at all
     assert facts[5].reason == CRASHED
+    assert "does not exist" in facts[10].reason
 
 
 @pytest.mark.parametrize("ends", ["at a file", "at its start"])
