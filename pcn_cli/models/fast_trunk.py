@@ -35,6 +35,7 @@ class FastNetwork(nn.Module):
     def __init__(self, network: nn.Module, trunk: Trunk) -> None:
         super().__init__()
         self.network, self._trunk = network, trunk
+        self.training = network.training
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The tokens (B, C, h, w) of images (B, 3, H, W), channels-last in memory."""

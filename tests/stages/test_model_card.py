@@ -38,7 +38,8 @@ def test_the_card_the_metrics_and_the_page_tell_the_same_numbers(run, photo_fold
     assert len(told) >= 5
     assert {result.dataset_name for result in card.data.eval_results} == {photo_folder.name}
     page = (run.report / "index.html").read_text(encoding="utf-8")
-    shown = re.findall(r"<dt>([^<]+)</dt><dd>([^<]+?) <small>([^<]*)</small>", page[page.index('id="card-title"') :])
+    figure = r"<dt><(?:button|span)[^>]*>([^<]+)</(?:button|span)></dt><dd>([^<]+?) <small>([^<]*)</small>"
+    shown = re.findall(figure, page[page.index('id="card-title"') :])
     wanted = [(heading(read[n].words.title), measured(read[n]), interval(read[n])) for n in card_keys]
     assert shown == wanted
     for title, value, around in wanted:

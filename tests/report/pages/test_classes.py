@@ -3,6 +3,7 @@ from dataclasses import replace
 from pcn_cli.records.slices import Slices
 from pcn_cli.report.page import render_page
 from pcn_cli.report.pages.classes import build_matrix
+from pcn_cli.report.pictures import PhotoPictures
 from pcn_cli.report.view_model import Rows
 from pcn_cli.report.write import build_view
 
@@ -16,7 +17,8 @@ def test_the_matrix_counts_as_people_do():
 
 def test_only_slices_that_passed_the_test_are_shown(invent, photo):
     def page(content):
-        return render_page(build_view(content, lambda *_: None, lambda *_: None, photo, thumbnail=32, on_picture=None))
+        photos = PhotoPictures(open_photo=photo)
+        return render_page(build_view(content, lambda *_: None, lambda *_: None, photos, thumbnail=32, on_picture=None))
 
     content = invent(3)
     html = page(content)
