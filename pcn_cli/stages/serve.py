@@ -8,11 +8,13 @@ import io
 import json
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -72,18 +74,33 @@ def serve(
     if model is None:
         model = open_run(None).root
         callback.on_note(f"using {model}, the latest finished run")
-    opened = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), device=device)
-    run = find_maker(model_source(model))
-    title = (run.root.resolve() if run else Path(str(model))).name
-    with _bind(port) as bound:
+    with computing_elsewhere() as threads, _bind(port) as bound:
+        opened = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), device=device)
+        run = find_maker(model_source(model))
+        title = (run.root.resolve() if run else Path(str(model))).name
         port = bound.getsockname()[1]
         token = secrets.token_urlsafe(24)
-        app = make_app(opened, title=title, token=token, port=port)
+        app = make_app(opened, title=title, token=token, port=port, threads=threads)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", limit_concurrency=64
         )
         server = _Server(config, lambda: on_ready(f"http://{HOST}:{port}/{token}/"))
         server.run(sockets=[bound])
+
+
+@contextmanager
+def computing_elsewhere() -> Iterator[int]:
+    """One thread of torch's for this thread of Python, so that another may have them all: how many that is.
+
+    Where both have some there are more than cores, and OpenMP puts them to sleep after every layer: an answer of a
+    small network takes three times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Server(uvicorn.Server):
@@ -99,13 +116,16 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
 
-def make_app(model: LoadedModel, *, title: str, token: str, port: int) -> ASGIApp:
-    """The pages: /TOKEN/ to drop photos on, and /TOKEN/answer, which takes a photo as the body of a POST."""
+def make_app(model: LoadedModel, *, title: str, token: str, port: int, threads: int = 1) -> ASGIApp:
+    """The pages: /TOKEN/ to drop photos on, and /TOKEN/answer, which takes a photo as the body of a POST.
+
+    What answers computes on so many `threads`.
+    """
     answerer = Answerer(model)
     html, policy = render_drop_page(title, model.config.classes, looks_evenly=answerer.looks_evenly)
     held = asyncio.Semaphore(_AT_ONCE)
     # Always the same one: the threads that compute beside it are its own, and would be started anew for another.
-    thread = ThreadPoolExecutor(1)
+    thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
 
     async def page(_: Request) -> Response:
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})

@@ -17,10 +17,12 @@ from typing import NamedTuple
 import httpx
 import numpy as np
 import pytest
+import torch
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
+from starlette.testclient import TestClient
 
 from pcn_cli.errors import ResourceError
 from pcn_cli.models.weights import Fetcher
@@ -306,3 +308,17 @@ def test_the_command_prints_its_address_once_it_answers_and_ctrl_c_ends_it(tmp_p
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+def test_only_the_thread_that_answers_computes_on_several(monkeypatch):
+    monkeypatch.setattr(stage.Answerer, "answer", lambda *_: {"threads": torch.get_num_threads()})
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with stage.computing_elsewhere() as threads:
+            here, model = torch.get_num_threads(), open_model("nano", fetch=Fetcher(offline=True))
+            app = stage.make_app(model, title="nano", token=TOKEN, port=8000, threads=threads)
+            answer = TestClient(app, base_url="http://127.0.0.1:8000").post(f"/{TOKEN}/answer", content=b"x")
+        assert (here, answer.json(), torch.get_num_threads()) == (1, {"threads": 2}, 2)
+    finally:
+        torch.set_num_threads(before)
