@@ -1,5 +1,7 @@
 """The command line: what stands before a command, and the one place where an error becomes words and an exit code."""
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -62,6 +64,7 @@ def main() -> NoReturn:
     verbosity.quiet = verbosity.verbose = verbosity.debug = False
     logging.getLogger().addHandler(_SILENT)  # else Python prints what libraries log
     keep_freed_memory()
+    atexit.register(gc.freeze)  # else Python searches all of torch for cycles before it ends, which takes a second
     try:
         with _signals_stopping(), guarded_streams():
             app(_in_order(sys.argv[1:]), prog_name="pcn")

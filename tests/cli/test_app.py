@@ -1,6 +1,7 @@
 """What a person meets at the prompt: errors in words, exit codes, data on stdout and everything else on stderr."""
 
 import errno
+import gc
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pcn_cli.cli.app import _in_order
+from pcn_cli.cli.app import _in_order, main
 
 PCN = (sys.executable, "-m", "pcn_cli")
 
@@ -312,3 +313,12 @@ def test_memory_that_runs_out_anywhere_is_no_bug(pcn, monkeypatch, error):
     assert result.returncode == 6
     assert b"memory" in result.stderr
     assert b"bug" not in result.stderr
+
+
+def test_at_the_end_nothing_is_searched_for_cycles(monkeypatch):
+    ends = []
+    monkeypatch.setattr("atexit.register", ends.append)
+    monkeypatch.setattr(sys, "argv", ["pcn", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert ends == [gc.freeze]
