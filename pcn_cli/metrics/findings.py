@@ -9,7 +9,7 @@ from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
 from pcn_cli.records.model import Calibration, ClassThreshold, Selection
-from pcn_cli.records.photos import TIES, TRUNCATED, Health, LeftOut, Part, SkippedFile, Tie
+from pcn_cli.records.photos import TIES, Health, LeftOut, Part, SkippedFile, Tie
 from pcn_cli.records.predictions import Suspect
 
 FEW_TEST_PHOTOS = 5
@@ -223,12 +223,8 @@ def _unreadable(facts: Observations) -> Iterator[Finding]:
             f"{count_words(len(facts.unreadable), 'file', 'files')} could not be read",
             f"Left out: {join_words([f'{one.file} ({one.reason})' for one in facts.unreadable])}.",
             "Replace or remove them; a run lists all in unreadable.csv, and so does pcn inspect --json."
-            + (" --load-truncated uses truncated ones." if any(map(_is_truncated, facts.unreadable)) else ""),
+            + (" --load-truncated uses truncated ones." if any(one.is_truncated for one in facts.unreadable) else ""),
         )
-
-
-def _is_truncated(file: SkippedFile) -> bool:
-    return file.reason.startswith(TRUNCATED)
 
 
 def _imbalance(facts: Observations) -> Iterator[Finding]:

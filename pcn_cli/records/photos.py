@@ -77,6 +77,11 @@ class SkippedFile:
     file: str
     reason: str
 
+    @property
+    def is_truncated(self) -> bool:
+        """Whether it may be used as far as it goes, where that is asked for."""
+        return self.reason.startswith(TRUNCATED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:

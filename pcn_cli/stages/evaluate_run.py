@@ -35,7 +35,7 @@ from pcn_cli.stages.explain.masks import compare_with_masks
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.explain.trust import check_maps
 from pcn_cli.stages.inference.hiding import choose_hiding
-from pcn_cli.stages.inference.load import LoadedModel, model_source, open_model
+from pcn_cli.stages.inference.load import LoadedModel, model_source, open_model, open_own_model
 from pcn_cli.stages.inference.score import score_rows, write_scored
 from pcn_cli.stages.photos import read_unchanged, scan_folder
 from pcn_cli.stages.report import write_model_card
@@ -109,13 +109,7 @@ def evaluate(
         moved = None if photos is None else Path(photos).resolve()
         rows = read_unchanged(here, photos=moved)
         recipe = load_recipe(here.recipe, flags=dict(truth)).recipe
-        model = open_model(
-            here.root,
-            fetch=Fetcher(offline=True),
-            device=device,
-            precision=recipe.evaluate.precision,
-            engine=recipe.evaluate.engine,
-        )
+        model = open_own_model(here, recipe, device=device)
         if moved is not None:
             update_record(here, photos=str(moved))
         return evaluate_run(here, model, rows, SCAN.read(here), recipe=recipe, callback=callback)

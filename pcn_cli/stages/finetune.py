@@ -41,7 +41,7 @@ from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_recipe, write_recip
 from pcn_cli.stages.callback import Callback, LoggingCallback, OnEpoch
 from pcn_cli.stages.crops import crops_folder, keep_crops
 from pcn_cli.stages.evaluate_run import evaluate_run
-from pcn_cli.stages.inference.load import model_source, open_model
+from pcn_cli.stages.inference.load import model_source, open_own_model
 from pcn_cli.stages.loggers import check_logger, open_logger
 from pcn_cli.stages.photos import check_leaks, describe_parts, read_unchanged, refuse_leaks
 from pcn_cli.stages.plan import Plan, make_plan
@@ -317,13 +317,7 @@ def _do_stages(
                 scratch.enter_context(tokens)
         if "evaluate" not in read_record(run).stages:
             callback.on_stage(MEASURING)
-            model = open_model(
-                run.root,
-                fetch=Fetcher(offline=True),
-                device=recipe.train.device,
-                precision=recipe.evaluate.precision,
-                engine=recipe.evaluate.engine,
-            )
+            model = open_own_model(run, recipe, device=recipe.train.device)
             evaluation = evaluate_run(run, model, rows, scan, recipe=recipe, callback=callback, tokens=tokens)
             scratch.close()
         if "report" not in read_record(run).stages:

@@ -21,7 +21,7 @@ from pcn_cli.stages.answers import Answers, NamedPhotos, naming_photos, refuse_i
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import open_model, settle_engine, settle_precision
+from pcn_cli.stages.inference.load import open_model, open_own_model, settle_engine, settle_precision
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 from pcn_cli.tensors.network import Network
 
@@ -120,13 +120,7 @@ def predict_into_run(
     recipe = read_recipe(source)
     root = (images if images.is_dir() else images.parent).absolute()
     files = list(chosen or list_images(images))
-    model = open_model(
-        source.root,
-        fetch=Fetcher(offline=True),
-        device=device,
-        precision=recipe.evaluate.precision,
-        engine=recipe.evaluate.engine,
-    )
+    model = open_own_model(source, recipe, device=device)
     config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
     word = "queue" if chosen else "predicted"
     run = new_run_dir(root.name, f"{source.root.name}-{word}", output=output)

@@ -31,7 +31,7 @@ from pcn_cli.data.scan.walk import EMPTY, walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError, RecipeError, command
 from pcn_cli.recipe.schema import Labelling
-from pcn_cli.records.photos import TRUNCATED, LeftOut, Part, Photo, Scan, SkippedFile
+from pcn_cli.records.photos import LeftOut, Part, Photo, Scan, SkippedFile
 
 _by_file = attrgetter("file")
 _TABLE_HINT = (
@@ -199,7 +199,7 @@ def check_scan(scan: Scan, *, max_unreadable: float, labelling: Labelling | None
         raise DataError(f"no photos in {root}{f': {reasons}' if reasons else ', it is empty'}", hint)
     if len(scan.unreadable) > max_unreadable * candidates:
         share = f"{len(scan.unreadable) / candidates:.1%}, allowed {max_unreadable:.1%}"
-        truncated = any(one.reason.startswith(TRUNCATED) for one in scan.unreadable)
+        truncated = any(one.is_truncated for one in scan.unreadable)
         or_use = "; --load-truncated uses truncated ones" if truncated else ""
         shown = command("inspect", root, *(labelling or Labelling()).words())
         raise DataError(

@@ -15,6 +15,7 @@ from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.arguments import checked
+from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.arithmetic import Engine, Precision
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, open_run
@@ -34,8 +35,8 @@ FEWEST_CONVERTED_PATCHCONVNET = 3_000  # in bfloat16, where torch is nearly as f
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A network in evaluation mode with its facts, where it computes and its trunk in which precision, and what it
-    remembers of the photos it saw; `engine` is what was asked to compute tokens.
-    remembers of the photos it saw. With `load_truncated` it sees truncated photos as far as they go.
+    remembers of the photos it saw; `engine` is what was asked to compute tokens. With `load_truncated` it sees
+    truncated photos as far as they go.
     """
 
     network: nn.Module
@@ -83,6 +84,13 @@ def open_model(
     settled, _ = settle_precision(config, chosen, asked=precision)
     learned = read_learned(getattr(found, "path", Path(name)), network)
     return LoadedModel(network=network, config=config, device=chosen, learned=learned, precision=settled, engine=engine)
+
+
+def open_own_model(run: RunDir, recipe: Recipe, *, device: str | None) -> LoadedModel:
+    """The network that a run made, to be computed as the `recipe` asks; `device` is chosen when None."""
+    asked = recipe.evaluate
+    fetch = Fetcher(offline=True)
+    return open_model(run.root, fetch=fetch, device=device, precision=asked.precision, engine=asked.engine)
 
 
 def settle_precision(
