@@ -19,7 +19,7 @@ from pcn_cli import __version__
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
 from pcn_cli.cli.group import HELP, Group
 from pcn_cli.errors import PcnError, ResourceError, StoppedError, command
-from pcn_cli.files.machine import keep_freed_memory
+from pcn_cli.files.machine import is_led, keep_freed_memory
 
 app = typer.Typer(
     name="pcn",
@@ -68,9 +68,12 @@ def main() -> NoReturn:
     try:
         with _signals_stopping(), guarded_streams():
             app(_in_order(sys.argv[1:]), prog_name="pcn")
-    except (PcnError, StoppedError) as error:
-        again = command(*sys.argv[1:]) if isinstance(error, StoppedError) else ""
-        _show(error.message, error.hint or again)
+    except PcnError as error:
+        _show(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except StoppedError as error:
+        if not is_led():  # of several processes a launcher stops the others, once one has ended
+            _show(error.message, error.hint or command(*sys.argv[1:]))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

@@ -50,6 +50,14 @@ def read_place() -> Place:
     return place
 
 
+def is_led() -> bool:
+    """Whether another of several processes speaks for this one."""
+    try:
+        return read_place().rank > 0
+    except ResourceError:
+        return False
+
+
 def keep_freed_memory() -> bool:
     """Let the process keep the memory that it frees, and say whether it does; for processes that are our own alone.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.cli.app import _in_order, main
+from pcn_cli.errors import StoppedError
 
 PCN = (sys.executable, "-m", "pcn_cli")
 
@@ -322,3 +323,19 @@ def test_at_the_end_nothing_is_searched_for_cycles(monkeypatch):
     with pytest.raises(SystemExit):
         main()
     assert ends == [gc.freeze]
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", True), ("1", False)])
+def test_of_several_processes_that_are_stopped_one_speaks(rank, said, monkeypatch, capfd):
+    def stop(*_: object, **__: object) -> None:
+        raise StoppedError("stopped", signal_number=signal.SIGTERM)
+
+    monkeypatch.setattr("pcn_cli.cli.app.app", stop)
+    for name, value in {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert ("stopped" in capfd.readouterr().err) is said
