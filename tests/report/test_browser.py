@@ -170,6 +170,7 @@ def test_the_way_through_the_report_needs_no_mouse(visit, report):
     expect(tiles.nth(1)).to_be_focused()
     page.locator("nav [data-page=confusions]").focus()
     page.keyboard.press("Enter")
+    expect(page.locator("#confusions-title")).to_be_focused()
     page.locator("table.matrix td a").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("section.current")).to_have_attribute("id", "gallery")
