@@ -318,7 +318,7 @@ def try_recipes(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
 
 def try_tables(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
     """Tables of labels: read, or exit 3."""
-    tally, photos = Tally("tables of labels", seconds=30), folder / "flat"
+    tally, photos = Tally("tables of labels"), folder / "flat"
     photos.mkdir()
     rng = np.random.default_rng(seed)
     for number in range(24):
@@ -341,6 +341,7 @@ def try_tables(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         "devices": (whole.replace("0.png", "/dev/zero").encode(), (0, 3)),
         "formulas": (whole.replace(",a", ",=cmd()").replace(",b", ",+1").encode(), (0,)),
         "escapes": (whole.replace(",a", ",\x1b[31m").replace(",b", ",\u202e").encode(), (0,)),
+        **vast_tables(rows),
         "a photo twice": ((whole + "0.png,b\n").encode(), (0, 3)),
         "one class": (whole.replace(",b", ",a").encode(), (3,)),
         "random bytes": (bytes(rng.integers(0, 256, 10_000, dtype=np.uint8)), (3,)),
@@ -362,6 +363,46 @@ def try_tables(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         trial = run_pcn("inspect", photos, "--labels", photos / "labels.csv", folder=folder)
         tally.add(f"mutated {content[:60]!r}", trial, expect(trial, 0, 3))
     yield tally
+
+
+def vast_tables(rows: list[str]) -> dict[str, tuple[bytes, tuple[int, ...]]]:
+    """Tables of a few megabytes about a few photos; `rows` are of those that are there."""
+    million, places = 10**6, range(len(rows))
+    numbers = ",".join(map(str, range(24_990)))
+
+    def gone(count: int) -> list[str]:
+        return [f"gone/photo {number}.jpg,{'ab'[number % 2]}" for number in range(count)]
+
+    tables = {
+        "a million rows": ["file,label", *gone(million)],
+        "a million short rows": ["file,label", *(f"{number},a" for number in range(million))],
+        "a million rows, of which a few fit": ["file,label", *rows, *gone(million)],
+        "rows doubled a million times": ["file,label", *rows * (million // len(rows))],
+        "a hundred thousand rows": ["file,label", *gone(million // 10)],
+        "a hundred thousand rows, of which a few fit": ["file,label", *rows, *gone(million // 10 - len(rows))],
+        "three thousand spellings of one photo": ["file,label", *(f"{'./' * n}0.png,a" for n in range(3_000))],
+        "a class in each of a hundred thousand rows": ["file,label", *(f"{n}.png,c{n}" for n in range(million // 10))],
+        "a million columns": [f"file,label{',x' * million}", *rows],
+        "25,000 columns of numbers": [f"a,b,{numbers}", *(f"{row},{numbers}" for row in rows)],
+        "25,000 columns of classes": [
+            f"file,{numbers}",
+            *(f"{n}.png,{','.join(str(int(column == n)) for column in range(24_990))}" for n in places),
+        ],
+        "80,000 rows of 90 classes": [
+            f"file,{','.join(f'c{n}' for n in range(90))}",
+            *(f"x{n}.jpg,{','.join(str(int(column == n % 90)) for column in range(90))}" for n in range(80_000)),
+        ],
+        "a million classes": [
+            "file,labels",
+            *(f"{n}.png,{';'.join(str(one) for one in range(n * 40_000, n * 40_000 + 40_000))}" for n in places),
+        ],
+        "classes of a hundred thousand letters": ["file,label", *(f"{n}.png,{'x' * 10**5}{n}" for n in places)],
+        "names of a hundred thousand letters": ["file,label", *(f"{'x' * 10**5}{n}.png,a" for n in places)],
+        "a column called by many words": [f"file,label,{'dataset' * 40}q", *(f"{row},train" for row in rows)],
+        "a first line of commas": ["," * 200_000 + "x", "file,label", *rows],
+        "five million lines": ["file,label", *["ab"] * (5 * million)],
+    }
+    return {name: ("\n".join(lines).encode(), (0, 3)) for name, lines in tables.items()}
 
 
 def try_flips(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:

@@ -5,9 +5,12 @@ and that is said; so is a table with a column of 0 and 1, or True and False, for
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 
 from pcn_cli.data.scan.content import promises_image
 from pcn_cli.data.scan.part_names import asks_of_part, read_parts
@@ -32,7 +35,9 @@ _IDS = ("classid", "labelid", "categoryid")
 _INDEX = re.compile(r"(?:index|idx|row|row ?names?|#|unnamed: [\d.]+)?", re.IGNORECASE)
 _ONE_HOT = re.compile(r"[01](\.0*)?|true|false", re.IGNORECASE)
 _SURELY = 3  # columns of which one alone is 1 in every row
-_SAMPLE = 200  # rows that are looked at to tell columns apart
+_SAMPLE, _SAMPLED = 200, 200_000  # rows that are looked at to tell columns apart; of many columns fewer, for the cells
+_MOST_PARTS = 100  # words in a column of parts
+_MOST_TOLD, _MOST_LETTERS = 20, 100  # columns in a message, and letters of each
 _HINT = "the first line must be: file,label (and split,group where you have them)"
 
 
@@ -74,9 +79,11 @@ def choose_columns(
     file = _find_file(table, names_photo, without=label) if file is None else file
     split, group = _find_split(table), table.find(group_column)
     beside = [n for n, name in enumerate(table.header) if _INDEX.fullmatch(name) or asks_of_part(name)]
-    rest = [n for n in range(len(table.header)) if n not in (file, split, group, *beside)]
+    taken = {file, split, group, *beside}
+    rest = [n for n in range(len(table.header)) if n not in taken]
     one_hot = _find_one_hot(table, rest) if label is None and file is not None else ()
-    sums = {sum(is_one(cells[n]) for n in one_hot) for _, cells in table.rows}
+    ones = [[n for n in one_hot if is_one(cells[n])] for _, cells in table.rows]
+    sums = set(map(len, ones))
     if len(one_hot) < _SURELY or sums != {1}:  # a class may be called species, or tag
         label = _find_label(table, rest) if label is None else label
         one_hot = () if label is not None else one_hot
@@ -101,8 +108,9 @@ def choose_columns(
         said.append(f"parts are the column {table.header[split]}")
     if one_hot:
         kind = "one class each" if sums == {1} else "several labels, or none"
-        idle = [table.header[n] for n in one_hot if not any(is_one(cells[n]) for _, cells in table.rows)]
-        never = f"; no photo is {', '.join(idle)}, so that cannot be learned" if idle else ""
+        given = {n for own in ones for n in own}
+        idle = [table.header[n] for n in one_hot if n not in given]
+        never = f"; no photo is {_name_some(idle)}, so that cannot be learned" if idle else ""
         said.append(f"labels are the {len(one_hot)} columns of 0 and 1, {kind}{never}")
     return Columns(
         file=file,
@@ -116,6 +124,7 @@ def choose_columns(
     )
 
 
+@lru_cache(maxsize=1024)
 def is_one(cell: str) -> bool:
     """Whether a cell of a class's own column says that the photo is of it."""
     return cell.strip().casefold().startswith(("1", "t"))
@@ -138,12 +147,12 @@ def _find_file(table: Table, names_photo: Callable[[str], bool], *, without: int
     """
     if (exact := table.find("file")) is not None:
         return exact
-    ranked = []
+    ranked, sample = [], min(_SAMPLE, _SAMPLED // max(len(table.header), 1))
     for number, name in enumerate(table.header):
         letters = _letters(name)
         if number == without or letters in _LABEL_NAMES:
             continue
-        cells = [cells[number].strip() for _, cells in islice(table.rows, _SAMPLE) if len(cells) > number]
+        cells = [cells[number].strip() for _, cells in islice(table.rows, sample) if len(cells) > number]
         named = [cell for cell in cells if names_photo(cell)]
         share, by_ids = len(named) / max(len(cells), 1), not any(map(promises_image, named))
         rank = _FILE_NAMES.index(letters) if letters in _FILE_NAMES else len(_FILE_NAMES)
@@ -172,8 +181,13 @@ def _find_one_hot(table: Table, rest: Sequence[int]) -> tuple[int, ...]:
     """The columns of the classes, where all that are left hold only 0 and 1, or True and False."""
     if len(rest) < 2 or not table.rows:
         return ()
-    cells = (cells[number].strip() if len(cells) > number else "" for _, cells in table.rows for number in rest)
-    return tuple(rest) if all(map(_ONE_HOT.fullmatch, cells)) else ()
+    known, pick = set[str](), itemgetter(*rest)
+    for _, cells in table.rows:
+        new = set(pick(cells)) - known if len(cells) > rest[-1] else {""}
+        if not all(_ONE_HOT.fullmatch(cell.strip()) for cell in new):
+            return ()
+        known |= new
+    return tuple(rest)
 
 
 def _find_split(table: Table) -> int | None:
@@ -183,7 +197,7 @@ def _find_split(table: Table) -> int | None:
     for number, name in enumerate(table.header):
         if _letters(name) in _SPLIT_NAMES:
             cells = {cells[number].strip() for _, cells in table.rows if len(cells) > number} - {""}
-            if cells and cells == read_parts(cells).keys():
+            if 0 < len(cells) <= _MOST_PARTS and cells == read_parts(cells).keys():
                 return number
     return None
 
@@ -195,13 +209,20 @@ def _refuse_headless(table: Table, cell: str, names_photo: Callable[[str], bool]
 
 def _refuse_twice(table: Table, numbers: Sequence[int]) -> None:
     lower = [name.casefold() for name in table.header]
+    counts = Counter(lower)
     for number in numbers:
-        if lower.count(lower[number]) > 1:
+        if counts[lower[number]] > 1:
             raise DataError(f"{table.place}: the column {lower[number]} stands there twice", _HINT)
 
 
 def _found(table: Table) -> str:
-    return ", ".join(table.header).casefold() or "nothing"
+    return _name_some(table.header).casefold() or "nothing"
+
+
+def _name_some(names: Sequence[str]) -> str:
+    """The first names, each cut where it is long, and how many more there are."""
+    some = ", ".join(name if len(name) <= _MOST_LETTERS else f"{name[:_MOST_LETTERS]}…" for name in names[:_MOST_TOLD])
+    return f"{some} and {len(names) - _MOST_TOLD:,} more" if len(names) > _MOST_TOLD else some
 
 
 def _letters(name: str) -> str:

@@ -21,7 +21,8 @@ def read_further_columns(root: Path, labelling: Labelling, *, group_by: str | No
         place = find_table(root, None if labelling.labels is None else Path(labelling.labels))
         if place is None:
             return {}
-        table, entries = read_table(place.absolute()), walk_folder(root)
+        entries = walk_folder(root)
+        table = read_table(place.absolute(), files=len(entries))
         listed = ListedFiles(root, table.path, entries)
         grouped = group_by if group_by and table.find(group_by) is not None else "group"
         columns = choose_columns(table, labelling, group_column=grouped, names_photo=listed.knows)
@@ -30,8 +31,9 @@ def read_further_columns(root: Path, labelling: Labelling, *, group_by: str | No
     found: dict[str, dict[str, str]] = {}
     written = [cells[columns.file] if columns.file < len(cells) else "" for _, cells in table.rows]
     places = listed.find(written)
+    used = columns.used
     for number, name in enumerate(table.header):
-        if number not in columns.used and name:
+        if number not in used and name:
             found[name] = {
                 places[file].file: cells[number].strip()
                 for file, (_, cells) in zip(written, table.rows, strict=True)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pcn_cli.data.scan.class_names import clean_name, refuse_lookalikes
 from pcn_cli.data.scan.columns import Columns, is_one
 from pcn_cli.data.scan.part_names import read_parts
-from pcn_cli.data.scan.table import Table
-from pcn_cli.errors import DataError
+from pcn_cli.data.scan.table import MOST_COLUMNS, Table
+from pcn_cli.errors import DataError, shown
 from pcn_cli.files.atomic import rearm_cell
 from pcn_cli.records.photos import PARTS, SEPARATOR, SEVERAL, Part, join_labels, split_labels
 
 SEPARATORS = ";|"
+MOST_CLASSES = MOST_COLUMNS
+_LONGEST = 4096  # signs of a path, a class, a group or a part, as systems bound paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +49,33 @@ def list_candidates(table: Table, columns: Columns) -> list[Candidate]:
         for line, cells in table.rows
     ]
     rows = _join_cells(rows, table) if columns.multi_label and not columns.one_hot else rows
-    names = [split_labels(row.label, multi_label=columns.multi_label) for row in rows]
-    refuse_lookalikes(name for own in names for name in own)
-    cleaned = ([clean_name(name) for name in own] for own in names)
-    return [replace(row, label=SEPARATOR.join(own)) for row, own in zip(rows, cleaned, strict=True)]
+    cleaned = _clean_names(rows, table, multi_label=columns.multi_label)
+    labels = (
+        SEPARATOR.join(cleaned[name] for name in split_labels(row.label, multi_label=columns.multi_label))
+        for row in rows
+    )
+    return [row if row.label == label else replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
+
+
+def _clean_names(rows: Sequence[Candidate], table: Table, *, multi_label: bool) -> dict[str, str]:
+    """How each name among the labels is called as a class; a DataError where they are too many, long, or look alike."""
+    names = dict[str, str]()
+    for row in rows:
+        for name in split_labels(row.label, multi_label=multi_label):
+            if name not in names:
+                _refuse_long(name, f"{table.path}, line {row.line}")
+                names[name] = clean_name(name)
+        if len(names) > MOST_CLASSES:
+            hint = "a class is a name that many photos share; say which column it is with --label-column NAME"
+            raise DataError(f"{table.path} names more than {MOST_CLASSES:,} classes", hint)
+    refuse_lookalikes(names)
+    return names
+
+
+def _refuse_long(text: str, where: str) -> None:
+    if len(text) > _LONGEST:
+        told = f"{where}: {len(text):,} signs in one name, {shown(text)}, and at most {_LONGEST:,} are read"
+        raise DataError(told, "look for a quote that is not closed, or name the columns that are meant")
 
 
 def _join_cells(rows: Sequence[Candidate], table: Table) -> list[Candidate]:
@@ -67,30 +92,35 @@ def _join_cells(rows: Sequence[Candidate], table: Table) -> list[Candidate]:
 
 def _read_row(cells: list[str], line: int, *, table: Table, columns: Columns, parts: Mapping[str, Part]) -> Candidate:
     where = f"{table.path}, line {line}"
-    while len(cells) > len(table.header) and not cells[-1].strip():
-        cells.pop()
     if len(cells) > len(table.header):
-        hint = "put quotes around a cell that holds the separator"
-        raise DataError(f"{where}: {len(cells)} cells under {len(table.header)} columns", hint)
-    cells += [""] * (len(table.header) - len(cells))  # trailing empty cells may be left out
-    file = cells[columns.file].strip()
+        if any(cell.strip() for cell in cells[len(table.header) :]):
+            hint = "put quotes around a cell that holds the separator"
+            raise DataError(f"{where}: {len(cells)} cells under {len(table.header)} columns", hint)
+        cells = cells[: len(table.header)]
+    file, part, group = (_read_cell(cells, number, where) for number in (columns.file, columns.split, columns.group))
     label = _read_label(cells, table, columns)
     if not file or not (label or columns.multi_label):
         raise DataError(f"{where}: no {'label for ' + file if file else 'file'}")
     if "\0" in file + label:
         raise DataError(f"{where}: a NUL character")
-    part = cells[columns.split].strip() if columns.split is not None else ""
     if part and part not in parts:
         hint = f"use one of {', '.join(PARTS)}, or leave it empty"
         raise DataError(f"{where}: split is {part!r}", hint)
-    group = cells[columns.group].strip() if columns.group is not None else ""
     return Candidate(file=file, label=label, split=parts.get(part), group=group or None, line=line)
+
+
+def _read_cell(cells: Sequence[str], number: int | None, where: str) -> str:
+    """The text of a cell; trailing empty cells may be left out."""
+    text = cells[number].strip() if number is not None and number < len(cells) else ""
+    _refuse_long(text, where)
+    return text
 
 
 def _read_label(cells: Sequence[str], table: Table, columns: Columns) -> str:
     """What stands in the column of labels, or the names of the columns that hold a 1."""
     if columns.label is not None:
-        return unicodedata.normalize("NFC", cells[columns.label].strip())
+        label = cells[columns.label].strip() if columns.label < len(cells) else ""
+        return unicodedata.normalize("NFC", label)
     names = [unicodedata.normalize("NFC", table.header[number]) for number in columns.one_hot if is_one(cells[number])]
     try:
         return join_labels(names) if columns.multi_label else "".join(names)

@@ -181,7 +181,7 @@ def sort_by_table(
         elif _spell_out(place.file) != place.file:
             result.unreadable.append(SkippedFile(file=_spell_out(place.file), reason=BAD_NAME))
         else:
-            result.candidates.append(replace(row, file=place.file))
+            result.candidates.append(row if row.file == place.file else replace(row, file=place.file))
     for file, obstacle in entries.items():
         if file not in lines:
             is_table = root / file == table.path

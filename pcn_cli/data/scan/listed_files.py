@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
 
@@ -69,12 +69,15 @@ class ListedFiles:
         if files:
             first = " or ".join(sorted(files)[:2])
             return Place(file=path, problem=f"listed, and may be any of {len(files)} files, such as {first}")
-        if path.startswith("../") or PurePosixPath(path).is_absolute():
+        if path.startswith(("../", "/")):
             return Place(file=path, problem=f"listed, but outside the photos folder {self._root}")
         return Place(file=path)
 
     def _look_up(self, written: str) -> tuple[str, Sequence[str]]:
         """How the files were found that a text may mean ("" where the table says it), and these files."""
+        last = _last_name(written)
+        if last not in self._last_names and last not in _NO_NAMES:
+            return "", ()  # most rows of a table of other photos, which may be many
         if file := self._at(self._from_table(written)):
             return "", [file]
         below = [os.path.normpath(name) for name in _with_slashes(written)]
@@ -88,7 +91,7 @@ class ListedFiles:
 
     def _from_table(self, written: str) -> list[str]:
         """The paths below the photos folder that a text may mean which counts from the table's folder."""
-        return [Path(self._from_photos(name)).as_posix() for name in _with_slashes(written)]
+        return [self._from_photos(name).replace(os.sep, "/") for name in _with_slashes(written)]
 
     def _from_photos(self, name: str) -> str:
         """The path, from the photos folder, of one from the table's; as text, for a table may have a million rows."""
@@ -107,6 +110,12 @@ class ListedFiles:
         before, folder, below = key.rpartition(f"{_key(self._root.name)}/")
         if folder and (not before or before.endswith("/")):
             yield "from the photos folder on", [file for file in self._by_end.get(below, ()) if _key(file) == below]
+
+    @cached_property
+    def _last_names(self) -> frozenset[str]:
+        """What a text ends with that means a file in any way: its name, with its ending or without."""
+        names = [_last_name(file) for file in self._entries]
+        return frozenset((*names, *(name.rpartition(".")[0] for name in names)))
 
     @cached_property
     def _composed(self) -> dict[str, str]:
@@ -133,7 +142,16 @@ def _index(spelled: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
+_NO_NAMES = frozenset(("", ".", ".."))  # at the end of a path that is written in a longer way than it need be
+
+
+def _last_name(text: str) -> str:
+    return _key(text.replace("\\", "/").rpartition("/")[2])
+
+
 def _key(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 

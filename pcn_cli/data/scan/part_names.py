@@ -29,12 +29,14 @@ def _plain(text: str) -> str:
 
 
 _WORDS: dict[str, Part] = {_plain(word): part for part, words in _CALLED.items() for word in words.split()}
+_LONGEST = 64  # letters: longer ones may be taken apart in more ways than anyone can try
 _PART = re.compile(rf"(?:{_plain(_BESIDE)})*({'|'.join((*_WORDS, *_EITHER))})(?:{_plain(_BESIDE)})*")
 
 
 def read_parts(names: Iterable[str]) -> dict[str, Part]:
     """The part that each of the names means; names that mean none are left out."""
-    words = {name: found[1] for name in names if (found := _PART.fullmatch(_letters(name)))}
+    letters = {name: own for name in names if len(own := _letters(name)) <= _LONGEST}
+    words = {name: found[1] for name, own in letters.items() if (found := _PART.fullmatch(own))}
     parts = {name: _WORDS[word] for name, word in words.items() if word in _WORDS}
     either: Part = "val" if "test" in parts.values() else "test"
     return {name: parts.get(name, either) for name in words}

@@ -117,7 +117,7 @@ def sort_files(root: Path, labelling: Labelling, group_by: str | None) -> Sorted
     """
     entries = walk_folder(root)
     place = _find_table(root, labelling)
-    table = read_table(place.absolute()) if place else None
+    table = read_table(place.absolute(), files=len(entries)) if place else None
     column = group_by if table and group_by and table.find(group_by) is not None else None
     if table:
         files = sort_by_table(root, entries, table, labelling=labelling, group_column=column or "group")

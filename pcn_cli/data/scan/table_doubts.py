@@ -5,6 +5,7 @@ Nothing is put right in silence: a finding says how the table was read, and what
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 
 from pcn_cli.data.scan.columns import Columns
 from pcn_cli.data.scan.labels import SEPARATORS, Candidate
@@ -14,6 +15,7 @@ from pcn_cli.data.scan.unlabelled import name_some
 from pcn_cli.records.metrics import Finding
 from pcn_cli.records.photos import PARTS, SEPARATOR, SEVERAL, split_labels
 
+_MOST_PARTS, _MOST_TOLD = 100, 10  # words in a column of parts, and such columns that are told of
 _JOINTS = (*SEPARATORS, ",", " ")  # what people put between labels, the surest first
 
 
@@ -24,7 +26,7 @@ def find_table_doubts(table: Table, columns: Columns, rows: Sequence[Candidate])
         find = _find_never_several if columns.multi_label else _find_joined
         yield from find(table, labels)
     if columns.split is None:
-        yield from _find_parts(table, columns)
+        yield from islice(_find_parts(table, columns), _MOST_TOLD)
 
 
 def _find_never_several(table: Table, labels: Collection[str]) -> Iterator[Finding]:
@@ -61,12 +63,13 @@ def _find_joined(table: Table, labels: Collection[str]) -> Iterator[Finding]:
 
 def _find_parts(table: Table, columns: Columns) -> Iterator[Finding]:
     """A finding for each column that is not read and may say which part a photo is of."""
+    used = columns.used
     for number, name in enumerate(table.header):
-        if number in columns.used:
+        if number in used:
             continue
         cells = Counter(cells[number].strip() for _, cells in table.rows if len(cells) > number)
         del cells[""]
-        parts = read_parts(cells)
+        parts = read_parts(cells) if len(cells) <= _MOST_PARTS else {}
         told = 2 * sum(cells[word] for word in parts) >= cells.total() and len(set(parts.values())) > 1
         if cells and (told or asks_of_part(name)):
             yield Finding(

@@ -1,5 +1,6 @@
 import pytest
 
+from pcn_cli.data.scan import labels
 from pcn_cli.data.scan.columns import choose_columns
 from pcn_cli.data.scan.labels import list_candidates
 from pcn_cli.data.scan.table import find_table, read_table
@@ -53,6 +54,11 @@ def test_class_names_are_text_never_yaml(tmp_path):
         ("file,label,split\na.jpg,oak,later\n", "line 2: split is 'later'"),
         ('file,label\n"a.jpg,oak\n', "line"),
         ("file,label\na\0.jpg,oak\n", "line 2"),
+        ("file,label\n" + "a" * 4097 + ",oak\n", "line 2: 4,097 signs in one name, 'aaa"),
+        ("file,label\na.jpg," + "b" * 4097, "line 2: 4,097 signs in one name, 'bbb"),
+        ("file,labels\na.jpg,x;" + "b" * 4097, "line 2: 4,097 signs in one name, 'bbb"),
+        ("file,label,group\na.jpg,x," + "b" * 4097, "line 2: 4,097 signs in one name, 'bbb"),
+        (",".join(f"c{n}" for n in range(100)), "found c0, c1, c2"),
     ],
 )
 def test_a_malformed_table_is_refused_with_its_line(tmp_path, text, message):
@@ -126,3 +132,13 @@ def test_a_malformed_table_of_several_labels_is_refused_with_its_line(tmp_path, 
     with pytest.raises(DataError) as caught:
         read_labels(write(tmp_path, text))
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize("joined", ["\n{}.jpg,", ";"])
+def test_more_classes_than_any_photos_have_are_refused(tmp_path, monkeypatch, joined):
+    """A million names were compared, letter by letter, with all that look like them."""
+    monkeypatch.setattr(labels, "MOST_CLASSES", 5)
+    text = "file,labels\n.jpg,c0" + "".join(f"{joined.format(n)}c{n}" for n in range(1, 6))
+    with pytest.raises(DataError, match="names more than 5 classes"):
+        read_labels(write(tmp_path, text))
+    assert len(read_labels(write(tmp_path, text.removesuffix("5") + "4"))) == (6 if "jpg" in joined else 1)

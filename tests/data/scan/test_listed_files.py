@@ -28,6 +28,10 @@ def find(written, files, *, table="/photos/train.csv", root=ROOT):
         ("X.Y", "b/x.y.png", "without their ending in another case"),
         ("/kaggle/input/photos/a/1.jpg", "a/1.jpg", "from the photos folder on"),
         ("u\u0308.jpg", "\u00fc.jpg", ""),
+        ("a/1.jpg/.", "a/1.jpg", ""),
+        ("a/1.jpg/x/..", "a/1.jpg", ""),
+        ("A\\1.JPG", "a/1.jpg", "by their name in a folder in another case"),
+        ("\u00dc.JPG", "\u00fc.jpg", "by their name in a folder in another case"),
     ],
 )
 def test_a_photo_is_found_as_people_write_it(written, file, how):

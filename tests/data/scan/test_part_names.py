@@ -44,3 +44,9 @@ def test_a_word_for_a_part_is_seen_beside_others(name):
 @pytest.mark.parametrize("name", ["strain", "contest", "retrained", "cat"])
 def test_parts_inside_words_are_not_meant(name):
     assert not speaks_of_part(name)
+
+
+def test_a_name_that_can_be_taken_apart_in_countless_ways_is_no_part():
+    """Each `dataset` may be one word or two: of forty that is a million million ways to try."""
+    assert read_parts(["dataset" * 40 + "x", "dataset" * 40 + "train"]) == {}
+    assert read_parts(["dataset" * 8 + "train"])

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from pcn_cli.data.scan import table as tables
 from pcn_cli.data.scan.table import find_table, read_table
 from pcn_cli.errors import DataError
 
@@ -57,3 +58,38 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path):
         find_table(tmp_path, tmp_path / "labels.csv")
     with pytest.raises(DataError, match="is a folder"):
         find_table(tmp_path, tmp_path)
+
+
+def test_rows_far_beyond_the_files_that_are_there_are_refused_before_they_are_kept(tmp_path, monkeypatch):
+    """A million rows of photos that were elsewhere took a minute and a gigabyte."""
+    monkeypatch.setattr(tables, "_MOST_ROWS", 10)
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n" + "\n,,\n".join(f"{n}.jpg,a" for n in range(12)))
+    assert len(read_table(table, files=3).rows) == 12
+    with pytest.raises(DataError, match=r"more than 10 rows where the folder of photos holds 2 files") as caught:
+        read_table(table, files=2)
+    assert "keep the rows of photos that are there" in (caught.value.hint or "")
+
+
+def test_a_file_far_larger_than_a_table_of_so_few_files_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_MOST_BYTES", 2**20)
+    table = tmp_path / "labels.csv"
+    table.write_bytes(b"file,label\n" + b"\xff" * 2**21)
+    with pytest.raises(DataError, match=r"has 2 MB, more than the 1 MB that are read where .* 1 files"):
+        read_table(table, files=1)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_row_of_more_cells_than_anyone_has_columns_is_refused_with_its_line(tmp_path, row):
+    rows = ["file,label", "a.jpg,x"]
+    rows[row] += "," * tables.MOST_COLUMNS
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    with pytest.raises(DataError, match=rf"line {row + 1}: 25,002 cells, and a row has at most 25,000"):
+        read_table(tmp_path / "labels.csv")
+
+
+def test_a_first_line_of_separators_alone_is_looked_at_once(tmp_path):
+    """Each way was tried to divide it between what stands before a remark and after it."""
+    table = tmp_path / "labels.csv"
+    table.write_text("," * 20_000 + "x\nfile,label\n")
+    assert len(read_table(table).header) == 20_001

@@ -84,3 +84,9 @@ def test_a_column_that_may_name_parts_and_is_not_read_is_told(doubts, column, ce
 )
 def test_columns_that_are_read_or_say_other_things_are_no_doubt(doubts, column, cells):
     assert not doubts(f"file,label,{column}\n" + "".join(f"{n}.jpg,x,{cell}\n" for n, cell in enumerate(cells)))
+
+
+def test_of_many_columns_that_may_name_parts_the_first_are_told_of(doubts):
+    header = ",".join(["file", "label", *(f"part {n}" for n in range(50))])
+    rows = "".join(f"{n}.jpg,{'ab'[n % 2]},{','.join([('train', 'test')[n % 2]] * 50)}\n" for n in range(4))
+    assert [one.title.split()[3] for one in doubts(f"{header}\n{rows}")] == [str(n) for n in range(10)]
