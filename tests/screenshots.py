@@ -47,7 +47,7 @@ def take_title(index: Path, path: Path) -> Path:
         head = _cut(page, 0, page.get_by_text("The surest mistakes").bounding_box()["y"] - 20)
         page.evaluate("location.hash = '#gallery?sort=border'")
         page.wait_for_timeout(1500)
-        top = page.get_by_role("button", name="Load decisions.csv").bounding_box()
+        top = page.get_by_role("button", name="Load stars.csv").bounding_box()
         row = _cut(page, top["y"] + top["height"] + 12, 360)
         browser.close()
     picture = Image.new("RGB", (head.width, head.height + row.height))

@@ -292,8 +292,8 @@ def _suspects(facts: Observations) -> Iterator[Finding]:
         yield _note(
             title,
             f"{doubt}The most suspect first: {join_words(named)}.",
-            "Look at them in this order (suspects.csv); pictures that are only hard are among them."
-            " Nothing was changed.",
+            "Look at them in this order, on the report's page Desk (suspects.csv); pictures that are only hard are"
+            " among them. Nothing was changed.",
         )
 
 

@@ -109,6 +109,16 @@ class ReportContent:
         return sum(self.part in (tie.part, tie.other_part) for tie in ties)
 
     @property
+    def keeps_simpler(self) -> bool:
+        """Whether a model that was not kept is ahead on the validation photos, where it has to be so beyond chance."""
+
+        def standing(one: Candidate) -> float:
+            return -one.val_log_loss if one.val_macro_f1 is None else one.val_macro_f1
+
+        kept = next((one for one in self.candidates if one.kept), None)
+        return kept is not None and any(standing(one) > standing(kept) for one in self.candidates)
+
+    @property
     def multi_label(self) -> bool:
         """Whether a photo may have several labels."""
         return any(prediction.multi_label for prediction in self.predictions)

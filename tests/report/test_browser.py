@@ -399,13 +399,13 @@ def test_stars_and_notes_go_out_as_a_table_and_come_back(visit, report, tmp_path
     expect(seen.page.locator("#decided")).to_have_text("★ 1 · 1\N{NO-BREAK SPACE}note")
     expect(seen.page.locator('.tile[data-row="7"].starred')).to_have_count(1)
     with seen.page.expect_download() as waiting:
-        seen.page.get_by_role("button", name="Save decisions.csv").click()
-    waiting.value.save_as(tmp_path / "decisions.csv")
-    (row,) = csv.DictReader(io.StringIO((tmp_path / "decisions.csv").read_bytes().decode("utf-8-sig"), newline=""))
+        seen.page.get_by_role("button", name="Save stars.csv").click()
+    waiting.value.save_as(tmp_path / "stars.csv")
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "stars.csv").read_bytes().decode("utf-8-sig"), newline=""))
     assert row["file"] == "maple/0007.jpg"
     assert (row["starred"], row["note"]) == ("yes", "'" + HOSTILE_NOTE)  # no formula for a table program
     fresh = visit(report, "#gallery")
-    fresh.page.locator("#load-decisions").set_input_files(tmp_path / "decisions.csv")
+    fresh.page.locator("#load-decisions").set_input_files(tmp_path / "stars.csv")
     expect(fresh.page.locator("#decided")).to_have_text("★ 1 · 1\N{NO-BREAK SPACE}note")
     fresh.go("#gallery?show=starred,noted")
     assert count_of(fresh) == 1
@@ -415,13 +415,13 @@ def test_stars_and_notes_go_out_as_a_table_and_come_back(visit, report, tmp_path
     assert count_of(fresh) == 1
 
 
-def test_a_table_that_is_no_decisions_csv_says_so_and_strangers_are_counted(visit, report):
+def test_a_table_without_stars_says_so_and_strangers_are_counted(visit, report):
     seen = visit(report, "#gallery")
     load = seen.page.locator("#load-decisions")
     load.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"photo,mark\nx,y\n"})
-    expect(seen.page.locator("#decided")).to_have_text(re.compile("This is no decisions.csv"))
+    expect(seen.page.locator("#decided")).to_have_text(re.compile("This is no table of stars"))
     table = b"file,starred,note\nnowhere.jpg,yes,\nbirch/0000.jpg,yes,fine\n"
-    load.set_input_files({"name": "decisions.csv", "mimeType": "text/csv", "buffer": table})
+    load.set_input_files({"name": "stars.csv", "mimeType": "text/csv", "buffer": table})
     expect(seen.page.locator("#decided")).to_have_text(re.compile(r"★ 1 .*1.file of the table not in this report"))
 
 

@@ -3,6 +3,8 @@ import hashlib
 import re
 from dataclasses import replace
 
+import pytest
+
 from pcn_cli.records.evaluation import LearningCurve, Trust
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.report.page import render_page
@@ -49,6 +51,23 @@ def test_the_headline_says_count_interval_and_baseline(invent):
 def test_findings_come_the_gravest_first(invent):
     html = render(invent())
     assert html.index("a warning") < html.index("a note")
+
+
+def test_a_long_list_of_files_in_a_finding_is_folded_and_a_sentence_is_not(invent):
+    content, files = invent(), ", ".join(f"oak/{number:04}.jpg" for number in range(30))
+    listed = replace(content.findings[0], evidence=files)
+    html = render(replace(content, findings=(listed,)))
+    assert f'<details><summary>Which</summary><p class="name">{files}</p></details>' in html
+    assert "<summary>Which</summary>" not in render(content)
+
+
+@pytest.mark.parametrize(("f1", "told"), [((0.8, 0.7), False), ((0.7, 0.8), True), ((None, None), False)])
+def test_where_another_model_is_ahead_the_page_says_why_the_simpler_was_kept(invent, f1, told):
+    content = invent()
+    candidates = [replace(one, val_macro_f1=value) for one, value in zip(content.candidates, f1, strict=True)]
+    text = read_words(replace(content, candidates=tuple(candidates)))
+    assert ("so the simpler model is kept" in text) is told
+    assert ("the simpler one is kept" in text) is told
 
 
 def test_without_labels_the_pages_that_need_them_are_left_out(invent):

@@ -20,6 +20,7 @@ CHARTS = (  # curves by class, with their title, its word in the glossary, and w
     ("roc", "ROC: true over false positives", "ROC area", "false positives", "true positives"),
 )
 SHADES = 8
+LEVEL_NAMES, LEVEL_LETTERS = 8, 14  # of columns, and of each of their names: up to so many have room to be read level
 
 
 def view_classes(report: ReportView) -> dict[str, object] | None:
@@ -55,6 +56,7 @@ def view_confusions(report: ReportView) -> dict[str, object] | None:
     return {
         "names": rows.in_order,
         "matrix": build_matrix(rows, support) if len(rows.names) <= MOST_NAMES else None,
+        "level": len(rows.names) <= LEVEL_NAMES and all(len(name) <= LEVEL_LETTERS for name in rows.names),
         "support": support,
         "strips": [
             (label, predicted, count, _examples(rows, label, predicted))

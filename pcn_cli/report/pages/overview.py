@@ -10,6 +10,7 @@ from pcn_cli.report.view_model import ReportView
 
 FIRST_LOOK = (8, 4)  # whole lines of tiles, as many as there are mistakes for, or all where there are few
 SURE = 0.9
+LONG = 240  # letters of evidence from which on it is a list of files, and folded
 WELL_FOUND = 0.9  # of a class: more photos of it are not what is needed most
 SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
@@ -39,6 +40,8 @@ def view_overview(report: ReportView) -> dict[str, object]:
         "bars": compare(content),
         "metrics": [one for one in content.metrics.values() if not {"baseline", "candidates"} & set(one.words.shown)],
         "findings": sorted(content.findings, key=lambda one: SEVERITIES.get(one.severity, len(SEVERITIES))),
+        "long": LONG,
+        "simpler": content.keeps_simpler,
         "tiles": summarise(report),
         "steps": list_steps(report),
         "weakest": weakest,

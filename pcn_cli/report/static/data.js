@@ -57,7 +57,8 @@ const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)
 const isLabelled = (row) => data.label[row] !== null && data.label[row] !== -1;
 const placesOf = (value) => (Array.isArray(value) ? value : value === null || value < 0 ? [] : [value]);
 const namesOf = (value) => placesOf(value).map((place) => data.names[place]);
-const isRight = (row) => isLabelled(row) && String(data.label[row]) === String(data.predicted[row]);
+const isSame = (one, other) => one === other || (Array.isArray(one) && String(one) === String(other));
+const isRight = (row) => isLabelled(row) && isSame(data.label[row], data.predicted[row]);
 const isWrong = (row) => isLabelled(row) && !isRight(row);
 const labelOf = (row) => (isLabelled(row) ? namesOf(data.label[row]).join(", ") || "none" : "");
 const predictedOf = (row) => namesOf(data.predicted[row]).join(", ") || "none";

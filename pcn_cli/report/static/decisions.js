@@ -1,4 +1,4 @@
-// Stars and notes. They live in decisions.csv, which a person saves and loads; the browser keeps a copy for convenience.
+// Stars and notes. They live in stars.csv, which a person saves and loads; the browser keeps a copy for convenience.
 
 const decisions = new Map(); // row → { star, note }
 let rowsByFile = null; // file name → row, made when a table is loaded
@@ -71,7 +71,7 @@ function decisionsTable() {
 function saveDecisions() {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(["\ufeff", decisionsTable()], { type: "text/csv;charset=utf-8" }));
-  link.download = "decisions.csv";
+  link.download = "stars.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
@@ -81,7 +81,7 @@ function loadDecisions(text) {
   const [head = [], ...lines] = parseTable(text.replace(/^\ufeff/, ""));
   const at = Object.fromEntries(["file", "starred", "note"].map((name) => [name, head.indexOf(name)]));
   if (at.file < 0 || at.starred < 0) {
-    byId("decided").textContent = "This is no decisions.csv: it has no columns file and starred.";
+    byId("decided").textContent = "This is no table of stars: it has no columns file and starred.";
     return;
   }
   rowsByFile ??= new Map(data.file.map((file, row) => [file, row]));

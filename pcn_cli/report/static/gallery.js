@@ -16,10 +16,19 @@ function selectRows(state) {
     if (!terms.every((term) => term.test(row))) continue;
     rows.push(row);
   }
-  const key = orders[sortOf(state)] ?? (() => 0);
+  return sortRows(rows, state);
+}
+
+// By group, then by the wanted order; the key of each row is found once, not at each comparison.
+function sortRows(rows, state) {
+  const order = orders[sortOf(state)] ?? (() => 0);
+  const keys = new Float64Array(data.file.length);
+  for (const row of rows) keys[row] = order(row);
+  const falling = (a, b) => keys[b] - keys[a] || a - b;
   const group = groupOf(state);
-  const compare = new Intl.Collator(undefined, { numeric: true }).compare;
-  return rows.sort((a, b) => (group ? compare(group(a), group(b)) : 0) || key(b) - key(a) || a - b);
+  if (!group) return rows.sort(falling);
+  const { compare } = new Intl.Collator(undefined, { numeric: true });
+  return rows.sort((a, b) => compare(group(a), group(b)) || falling(a, b));
 }
 
 // The words that pictures are put together by.

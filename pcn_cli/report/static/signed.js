@@ -18,8 +18,8 @@ const fullSigned = (values) => values.reduce((most, value) => Math.max(most, Mat
 // 255 colours from all against to all for.
 const signedRamp = makeRamp((share) => {
   const strength = Math.min(1, Math.max(-1, (share * 255 - 127) / 127));
-  const [red, green, blue] = colourAt(strength < 0 ? PURPLES : ORANGES, 0.35 + 0.65 * Math.abs(strength));
-  return [red, green, blue, 255 * 0.82 * ease(Math.abs(strength))];
+  const [red, green, blue] = colourAt(strength < 0 ? PURPLES : ORANGES, 0.5 + 0.5 * Math.abs(strength));
+  return [red, green, blue, 255 * 0.82 * Math.abs(strength)];
 });
 
 // Paint signed values, one for each patch of the look of `details`, over `image` on `canvas`.
