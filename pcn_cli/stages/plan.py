@@ -30,7 +30,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source, refuse_engine
 from pcn_cli.stages.photos import check_leaks, gather_decisions, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
-from pcn_cli.stages.train.known import count_known
+from pcn_cli.stages.train.known import count_known, is_mirrored
 from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.stages.train.tokens import learned_rows
 from pcn_cli.training.device import Cost, choose_device, has_native_bf16, has_native_fp16, measure_cost
@@ -108,7 +108,7 @@ class Plan:
     @property
     def _views(self) -> int:
         """Views of each photo that the probe learns from."""
-        return 2 if self.recipe.augment.flip else 1
+        return 2 if is_mirrored("train", self.recipe, photos=self._learned) else 1
 
     @property
     def _measured_views(self) -> int:

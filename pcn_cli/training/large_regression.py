@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from pcn_cli.files.threads import in_threads
+from pcn_cli.training.device import one_thread
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -56,7 +57,8 @@ class LargeRegression:
         units = 1 / np.sqrt(self._curvature * self._variances + penalty)  # (F,)
         start = np.concatenate([(self._weight / units).ravel(), self._bias * self._curvature**0.5])
         options = {"maxiter": _STEPS, "gtol": _FLAT, "ftol": _LEAST_GAIN, "maxcor": _REMEMBERED}
-        found = minimize(self._loss, start, args=(units, penalty), jac=True, method="L-BFGS-B", options=options).x
+        with one_thread():  # in each of those that share the photos
+            found = minimize(self._loss, start, args=(units, penalty), jac=True, method="L-BFGS-B", options=options).x
         weight, self._bias = self._parts(found, units)
         self._weight = weight
         return weight @ self._axes.T, self._bias

@@ -20,6 +20,7 @@ from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.stages.inference.load import is_openvino_here, settle_engine
 from pcn_cli.training.known_tokens import KnownTokens, hash_trunk
 
+MOST_LEARNED = 20_000  # training photos; of more the probe learns from a sample of as many
 _BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that its tokens do not depend on
 
 
@@ -59,7 +60,7 @@ def open_known(
     cache, trunk = FileCache(folder=cache_folder(TOKEN_CACHE), limit=limit), hash_trunk(model)
     settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
     made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
-    views = "mirrored" if is_mirrored(part, recipe) else "upright"
+    views = "mirrored" if is_mirrored(part, recipe, photos=len(rows)) else "upright"
 
     def known_by(engine: Engine) -> KnownTokens:
         computed_by = f"openvino {version('openvino')}" if engine == "openvino" else "torch"
@@ -101,6 +102,9 @@ def count_known(source: Source, rows: Sequence[SplitRow], *, recipe: Recipe, dev
     return {part: count(part) for part in PARTS}
 
 
-def is_mirrored(part: Part, recipe: Recipe) -> bool:
-    """Whether the tokens of a part's photos are those of their mirror images as well."""
-    return recipe.augment.flip and (part == "train" or recipe.evaluate.folds is not None)
+def is_mirrored(part: Part, recipe: Recipe, *, photos: int) -> bool:
+    """Whether the tokens of a part's photos, so many, are those of their mirror images as well.
+
+    Of a sample they are not: twice as many photos teach more than as many mirror images.
+    """
+    return photos < MOST_LEARNED and recipe.augment.flip and (part == "train" or recipe.evaluate.folds is not None)

@@ -16,7 +16,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.jobs import share_tokens
-from pcn_cli.stages.train.known import Known, is_mirrored, open_known
+from pcn_cli.stages.train.known import MOST_LEARNED, Known, is_mirrored, open_known
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
 from pcn_cli.training.known_tokens import KnownPhoto
 from pcn_cli.training.logistic import fit_head
@@ -26,8 +26,6 @@ CELLS = 4  # a side: with the place of things told apart even a weak network fin
 FOLDS = 5  # of the regressions that doubt labels
 FEWEST_LEARNED = 5  # photos of a class; a model that saw fewer doubts every one of them
 
-MOST_LEARNED = 20_000  # training photos; of more the probe learns from a sample
-SAMPLE = 10_000
 
 Numbers = NDArray[np.int64]
 
@@ -42,7 +40,7 @@ def learned_rows(rows: Sequence[SplitRow], *, seed: int) -> list[SplitRow]:
     rows = [row for row in rows if row.split == "train"]
     if len(rows) <= MOST_LEARNED:
         return rows
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:SAMPLE]
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:MOST_LEARNED]
     return [rows[place] for place in sorted(drawn)]
 
 
@@ -124,7 +122,7 @@ def _gather(
         model,
         [rows[place] for place in places],
         context,
-        flip=is_mirrored(part, context.recipe),
+        flip=is_mirrored(part, context.recipe, photos=len(rows)),
         exact=part != "train",
         engine=known.engine,
     )
