@@ -49,13 +49,14 @@ def find_alike(known: PhotoFeatures, predictions: Sequence[Prediction], classes:
     labels, features = np.array([known.rows[place].label for place in train]), unit_length(known.features)
     places = {row.file: place for place, row in enumerate(known.rows) if row.split == "test"}
     own = sorted(predictions, key=lambda one: (one.correct is not False, one.confidence))
-    explained = [one for one in own if one.file in places][:MOST_EXPLAINED]
+    shown = [one for one in own if one.file in places][:MOST_EXPLAINED]
+    explained = [(one, _classes_of(one, classes)) for one in shown]
     return tuple(
         alike
         for name in classes
         for alike in _of_class(
             name,
-            [one for one in explained if name in _classes_of(one, classes)],
+            [one for one, compared in explained if name in compared],
             features=features,
             places=places,
             train=[place for place, label in zip(train, labels.tolist(), strict=True) if label == name],
