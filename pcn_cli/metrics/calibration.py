@@ -1,9 +1,11 @@
 """Temperature: one number that all logits are divided by, so that "80 % sure" is right four times in five.
 
 Guo et al. 2017, arXiv:1706.04599. T alone is fitted here, with SciPy: a class without a photo in the validation part
-does not matter to it. Where photos may have several labels, each class also gets a threshold.
+does not matter to it. Of few photos chance tells much of it, so it is drawn towards 1. Where photos may have several
+labels, each class also gets a threshold.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +19,9 @@ from pcn_cli.records.model import Calibration, ClassThreshold
 FEWEST = 30  # validation photos below which the temperature stays 1
 FEWEST_TO_DIVIDE = 40  # 20 are enough for sets of 90 %, and as good as 30 for the temperature; 10 are worse than none
 TEMPERATURES = (0.05, 20.0)  # lowest and highest
+# How far models that learned here lie from 1: half of them nearer than this, by the logarithm of their temperature. See
+# "Temperatures" in tests/benchmarks/RESULTS.md.
+SPREAD = 0.2
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -42,18 +47,24 @@ def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def fit_temperature(probabilities: Floats, targets: Targets) -> float:
+def fit_temperature(probabilities: Floats, targets: Targets, *, spread: float = math.inf) -> float:
     """The temperature, 0.05 … 20, with the smallest log-loss; 1 unless another is better, and where all is right.
 
     Without a mistake there is nothing to learn how sure to be from: the surer, the better it would look. The
-    probabilities (n, K) are those of temperature 1.
+    probabilities (n, K) are those of temperature 1. With `spread` it is the most probable one where its logarithm is
+    known to be drawn from a Cauchy distribution around 0 of that scale: near 1 as far as chance explains the rest, yet
+    left alone by it where a model is far too sure.
     """
     several = targets.ndim == 2
     right = (probabilities >= 0.5) == targets if several else probabilities.argmax(axis=1) == targets
     if bool(right.all()):
         return 1.0
     logits, bounds = _logits(probabilities, multi_label=several), np.log(TEMPERATURES)
-    found = minimize_scalar(lambda x: _log_loss(logits / np.exp(x), targets), bounds=bounds, method="bounded")
+
+    def lose(x: float) -> float:
+        return _log_loss(logits / np.exp(x), targets) + float(np.log1p((x / spread) ** 2)) / targets.size
+
+    found = minimize_scalar(lose, bounds=bounds, method="bounded")
     return float(np.exp(found.x)) if found.fun < _log_loss(logits, targets) else 1.0
 
 
@@ -67,7 +78,7 @@ def calibrate(
     count = len(targets) if validation_photos is None else validation_photos
     if len(targets) == 0 or count < FEWEST:
         return 1.0, Calibration(validation_photos=count, photos=0)
-    temperature = fit_temperature(probabilities, targets)
+    temperature = fit_temperature(probabilities, targets, spread=SPREAD)
     logits = _logits(probabilities, multi_label=targets.ndim == 2)
     return temperature, Calibration(
         validation_photos=count,

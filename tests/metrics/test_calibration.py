@@ -4,6 +4,7 @@ from scipy.special import softmax
 from sklearn.metrics import f1_score, log_loss
 
 from pcn_cli.metrics.calibration import (
+    SPREAD,
     binary_log_loss,
     calibrate,
     choose_thresholds,
@@ -42,6 +43,27 @@ def test_the_temperature_never_raises_the_log_loss_it_is_fitted_on(seed: int) ->
     before = log_loss(targets, probabilities, labels=range(4))
     after = log_loss(targets, temper(probabilities, temperature), labels=range(4))
     assert after <= before + 1e-12
+
+
+@pytest.mark.parametrize("sharpness", [0.8, 1.2, 4.0])
+def test_few_photos_say_less_of_the_temperature_than_many(sharpness: float) -> None:
+    losses, spreads = [], (np.inf, SPREAD)
+    for seed in range(30):
+        probabilities, targets = draw_sharp(560, sharpness=sharpness, seed=seed)
+        fitted = [fit_temperature(probabilities[:60], targets[:60], spread=spread) for spread in spreads]
+        answers = [temper(probabilities[60:], one)[np.arange(500), targets[60:]] for one in fitted]
+        losses.append([-np.log(one).mean() for one in answers])
+    alone, drawn = np.mean(losses, axis=0)
+    # New photos gain where the model is nearly as sure as it should be, and lose nothing where it is far too sure.
+    assert drawn < alone if sharpness < 2 else drawn == pytest.approx(alone, rel=0.01)
+
+
+def test_many_photos_outweigh_what_was_thought_of_the_temperature_before() -> None:
+    probabilities, targets = draw_sharp(20_000, sharpness=1.2)
+
+    drawn = fit_temperature(probabilities, targets, spread=SPREAD)
+
+    assert drawn == pytest.approx(fit_temperature(probabilities, targets), rel=1e-3)
 
 
 def test_a_perfect_model_and_certain_zeros_break_nothing() -> None:
