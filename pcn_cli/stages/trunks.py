@@ -26,7 +26,7 @@ from pcn_cli.stages.plan import settle_recipe
 from pcn_cli.stages.train.context import NoteCallback, TrainContext, start_model
 from pcn_cli.stages.train.frozen import Fitted, fit_frozen
 from pcn_cli.stages.train.precision import choose_precision
-from pcn_cli.stages.train.tokens import cache_part, probe_rows
+from pcn_cli.stages.train.tokens import TokenSource, probe_rows
 from pcn_cli.stages.train.train import PartTokens
 from pcn_cli.training.device import Cost
 from pcn_cli.training.stop import StopRequest
@@ -116,11 +116,9 @@ def _compare(
 
 
 def _measure(trunk: Trunk, model: nn.Module, context: TrainContext) -> _Measured:
-    rows = probe_rows(context)
+    source = TokenSource(model, probe_rows(context), context)
     with ExitStack() as scratch:
-        tokens: PartTokens = {
-            part: scratch.enter_context(cache_part(model, rows, part, context)) for part in ("train", "val")
-        }
+        tokens: PartTokens = {part: scratch.enter_context(source.cache(part)) for part in ("train", "val")}
         fitted = next(fit_frozen(model, tokens["train"], tokens["val"], context, NoteCallback(context)))
         return _Measured(
             trunk=replace(trunk, val_log_loss=fitted.loss, **context.measure("val", fitted.probabilities)),

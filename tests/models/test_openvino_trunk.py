@@ -94,6 +94,20 @@ def test_other_weights_are_not_taken_for_these(network, monkeypatch):
     assert asked
 
 
+def test_a_trunk_is_found_again_whatever_its_head_has_learned():
+    def key(classes, *, seed=0, weight=0.0):
+        torch.manual_seed(0)
+        network = AttentionPooled(backbone="mobilenetv3_small_050", num_classes=classes).eval()
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            nn.init.normal_(network.head.weight)
+            next(network.backbone.parameters()).add_(weight)
+        return openvino_trunk._hash(openvino_trunk._Exported(network), draw(1, 64, 64))
+
+    assert key(3) == key(3, seed=1) == key(4)
+    assert key(3) != key(3, weight=1e-3)
+
+
 @torch.inference_mode()
 def test_where_tokens_differ_or_nothing_can_be_made_torch_goes_on_alone(network, caplog, monkeypatch, unconvertible):
     images, other = draw(2, 48, 32), draw(3, 48, 32)

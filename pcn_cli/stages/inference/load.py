@@ -157,7 +157,7 @@ def refuse_engine(engine: Engine | None, device: torch.device) -> None:
 def settle_engine(
     network: nn.Module, device: torch.device, *, precision: Precision, photos: int, asked: Engine | None = None
 ) -> tuple[Engine, str]:
-    """What computes the tokens of so many photos, with the reason.
+    """What computes the tokens of so many photos, each counted as often as it is looked at, with the reason.
 
     Raises:
         PcnError: what is `asked` for cannot, as `refuse_engine` says it.
@@ -175,8 +175,8 @@ def settle_engine(
             return "torch", "as fast in float32 as OpenVINO"
         fewest = FEWEST_CONVERTED_PATCHCONVNET
     if photos < fewest:
-        return "torch", f"{photos:,} photos are too few for converting the network to pay"
-    return "openvino", f"{photos:,} photos are enough for converting the network to pay"
+        return "torch", f"{photos:,} pictures are too few for converting the network to pay"
+    return "openvino", f"{photos:,} pictures are enough for converting the network to pay"
 
 
 def model_source(source: str | Path | None) -> str:

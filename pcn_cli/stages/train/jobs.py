@@ -22,6 +22,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import Probabilities, TrainContext, score_batches
 from pcn_cli.stages.train.tune import finish_here, tune_here
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult
 from pcn_cli.training.ranks import Ranks
@@ -50,13 +51,23 @@ class Job:
 
 
 def share_tokens(
-    model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool, engine: Engine
+    model: nn.Module,
+    rows: Sequence[SplitRow],
+    context: TrainContext,
+    *,
+    form: Network,
+    flip: bool,
+    exact: bool,
+    engine: Engine,
 ) -> Iterator[TokenPiece]:
-    """The tokens of `rows`, computed by all processes; for rank 0, piece by piece as they arrive."""
+    """The tokens of `rows`, computed by all processes; for rank 0, piece by piece as they arrive.
+
+    `form` is what its trunk computes in here; the others make their own, by the `engine`.
+    """
     ranks, size = context.ranks, context.recipe.evaluate.batch_size
     _announce("tokens", model, rows, context, flip=flip, exact=exact, engine=engine)
     blocks = [ranks.block(-(-len(rows) // size), rank=rank) for rank in range(ranks.world)]
-    own = _compute_own(model, rows, context, flip=flip, exact=exact, engine=engine)
+    own = _compute_own(form, rows, context, flip=flip, exact=exact)
     for turn, piece in enumerate(own):  # nobody has more batches than rank 0
         yield piece
         for rank in range(1, ranks.world):
@@ -113,7 +124,8 @@ def help_lead(ranks: Ranks) -> str:
 
 def _do(job: Job, model: nn.Module, context: TrainContext) -> None:
     if job.kind == "tokens":
-        for piece in _compute_own(model, job.rows, context, flip=job.flip, exact=job.exact, engine=job.engine):
+        form = for_inference(model, context.device, precision=job.precision, photos=len(job.rows), engine=job.engine)
+        for piece in _compute_own(form, job.rows, context, flip=job.flip, exact=job.exact):
             context.ranks.send(piece)
     elif job.kind == "score":
         _score_own(model, job.rows, context)
@@ -153,12 +165,11 @@ def _announce(
 
 
 def _compute_own(
-    model: nn.Module, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool, engine: Engine
+    form: Network, rows: Sequence[SplitRow], context: TrainContext, *, flip: bool, exact: bool
 ) -> Iterator[TokenPiece]:
     own, first = context.own_rows(rows)
-    fast = for_inference(model, context.device, precision=context.precision, photos=len(rows), engine=engine)
     return compute_tokens(
-        cast("nn.Module", fast),
+        cast("nn.Module", form),
         context.batches(own),
         device=context.device,
         stop=context.stop,

@@ -1,8 +1,9 @@
 """Tokens that earlier runs left: which of them a run may go on with, how many they are, what computes the others."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 import torch
@@ -18,7 +19,7 @@ from pcn_cli.records.arithmetic import Engine, Precision
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.records.photos import PARTS, Part, SplitRow
 from pcn_cli.stages.inference.load import is_openvino_here, settle_engine
-from pcn_cli.training.known_tokens import KnownTokens, hash_trunk
+from pcn_cli.training.known_tokens import KnownPhoto, KnownTokens, hash_trunk
 
 MOST_LEARNED = 20_000  # training photos; of more the probe learns from a sample of as many
 _BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that its tokens do not depend on
@@ -26,56 +27,71 @@ _BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """Which tokens of some photos are known, and what computes the others: the `engine`, for that `reason`."""
+    """Which tokens of photos are known, and what computes the others: the `engine`, for that `reason`.
+
+    `tokens` are those of each part; where none are kept, there is none.
+    """
 
     engine: Engine
     reason: str
-    tokens: KnownTokens | None = None
+    tokens: Mapping[Part, KnownTokens] = field(default_factory=dict)
 
     def holds(self, row: SplitRow) -> bool:
         """Whether the photo's tokens are known, unless they turn out to be damaged."""
-        return self.tokens is not None and self.tokens.holds(row.sha256)
+        return row.split in self.tokens and self.tokens[row.split].holds(row.sha256)
+
+    def read(self, row: SplitRow) -> KnownPhoto | None:
+        """The photo's tokens; None where they are not known, or damaged."""
+        return self.tokens[row.split].read(row.sha256) if row.split in self.tokens else None
+
+    def write(self, row: SplitRow, photo: KnownPhoto) -> None:
+        """Keep the photo's tokens, if any are kept and there is room."""
+        if row.split in self.tokens:
+            self.tokens[row.split].write(row.sha256, photo)
 
 
 def open_known(
     model: nn.Module,
     rows: Sequence[SplitRow],
-    part: Part,
     *,
     config: ModelConfig,
     recipe: Recipe,
     device: torch.device,
     precision: Precision,
 ) -> Known:
-    """What is known of these photos of a part, of whatever run, as `model` would give it in this precision.
+    """What is known of the photos of a run, of whatever run, as `model` would give it in this precision.
 
-    Two engines round differently, so that their tokens are never mixed: the one that computed most of the photos
-    already computes the others, however few these are, unless the recipe names one.
+    Two engines round differently, so that their tokens are never mixed, and one is for all parts: that which computed
+    most of the photos already also computes the others, however few these are, unless the recipe names one.
     """
     asked = recipe.evaluate.engine
-    settled, reason = settle_engine(model, device, precision=precision, photos=len(rows), asked=asked)
+    settled, reason = settle_engine(model, device, precision=precision, photos=count_seen(rows, recipe), asked=asked)
     limit = int(recipe.train.token_cache * 1e9)
     if not limit:
         return Known(engine=settled, reason=reason)
     cache, trunk = FileCache(folder=cache_folder(TOKEN_CACHE), limit=limit), hash_trunk(model)
     settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
     made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
-    views = "mirrored" if is_mirrored(part, recipe, photos=len(rows)) else "upright"
+    counts = Counter(row.split for row in rows)
 
-    def known_by(engine: Engine) -> KnownTokens:
+    def known_by(engine: Engine) -> dict[Part, KnownTokens]:
         computed_by = f"openvino {version('openvino')}" if engine == "openvino" else "torch"
         arithmetic = (precision, device.type, torch.__version__, computed_by)
-        facts = (trunk, made, arithmetic, views, "half" if part == "train" else "exact")
-        return KnownTokens(cache=cache, form=repr(facts))
+
+        def form(part: Part) -> str:
+            views = "mirrored" if is_mirrored(part, recipe, photos=counts[part]) else "upright"
+            return repr((trunk, made, arithmetic, views, "half" if part == "train" else "exact"))
+
+        return {part: KnownTokens(cache=cache, form=form(part)) for part in PARTS}
 
     others: tuple[Engine, ...] = ()
     if asked is None and device.type == "cpu" and is_openvino_here():
         others = ("torch",) if settled == "openvino" else ("openvino",)
     for engine in others:
-        tokens = known_by(engine)
-        count = sum(tokens.holds(row.sha256) for row in rows)
+        found = Known(engine=engine, reason="", tokens=known_by(engine))
+        count = sum(map(found.holds, rows))
         if 2 * count > len(rows):
-            return Known(engine=engine, reason=f"it computed {count:,} of {len(rows):,} photos before", tokens=tokens)
+            return replace(found, reason=f"it computed {count:,} of {len(rows):,} photos before")
     return Known(engine=settled, reason=reason, tokens=known_by(settled))
 
 
@@ -91,15 +107,12 @@ def count_known(source: Source, rows: Sequence[SplitRow], *, recipe: Recipe, dev
     asked = recipe.evaluate.precision
     precisions: tuple[Precision, ...] = (asked,) if asked else ("float32", "bfloat16")
 
-    def count(part: Part) -> int:
-        own = [row for row in rows if row.split == part]
-        found = (
-            open_known(model, own, part, config=config, recipe=recipe, device=device, precision=precision)
-            for precision in precisions
-        )
-        return max(sum(known.holds(row) for row in own) for known in found)
-
-    return {part: count(part) for part in PARTS}
+    found = [
+        open_known(model, rows, config=config, recipe=recipe, device=device, precision=precision)
+        for precision in precisions
+    ]
+    known = {part: [row for row in rows if row.split == part] for part in PARTS}
+    return {part: max(sum(map(one.holds, own)) for one in found) for part, own in known.items()}
 
 
 def is_mirrored(part: Part, recipe: Recipe, *, photos: int) -> bool:
@@ -108,3 +121,9 @@ def is_mirrored(part: Part, recipe: Recipe, *, photos: int) -> bool:
     Of a sample they are not: twice as many photos teach more than as many mirror images.
     """
     return photos < MOST_LEARNED and recipe.augment.flip and (part == "train" or recipe.evaluate.folds is not None)
+
+
+def count_seen(rows: Sequence[SplitRow], recipe: Recipe) -> int:
+    """How many pictures the trunk sees of these photos; one that is looked at mirrored as well counts twice."""
+    counts = Counter(row.split for row in rows)
+    return sum(count * (2 if is_mirrored(part, recipe, photos=count) else 1) for part, count in counts.items())

@@ -17,7 +17,8 @@ from pcn_cli.records.arithmetic import Agreement, Precision
 from pcn_cli.stages.earlier_runs import find_start
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext, Trial
-from pcn_cli.stages.train.tokens import knows_most
+from pcn_cli.stages.train.known import count_seen
+from pcn_cli.stages.train.tokens import open_run_tokens, probe_rows
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory, has_native_bf16
 
@@ -37,7 +38,7 @@ def choose_precision(model: nn.Module, context: TrainContext) -> TrainContext:
         return replace(context, precision=asked)
     if not has_native_bf16(context.device) or len(context.part("val")) < FEWEST:
         return context
-    if find_start(context.recipe) is not None and knows_most(model, context.part("val"), "val", context):
+    if find_start(context.recipe) is not None and _knows_most(model, context):
         return tell_precision(context, "float32", "so the tokens are known that the run computed which it begins with")
     trial = compute_trial(model, context)
     apart = float((trial.fast - trial.exact).norm() / trial.exact.norm())
@@ -58,7 +59,7 @@ def compute_trial(model: nn.Module, context: TrainContext) -> Trial:
     rows = context.part("val")
     places = np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).round().astype(int).tolist()
     exact = for_inference(model, context.device)
-    photos = len(context.part("train"))  # of which the form depends that is to be used
+    photos = count_seen(probe_rows(context), context.recipe)  # of which the form depends that is to be used
     engine = context.recipe.evaluate.engine
     fast = for_inference(model, context.device, precision="bfloat16", photos=photos, engine=engine)
     pieces: dict[str, list[Tensor]] = {"exact": [], "fast": []}
@@ -93,6 +94,12 @@ def tell_difference(agreement: Agreement) -> str:
     """Why bfloat16 may not answer, in words."""
     maps = "" if agreement.correlation is None else f", and the maps correlate by {agreement.correlation:.3f}"
     return f"in bfloat16 {agreement.same} of {agreement.photos} validation photos got the same answer{maps}"
+
+
+def _knows_most(model: nn.Module, context: TrainContext) -> bool:
+    """Whether the tokens of most validation photos are known in the precision of the context."""
+    known, rows = open_run_tokens(model, probe_rows(context), context), context.part("val")
+    return 2 * sum(map(known.holds, rows)) > len(rows)
 
 
 def _mean_correlation(

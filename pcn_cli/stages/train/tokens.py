@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,15 @@ from torch import nn
 
 from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
-from pcn_cli.records.photos import PARTS, Part, SplitRow, Tie
+from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
+from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.jobs import share_tokens
-from pcn_cli.stages.train.known import MOST_LEARNED, Known, is_mirrored, open_known
+from pcn_cli.stages.train.known import MOST_LEARNED, Known, count_seen, is_mirrored, open_known
+from pcn_cli.tensors.network import Network
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
 from pcn_cli.training.known_tokens import KnownPhoto
 from pcn_cli.training.logistic import fit_head
@@ -44,90 +46,90 @@ def learned_rows(rows: Sequence[SplitRow], *, seed: int) -> list[SplitRow]:
     return [rows[place] for place in sorted(drawn)]
 
 
-def cache_part(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> TokenCache:
-    """The tokens of those `rows` that are in a part; a context at whose end they are gone.
+class TokenSource:
+    """The tokens that the trunk of `model` gives of `rows`, as it is now; the context says in which precision.
 
-    Those of val and test are exact: what is measured from them is what predict says of these photos. What earlier runs
-    computed is not computed again, and what is new is kept for later ones.
+    What earlier runs computed is not computed again, and what is new is kept for later ones. One form of the trunk
+    computes all parts: to make one, and to prove that it computes the same, takes as long as dozens of photos.
     """
-    folder, own = context.run.checkpoints, [row for row in rows if row.split == part]
-    folder.mkdir(parents=True, exist_ok=True)
-    known = known_tokens(model, own, part, context)
-    missing = np.array([place for place, row in enumerate(own) if not known.holds(row)], np.int64)
-    tokens = keep_tokens(
-        _gather(model, own, missing, part, known, context),
-        photos=len(own),
-        folder=folder,
-        on_photos=partial(context.callback.on_progress, f"computing tokens ({part})"),
-    )
-    # All at the end: a run that is stopped and goes on then divides its photos into the same batches again.
-    if known.tokens is not None:
+
+    def __init__(self, model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> None:
+        self._model, self._rows, self._context = model, rows, context
+        self._known = open_run_tokens(model, rows, context)
+
+    def tell_known(self) -> None:
+        """Say how many of the photos' tokens are known, where some are."""
+        count = sum(map(self._known.holds, self._rows))
+        if count:
+            new = len(self._rows) - count
+            rest = f"; those of {new:,} new photos are computed" if new else ""
+            self._context.callback.on_note(f"tokens of {count:,} photos are known from earlier runs{rest}")
+
+    def cache(self, part: Part) -> TokenCache:
+        """The tokens of the photos of a part; a context at whose end they are gone.
+
+        Those of val and test are exact: what is measured from them is what predict says of these photos.
+        """
+        folder, own = self._context.run.checkpoints, [row for row in self._rows if row.split == part]
+        folder.mkdir(parents=True, exist_ok=True)
+        missing = np.array([place for place, row in enumerate(own) if not self._known.holds(row)], np.int64)
+        tokens = keep_tokens(
+            self._gather(own, missing, part),
+            photos=len(own),
+            folder=folder,
+            on_photos=partial(self._context.callback.on_progress, f"computing tokens ({part})"),
+        )
+        # All at the end: a run that is stopped and goes on then divides its photos into the same batches again.
         for place in missing.tolist():
-            photo = KnownPhoto(tokens.take(place), tuple(tokens.sizes[place].tolist()))
-            known.tokens.write(own[place].sha256, photo)
-    return tokens
+            self._known.write(own[place], KnownPhoto(tokens.take(place), tuple(tokens.sizes[place].tolist())))
+        return tokens
+
+    def _gather(self, rows: Sequence[SplitRow], missing: Numbers, part: Part) -> Iterator[TokenPiece]:
+        """The tokens of `rows`; computed are those at the places `missing`, and no others where all is well."""
+        context, known, damaged = self._context, self._known, list[int]()
+        targets = context.targets(rows)
+        for place in np.setdiff1d(np.arange(len(rows)), missing).tolist():
+            context.stop.check("stopped while the tokens were read")
+            photo = known.read(rows[place])
+            if photo is None:
+                damaged.append(place)
+                continue
+            yield TokenPiece(photo.tokens[None], targets[[place]], np.array([place]), np.array([photo.size]))
+        places = np.array([*missing.tolist(), *damaged], np.int64)
+        if not len(places):
+            return
+        context.callback.on_choice("engine", known.engine, known.reason)
+        computed = share_tokens(
+            self._model,
+            [rows[place] for place in places],
+            context,
+            form=self._form,
+            flip=is_mirrored(part, context.recipe, photos=len(rows)),
+            exact=part != "train",
+            engine=known.engine,
+        )
+        for piece in computed:
+            yield piece._replace(indices=places[piece.indices])
+
+    @cached_property
+    def _form(self) -> Network:
+        """The trunk as it computes all these photos fastest."""
+        context = self._context
+        photos = count_seen(self._rows, context.recipe)
+        engine = self._known.engine
+        return for_inference(self._model, context.device, precision=context.precision, photos=photos, engine=engine)
 
 
-def known_tokens(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> Known:
-    """What is known of these photos of a part in the precision of the context, and what computes the others."""
+def open_run_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Known:
+    """What is known of these photos of a run in the precision of the context, and what computes the others."""
     return open_known(
         model,
         rows,
-        part,
         config=context.model_config,
         recipe=context.recipe,
         device=context.device,
         precision=context.precision,
     )
-
-
-def tell_known(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> None:
-    """Say how many of the photos' tokens are known, where some are."""
-    parts = {part: [row for row in rows if row.split == part] for part in PARTS}
-    known = {part: known_tokens(model, own, part, context) for part, own in parts.items()}
-    count = sum(known[row.split].holds(row) for row in rows)
-    if count:
-        rest = f"; those of {len(rows) - count:,} new photos are computed" if count < len(rows) else ""
-        context.callback.on_note(f"tokens of {count:,} photos are known from earlier runs{rest}")
-
-
-def knows_most(model: nn.Module, rows: Sequence[SplitRow], part: Part, context: TrainContext) -> bool:
-    """Whether the tokens of most of these photos of a part are known in the precision of the context."""
-    known = known_tokens(model, rows, part, context)
-    return 2 * sum(map(known.holds, rows)) > len(rows)
-
-
-def _gather(
-    model: nn.Module,
-    rows: Sequence[SplitRow],
-    missing: Numbers,
-    part: Part,
-    known: Known,
-    context: TrainContext,
-) -> Iterator[TokenPiece]:
-    """The tokens of `rows`, of which those at the places `missing` are computed, and no others where all is well."""
-    targets, damaged = context.targets(rows), list[int]()
-    for place in np.setdiff1d(np.arange(len(rows)), missing).tolist():
-        context.stop.check("stopped while the tokens were read")
-        photo = known.tokens.read(rows[place].sha256) if known.tokens else None
-        if photo is None:
-            damaged.append(place)
-            continue
-        yield TokenPiece(photo.tokens[None], targets[[place]], np.array([place]), np.array([photo.size]))
-    places = np.array([*missing.tolist(), *damaged], np.int64)
-    if not len(places):
-        return
-    context.callback.on_choice("engine", known.engine, known.reason)
-    computed = share_tokens(
-        model,
-        [rows[place] for place in places],
-        context,
-        flip=is_mirrored(part, context.recipe, photos=len(rows)),
-        exact=part != "train",
-        engine=known.engine,
-    )
-    for piece in computed:
-        yield piece._replace(indices=places[piece.indices])
 
 
 def sweep_tokens(run: RunDir) -> None:

@@ -50,7 +50,7 @@ from pcn_cli.stages.train.precision import (
     tell_precision,
 )
 from pcn_cli.stages.train.remember import remember
-from pcn_cli.stages.train.tokens import cache_part, check_photos, probe_rows, tell_known
+from pcn_cli.stages.train.tokens import TokenSource, check_photos, probe_rows
 from pcn_cli.stages.train.tune import teach
 from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.copies import copy_state
@@ -95,7 +95,7 @@ def train_run(
         update_record(run, kept=kept)
         if tokens is None and context.ranks.world > 1:  # what evaluation would have to compute alone
             own = replace(context, precision=precision)
-            tokens = cache_part(model, context.part("test"), "test", own)
+            tokens = TokenSource(model, context.part("test"), own).cache("test")
         return tokens
 
 
@@ -153,10 +153,11 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
             model.load_state_dict(load_file(run.start), strict=False)
         return next((one.name for one in compared if one.kept), PROBE), state, None
     rows, tokens = probe_rows(context), None
-    tell_known(model, rows, context)
+    source = TokenSource(model, rows, context)
+    source.tell_known()
     with (
-        known.get("train") or cache_part(model, rows, "train", context) as train,
-        known.get("val") or cache_part(model, rows, "val", context) as val,
+        known.get("train") or source.cache("train") as train,
+        known.get("val") or source.cache("val") as val,
     ):
         fitted: list[Fitted] = []
         history = HistoryCallback(context, "probe", context.recipe.train.probe_epochs)
@@ -179,7 +180,7 @@ def keep_frozen(model: nn.Module, context: TrainContext, known: PartTokens) -> t
             agreement = compare_answers(model, context.trial, context)
             model.load_state_dict(begun, strict=False)
         if agreement is None or agreement.suffices:
-            with cache_part(model, rows, "test", context) as test:
+            with source.cache("test") as test:
                 look_at_photos(model, rows, [train, val, test], fitted[0], context)
                 candidates = [
                     describe_candidate(

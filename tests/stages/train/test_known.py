@@ -1,5 +1,7 @@
 """Tokens that earlier runs left: those of one engine in one precision stay apart from all others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,11 +25,11 @@ def opened(monkeypatch):
     monkeypatch.setattr(known, "is_openvino_here", lambda: True)
     monkeypatch.setattr(known, "version", lambda _: "1")
 
-    def open_(engine="torch", *, precision="float32", asked=None):
+    def open_(engine="torch", *, rows=ROWS, precision="float32", asked=None):
         monkeypatch.setattr(known, "settle_engine", lambda *_, **__: (engine, "so many photos"))
         wished = recipe.replace({"evaluate.engine": asked})
         facts = {"config": config, "recipe": wished, "device": torch.device("cpu"), "precision": precision}
-        return known.open_known(model, ROWS, "train", **facts)
+        return known.open_known(model, rows, **facts)
 
     return open_
 
@@ -35,7 +37,7 @@ def opened(monkeypatch):
 @pytest.mark.parametrize(("count", "engine"), [(1, "torch"), (2, "openvino")])
 def test_the_engine_that_computed_most_photos_goes_on_and_none_reads_what_another_computed(opened, count, engine):
     for row in ROWS[:count]:
-        opened("openvino").tokens.write(row.sha256, PHOTO)
+        opened("openvino").write(row, PHOTO)
     now = opened()
     assert now.engine == engine
     assert sum(map(now.holds, ROWS)) == (count if engine == "openvino" else 0)
@@ -44,6 +46,20 @@ def test_the_engine_that_computed_most_photos_goes_on_and_none_reads_what_anothe
 
 def test_tokens_of_another_precision_are_not_known(opened):
     for row in ROWS:
-        opened(precision="bfloat16").tokens.write(row.sha256, PHOTO)
+        opened(precision="bfloat16").write(row, PHOTO)
     assert not any(map(opened().holds, ROWS))
     assert all(map(opened(precision="bfloat16").holds, ROWS))
+
+
+def test_a_part_that_no_engine_computed_is_computed_by_that_of_the_others(opened):
+    new = [replace(ROWS[0], split=part, sha256=f"{n:064x}") for n, part in enumerate(("val", "test"), start=9)]
+    for row in ROWS:
+        opened("openvino").write(row, PHOTO)
+    assert opened(rows=[*ROWS, *new]).engine == "openvino"
+    assert opened(rows=new).engine == "torch"
+
+
+@pytest.mark.parametrize(("settings", "pictures"), [({}, 8), ({"evaluate.folds": 3}, 10), ({"augment.flip": False}, 5)])
+def test_a_picture_that_is_looked_at_mirrored_as_well_counts_twice(settings, pictures):
+    rows = [*ROWS, *(replace(ROWS[0], split=part) for part in ("val", "test"))]
+    assert known.count_seen(rows, Recipe().replace(settings)) == pictures
