@@ -117,6 +117,8 @@ def export(
         for one in (runner, *sorted(path.parent.glob("*.bin")), path):
             with replacing(folder / one.name, elsewhere=_ELSEWHERE) as part:
                 shutil.copyfile(one, part)
+    if to == "openvino":  # what it compiles is found again by the place of the file: the very first start has it then
+        _import_program(folder / RUNNER).load(folder / name)
     return Exported(path=folder / name, runner=folder / RUNNER, parity=parity)
 
 

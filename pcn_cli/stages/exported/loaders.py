@@ -29,7 +29,8 @@ def load_openvino(path: Path) -> Loaded:
     """What computes the outputs, in single precision everywhere, and the model's facts.
 
     What is compiled for this processor is kept beside the file, as `.blob`, where that may be written: without it every
-    start takes twice as long.
+    start takes twice as long. One of another processor, version, place or time of the file, or one that ends too early,
+    is compiled anew.
     """
     sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type] # the converter, half of the import
     import openvino
