@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pcn_cli.data.load.open_image import open_reduced
-from pcn_cli.data.looks import measure_looks
+from pcn_cli.data.looks import measure_brightness
 from pcn_cli.data.scan.further_columns import read_further_columns
 from pcn_cli.metrics.slices import MOST_VALUES, Fact, measure_slices
 from pcn_cli.recipe.schema import Recipe
@@ -18,6 +18,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import SLICES
 
 MOST_LOOKED_AT = 2_000  # photos whose brightness is measured
+_LEAST_SIDE = 64  # pixels, of what is decoded of them
 
 
 def write_slices(
@@ -74,12 +75,11 @@ def _brightness(root: Path, files: Sequence[str], *, seed: int) -> Iterator[floa
     """How bright each photo is, from 0 to 1; of very many those of a sample."""
     chosen = set(np.random.default_rng(seed).permutation(len(files))[:MOST_LOOKED_AT].tolist())
     for place, file in enumerate(files):
-        found = measure_looks([root / file], _open)["brightness"] if place in chosen else []
-        yield found[0] if found else None
+        yield next(measure_brightness([root / file], _open)) if place in chosen else None
 
 
 def _open(path: Path) -> Image.Image:
-    return open_reduced(path, load_truncated=True).image
+    return open_reduced(path, lambda *_: (_LEAST_SIDE, _LEAST_SIDE), load_truncated=True).image
 
 
 def _as_numbers(cells: Sequence[str | None]) -> Fact:

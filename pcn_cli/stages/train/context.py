@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 from torch import Tensor, nn
 
-from pcn_cli.data.load.augment import Augmentation
-from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, shuffled
+from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset, Preparation, shuffled
 from pcn_cli.data.load.photo_cache import PhotoCache
 from pcn_cli.files.folder import cache_folder
 from pcn_cli.metrics.calibration import binary_log_loss
@@ -63,7 +62,7 @@ class TrainContext:
     """What the parts of a training share; of several processes, only rank 0 touches the run.
 
     `precision` is that of the trunk when photos are scored or tokens computed; `trial` is there where bfloat16 was not
-    asked for and has still to give the same answers.
+    asked for and has still to give the same answers. Where nobody `tries_probe`, the regression is all there is.
     """
 
     run: RunDir
@@ -78,6 +77,7 @@ class TrainContext:
     ranks: Ranks = ALONE
     precision: Precision = "float32"
     trial: Trial | None = None
+    tries_probe: bool = True
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,6 +116,10 @@ class TrainContext:
 
     def train_batches(self, *, batch_size: int) -> PhotoBatches:
         """The training photos as tuning sees them: shuffled, or drawn so that classes come equally often; augmented."""
+        from pcn_cli.data.load.augment import (
+            Augmentation,  # a third of a second, which a frozen trunk need not wait for
+        )
+
         rows, recipe, preprocessing = self.part("train"), self.recipe, self.model_config.preprocessing
         augmentation = Augmentation(
             level=recipe.augment.level or "light",
@@ -160,7 +164,7 @@ class TrainContext:
         self,
         rows: Sequence[SplitRow],
         preprocessing: Preprocessing,
-        augmentation: Augmentation | None = None,
+        augmentation: Preparation | None = None,
         *,
         cache: PhotoCache | None = None,
     ) -> PhotoDataset:

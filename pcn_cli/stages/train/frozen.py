@@ -55,7 +55,7 @@ class Fitted:
 def fit_frozen(
     model: nn.Module, train: Tokens, val: Tokens, context: TrainContext, callback: FitCallback
 ) -> Iterator[Fitted]:
-    """The logistic regression, then the probe; `model` ends as it began."""
+    """The logistic regression, then the probe where it is to be tried; `model` ends as it began."""
     begun = behind_tokens(model)
     first, *others = _pooling_starts(model)
     best = _solve_head(model, first, train, val, context, CS)
@@ -65,6 +65,8 @@ def fit_frozen(
             best = other
     yield best
     model.load_state_dict(begun, strict=False)
+    if not context.tries_probe:
+        return
     if cast("AttentionNetwork", model).class_tokens:
         probe = _fit_class_tokens(model, train, val, context, callback)
     else:

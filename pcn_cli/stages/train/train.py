@@ -21,6 +21,7 @@ from pcn_cli.runs.state import recording_stage, update_record
 from pcn_cli.runs.store import CANDIDATES, LEARNING_CURVE, SCAN, read_validation, write_answers
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.replay import record_replay
+from pcn_cli.stages.train.begun import settle_probe
 from pcn_cli.stages.train.calibration import calibrate_model
 from pcn_cli.stages.train.context import (
     HistoryCallback,
@@ -79,7 +80,7 @@ def train_run(
     `known` are tokens that need not be computed again.
     """
     model, context = start_model(run, recipe, rows, fetch=fetch, callback=callback, stop=stop)
-    context = choose_precision(model, context)
+    context = settle_probe(choose_precision(model, context))
     looks = (run.features, run.suspects, run.neighbours, run.folds, run.learning_curve)
     with recording_stage(run, "train", (run.model, run.history, run.candidates, run.validation, *looks)):
         if context.model_config.multi_label:

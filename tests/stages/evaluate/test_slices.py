@@ -1,6 +1,8 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.photos import Photo, Scan, SplitRow
@@ -49,6 +51,8 @@ def test_the_folder_is_that_beside_the_class(measured, photo_folder):
     facts = gather_facts(predictions, rows, scan, root=photo_folder, recipe=Recipe())
     assert set(facts["folder"]) == {None}
     assert all(0 < value < 1 for value in facts["brightness"])
+    means = [np.asarray(Image.open(photo_folder / one.file)).mean() / 255 for one in predictions]
+    np.testing.assert_allclose(facts["brightness"], means, atol=2e-3)
     moved = [replace(one, file=f"{one.label}/site 7/x.jpg") for one in predictions[:1]]
     moved += [replace(one, file=f"cam/{one.label}/x.jpg") for one in predictions[:1]]
     found = gather_facts(moved, rows, scan, root=photo_folder, recipe=Recipe())

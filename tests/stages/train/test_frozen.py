@@ -49,12 +49,28 @@ def frozen_models():
     classes, recipe = ("a", "b", "c"), Recipe().replace({"train.balance": "none"})
     model, _ = find_source("nano").start(classes, recipe, fetch=Fetcher(offline=True))
     context = SimpleNamespace(
-        classes=classes, monitor="log_loss", recipe=recipe, device=torch.device("cpu"), stop=StopRequest(), rows=()
+        tries_probe=True,
+        classes=classes,
+        monitor="log_loss",
+        recipe=recipe,
+        device=torch.device("cpu"),
+        stop=StopRequest(),
+        rows=(),
     )
     learn, aside = (
         FakeTokens(np.arange(n) % 3, seed=seed, width=model.num_features) for seed, n in enumerate((60, 30))
     )
     return list(fit_frozen(model, learn, aside, context, FitCallback())), model, learn, aside, context
+
+
+def test_where_no_probe_is_to_be_tried_the_same_regression_is_all_there_is(frozen_models):
+    (regression, _), model, learn, aside, context = frozen_models
+    began = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    alone = SimpleNamespace(**vars(context) | {"tries_probe": False})
+    (found,) = fit_frozen(model, learn, aside, alone, FitCallback())
+    assert torch.equal(found.state["head.weight"], regression.state["head.weight"])
+    assert choose_frozen([found], aside.targets, alone) is found
+    assert all(torch.equal(tensor, began[name]) for name, tensor in model.state_dict().items())
 
 
 def test_validation_photos_are_answered_by_heads_that_did_not_see_them(frozen_models, monkeypatch):
