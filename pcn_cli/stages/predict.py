@@ -2,26 +2,29 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from pcn_cli.data.boxes.cut import cut_below
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import DataError, command
 from pcn_cli.files.atomic import write_text
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import with_predict_options
-from pcn_cli.recipe.schema import PredictOptions
+from pcn_cli.recipe.schema import Labelling, PredictOptions, Recipe
 from pcn_cli.records.photos import SkippedFile
 from pcn_cli.runs.rundir import RunDir, new_run_dir, open_run
-from pcn_cli.runs.state import recording_outcome, recording_stage, start_run
+from pcn_cli.runs.state import photo_root, recording_outcome, recording_stage, start_run
 from pcn_cli.runs.store import UNREADABLE, read_recipe
 from pcn_cli.stages.answers import Answers, NamedPhotos, naming_photos, refuse_idle_memory
 from pcn_cli.stages.callback import Callback
+from pcn_cli.stages.crops import crops_folder, keep_crops
 from pcn_cli.stages.explain.overlays import draw_overlays
 from pcn_cli.stages.inference.hiding import Hiding
-from pcn_cli.stages.inference.load import open_model, open_own_model, settle_engine, settle_precision
+from pcn_cli.stages.inference.load import LoadedModel, open_model, open_own_model, settle_engine, settle_precision
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos, write_scored
 from pcn_cli.tensors.network import Network
 
@@ -112,37 +115,34 @@ def predict_into_run(
     device: str | None,
     callback: Callback,
     chosen: Sequence[str] | None = None,
+    labelling: Labelling | None = None,
 ) -> RunDir:
     """A run folder of its own, for a report, with what the model of the run `source` says of `images`.
 
-    Where only some of a folder's images are wanted, they are `chosen` by their paths below it.
+    Where only some of a folder's images are wanted, they are `chosen` by their paths below it. Where `labelling` names
+    boxes, these are answered in the place of their photos, and lie in the run.
     """
-    recipe = read_recipe(source)
     root = (images if images.is_dir() else images.parent).absolute()
-    files = list(chosen or list_images(images))
+    recipe, files, lost = read_recipe(source), list(chosen or list_images(images)), list[SkippedFile]()
     model = open_own_model(source, recipe, device=device)
-    config, unreadable, scored = model.config, list[SkippedFile](), list[Scored]()
-    word = "queue" if chosen else "predicted"
-    run = new_run_dir(root.name, f"{source.root.name}-{word}", output=output)
-    started = start_run(run, kind="predict", photos=root, card=config.card, device=str(model.device))
-    with started, recording_outcome(run):
+    with ExitStack() as until_done:
+        crops = until_done.enter_context(crops_folder(labelling, output))
+        if labelling is not None and crops is not None:
+            wanted = replace(labelling, load_truncated=recipe.data.load_truncated)
+            files, lost = _cut_boxes(root, files, wanted, into=crops, callback=callback)
+        run = new_run_dir(root.name, f"{source.root.name}-{'queue' if chosen else 'predicted'}", output=output)
+        started = start_run(run, kind="predict", photos=root, card=model.config.card, device=str(model.device))
+        until_done.enter_context(started)
+        until_done.enter_context(recording_outcome(run))
+        keep_crops(crops, run)
         write_text(run.recipe, source.recipe.read_text(encoding="utf-8"))
         written = (run.predictions, run.predictions_jsonl, run.attention, run.unreadable, run.overlays, run.shift)
         with recording_stage(run, "predict", written):
-            for one in score_photos(
-                model,
-                root,
-                files,
-                batch_size=recipe.evaluate.batch_size,
-                workers=loading_workers(recipe, model.device),
-                hiding=None if config.multi_label else Hiding(seed=recipe.seed),
-                on_unreadable=lambda index, why: unreadable.append(SkippedFile(file=files[index], reason=why)),
-            ):
-                scored.append(one)
-                callback.on_progress("predicting", len(scored) + len(unreadable), len(files))
+            root = photo_root(run)
+            scored, unreadable = _score_files(model, root, files, recipe, callback)
             if not scored:
                 raise DataError(f"none of the {len(files)} files in {images} could be read", command("inspect", images))
-            write_scored(run, scored, config)
+            write_scored(run, scored, model.config)
             if chosen is None:
                 from pcn_cli.stages.shift import check_shift  # which brings SciPy's tests, and answers need none
 
@@ -150,9 +150,39 @@ def predict_into_run(
                 shift = check_shift(run, source, [one.prediction for one in scored], features, root=root)
                 if shift is not None:
                     callback.on_note(shift.sentence)
-            UNREADABLE.write(run, unreadable)
+            UNREADABLE.write(run, [*lost, *unreadable])
             draw_overlays(run, scored, root=root, model=model, explain=recipe.explain, callback=callback)
     return run
+
+
+def _cut_boxes(
+    root: Path, files: Sequence[str], labelling: Labelling, *, into: Path, callback: Callback
+) -> tuple[list[str], list[SkippedFile]]:
+    """The crops of the photos below `root`, and the photos that cannot be read."""
+    crops, lost, note = cut_below(root, files, labelling, into=into)
+    callback.on_note(f"{len(crops):,} boxes of {len(files):,} photos are answered")
+    if note:
+        callback.on_note(note)
+    return crops, lost
+
+
+def _score_files(
+    model: LoadedModel, root: Path, files: Sequence[str], recipe: Recipe, callback: Callback
+) -> tuple[list[Scored], list[SkippedFile]]:
+    """The answers to the files below `root`, and those that cannot be read."""
+    scored, unreadable = list[Scored](), list[SkippedFile]()
+    for one in score_photos(
+        model,
+        root,
+        files,
+        batch_size=recipe.evaluate.batch_size,
+        workers=loading_workers(recipe, model.device),
+        hiding=None if model.config.multi_label else Hiding(seed=recipe.seed),
+        on_unreadable=lambda index, why: unreadable.append(SkippedFile(file=files[index], reason=why)),
+    ):
+        scored.append(one)
+        callback.on_progress("predicting", len(scored) + len(unreadable), len(files))
+    return scored, unreadable
 
 
 def list_images(images: Path) -> list[str]:

@@ -6,26 +6,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
+import numpy as np
+
+from pcn_cli.data.boxes.cut import refuse_idle_crops
 from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import sha256_of, write_text
 from pcn_cli.files.cache import FileCache
 from pcn_cli.files.folder import PICTURE_CACHE, cache_folder, hold_folder
+from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.trust import describe_trust
 from pcn_cli.recipe.arguments import checked
-from pcn_cli.recipe.schema import Recipe
+from pcn_cli.recipe.schema import Labelling, Recipe
 from pcn_cli.records.codec import Stored
 from pcn_cli.records.evaluation import Trust
 from pcn_cli.records.photos import PARTS
+from pcn_cli.records.predictions import AttentionMaps
 from pcn_cli.report.content import Artifacts, ReportContent, Reproduce, ScanFacts
 from pcn_cli.report.model_card import write_card
 from pcn_cli.report.pictures import KeptPictures
 from pcn_cli.report.write import LARGE, MANY_BYTES, write_report, write_single_report
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.predictions import read_attention
-from pcn_cli.runs.rundir import Artifact, RunDir, open_run
+from pcn_cli.runs.rundir import RUNS, Artifact, RunDir, open_run
 from pcn_cli.runs.state import photo_root, read_record, recording_stage
 from pcn_cli.runs.store import UNREADABLE, Json, Table, read_recipe
 from pcn_cli.stages.callback import Callback
@@ -33,6 +38,7 @@ from pcn_cli.stages.desk import gather_desk
 from pcn_cli.stages.earlier_runs import find_learned_rows
 
 T = TypeVar("T", bound=Stored)
+_EVEN = 0.02  # of a patch's share of the look, by which it may differ from all others
 
 
 @checked
@@ -40,6 +46,7 @@ def report(
     run: str | Path | None = None,
     *,
     images: str | Path | None = None,
+    labelling: Labelling | None = None,
     output: str | Path | None = None,
     device: str | None = None,
     single_file: bool = False,
@@ -47,20 +54,30 @@ def report(
 ) -> Path:
     """The path of the report's page, written into the run; new `images` are first predicted into a run of their own.
 
+    Where `labelling` names boxes, these are answered in the place of the photos; no label is read.
+
     With `single_file` it is one file that holds its data and pictures itself; the folder of the report stays as it is.
 
     Raises:
         RunError: there is no such run, or it was never evaluated.
         RecipeError: a single file would be too large, or an argument has no effect.
     """
-    callback = callback or Callback()
+    callback, labelling = callback or Callback(), labelling or Labelling()
     here = open_run(run)
     if images is not None:
         from pcn_cli.stages.predict import predict_into_run
 
-        here = predict_into_run(here, Path(images), output=output, device=device, callback=callback)
+        if labelling.crop_boxes is None:
+            refuse_idle_crops(labelling)
+        else:
+            refuse_inside(Path(output) if output else RUNS, [Path(images)])
+        here = predict_into_run(
+            here, Path(images), labelling=labelling, output=output, device=device, callback=callback
+        )
     else:
-        for flag, value in (("--output", output), ("--device", device)):
+        idle: dict[str, object] = {"--output": output, "--device": device, "--crop-boxes": labelling.crop_boxes}
+        idle |= {"--crop-confidence": labelling.crop_confidence, "--crop-category": labelling.crop_category}
+        for flag, value in idle.items():
             if value is not None:
                 raise RecipeError(f"{flag} has no effect without --images", "add --images DIR")
     with hold_folder(here.root):
@@ -115,10 +132,18 @@ def gather_content(evaluation: Evaluation) -> ReportContent:
     return replace(
         describe_evaluation(evaluation),
         figures={path.stem: path.read_text(encoding="utf-8") for path in charts},
-        maps=read_attention(run.attention),
+        maps=_find_maps(run),
         desk=gather_desk(evaluation),
         overlays={file: path for file, path in overlays.items() if path.is_file()},
     )
+
+
+def _find_maps(run: RunDir) -> AttentionMaps | None:
+    """The run's maps; None where they show nothing: an even look everywhere, and no evidence of classes beside it."""
+    maps = read_attention(run.attention)
+    if maps is None or maps.evidence is not None or maps.class_looks is not None:
+        return maps
+    return None if np.allclose(maps.looks, maps.looks.mean(axis=(1, 2), keepdims=True), rtol=_EVEN) else maps
 
 
 def describe_evaluation(evaluation: Evaluation) -> ReportContent:

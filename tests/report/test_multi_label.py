@@ -84,7 +84,7 @@ def test_labels_are_compared_as_sets_and_never_as_words(several, label, predicte
 def test_the_page_says_what_several_labels_mean(several, photo, tmp_path):
     page = write_report(tmp_path / "report", several, open_photo=photo).read_text(encoding="utf-8")
     assert "All labels right on 2 of 5" in page.replace("\N{NO-BREAK SPACE}", " ")
-    assert "80.0\N{NO-BREAK SPACE}% mean average precision" in page
+    assert "80.0\N{NO-BREAK SPACE}% <small>mean average precision" in page
     assert "how frequent each class is" in page
     assert "37.0\N{NO-BREAK SPACE}%" in page
     assert 'data-page="confusions"' not in page

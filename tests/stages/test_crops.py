@@ -1,14 +1,17 @@
 """Boxes as examples, the whole way: trained, reported, decided about, predicted and evaluated."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import pcn_cli
-from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.cli.app import app
+from pcn_cli.errors import DataError, PcnError, RecipeError
 from pcn_cli.files.atomic import read_csv, write_csv
 from pcn_cli.recipe.schema import Labelling
 from pcn_cli.runs.rundir import RunDir
@@ -112,6 +115,50 @@ def test_predict_answers_each_box_as_the_run_did_and_tells_where_it_is(scenes, r
     assert len(list((tmp_path / "sorted").rglob("*.png"))) == 48
     with pytest.raises(RecipeError, match="--crop-confidence has no effect without --crop-boxes"):
         pcn_cli.predict(scenes / "photos", model=run.root, crop_confidence=0.5)
+
+
+def test_boxes_of_new_photos_are_reported_as_they_are_predicted_and_need_no_label(scenes, run, tmp_path):
+    new, boxes = tmp_path / "new", tmp_path / "boxes.csv"
+    new.mkdir()
+    for number in range(3):
+        shutil.copy(scenes / "photos" / f"{number:02}.jpg", new)
+    (new / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    lines = (scenes / "boxes.csv").read_text().splitlines()
+    torn = "torn.jpg,,0,6,39,41,96,48"
+    written = [line.replace(f",{line.split(',')[1]},", ",,", 1) for line in lines[1:]]
+    boxes.write_text("\n".join([lines[0], *written, torn]))
+    page = report(run.root, images=new, labelling=Labelling(crop_boxes=str(boxes)), output=tmp_path / "runs" / "said")
+    said = RunDir(tmp_path / "runs" / "said")
+    answers = {row["file"]: row["predicted"] for row in read_csv(said.predictions)}
+    assert sorted(answers) == [f"{n:02}.jpg#{m}" for n in range(3) for m in (1, 2)]
+    predicted = pcn_cli.predict(new, model=run.root, crop_boxes=boxes)
+    assert answers == {Path(one["file"]).name: one["label"] for one in predicted if not one["error"]}
+    assert [row["file"] for row in read_csv(said.unreadable)] == ["torn.jpg"]
+    assert sorted(path.name for path in said.crops.rglob("*")) == sorted(answers)
+    assert photo_root(said) == said.crops.absolute()
+    assert len(list((page.parent / "img").glob("[0-9].webp"))) == 6
+    assert [path.name for path in said.root.parent.iterdir()] == ["said"]  # nothing is left beside it
+    report(said.root)  # again, from the crops in the run
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--crop-boxes", "boxes.csv"], "--crop-boxes has no effect without --images"),
+        (["--crop-category", "animal"], "--crop-category has no effect without --images"),
+        (["--images", "photos", "--crop-confidence", "0.5"], "--crop-confidence has no effect without --crop-boxes"),
+        (
+            ["--images", "photos", "--crop-boxes", "boxes.csv", "--output", "photos/said"],
+            "lies inside the photos folder",
+        ),
+        (["--images", "photos", "--crop-boxes", "nowhere.csv"], "there is no table nowhere.csv"),
+    ],
+)
+def test_boxes_of_a_report_are_refused_where_they_have_no_effect(scenes, run, monkeypatch, options, words):
+    monkeypatch.chdir(scenes)
+    result = CliRunner().invoke(app, ["report", str(run.root), *options])
+    assert isinstance(result.exception, PcnError)
+    assert words in str(result.exception)
 
 
 def test_other_boxes_are_evaluated_into_a_run_of_their_own(scenes, run, tmp_path):

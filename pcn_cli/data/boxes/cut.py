@@ -5,6 +5,7 @@ A crop is called after its photo and the box's number in the file, `birds/a.jpg#
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
 from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
@@ -12,9 +13,9 @@ from pcn_cli.data.load.open_image import UnreadablePhotoError
 from pcn_cli.data.scan.decode import inspect_file
 from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.data.scan.listed_files import ListedFiles
-from pcn_cli.errors import DataError, RecipeError
+from pcn_cli.errors import DataError, RecipeError, command
 from pcn_cli.recipe.schema import CropOptions
-from pcn_cli.records.photos import Box
+from pcn_cli.records.photos import Box, SkippedFile
 
 SURE = 0.2  # the confidence from which MegaDetector's users take a box for a thing
 ANIMAL = "animal"
@@ -48,6 +49,33 @@ def cut_named(
             if options.load_truncated:
                 missing[name] = inspect_file(path, load_truncated=True).missing
     return crops, "; ".join(filter(None, (note, describe_truncated(missing))))
+
+
+def cut_below(
+    root: Path, files: Sequence[str], options: CropOptions, *, into: Path
+) -> tuple[list[str], list[SkippedFile], str]:
+    """The crops of the photos `files` below `root`, by their paths below `into`, for which no label is needed.
+
+    Beside them are the photos that cannot be read, and what was passed over, as of `cut_named`.
+
+    Raises:
+        DataError: what `cut_named` refuses, or none of the photos can be read.
+    """
+    cut, lost = list[str](), dict[str, SkippedFile]()
+    with TemporaryDirectory(dir=into.parent) as place:
+        crops, note = cut_named([root / file for file in files], root, options, into=Path(place))
+        for name, path, edges in crops:
+            crop = _below(Path(name), root)
+            if edges is None:
+                photo, facts = _below(path, root), inspect_file(path, load_truncated=options.load_truncated)
+                lost[photo] = SkippedFile(file=photo, reason=facts.reason or "no box can be cut out")
+                continue
+            (into / crop).parent.mkdir(parents=True, exist_ok=True)
+            path.rename(into / crop)
+            cut.append(crop)
+    if not cut:
+        raise DataError(f"none of the {len(lost)} photos with boxes could be read", command("inspect", root))
+    return cut, list(lost.values()), note
 
 
 def _cut_boxes(

@@ -45,6 +45,18 @@ def count_of(seen):
     return seen.page.locator("#desk-count").inner_text().replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_many_classes_of_long_names_do_not_widen_a_narrow_page(visit, invent, new_desk, tmp_path):
+    content = invent(9)
+    desk = new_desk(content)
+    names = tuple(f"Ranunculus acris subsp. friesianus var. {number} with a name that goes on" for number in range(12))
+    content = replace(content, desk=replace(desk, classes=(*desk.classes, *names)))
+    seen = visit(
+        write_report(tmp_path / "report", content, open_photo=paint), "#desk", viewport={"width": 360, "height": 780}
+    )
+    expect(seen.page.get_by_label("Another class")).to_be_visible()
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
 def test_keys_alone_decide_undo_and_move(visit, desk, tmp_path):
     seen = visit(desk, "#desk")
     expect(seen.page.locator("#desk-work")).to_be_visible()
