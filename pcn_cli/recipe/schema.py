@@ -297,6 +297,13 @@ class TrainSection:
         needs=TUNING,
         before=0,
     )
+    average_epochs: Count = option(
+        1,
+        "Of so many of the best epochs the weights are averaged, each only if validation photos are answered better by"
+        " it; 1: the best epoch alone.",
+        needs=TUNING,
+        neutral=1,
+    )
     probe_epochs: CountOrZero = option(
         40, "Passes over the cached tokens of a probe with a token per class; 0: tune without a probe."
     )

@@ -97,6 +97,7 @@ class Plan:
         if self.recipe.train.tune != "probe":
             epochs = self.recipe.train.epochs or 0
             total += epochs * (step * train + forward * val)
+            total += (min(self.recipe.train.average_epochs, epochs) - 1) * forward * val
             total += min(self.recipe.train.final_epochs, epochs) * step * (train + val)
         return total + self.compare_seconds
 

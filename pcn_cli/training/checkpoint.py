@@ -1,6 +1,6 @@
 """Checkpoints that survive a kill at any instant and notice a flipped bit: safetensors and JSON, never pickle.
 
-    step-00001234/{model,ema,optimizer,best}.safetensors, state.json, MANIFEST.json      LAST
+    step-00001234/{model,ema,optimizer,best,runners_up}.safetensors, state.json, MANIFEST.json      LAST
 
 A checkpoint is written under a hidden name, every file and the folder are synced, MANIFEST.json (size and sha256 of
 each file) comes last, then one rename makes it visible and LAST names it. What is hidden or has no manifest does not
@@ -37,7 +37,8 @@ from pcn_cli.training.ranks import ALONE, Ranks
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"step-\d{8,}")
-_TENSOR_FILES = ("model", "ema", "optimizer", "best")
+_TENSOR_FILES = ("model", "ema", "optimizer", "best", "runners_up")
+_NOT_ALWAYS = ("best", "runners_up")
 
 
 @dataclass(kw_only=True)
@@ -77,7 +78,10 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """Everything a fit needs to go on: tensors by name on the CPU; `ema` and `best` are empty where there are none."""
+    """Everything a fit needs to go on: tensors by name on the CPU; `ema` and `best` are empty where there are none.
+
+    `runners_up` are those of the best epochs but the very best, by EPOCH.NAME, where they are to be averaged.
+    """
 
     progress: Progress
     random: RandomState
@@ -85,6 +89,7 @@ class TrainState:
     optimizer: dict[str, Tensor]
     ema: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
+    runners_up: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Checkpoints:
@@ -131,7 +136,7 @@ class Checkpoints:
 
 
 def _share(state: TrainState | None, ranks: Ranks) -> TrainState | None:
-    """The state that rank 0 has, everywhere; the weights of the best epoch, which nobody else needs, stay there."""
+    """The state that rank 0 has, everywhere; the weights of the best epochs, which nobody else needs, stay there."""
     own = None if state is None else {"progress": to_plain(state.progress), "random": to_plain(state.random)}
     plain = ranks.from_lead(own)
     if plain is None:
@@ -204,7 +209,7 @@ def _write_files(part: Path, state: TrainState) -> None:
     """Fill the hidden folder, manifest last."""
     for name in _TENSOR_FILES:
         tensors: dict[str, Tensor] = getattr(state, name)
-        if tensors or name != "best":
+        if tensors or name not in _NOT_ALWAYS:
             save_tensors(part / f"{name}.safetensors", tensors)
     write_json(part / "state.json", {"progress": to_plain(state.progress), "random": to_plain(state.random)})
     files = {p.name: {"size": p.stat().st_size, "sha256": sha256_of(p)} for p in sorted(part.iterdir())}

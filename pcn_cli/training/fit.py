@@ -18,8 +18,9 @@ from pcn_cli import __version__
 from pcn_cli.errors import DataError, DivergedError, StoppedError
 from pcn_cli.records.run import EpochRow
 from pcn_cli.tensors.network import Batches
+from pcn_cli.training.average import State, average_best, by_epoch, rank_epochs
 from pcn_cli.training.checkpoint import Checkpoints, Progress
-from pcn_cli.training.copies import on_cpu
+from pcn_cli.training.copies import copy_state, on_cpu
 from pcn_cli.training.device import memory_mb
 from pcn_cli.training.fit_config import Validation, check_same_config, is_better
 from pcn_cli.training.learner import Learner
@@ -38,8 +39,9 @@ _NAMED = 8  # photos of a bad step
 class FitResult:
     """What a fit gave; `progress` has its history and numbers, over all sessions of a resumed fit.
 
-    `best_state` are the weights of the best epoch, or of the last where nothing was validated (the averaged ones with
-    `config.ema`), float32 on the CPU, for `model.load_state_dict`.
+    `best_state` are the weights of the best epoch, or the mean of those of the best epochs, or those of the last where
+    nothing was validated (each time the averaged ones with `config.ema`), float32 on the CPU, for
+    `model.load_state_dict`; `best` is what they gave.
     """
 
     best_state: dict[str, Tensor]
@@ -72,7 +74,7 @@ def fit(
     callback: FitCallback | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> FitResult:
-    """The best weights by validation after training the learner's network, which is left with the last ones.
+    """The best weights by validation after training the learner's network, which is left with the last that were tried.
 
     Args:
         learner: new; it holds network, config and device.
@@ -101,19 +103,20 @@ def fit(
     learner.set_schedule(progress)
     minutes = config.checkpoint_minutes
     states = Checkpoints(checkpoints, minutes=minutes, clock=clock, on_note=callback.on_note, ranks=ranks)
-    best: dict[str, Tensor] = {}
+    best: State = {}
+    runners_up: dict[int, State] = {}
 
     state = states.newest()
     if state is not None:
         check_same_config(state.progress.plan, config)
         learner.restore(state)
-        progress, best = replace(state.progress), state.best
+        progress, best, runners_up = replace(state.progress), state.best, by_epoch(state.runners_up)
     session = SessionClock(clock=clock, epoch_steps=epoch_steps, limit=config.time_limit, spent=progress.seconds)
 
     def save() -> None:
         progress.seconds = session.total_seconds
         if ranks.leads:
-            states.save(learner.capture(progress, best))
+            states.save(learner.capture(progress, best, runners_up))
 
     if state is None:
         save()  # there is always a state to go back to
@@ -155,7 +158,8 @@ def fit(
                             "use a smaller --lr, or look at these photos",
                         )
                     learner.restore(good)
-                    progress, best = replace(good.progress, lr_factor=0.5, bad_in_row=0), good.best
+                    progress = replace(good.progress, lr_factor=0.5, bad_in_row=0)
+                    best, runners_up = good.best, by_epoch(good.runners_up)
                     learner.set_schedule(progress)
                     callback.on_note(f"going back to step {progress.step} with half the learning rate")
                     save()  # the halved rate outlives a kill
@@ -190,7 +194,13 @@ def fit(
             raise _stopped(progress, checkpoints, error.exit_code - 128) from error
         session.count_validation()
         _check_finite(validation, progress)
-        if validation is None or is_better(validation, progress.best, monitor=config.monitor):
+        better = validation is None or is_better(validation, progress.best, monitor=config.monitor)
+        if config.average_epochs > 1 and validation is not None and ranks.leads:
+            if not better:
+                runners_up[progress.epoch + 1] = copy_state(learner.eval_model)
+            elif best:
+                runners_up[progress.best_epoch] = on_cpu(best)
+        if better:
             progress.best, progress.best_epoch = validation, progress.epoch + 1
             progress.epochs_without_better = 0
             best = learner.keep_weights() if ranks.leads else {}
@@ -198,6 +208,8 @@ def fit(
             progress.epochs_without_better += 1
         if validation is not None:
             progress.history += (_describe_epoch(progress, validation, learner),)
+            kept = rank_epochs(progress.history, monitor=config.monitor, most=config.average_epochs)
+            runners_up = {epoch: runners_up[epoch] for epoch in kept if epoch in runners_up}
         progress.epoch += 1
         progress.position = progress.epoch_photos = progress.loss_photos = 0
         progress.loss_sum = progress.epoch_seconds = 0.0
@@ -218,8 +230,35 @@ def fit(
 
     if not progress.best_epoch:
         raise DivergedError("training ended without a validation")
+    if validate is not None and config.average_epochs > 1:
+        try:
+            best = _average(learner, {**runners_up, progress.best_epoch: on_cpu(best)}, progress, validate, callback)
+        except StoppedError as error:  # what was saved last has all that is needed to begin this anew
+            raise _stopped(progress, checkpoints, error.exit_code - 128) from error
     learner.release()
     return FitResult(best_state=on_cpu(without_second_head(best)), best=progress.best, progress=progress)
+
+
+def _average(
+    learner: Learner,
+    states: dict[int, State],
+    progress: Progress,
+    validate: Callable[[nn.Module], Validation],
+    callback: FitCallback,
+) -> State:
+    """The mean of the weights of the best epochs, `states` by epoch, as far as it is better than the best alone."""
+    config, alone = learner.config, progress.best
+    assert alone is not None  # noqa: S101 - each epoch was validated
+    epochs = rank_epochs(progress.history, monitor=config.monitor, most=config.average_epochs)
+    averaged, progress.best, weights = average_best(learner, states, epochs, best=alone, validate=validate)
+    if len(averaged) > 1:
+        figure = "macro-F1" if config.monitor == "macro_f1" else "log-loss"
+        callback.on_note(
+            f"the weights of epochs {', '.join(map(str, averaged))} are averaged: {figure}"
+            f" {getattr(progress.best, config.monitor):.4f} on the validation photos, in the place of"
+            f" {getattr(alone, config.monitor):.4f} by the best alone"
+        )
+    return weights
 
 
 def _describe_epoch(progress: Progress, validation: Validation, learner: Learner) -> EpochRow:

@@ -27,7 +27,7 @@ class FitConfig:
     is in seconds. `fingerprint` tells the data apart, `classes` are in the order of the logits; a resumed fit must
     find both unchanged. `class_weights` are what a photo of each class weighs in the loss, () where all weigh the same;
     with `even_classes` photos are drawn so that classes come equally often. With `multi_label` a sample may have
-    several classes, or none.
+    several classes, or none. The weights of at most `average_epochs` of the best epochs are averaged in the end.
     """
 
     phase: Phase = "tune"
@@ -36,6 +36,7 @@ class FitConfig:
     multi_label: bool = False
     fingerprint: str = ""
     epochs: int
+    average_epochs: int = 1
     batch_size: int
     micro_batch: int
     lr: float
@@ -61,8 +62,8 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.micro_batch) < 1:
-            raise ValueError("epochs, batch_size and micro_batch must be at least 1")
+        if min(self.epochs, self.average_epochs, self.batch_size, self.micro_batch) < 1:
+            raise ValueError("epochs, average_epochs, batch_size and micro_batch must be at least 1")
 
     @classmethod
     def for_tuning(
@@ -97,6 +98,7 @@ class FitConfig:
             phase="probe",
             tune="probe",
             epochs=train.probe_epochs,
+            average_epochs=1,
             lr=train.probe_lr,
             patience=PROBE_PATIENCE,
             mixup=0.0,
@@ -118,13 +120,14 @@ class Validation:
     macro_f1: float
 
 
+def rank(validation: Validation, *, monitor: str) -> tuple[float, ...]:
+    """What sorts the better before the worse; equal macro-F1 is decided by log-loss."""
+    return (-validation.macro_f1, validation.log_loss) if monitor == "macro_f1" else (validation.log_loss,)
+
+
 def is_better(new: Validation, old: Validation | None, *, monitor: str) -> bool:
-    """Whether `new` beats `old`; equal macro-F1 is decided by log-loss."""
-    if old is None:
-        return True
-    if monitor == "macro_f1" and new.macro_f1 != old.macro_f1:
-        return new.macro_f1 > old.macro_f1
-    return new.log_loss < old.log_loss
+    """Whether `new` beats `old`."""
+    return old is None or rank(new, monitor=monitor) < rank(old, monitor=monitor)
 
 
 def check_same_config(saved: FitConfig, config: FitConfig) -> None:

@@ -1,6 +1,6 @@
 """The moving parts of a fit: network, optimizer, schedule, averaged weights, randomness; how one step is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -273,8 +273,10 @@ class Learner:
             outputs.append(logits.detach())
         return total, torch.cat(outputs)
 
-    def capture(self, progress: Progress, best: dict[str, Tensor]) -> TrainState:
-        """Copies of everything that must survive."""
+    def capture(
+        self, progress: Progress, best: dict[str, Tensor], runners_up: Mapping[int, dict[str, Tensor]]
+    ) -> TrainState:
+        """Copies of everything that must survive; `runners_up` are weights on the CPU by epoch."""
         optimizer = {
             f"{key}.{self._names[parameter]}": copy_tensor(value)
             for parameter, values in self.optimizer.state.items()
@@ -290,6 +292,9 @@ class Learner:
             ema=copy_state(self.average.module) if self.average is not None else {},
             optimizer=optimizer,
             best=on_cpu(best),
+            runners_up={
+                f"{epoch}.{name}": tensor for epoch, state in runners_up.items() for name, tensor in state.items()
+            },
         )
 
     def restore(self, state: TrainState) -> None:

@@ -25,7 +25,7 @@ from pcn_cli.training.ranks import Ranks
 from pcn_cli.training.stop import StopRequest
 
 MIXED = {"mixup": 0.4, "cutmix": 0.3, "batch_size": 9, "micro_batch": 4, "epochs": 2, "class_weights": (1.0, 2.0, 0.5)}
-PLAIN = {"batch_size": 8, "micro_batch": 8, "epochs": 2}
+PLAIN = {"batch_size": 8, "micro_batch": 8, "epochs": 2, "average_epochs": 2}
 
 
 def fork_ranks(world: int, work: Callable[[], int]) -> list[int]:

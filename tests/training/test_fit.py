@@ -17,6 +17,7 @@ from torch import nn
 from pcn_cli.errors import DivergedError, ResourceError, RunError, StoppedError
 from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.training.checkpoint import Progress, TrainState, load_checkpoint, save_checkpoint
+from pcn_cli.training.copies import copy_state
 from pcn_cli.training.fit import FitResult, _name_photos
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner
@@ -24,13 +25,18 @@ from pcn_cli.training.steps import Step
 from pcn_cli.training.stop import StopRequest
 
 WILD = {"drop": 0.3, "norm": nn.BatchNorm2d}  # every source of state and randomness
-MIXED = {"mixup": 0.4, "cutmix": 0.3, "micro_batch": 3}
+MIXED = {"mixup": 0.4, "cutmix": 0.3, "micro_batch": 3, "average_epochs": 2}
 
 
 def run(model: nn.Module, config: FitConfig, batches: ColourBatches | None = None, **options: object) -> FitResult:
     batches = batches or ColourBatches()
-    options.setdefault("on_note", pytest.fail)
+    options.setdefault("on_note", fail_unless_averaged)
     return run_fit(model, batches, config=config, **options)
+
+
+def fail_unless_averaged(note: str) -> None:
+    if "are averaged" not in note:
+        pytest.fail(note)
 
 
 def timeless(result: FitResult) -> list[dict[str, object]]:
@@ -42,7 +48,7 @@ def assert_same_end(folder: Path, result: FitResult, other: Path, expected: FitR
     ours, theirs = load_checkpoint(folder), load_checkpoint(other)
     assert ours is not None
     assert theirs is not None
-    for kind in ("model", "ema", "optimizer", "best"):
+    for kind in ("model", "ema", "optimizer", "best", "runners_up"):
         mine, wanted = getattr(ours, kind), getattr(theirs, kind)
         assert mine.keys() == wanted.keys()
         assert all(torch.equal(mine[name], wanted[name]) for name in wanted), kind
@@ -212,6 +218,68 @@ def test_macro_f1_selects_where_the_plan_says_so() -> None:
         return Validation(log_loss=loss, accuracy=0.0, macro_f1=f1)
 
     assert run_fit(Standin(), ColourBatches(), scored, config=config).progress.best_epoch == 3
+
+
+class Scripted:
+    """Says what the script says of each network it is shown, and keeps what it was shown."""
+
+    def __init__(self, *losses: float) -> None:
+        self.losses, self.seen = losses, []
+
+    def __call__(self, model: nn.Module) -> Validation:
+        self.seen.append(copy_state(model))
+        return Validation(log_loss=self.losses[len(self.seen) - 1], accuracy=0.0, macro_f1=0.0)
+
+
+@pytest.mark.parametrize("ema", [True, False])
+def test_the_best_epochs_are_averaged_as_long_as_that_is_better(tmp_path: Path, ema: bool) -> None:
+    # The epochs; then the third with the first, these with the fourth, and with the fifth.
+    scored, notes = Scripted(0.50, 0.90, 0.40, 0.60, 0.70, 0.30, 0.35, 0.25), []
+    config = make_config(epochs=5, average_epochs=4, ema=ema)
+    result = run(Standin(**WILD), config, check=scored, checkpoints=tmp_path, on_note=notes.append)
+    epochs = scored.seen[:5]
+    for tried, wanted in zip(scored.seen[5:], ([2, 0], [2, 0, 3], [2, 0, 4]), strict=True):
+        for name, tensor in tried.items():
+            kept = [epochs[place][name] for place in wanted]
+            mean = torch.stack(kept).mean(dim=0) if tensor.is_floating_point() else kept[0]
+            assert torch.equal(tensor, mean), name
+    assert any(name.endswith("num_batches_tracked") for name in scored.seen[-1])
+    assert all(torch.equal(result.best_state[name], tensor) for name, tensor in scored.seen[-1].items())
+    assert result.best == Validation(log_loss=0.25, accuracy=0.0, macro_f1=0.0)
+    assert result.progress.best_epoch == 3
+    (note,) = notes
+    assert note == (
+        "the weights of epochs 3, 1, 5 are averaged: log-loss 0.2500 on the validation photos, in the place of 0.4000"
+        " by the best alone"
+    )
+    state = load_checkpoint(tmp_path)
+    assert state is not None
+    assert {key.partition(".")[0] for key in state.runners_up} == {"1", "4", "5"}
+
+
+def test_where_no_average_is_better_the_best_epoch_is_kept() -> None:
+    config, scored = make_config(average_epochs=9), Scripted(0.5, 0.4, 0.6, 0.45, 0.4)
+    result = run(Standin(), config, check=scored, on_note=pytest.fail)
+    assert all(torch.equal(result.best_state[name], tensor) for name, tensor in scored.seen[1].items())
+    assert result.best.log_loss == 0.4
+
+
+def test_a_stop_while_epochs_are_averaged_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    config, losses = make_config(average_epochs=3), (0.5, 0.4, 0.6, 0.3, 0.2)
+    expected = run(Standin(), config, check=Scripted(*losses))
+
+    class Interrupted(Scripted):
+        def __call__(self, model: nn.Module) -> Validation:
+            if len(self.seen) == 4:
+                raise StoppedError("stopped while measuring", signal_number=15)
+            return super().__call__(model)
+
+    with pytest.raises(StoppedError, match="stopped after step 9 of 9; the state is saved") as caught:
+        run(Standin(), config, check=Interrupted(*losses), checkpoints=tmp_path)
+    assert caught.value.exit_code == 143
+    result = run(Standin(seed=5), config, check=Scripted(*losses[3:]), checkpoints=tmp_path)
+    assert result.best == expected.best
+    assert all(torch.equal(result.best_state[name], tensor) for name, tensor in expected.best_state.items())
 
 
 class Poisoned(ColourBatches):

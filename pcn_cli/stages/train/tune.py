@@ -63,6 +63,7 @@ def finish_here(model: nn.Module, context: TrainContext) -> FitResult:
     config = replace(
         config,
         epochs=min(recipe.train.final_epochs, config.epochs),
+        average_epochs=1,
         lr=config.lr * FINAL_RATE,
         patience=None,
         teacher="",

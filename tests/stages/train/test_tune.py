@@ -1,12 +1,16 @@
 """What tuning learns once the validation photos have chosen."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pcn_cli
 from pcn_cli.errors import DivergedError, StoppedError
 from pcn_cli.files.atomic import read_csv, sha256_of
+from pcn_cli.runs.store import read_answers
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.train.context import StepCallback
 
 NO_PROBE = ["train.probe_epochs=0", "evaluate.precision=float32", "explain.checks=0"]
@@ -44,6 +48,27 @@ def test_the_validation_photos_teach_the_tuned_model_once_they_have_chosen_it(wh
             if likely["label"] == label
         )
     assert sure["whole"] > sure["without"]
+
+
+def test_the_best_epochs_are_averaged_where_that_is_asked_for(photo_folder, tiny_weights):
+    notes = []
+
+    class Notes(Callback):
+        def on_note(self, text):
+            notes.append(text)
+
+    settings = [*NO_PROBE, "train.final_epochs=0", "train.ema=false", "train.lr=0.3", "train.average_epochs=3"]
+    options = {"tune": "all", "epochs": 3, "batch_size": 8, "size": 32, "settings": settings}
+    averaged = pcn_cli.finetune(photo_folder, model=tiny_weights, output="averaged", callback=Notes(), **options)
+    (note,) = [note for note in notes if "are averaged" in note]
+    kept, alone = (float(number) for number in re.findall(r"\d\.\d{4}", note))
+    rows = read_csv(averaged.run / "history.csv")
+    assert kept < alone == pytest.approx(min(float(row["val_loss"]) for row in rows), abs=5e-5)
+    # What the kept model said of the validation photos is what the average said.
+    answers = read_answers(averaged.run / "validation.csv")
+    losses = [-np.log(answer.probabilities[["blue", "green", "red"].index(answer.label)]) for answer in answers]
+    assert np.mean(losses) == pytest.approx(kept, abs=5e-5)
+    assert not list(averaged.run.glob("checkpoints/*"))
 
 
 def test_a_stop_in_the_final_epochs_goes_on_to_the_same_weights(whole, photo_folder, tiny_weights, monkeypatch):
