@@ -18,7 +18,7 @@ from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import FULL_LIFT
 
 LOOKS: tuple[Look, ...] = get_args(Look)
-_MOST_SHRUNK = 8
+_MOST_SHRUNK = 400  # pixels each way that became one: more than a picture of this many has to any side
 NEARLY_EVEN = 1.15  # times an even spread: a line around half of such a map would promise a place that there is none
 FULL_EVIDENCE = 8.0  # logits if every patch were alike, so that grids of any size can be compared
 Pixels = NDArray[np.float32]  # (H, W, 3) in 0 … 255
@@ -98,7 +98,7 @@ def _color(name: str, places: NDArray[np.floating]) -> Pixels:
 def _shrink(photo: Image.Image, placement: Placement) -> Pixels:
     """The photo as pixels of `display_size`; of a vast one several pixels may have become one."""
     whole = (placement.width, placement.height)
-    if photo.size not in {tuple(-(-side // factor) for side in whole) for factor in range(1, _MOST_SHRUNK + 1)}:
+    if all(photo.size != tuple(-(-side // factor) for side in whole) for factor in range(1, _MOST_SHRUNK + 1)):
         raise ValueError(f"the photo is {photo.size}, its placement {(placement.width, placement.height)}")
     size = display_size(placement)
     colours = photo if photo.mode == "RGB" else photo.convert("RGB")  # which would copy it

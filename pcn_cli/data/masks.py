@@ -1,18 +1,29 @@
-"""Masks of photos: a PNG by the photo's name, in which what is not 0 is the object."""
+"""Masks of photos: a PNG by the photo's name, in which what is not 0 is the object.
 
+A vast one is decoded by a process of its own with bounds: it gets the path and answers with a line of JSON and a bit
+for each pixel.
+"""
+
+import json
+import os
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pcn_cli.data.load.open_image import MAX_PIXELS
+from pcn_cli.data.load.open_image import MAX_PIXELS, takes_much_memory
 from pcn_cli.errors import DataError
+from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.machine import limit_process
 
 _MODES = ("1", "L", "P", "I", "I;16", "I;16B", "RGB")
 _MOST_TOLD = 10
+_BAND = 256  # rows
+_MEMORY, _SECONDS = 900_000_000, 20  # of the process; the seconds are of computing
 _HINT = (
     "a mask is the PNG DIR/NAME.png of the photo NAME.jpg, in the size of the upright photo; what is not 0 is object"
 )
@@ -59,12 +70,65 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         DataError: the file cannot be read.
     """
+    if takes_much_memory(path):
+        return _read_apart(path)
     try:
         with Image.open(path, formats=("PNG",)) as picture:
-            values = np.asarray(picture)
+            return np.concatenate(list(_bands(picture)))
     except Exception as error:  # damaged bytes make a decoder raise nearly anything
-        raise DataError(f"{path} cannot be read as a PNG: {error}", _HINT) from error
-    return np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
+        raise _unreadable(path, error) from error
+
+
+def _bands(picture: Image.Image) -> Iterator[NDArray[np.bool_]]:
+    """Rows of the mask, from above: where there is something."""
+    picture.load()
+    for top in range(0, picture.height, _BAND):
+        values = np.asarray(picture.crop((0, top, picture.width, min(top + _BAND, picture.height))))
+        yield np.asarray(values.any(axis=2) if values.ndim == 3 else values != 0)
+
+
+def _unreadable(path: Path, why: object) -> DataError:
+    return DataError(f"{path} cannot be read as a PNG: {why}", _HINT)
+
+
+def _read_apart(path: Path) -> NDArray[np.bool_]:
+    process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
+    try:
+        assert process.stdin is not None  # noqa: S101 - pipes, as asked for
+        assert process.stdout is not None  # noqa: S101
+        process.stdin.write(json.dumps(os.fspath(path)).encode("ascii") + b"\n")
+        process.stdin.flush()
+        told = json.loads(process.stdout.readline())
+        if "reason" in told:
+            raise _unreadable(path, told["reason"])
+        width, height = told["size"]
+        mask, across = np.empty((height, width), dtype=np.bool_), -(-width // 8)
+        for top in range(0, height, _BAND):
+            rows = min(_BAND, height - top)
+            bits = np.frombuffer(process.stdout.read(rows * across), np.uint8).reshape(rows, across)
+            mask[top : top + rows] = np.unpackbits(bits, axis=1, count=width)
+    except (OSError, ValueError) as error:  # it ended in the middle of a word
+        raise _unreadable(path, "it takes more memory or time than a photo may") from error
+    else:
+        return mask
+    finally:
+        end_child(process)
+
+
+def answer() -> None:
+    """Decode the mask that standard input names; runs in the process with bounds."""
+    limit_process(memory=_MEMORY, seconds=_SECONDS)
+    said = sys.stdout.buffer
+    try:
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        with Image.open(Path(json.loads(sys.stdin.readline())), formats=("PNG",)) as picture:
+            picture.load()
+            said.write(json.dumps({"size": picture.size}).encode("ascii") + b"\n")
+            for band in _bands(picture):
+                said.write(np.packbits(band, axis=1).tobytes())
+    except Exception as error:  # noqa: BLE001 - damaged bytes make a decoder raise nearly anything
+        said.write(json.dumps({"reason": str(error) or type(error).__name__}).encode("ascii") + b"\n")
+    said.flush()
 
 
 def _find_fault(path: Path, size: tuple[int, int]) -> list[str]:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from pcn_cli.attention.maps import lift_maps
 from pcn_cli.attention.overlay import draw_evidence, draw_overlay
@@ -129,10 +130,12 @@ class Answers:
         placement: Placement,
         evidence: np.ndarray | None,
         missing: float | None = None,
+        picture: np.ndarray | None = None,
     ) -> None:
         """Answer a photo with its `look` (h, w), or the `evidence` (h, w) to draw in its place.
 
-        `missing` is about the share of its rows that a truncated photo lacks.
+        `missing` is about the share of its rows that a truncated photo lacks, `picture` (H, W, 3) uint8 what is drawn
+        on, where the photo was opened for that already.
         """
         asked, path = self._asked, self._photos.paths[index]
         answer = answer_of(
@@ -147,8 +150,9 @@ class Answers:
         if asked.overlay is not None:
             target = free_path(Path(asked.overlay), f"{path.stem}.png", self._taken, replace=True)
             grid = self._config.patch_grid
+            photo = path if picture is None else Image.fromarray(picture)
             save_overlay(
-                target, path, look, placement=placement, patch_grid=grid, drawing=asked.look, evidence=evidence
+                target, photo, look, placement=placement, patch_grid=grid, drawing=asked.look, evidence=evidence
             )
         if asked.sort_into is not None:
             copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, self._taken)
@@ -163,7 +167,7 @@ class Answers:
 
 def save_overlay(
     target: Path,
-    photo: Path,
+    photo: Path | Image.Image,
     look: np.ndarray,
     *,
     placement: Placement,
@@ -173,7 +177,8 @@ def save_overlay(
     evidence: np.ndarray | None = None,
 ) -> None:
     """Put at `target` the photo with what the network looked at, or with the `evidence` (h, w) for its answer."""
-    picture = open_reduced(photo, load_truncated=True).image  # whether it may be truncated was asked before
+    # Whether it may be truncated was asked before.
+    picture = open_reduced(photo, load_truncated=True).image if isinstance(photo, Path) else photo
     if evidence is not None:
         drawn = draw_evidence(picture, evidence, patch_grid=patch_grid, placement=placement)
     else:

@@ -3,12 +3,14 @@
 import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from pcn_cli.data.image_paths import gather_images
+from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import DataError, RecipeError, ResourceError, command
 from pcn_cli.files.atomic import check_place, sha256_of, write_with
 from pcn_cli.files.names import holding_folders, refuse_inside
@@ -27,6 +29,7 @@ def embed(
     *,
     output: str | Path = "embeddings.npz",
     model: str | Path | None = None,
+    load_truncated: bool = False,
     device: str | None = None,
     offline: bool = False,
     mirror: str | None = None,
@@ -36,8 +39,8 @@ def embed(
 
     `files` (N,) are the photos as they were named, `sha256` (N,) the hashes of their content, `features` (N, C) float32
     the mean tokens, `predicted` (N,) and `confidence` (N,) the answers, `classes` (K,) the names of the model's
-    classes. What cannot be read is told and left out. A .parquet has a row for each photo, and the
-    classes as JSON in the metadata of its schema.
+    classes. What cannot be read is told and left out; with `load_truncated` a truncated photo counts as far as it goes.
+    A .parquet has a row for each photo, and the classes as JSON in the metadata of its schema.
 
     Raises:
         DataError: no image was named, or none could be read. RecipeError: `output` is neither .npz nor .parquet.
@@ -56,6 +59,7 @@ def embed(
     refuse_inside(target.parent, (), holding_folders(paths))
     check_place(target.parent, elsewhere="name another file with --output FILE")
     opened = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), device=device)
+    opened = replace(opened, load_truncated=load_truncated)
     unread, scored = list[str](), []
     for one in score_photos(
         opened,
@@ -69,6 +73,8 @@ def embed(
         callback.on_progress("embedding", len(scored) + len(unread), len(paths))
     if unread:
         callback.on_note(f"{len(unread):,} of {len(paths):,} images could not be read: {', '.join(unread[:3])}")
+    if truncated := describe_truncated({one.prediction.file: one.missing for one in scored}):
+        callback.on_note(truncated)
     if not scored:
         raise DataError(f"none of the {len(paths):,} images could be read", command("inspect", *map(str, sources[:1])))
     arrays = {

@@ -71,7 +71,7 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
         callback.on_note(f"using {model}, the latest finished run")
     fetch = Fetcher(offline=asked.offline, mirror=asked.mirror, callback=callback)
     opened = open_model(model, fetch=fetch, device=asked.device, precision=asked.precision, engine=asked.engine)
-    opened = replace(opened, load_truncated=asked.load_truncated)
+    opened = replace(opened, load_truncated=asked.load_truncated, keep_vast=asked.overlay is not None)
     config, evenly = opened.config, cast("Network", opened.network).looks_evenly
     remembers = opened.learned is not None and opened.learned.bound is not None
     refuse_idle_memory(asked, model, remembers=remembers)
@@ -100,6 +100,7 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
             placement=one.placement,
             evidence=evidence,
             missing=one.missing,
+            picture=one.picture,
         )
         callback.on_progress("predicting", one.index + 1, len(photos.paths))
     if truncated := describe_truncated({row["file"]: row.get("missing") for row in answers.rows}):

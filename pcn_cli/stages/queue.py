@@ -12,7 +12,6 @@ from pcn_cli.errors import DataError, RecipeError, command
 from pcn_cli.files.atomic import sha256_of, write_csv, write_json, write_text
 from pcn_cli.metrics.nearest import find_nearest
 from pcn_cli.metrics.queue import choose_queue
-from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.schema import Count
 from pcn_cli.records.desk import Card, Desk, Near
@@ -22,7 +21,7 @@ from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import DESK, read_recipe, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.desk import UNSURE, as_typed, next_command
-from pcn_cli.stages.inference.load import model_source, open_model
+from pcn_cli.stages.inference.load import model_source, open_own_model
 from pcn_cli.stages.inference.score import Scored, loading_workers, score_photos
 from pcn_cli.stages.predict import list_images, predict_into_run
 from pcn_cli.stages.refusals import refuse_early
@@ -129,7 +128,7 @@ def _new_files(root: Path, source: RunDir, callback: Callback) -> tuple[list[str
 
 def _score(source: RunDir, root: Path, files: Sequence[str], *, device: str | None, callback: Callback) -> list[Scored]:
     recipe, scored = read_recipe(source), list[Scored]()
-    opened = open_model(source.root, fetch=Fetcher(offline=True), device=device)
+    opened = open_own_model(source, recipe, device=device)
     workers = loading_workers(recipe, opened.device)
     batch_size = recipe.evaluate.batch_size
     for one in score_photos(opened, root, files, batch_size=batch_size, workers=workers, on_unreadable=lambda *_: None):

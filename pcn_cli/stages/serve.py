@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +58,7 @@ def serve(
     model: str | Path | None = None,
     *,
     port: int = 0,
+    load_truncated: bool = False,
     device: str | None = None,
     offline: bool = False,
     mirror: str | None = None,
@@ -66,6 +68,7 @@ def serve(
     """Answer photos until the process is stopped; `on_ready` is told the address once it can be opened.
 
     `model` is a run (the latest when None), a model folder, a weight file or a card. Port 0 is any that is free.
+    With `load_truncated` truncated photos are answered as far as they go.
 
     Raises:
         ResourceError: the port is taken, or may not be used.
@@ -76,6 +79,7 @@ def serve(
         callback.on_note(f"using {model}, the latest finished run")
     with computing_elsewhere() as threads, _bind(port) as bound:
         opened = open_model(model, fetch=Fetcher(offline=offline, mirror=mirror, callback=callback), device=device)
+        opened = replace(opened, load_truncated=load_truncated)
         run = find_maker(model_source(model))
         title = (run.root.resolve() if run else Path(str(model))).name
         port = bound.getsockname()[1]
@@ -199,17 +203,20 @@ class Answerer:
     def answer(self, content: bytes) -> dict[str, Any]:
         """What `pcn predict --json` says of the photo that `content` is the file of, and `map` as the report has it.
 
+        Of a truncated one it has `missing`, about the share of its rows that are not there.
+
         Raises:
             UnreadablePhotoError: it is none.
         """
         config = self._model.config
-        photo = decode_photo(io.BytesIO(content), self._prepare.least)
+        photo = decode_photo(io.BytesIO(content), self._prepare.least, load_truncated=self._model.load_truncated)
         pixels, window = self._prepare(photo)
         norm = Norm(config.preprocessing.mean, config.preprocessing.std)
         batch = stack_photos([LoadedPhoto(0, 0, pixels, photo.size, window)], norm=norm)
         (one,) = score_batch(self._model, self._network, batch, [""])
         answer = answer_of(one.prediction, config, top=_TOP)
         del answer["file"]
+        answer |= {} if photo.missing is None else {"missing": photo.missing}
         return answer | {"map": placed_look(encode_look(one.look), one.placement, config.patch_grid)}
 
 

@@ -5,7 +5,9 @@ the batches that go through it.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcn_cli.tensors.pixels import Norm, normalise
@@ -112,6 +114,7 @@ class Batch(NamedTuple):
         sizes: (B, 2) int64, width and height of the upright photos in pixels; empty where nobody will ask.
         unreadable: (index, reason) of photos that belong here and could not be opened.
         missing: (index, share) of truncated photos: about which share of its rows each lacks.
+        pictures: (index, (H, W, 3) uint8) of vast photos, where they are to be shown as well.
         norm: how pixels are normalised; None where `images` are none.
         windows: (B, 4) int64, left, top, right and bottom of what each photo fills of its pixels; None where it is all.
     """
@@ -122,6 +125,7 @@ class Batch(NamedTuple):
     sizes: Tensor = torch.empty((0, 2), dtype=torch.int64)
     unreadable: Sequence[tuple[int, str]] = ()
     missing: Sequence[tuple[int, float]] = ()
+    pictures: Sequence[tuple[int, NDArray[np.uint8]]] = ()
     norm: Norm | None = None
     windows: Tensor | None = None
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pcn_cli.data import masks
 from pcn_cli.data.masks import find_masks, read_mask
 from pcn_cli.errors import DataError
+from pcn_cli.files import child
 
 SIZE = (6, 4)
 
@@ -32,8 +34,13 @@ def test_a_mask_lies_at_its_photos_path_or_under_its_name_where_that_is_of_one_p
         find_masks(tmp_path, sizes)
 
 
+@pytest.mark.parametrize("much", [False, True])
 @pytest.mark.parametrize(("mode", "value"), [("L", 255), ("L", 1), ("P", 2), ("1", 255), ("RGB", 9)])
-def test_what_is_not_0_is_the_object_whatever_number_or_colour_it_has(tmp_path: Path, mode: str, value: int) -> None:
+def test_what_is_not_0_is_the_object_whatever_number_or_colour_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, value: int, *, much: bool
+) -> None:
+    monkeypatch.setattr(masks, "takes_much_memory", lambda _: much)
+    monkeypatch.setattr(masks, "_BAND", 2 if not much else masks._BAND)
     mask = read_mask(put(tmp_path / "a.png", mode=mode, value=value))
     assert (mask.dtype, mask.shape, mask.sum()) == (np.bool_, SIZE[::-1], 6)
     assert mask[1:3, 2:5].all()
@@ -58,3 +65,15 @@ def test_what_is_no_mask_is_refused_with_all_that_is_wrong(tmp_path: Path) -> No
     (tmp_path / "e.png").write_bytes(content[: len(content) // 2 + 8])
     with pytest.raises(DataError, match=r"e\.png cannot be read as a PNG"):
         read_mask(tmp_path / "e.png")
+
+
+def test_a_vast_mask_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in colours took a gigabyte with the command itself."""
+    monkeypatch.setattr(masks, "takes_much_memory", lambda _: True)
+    content = put(tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2 + 8])
+    with pytest.raises(DataError, match=r"a\.png cannot be read as a PNG: \S"):
+        read_mask(tmp_path / "a.png")
+    monkeypatch.setattr(child, "PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(DataError, match=r"a\.png cannot be read as a PNG: it takes more memory or time"):
+        read_mask(tmp_path / "a.png")

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -106,8 +107,10 @@ def try_vast(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         "JPEG on its side": lambda path: grey.convert("RGB").save(path, "JPEG", exif=turned),
         "JPEG, progressive": lambda path: grey.save(path, "JPEG", progressive=True),
     }
-    overlays = Tally("overlays, for which they are decoded twice", seconds=2 * LONGEST)
-    exports = Tally("exports compared on them", seconds=30)
+    overlays, exports, masks = Tally("overlays"), Tally("exports compared on them"), Tally("masks of 119 megapixels")
+    write_named(folder / "ordinary", rng, 4)
+    words = ("export", "nano", "--images", folder / "ordinary", "--output", folder / "export")
+    plain = run_pcn(*words, folder=folder, limit=300).seconds
     for kind, save in kinds.items():
         tally, place = Tally(f"119 megapixels: {kind}"), folder / kind
         write_named(place / "photos", rng, 24)
@@ -128,9 +131,21 @@ def try_vast(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         trial = run_pcn("predict", photo, "--model", "nano", "--overlay", place / "overlays", folder=place, limit=300)
         overlays.add(kind, trial, expect(trial, 0))
         trial = run_pcn("export", "nano", "--images", photo, "--output", place / "export", folder=place, limit=300)
-        exports.add(kind, trial, expect(trial, 0))
+        exports.add(kind, replace(trial, seconds=trial.seconds - plain), expect(trial, 0))
+    for mode in ("RGB", "L", "P", "1", "I;16"):
+        path = folder / f"mask of {mode.replace(';', '')}.png"
+        run_forked(lambda mode=mode, path=path: grey.convert(mode).save(path, "PNG", compress_level=1))
+        masks.add(mode, trial := run_forked(lambda path=path: read_whole_mask(path)), expect(trial, 0))
     yield overlays
     yield exports
+    yield masks
+
+
+def read_whole_mask(path: Path) -> None:
+    """Read the mask at `path`, with something on it."""
+    from pcn_cli.data.masks import read_mask
+
+    sys.exit(0 if read_mask(path).any() else 3)
 
 
 SAVED = {"JPEG progressive": {"progressive": True}, "TIFF packed": {"compression": "tiff_lzw"}}

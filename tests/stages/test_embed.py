@@ -6,6 +6,7 @@ from pyarrow import parquet
 
 from pcn_cli.errors import DataError, RecipeError, ResourceError
 from pcn_cli.files.atomic import sha256_of
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.embed import embed
 
 
@@ -60,3 +61,16 @@ def test_what_cannot_be_done_is_refused(photo_folder, tmp_path):
     with pytest.raises(DataError, match="could be read"):
         embed(tmp_path / "bad.jpg", model="nano", output=tmp_path / "made" / "e.npz")
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_truncated_photo_counts_where_that_is_asked_for(photo_folder, tmp_path):
+    path, notes, callback = photo_folder / "red" / "00.jpg", [], Callback()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(0.9 * len(content))])
+    callback.on_note = notes.append
+    two = [path, photo_folder / "red" / "01.jpg"]
+    assert len(embed(two, model="nano", output=tmp_path / "e.npz", callback=callback)["files"]) == 1
+    found = embed(two, model="nano", output=tmp_path / "e.npz", load_truncated=True, callback=callback)
+    assert len(found["files"]) == 2
+    assert "could not be read" in notes[0]
+    assert notes[1].startswith(f"1 truncated photo is used: {path} (")

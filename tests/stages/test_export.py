@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import pcn_cli
+from pcn_cli.data.load import open_image
 from pcn_cli.data.load.open_image import OpenedPhoto
 from pcn_cli.data.load.preprocessing import Evaluation
 from pcn_cli.errors import DataError, ModelError, RecipeError, ResourceError, RunError
@@ -27,6 +28,7 @@ from pcn_cli.recipe.schema import DataSection, ModelSection, Recipe
 from pcn_cli.records.model import ClassThreshold, ConformalLevel, ModelConfig, Preprocessing, Selection
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import read_split
+from pcn_cli.stages import answers
 from pcn_cli.stages import export as stage
 from pcn_cli.stages.export import Exported, export
 from pcn_cli.stages.exported import run_model
@@ -403,6 +405,16 @@ def test_the_program_gets_smaller_copies_of_what_takes_much_memory(exported, pho
     parity = stage.prove(model, made.path, paths, callback=stage.Callback())
     assert (parity.photos, parity.problems) == (4, ())
     assert {max(picture.size) for picture in opened} == {64}
+
+
+def test_for_the_overlay_of_a_vast_photo_nothing_is_decoded_again_by_an_exported_file(
+    made, photos, tmp_path, monkeypatch
+):
+    photo = min(photos.iterdir())
+    expected = predict_exported(photo, model=made.path, overlay=tmp_path / "maps")
+    monkeypatch.setattr(open_image, "MOST_WHOLE", 10)
+    monkeypatch.setattr(answers, "open_reduced", lambda *_, **__: pytest.fail("opened again"))
+    assert_alike(expected, predict_exported(photo, model=made.path, overlay=tmp_path / "again"))
 
 
 def test_a_fault_at_a_second_size_of_photos_is_found(exported, photos, monkeypatch):

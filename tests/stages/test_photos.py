@@ -10,8 +10,10 @@ import pcn_cli
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.recipe.schema import Labelling
+from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
+from pcn_cli.stages.predict import predict_into_run
 
 QUICK = {"tune": "probe", "size": 32, "settings": ["train.probe_epochs=1"]}
 TITLES = ["1 photo leaks from one part into another", "1 picture has two labels"]
@@ -148,6 +150,8 @@ def test_truncated_photos_are_used_where_asked_and_those_that_were_trained_on_ar
     trained_on = sum(row["split"] != "test" for row in rows)
     titles = [one.title for one in elsewhere.findings if one.title != finding.title]
     assert titles[0] == f"{trained_on} photos leak from one part into another"
+    answered = predict_into_run(RunDir(outcome.run), truncated, output=None, device=None, callback=Callback())
+    assert len(read_csv(answered.predictions)) == 36
     with pytest.raises(RecipeError, match="--load-truncated has no effect without --images"):
         evaluate(outcome.run, labelling=Labelling(load_truncated=True))
 

@@ -13,7 +13,9 @@ from PIL import Image
 
 import pcn_cli
 from pcn_cli.attention.evidence import evidence_maps
+from pcn_cli.attention.geometry import DISPLAY_SIDE
 from pcn_cli.attention.overlay import draw_evidence
+from pcn_cli.data.load import open_image
 from pcn_cli.data.load.loaders import preprocess
 from pcn_cli.data.load.open_image import open_photo
 from pcn_cli.data.load.preprocessing import place_input
@@ -24,6 +26,7 @@ from pcn_cli.models.weights import Fetcher
 from pcn_cli.runs.evaluation import read_evaluation
 from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir, set_latest
+from pcn_cli.stages import answers
 from pcn_cli.stages.answers import withheld_label
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
@@ -133,6 +136,20 @@ def test_overlays_and_sorted_copies(run, new_photos, tmp_path):
     copied = {path.relative_to(tmp_path / "sorted").as_posix() for path in (tmp_path / "sorted").rglob("*.*")}
     assert copied == {f"{answer['label']}/{Path(answer['file']).name}" for answer in answers if answer["label"]}
     assert (tmp_path / "sorted" / copied.pop()).read_bytes()
+
+
+def test_for_the_overlay_of_a_vast_photo_nothing_is_decoded_again(run, tmp_path, monkeypatch):
+    """It was decoded twice, which took up to eight seconds."""
+    assert open_image.LEAST_SHOWN >= DISPLAY_SIDE
+    Image.effect_noise((60, 50), 80).convert("RGB").save(tmp_path / "one.png")
+    expected = pcn_cli.predict(tmp_path / "one.png", model=run, overlay=tmp_path / "maps")
+    drawn = (tmp_path / "maps" / "one.png").read_bytes()
+    monkeypatch.setattr(open_image, "MOST_WHOLE", 1000)
+    monkeypatch.setattr(answers, "open_reduced", lambda *_, **__: pytest.fail("opened again"))
+    for workers in (0, 1):
+        target = tmp_path / f"maps of {workers}"
+        assert pcn_cli.predict(tmp_path / "one.png", model=run, overlay=target, workers=workers) == expected
+        assert (target / "one.png").read_bytes() == drawn
 
 
 def test_nothing_is_written_among_the_photos(run, new_photos):

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
 
+from pcn_cli.data.load.open_image import UnreadablePhotoError
 from pcn_cli.errors import ResourceError
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.stages import serve as stage
@@ -82,6 +84,16 @@ def test_the_answer_is_that_of_predict_with_the_map(served, photo):
     assert answer["label"] == expected["label"]
     assert answer["map"]["size"] == [120, 180]
     assert answer["map"]["grid"] == [8, 8]
+
+
+def test_a_truncated_photo_is_answered_where_that_is_asked_for(photo):
+    model, content = open_model("nano", fetch=Fetcher(offline=True)), photo.read_bytes()
+    cut = content[: int(0.9 * len(content))]
+    with pytest.raises(UnreadablePhotoError, match="truncated JPEG"):
+        stage.Answerer(model).answer(cut)
+    answerer = stage.Answerer(replace(model, load_truncated=True))
+    assert 0 < answerer.answer(cut)["missing"] < 0.5
+    assert "missing" not in answerer.answer(content)
 
 
 @pytest.mark.parametrize(

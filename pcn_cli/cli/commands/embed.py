@@ -8,7 +8,7 @@ import typer
 from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import Device, Json, Mirror, Offline, examples
+from pcn_cli.cli.options import Device, Json, LoadTruncated, Mirror, Offline, examples
 
 app = typer.Typer()
 
@@ -29,6 +29,7 @@ def embed(
     output: Annotated[Path, typer.Option(help="The file to write, .npz or .parquet.", metavar="FILE")] = Path(
         "embeddings.npz"
     ),
+    load_truncated: LoadTruncated = False,
     device: Device = None,
     offline: Offline = False,
     mirror: Mirror = None,
@@ -43,7 +44,14 @@ def embed(
         from pcn_cli.stages.embed import embed as embed_photos
 
         arrays = embed_photos(
-            images, output=output, model=model, device=device, offline=offline, mirror=mirror, callback=callback
+            images,
+            output=output,
+            model=model,
+            load_truncated=load_truncated,
+            device=device,
+            offline=offline,
+            mirror=mirror,
+            callback=callback,
         )
     photos, numbers = arrays["features"].shape
     if json:

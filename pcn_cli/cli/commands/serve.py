@@ -8,7 +8,7 @@ import typer
 from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, say
 from pcn_cli.cli.live import LiveProgress
-from pcn_cli.cli.options import Device, Mirror, Offline, examples
+from pcn_cli.cli.options import Device, LoadTruncated, Mirror, Offline, examples
 from pcn_cli.errors import ResourceError
 
 app = typer.Typer()
@@ -28,6 +28,7 @@ def serve(
         int, typer.Option(help="The port of 127.0.0.1; 0 is any that is free.", metavar="N", min=0, max=65535)
     ] = 0,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    load_truncated: LoadTruncated = False,
     device: Device = None,
     offline: Offline = False,
     mirror: Mirror = None,
@@ -49,4 +50,13 @@ def serve(
             typer.launch(address)
 
     with LiveProgress() as callback:
-        serve_model(run, port=port, device=device, offline=offline, mirror=mirror, callback=callback, on_ready=show)
+        serve_model(
+            run,
+            port=port,
+            load_truncated=load_truncated,
+            device=device,
+            offline=offline,
+            mirror=mirror,
+            callback=callback,
+            on_ready=show,
+        )

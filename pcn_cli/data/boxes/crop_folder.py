@@ -93,7 +93,7 @@ def cut_photos(
     rows = list[tuple[str, str, str, str, str]]()
     with ThreadPool(available_cores()) as threads:
         work = ((root / file, [(into / crop_name(file, n), box) for n, box in own]) for file, own in placed.items())
-        cut = threads.imap(lambda one: cut_photo(one[0], lambda _: one[1], load_truncated=truncated_too), work)
+        cut = threads.imap(lambda one: cut_photo(one[0], lambda *_: one[1], load_truncated=truncated_too), work)
         for (file, own), hashes in zip(placed.items(), cut, strict=True):
             of_photo = listing.known.get(file, Candidate(file=file, label=""))
             for (number, box), digest in zip(own, hashes, strict=True):

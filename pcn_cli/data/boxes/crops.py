@@ -19,7 +19,7 @@ from pcn_cli.data.load.open_image import (
     OpenedPhoto,
     UnreadablePhotoError,
     decode_photo,
-    open_photo,
+    open_whole,
     read_bytes,
     takes_much_memory,
 )
@@ -33,8 +33,8 @@ _MEMORY, _SECONDS = 900_000_000, 60  # of the process; the seconds are of comput
 _ONE = threading.Lock()  # several at once would take the memory that one may
 
 Edges = tuple[int, int, int, int]
-Choose = Callable[[tuple[int, int]], Sequence[tuple[Path, Box]]]
-"""The files to make and their boxes, of a photo of a width and height."""
+Choose = Callable[[tuple[int, int], float | None], Sequence[tuple[Path, Box]]]
+"""The files to make and their boxes, of a photo of a width and height; if it is truncated, also what share it lacks."""
 
 
 def cut_photo(path: Path, choose: Choose, *, load_truncated: bool = False) -> list[str]:
@@ -55,8 +55,8 @@ def cut_photo(path: Path, choose: Choose, *, load_truncated: bool = False) -> li
 
 
 def _cut(path: Path, choose: Choose, load_truncated: bool) -> Iterator[tuple[Path, bytes | memoryview]]:
-    photo = OpenedPhoto.whole(open_photo(path, load_truncated=load_truncated))
-    for target, box in choose(photo.size):
+    photo = open_whole(path, load_truncated=load_truncated)
+    for target, box in choose(photo.size, photo.missing):
         yield target, _encode(photo, edges_of(box))
 
 
@@ -78,7 +78,8 @@ def _cut_apart(path: Path, choose: Choose, load_truncated: bool) -> Iterator[tup
             assert process.stdin is not None  # noqa: S101 - pipes, as asked for
             assert process.stdout is not None  # noqa: S101
             _say(process.stdin, (os.fspath(path), load_truncated))
-            wanted = choose(_hear(process.stdout, path)["size"])
+            told = _hear(process.stdout, path)
+            wanted = choose(told["size"], told["missing"])
             _say(process.stdin, [edges_of(box) for _, box in wanted])
             for target, _ in wanted:
                 length = _hear(process.stdout, path)["bytes"]
@@ -120,7 +121,7 @@ def answer() -> None:
     try:
         path, load_truncated = json.loads(heard.readline())
         photo = _open_within_bounds(Path(path), load_truncated=load_truncated)
-        _say(said, {"size": photo.size})
+        _say(said, {"size": photo.size, "missing": photo.missing})
         for edges in json.loads(heard.readline()):
             content = _encode(photo, edges)
             _say(said, {"bytes": len(content)})

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
 from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
 from pcn_cli.data.load.open_image import UnreadablePhotoError
-from pcn_cli.data.scan.decode import inspect_file
 from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.data.scan.listed_files import ListedFiles
 from pcn_cli.errors import DataError, RecipeError, command
@@ -45,9 +44,10 @@ def cut_named(
     for number, (path, name) in enumerate(names.items()):
         if name in by_photo:
             own = {name: by_photo[name]}
-            crops += _cut_boxes(path, own, file, into=into / str(number), load_truncated=options.load_truncated)
-            if options.load_truncated:
-                missing[name] = inspect_file(path, load_truncated=True).missing
+            given, missing[name] = _cut_boxes(
+                path, own, file, into=into / str(number), load_truncated=options.load_truncated
+            )
+            crops += given
     return crops, "; ".join(filter(None, (note, describe_truncated(missing))))
 
 
@@ -80,13 +80,14 @@ def cut_below(
 
 def _cut_boxes(
     path: Path, boxes: Mapping[str, Sequence[FoundBox]], file: Path, *, into: Path, load_truncated: bool
-) -> list[tuple[str, Path, Edges | None]]:
-    """The crops of the photo at `path`, as of `cut_named`; `boxes` of `file` are of it alone."""
+) -> tuple[list[tuple[str, Path, Edges | None]], float | None]:
+    """The crops of the photo at `path`, as of `cut_named`, and what share it lacks; `boxes` of `file` are its."""
     ((name, own),) = boxes.items()
-    crops = list[tuple[str, Path, Edges | None]]()
+    crops, lacks = list[tuple[str, Path, Edges | None]](), None
 
-    def choose(size: tuple[int, int]) -> list[tuple[Path, Box]]:
-        wanted = []
+    def choose(size: tuple[int, int], missing: float | None) -> list[tuple[Path, Box]]:
+        nonlocal lacks
+        lacks, wanted = missing, []
         for number, box in place_boxes(boxes, {name: size}, file)[name]:
             # Overlays and copies are called after this name.
             place = into / str(number) / f"{path.stem}#{number}.png"
@@ -97,8 +98,8 @@ def _cut_boxes(
     try:
         cut_photo(path, choose, load_truncated=load_truncated)
     except UnreadablePhotoError:
-        return [(crop_name(str(path), one.number), path, None) for one in own]
-    return crops
+        return [(crop_name(str(path), one.number), path, None) for one in own], None
+    return crops, lacks
 
 
 def refuse_idle_crops(options: CropOptions) -> None:

@@ -90,6 +90,7 @@ class LoadedPhoto(NamedTuple):
 
     `target` is a class index, or a row of 0 and 1 for all classes; `size` is the width and height of the upright
     picture in pixels, `window` what it fills of the pixels: left, top, right, bottom; `missing` is as in OpenedPhoto.
+    `picture` (H, W, 3) is a vast photo, to be shown.
     """
 
     position: int
@@ -99,6 +100,7 @@ class LoadedPhoto(NamedTuple):
     window: tuple[int, int, int, int] = (0, 0, 0, 0)
     reason: str = ""
     missing: float | None = None
+    picture: NDArray[np.uint8] | None = None
 
 
 class PhotoDataset(Dataset[LoadedPhoto]):
@@ -108,7 +110,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
     several classes, or None where nobody will ask. With an `augmentation` photos are varied for training, otherwise
     they are prepared as in evaluation. With a `cache` they are decoded once for all epochs, where there is room:
     that takes their SHA-256, `hashes`; a photo that has another by now is decoded as it is. Truncated photos are opened
-    as far as they go with `load_truncated`.
+    as far as they go with `load_truncated`. With `keep_vast` the pictures of vast ones come along.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         cache: PhotoCache | None = None,
         hashes: Sequence[str] = (),
         load_truncated: bool = False,
+        keep_vast: bool = False,
     ) -> None:
         targets = np.zeros(len(files), dtype=np.int64) if targets is None else targets
         if len(files) != len(targets):
@@ -132,7 +135,7 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         self.norm = Norm(preprocessing.mean, preprocessing.std)
         self._cache, self._hashes = cache, list(hashes)
         self._form = self._prepare.form
-        self._load_truncated = load_truncated
+        self._load_truncated, self._keep_vast = load_truncated, keep_vast
 
     def __len__(self) -> int:
         return len(self.files)
@@ -151,7 +154,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
         except UnreadablePhotoError as error:
             return LoadedPhoto(position, target, None, reason=error.reason)
         pixels, window = self._prepare(photo, epoch=epoch, sample=sample)
-        return LoadedPhoto(position, target, pixels, photo.size, window, missing=photo.missing)
+        picture = np.asarray(photo.show()) if self._keep_vast and photo.is_vast else None
+        return LoadedPhoto(position, target, pixels, photo.size, window, missing=photo.missing, picture=picture)
 
     def _find_kept(self, cache: PhotoCache, position: int) -> KeptPhoto:
         """The photo as it is kept, or would be: what comes of it does not depend on what the cache holds."""
@@ -223,6 +227,7 @@ def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
         torch.tensor([photo.size for photo, _ in readable], dtype=torch.int64),
         [(photo.position, photo.reason) for photo in photos if photo.pixels is None],
         [(photo.position, photo.missing) for photo, _ in readable if photo.missing is not None],
+        [(photo.position, photo.picture) for photo, _ in readable if photo.picture is not None],
         norm,
         torch.tensor([photo.window for photo, _ in readable], dtype=torch.int64) if padded else None,
     )

@@ -31,6 +31,7 @@ MAX_PIXELS = 120_000_000
 _MEMORY_HERE, _BYTES_HERE = 256 * 2**20, 16 * 2**20
 MOST_MEMORY = 850_000_000
 MOST_WHOLE = 2**25  # pixels; of a picture with more, several become one
+LEAST_SHOWN = 1024  # of the longer side of such a picture, which it keeps to be shown, too, without being decoded again
 _MOST_PAGES = 1000
 _SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _OTHER_END = bytes(range(1, 255)) * 16 + _JPEG_END
@@ -75,6 +76,15 @@ class OpenedPhoto(NamedTuple):
     def whole(cls, image: Image.Image) -> "OpenedPhoto":
         """A picture with all its pixels."""
         return cls(image if image.mode == "RGB" else image.convert("RGB"), image.size, (0.0, 0.0, *image.size))
+
+    @property
+    def is_vast(self) -> bool:
+        """Whether it has so many pixels in its file that it is decoded apart, with fewer."""
+        return self.size[0] * self.size[1] > MOST_WHOLE
+
+    def show(self) -> Image.Image:
+        """The picture for a screen: its longer side has `LEAST_SHOWN` pixels, if there are as many, to twice that."""
+        return self.image.reduce(max(1, max(self.image.size) // LEAST_SHOWN))
 
     def resize(self, size: Size, resample: Image.Resampling, *, box: Rectangle | None = None) -> Image.Image:
         """The photo, or the part of it in `box` (in pixels of its file), at `size`."""
@@ -133,13 +143,18 @@ def open_photo(path: Path, *, load_truncated: bool = False) -> Image.Image:
     Raises:
         UnreadablePhotoError: whatever stands in the way; `reason` says it in plain words.
     """
-    return _open(path, None, whole=True, load_truncated=load_truncated).image
+    return open_whole(path, load_truncated=load_truncated).image
+
+
+def open_whole(path: Path, *, load_truncated: bool = False) -> OpenedPhoto:
+    """What `open_photo` gives, with the facts."""
+    return _open(path, None, whole=True, load_truncated=load_truncated)
 
 
 def open_reduced(path: Path, least: Least | None = None, *, load_truncated: bool = False) -> OpenedPhoto:
     """The photo at `path` as `open_photo` opens it, of a JPEG no more pixels than it takes to have the `least` size.
 
-    Of a photo with more than `MOST_WHOLE` pixels several become one.
+    Of a photo with more than `MOST_WHOLE` pixels several become one; its longer side keeps `LEAST_SHOWN`, and more.
 
     Raises:
         UnreadablePhotoError: whatever stands in the way.
@@ -293,6 +308,7 @@ def _decode_once(content: bytes, kind: str, least: Least | None, how: _How, *, t
         if truncated and image.info.get("interlace"):
             raise UnreadablePhotoError(f"damaged {kind}: every part of the picture lacks something")
         stored = image.size
+        least = _to_be_shown(least) if least and _is_vast(image) else least
         drafted = _draft(image, least) if kind == "JPEG" and not how.whole and (least or _is_vast(image)) else None
         if _needed_bytes(image, kind, stored, by_bands=not how.whole) > MOST_MEMORY:
             size = stored[0] * stored[1] / 1e6
@@ -330,6 +346,17 @@ def _share_missing(picture: Image.Image) -> float:
 
 def _is_vast(image: Image.Image) -> bool:
     return image.width * image.height > MOST_WHOLE
+
+
+def _to_be_shown(least: Least) -> Least:
+    """At least that, and enough for a screen."""
+
+    def wanted(width: int, height: int) -> tuple[float, float]:
+        across, down = least(width, height)
+        scale = LEAST_SHOWN / max(width, height)
+        return max(across, scale * width), max(down, scale * height)
+
+    return wanted
 
 
 def _needed_bytes(image: Image.Image, kind: str, stored: Size, *, by_bands: bool) -> int:

@@ -18,11 +18,11 @@ def to_rgb(image: Image.Image, *, factor: int = 1) -> Image.Image:
 
     One that is RGB already is given back itself.
     """
+    if factor == 1 and image.mode == "RGB" and "transparency" not in image.info:
+        return image
     convert = _choose(image)
     if factor == 1 and image.width * image.height <= _BAND_PIXELS:
-        return convert(image)
-    if factor == 1 and convert is _itself:
-        return image
+        return convert(image).convert("RGB")
     target = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for top, band in _bands(image, factor):
         whole = convert(band)
@@ -38,17 +38,17 @@ def _bands(image: Image.Image, factor: int = 1) -> Iterator[tuple[int, Image.Ima
 
 
 def _choose(image: Image.Image) -> Convert:
-    """What makes RGB of the picture, or of a band of it."""
+    """What makes RGB of the picture, or of a band of it, or grey, which takes a third."""
     if image.mode.startswith(("I", "F")):
         return _scaling(image)
     if image.mode == "LAB":
         return lambda band: ImageCms.applyTransform(band, _lab_to_srgb()) or band.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _lay_on_white
-    return _itself if image.mode == "RGB" else _turn
+    return _keep if image.mode in ("RGB", "L") else _turn
 
 
-def _itself(image: Image.Image) -> Image.Image:
+def _keep(image: Image.Image) -> Image.Image:
     return image
 
 
@@ -69,17 +69,21 @@ def _scaling(image: Image.Image) -> Convert:
     transparent = image.info.get("transparency")
 
     def scale(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        grey = np.clip((np.nan_to_num(values, nan=low) - low) * (255 / (high - low)), 0, 255)
+        grey = values - np.float32(low)
+        grey *= 255 / (high - low)
+        np.clip(grey, 0, 255, out=grey)
+        if np.isnan(np.sum(grey)):
+            grey[np.isnan(grey)] = 0
         if isinstance(transparent, int):
             grey[values == transparent] = 255
-        return np.asarray(np.rint(grey), dtype=np.uint8)
+        np.rint(grey, out=grey)
+        return grey.astype(np.uint8)
 
     table = scale(np.arange(2**16, dtype=np.float32)) if image.mode.startswith("I;16") else None
 
     def convert(band: Image.Image) -> Image.Image:
         numbers = np.asarray(band)
-        grey = scale(numbers.astype(np.float32)) if table is None else table[numbers]
-        return Image.fromarray(grey).convert("RGB")
+        return Image.fromarray(scale(numbers.astype(np.float32, copy=False)) if table is None else table[numbers])
 
     return convert
 
@@ -91,9 +95,12 @@ def _value_range(image: Image.Image) -> tuple[float, float]:
         return 0.0, float(2 ** min(max(int(bits), 8), 16) - 1)
     ends = list[float]()
     for _, band in _bands(image):
-        values = np.asarray(band).astype(np.float32)
-        finite = values[np.isfinite(values)]
-        ends += [float(finite.min()), float(finite.max())] if finite.size else []
+        values = np.asarray(band).astype(np.float32, copy=False)
+        found = np.array([values.min(), values.max()])
+        if not np.isfinite(found).all():
+            values = values[np.isfinite(values)]
+            found = np.array([values.min(), values.max()]) if values.size else values
+        ends += found.tolist()
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     for white in (1.0,) if image.mode == "F" else (255.0, 65535.0):
         if low >= 0 and high <= white:

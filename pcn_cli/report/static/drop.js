@@ -39,8 +39,8 @@ async function answerOne(file) {
     line.querySelector(".photo").remove();
     return;
   }
-  line.querySelector(".reason").textContent = answer.reason || "unlike anything learned";
-  line.querySelector(".reason").hidden = !answer.reason && !(answer.unlike > 1);
+  line.querySelector(".reason").textContent = doubtsOf(answer).join("; ");
+  line.querySelector(".reason").hidden = !doubtsOf(answer).length;
   line.querySelector("tbody").replaceChildren(...answer.top.map(barOf));
   image.alt = `${file.name}: ${words}`;
   try {
@@ -56,6 +56,11 @@ async function answerOne(file) {
 function nameOf(answer) {
   if (answer.labels) return answer.labels.map((one) => one.label).join(", ") || "none";
   return answer.label;
+}
+
+function doubtsOf(answer) {
+  const doubts = answer.reason || answer.unlike > 1 ? [answer.reason || "unlike anything learned"] : [];
+  return answer.missing ? [...doubts, `truncated: ${percent(answer.missing)} of it is missing`] : doubts;
 }
 
 function barOf({ label, p }) {

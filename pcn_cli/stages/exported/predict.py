@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,16 @@ class ExportedModel:
     compute: Compute
     config: ModelConfig
     remembers: bool
+
+
+class _Opened(NamedTuple):
+    """A photo's place, what the graph takes of it, and what is said of it beside the answer."""
+
+    place: int
+    pixels: np.ndarray
+    placement: Placement
+    missing: float | None
+    picture: np.ndarray | None
 
 
 def is_exported(model: object) -> bool:
@@ -93,9 +103,17 @@ def predict_exported(
         model = open_exported(Path(str(asked.model)))
         refuse_idle_memory(asked, str(asked.model), remembers=model.remembers)
         answers = Answers(photos, asked, model.config)
-        for index, prediction, look, placement, missing in _score(model, photos.paths, asked, answers.refuse):
-            answers.add(index, prediction, look=look, placement=placement, evidence=None, missing=missing)
-            callback.on_progress("predicting", index + 1, len(photos.paths))
+        for prediction, look, opened in _score(model, photos.paths, asked, answers.refuse):
+            answers.add(
+                opened.place,
+                prediction,
+                look=look,
+                placement=opened.placement,
+                evidence=None,
+                missing=opened.missing,
+                picture=opened.picture,
+            )
+            callback.on_progress("predicting", opened.place + 1, len(photos.paths))
         if truncated := describe_truncated({row["file"]: row.get("missing") for row in answers.rows}):
             callback.on_note(truncated)
         return answers.rows
@@ -113,9 +131,9 @@ def as_input(prepared: Prepared, preprocessing: Preprocessing) -> np.ndarray:
 
 def _score(
     model: ExportedModel, paths: Sequence[Path], asked: PredictOptions, on_unreadable: Callable[[int, str], None]
-) -> Iterator[tuple[int, Prediction, np.ndarray, Placement, float | None]]:
-    """Each photo's place, prediction, look (h, w), placement and what it lacks, in the order of `paths`."""
-    config, waiting = model.config, list[tuple[int, np.ndarray, Placement, float | None]]()
+) -> Iterator[tuple[Prediction, np.ndarray, _Opened]]:
+    """Each photo's prediction, look (h, w) and facts, in the order of `paths`."""
+    config, waiting = model.config, list[_Opened]()
     size = config.preprocessing
     prepare = Evaluation(preprocessing=size)
     for index, path in enumerate(paths):
@@ -125,22 +143,25 @@ def _score(
             on_unreadable(index, error.reason)
         else:
             placed = place_input(size, *photo.size)
-            waiting.append((index, as_input(prepare(photo), size), placed, photo.missing))
+            picture = np.asarray(photo.show()) if asked.overlay is not None and photo.is_vast else None
+            waiting.append(_Opened(index, as_input(prepare(photo), size), placed, photo.missing, picture))
         if waiting and (len(waiting) == asked.batch_size or index + 1 == len(paths)):
-            outputs = model.compute(np.stack([one[1] for one in waiting]))
-            for (place, _, placement, missing), p, decision, look, share, unlike in zip(waiting, *outputs, strict=True):
+            outputs = model.compute(np.stack([one.pixels for one in waiting]))
+            for opened, p, decision, look, share, unlike in zip(waiting, *outputs, strict=True):
                 predicted, confidence = _decide(p, decision, config)
                 prediction = Prediction(
-                    file=str(paths[place]),
+                    file=str(paths[opened.place]),
                     predicted=predicted,
                     confidence=confidence,
                     probabilities=tuple(p.tolist()),
                     multi_label=config.multi_label,
-                    attention=attention_numbers(look, float(share), patch_grid=config.patch_grid, placement=placement),
+                    attention=attention_numbers(
+                        look, float(share), patch_grid=config.patch_grid, placement=opened.placement
+                    ),
                     unknown=None if config.withholds(confidence) is None else bool(decision < 0),
                     unlike=float(unlike) if model.remembers else None,
                 )
-                yield place, prediction, look, placement, missing
+                yield prediction, look, opened
             waiting.clear()
 
 

@@ -1,6 +1,6 @@
 """From a word a person types to a network in evaluation mode: a card, a run, a model folder or a weight file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -36,7 +36,7 @@ FEWEST_CONVERTED_PATCHCONVNET = 3_000  # in bfloat16, where torch is nearly as f
 class LoadedModel:
     """A network in evaluation mode with its facts, where it computes and its trunk in which precision, and what it
     remembers of the photos it saw; `engine` is what was asked to compute tokens. With `load_truncated` it sees
-    truncated photos as far as they go.
+    truncated photos as far as they go, with `keep_vast` the pictures of vast ones come along with its answers.
     """
 
     network: nn.Module
@@ -46,6 +46,7 @@ class LoadedModel:
     precision: Precision = "float32"
     engine: Engine | None = None
     load_truncated: bool = False
+    keep_vast: bool = False
 
 
 @checked
@@ -87,10 +88,11 @@ def open_model(
 
 
 def open_own_model(run: RunDir, recipe: Recipe, *, device: str | None) -> LoadedModel:
-    """The network that a run made, to be computed as the `recipe` asks; `device` is chosen when None."""
+    """The network that a run made, to see photos and be computed as the `recipe` asks; `device` is chosen when None."""
     asked = recipe.evaluate
     fetch = Fetcher(offline=True)
-    return open_model(run.root, fetch=fetch, device=device, precision=asked.precision, engine=asked.engine)
+    opened = open_model(run.root, fetch=fetch, device=device, precision=asked.precision, engine=asked.engine)
+    return replace(opened, load_truncated=recipe.data.load_truncated)
 
 
 def settle_precision(

@@ -38,7 +38,8 @@ class Scored:
     """One photo's prediction with its look map, (h, w) ≥ 0 summing to 1, and where the network's input lay.
 
     `hidden` is what hiding patches gave, where that was asked for; `features` (C,) are the photo's mean tokens;
-    `missing` is about the share of its rows that a truncated photo lacks, None of a whole one.
+    `missing` is about the share of its rows that a truncated photo lacks, None of a whole one; `picture` (H, W, 3)
+    uint8 is a vast photo with fewer pixels, where they were kept.
     """
 
     index: int
@@ -48,6 +49,7 @@ class Scored:
     hidden: HiddenMaps | None = None
     features: np.ndarray | None = None
     missing: float | None = None
+    picture: NDArray[np.uint8] | None = None
 
 
 def loading_workers(recipe: Recipe, device: torch.device) -> int:
@@ -78,7 +80,13 @@ def score_photos(
         ResourceError: a batch does not fit into memory.
     """
     photos = PhotoBatches(
-        PhotoDataset(root, files, preprocessing=model.config.preprocessing, load_truncated=model.load_truncated),
+        PhotoDataset(
+            root,
+            files,
+            preprocessing=model.config.preprocessing,
+            load_truncated=model.load_truncated,
+            keep_vast=model.keep_vast,
+        ),
         batch_size=batch_size,
         workers=workers,
         device=model.device,
@@ -107,6 +115,7 @@ def score_batch(
         ResourceError: it does not fit into memory.
     """
     config, indices, missing = model.config, batch.indices.tolist(), dict(batch.missing)
+    pictures = dict(batch.pictures)
     hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
     with explain_memory(_DOING, _SMALLER), torch.inference_mode():
         seen = batch.inputs(model.device)
@@ -150,6 +159,7 @@ def score_batch(
             hidden=own,
             features=means[row],
             missing=missing.get(index),
+            picture=pictures.get(index),
         )
 
 

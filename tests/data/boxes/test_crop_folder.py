@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from PIL import Image
 from pcn_cli.data.boxes import crops as crops_of_photos
 from pcn_cli.data.boxes.crop_folder import cut_photos
 from pcn_cli.data.boxes.cut import cut_named
-from pcn_cli.data.load.open_image import open_photo
+from pcn_cli.data.load import open_image
+from pcn_cli.data.load.open_image import open_photo, open_whole
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import sha256_of
@@ -58,7 +60,7 @@ def test_a_crop_has_the_upright_pixels_of_its_box_and_the_label_of_the_box_or_el
 
 def test_each_photo_is_decoded_once_for_all_its_boxes(photos, tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(crops_of_photos, "open_photo", lambda path, **_: opened.append(path) or open_photo(path))
+    monkeypatch.setattr(crops_of_photos, "open_whole", lambda path, **_: opened.append(path) or open_whole(path))
     cut_photos(photos, table(tmp_path, *["0.png,0,0,9,9,"] * 5), into=tmp_path / "crops")
     assert opened == [photos / "deer" / "0.png"]
     assert len(list((tmp_path / "crops" / "deer").iterdir())) == 5
@@ -102,7 +104,7 @@ def test_a_photo_that_cannot_be_read_is_told_and_costs_only_its_own_boxes(photos
     assert (cut.boxes, [one.file for one in cut.unreadable]) == (2, ["fox/broken.jpg"])
 
 
-def test_boxes_are_cut_out_of_truncated_photos_where_that_is_asked_for(photos, tmp_path):
+def test_boxes_are_cut_out_of_truncated_photos_where_that_is_asked_for(photos, tmp_path, monkeypatch):
     path = photos / "fox" / "cut.jpg"
     Image.effect_noise((90, 90), 80).convert("RGB").save(path)
     path.write_bytes(path.read_bytes()[:-1000])
@@ -112,7 +114,10 @@ def test_boxes_are_cut_out_of_truncated_photos_where_that_is_asked_for(photos, t
     cut = cut_photos(photos, replace(asked, load_truncated=True), into=tmp_path / "crops")
     assert (cut.boxes, [one.title for one in cut.doubts]) == (2, ["1 truncated photo is used"])
     options = PredictOptions(crop_boxes=asked.crop_boxes, load_truncated=True)
+    decoded = Mock(wraps=open_image.decode_photo)
+    monkeypatch.setattr(open_image, "decode_photo", decoded)
     crops, told = cut_named([path], None, options, into=tmp_path / "named")
+    assert decoded.call_count == 1
     assert [box for _, _, box in crops] == [(0, 0, 10, 10)]
     assert told.startswith(f"1 truncated photo is used: {path.name} (")
 

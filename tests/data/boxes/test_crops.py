@@ -19,7 +19,7 @@ from pcn_cli.records.photos import Box
 
 def boxes_in(folder: Path, count: int = 3):
     """What to cut out of a photo of any size."""
-    return lambda size: [
+    return lambda size, _: [
         (
             folder / f"{n}.png",
             Box(file="", xmin=n, ymin=2, xmax=n + 9, ymax=12, label="", width=size[0], height=size[1]),
@@ -51,7 +51,7 @@ def test_a_process_of_its_own_gives_the_same_crops(tmp_path, monkeypatch, suffix
     assert not takes_much_memory(path)
     here = cut_photo(path, boxes_in(tmp_path / "here"))
     monkeypatch.setattr(open_image, "_MEMORY_HERE", 0)
-    monkeypatch.setattr(crops, "open_photo", None)  # which is not needed here any more
+    monkeypatch.setattr(crops, "open_whole", None)  # which is not needed here any more
     assert takes_much_memory(path)
     assert cut_photo(path, boxes_in(tmp_path / "apart")) == here
     for n in range(3):

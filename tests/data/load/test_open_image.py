@@ -458,6 +458,11 @@ def test_a_vast_photo_has_fewer_pixels_and_the_same_place(tmp_path):
     assert (small[:4] == 40).all()
     assert (abs(small[4:] - 200.0) <= 1).all()
     assert open_photo(tmp_path / "vast.png").size == (height, width)  # from which boxes may be cut
+    least = open_reduced(tmp_path / "vast.png", lambda *_: (32, 32))
+    assert least.is_vast
+    for picture, factor in ((least.image, 5), (photo.show(), 4)):
+        assert picture.size == (-(-height // factor), -(-width // factor))
+        assert open_image.LEAST_SHOWN <= max(picture.size) < 2 * open_image.LEAST_SHOWN
 
 
 def test_a_file_of_few_bytes_does_not_take_more_memory_than_a_photo_may(tmp_path):
