@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
 from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
 from pcn_cli.data.load.open_image import UnreadablePhotoError
+from pcn_cli.data.scan.decode import inspect_file
 from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.data.scan.listed_files import ListedFiles
 from pcn_cli.errors import DataError, RecipeError, command
