@@ -48,5 +48,8 @@ def test_three_labels_corrected_by_keys_are_learned_with_the_same_split(visit, f
     assert outcome.change.sentence.startswith("3 labels corrected: ")
     again = visit(second.report.resolve() / "index.html", "#desk")
     expect(again.page.locator("#desk .notice")).to_contain_text(outcome.change.sentence)
+    again.go("#overview")
+    expect(again.page.locator("#overview .hero")).to_contain_text(outcome.change.sentence)
+    again.go("#desk")
     shown = again.page.locator("#desk-list img").evaluate_all("all => all.map((image) => image.alt)")
     assert not wrong.keys() & set(shown)

@@ -4,13 +4,14 @@ A crop is called after its photo and the box's number in the file, `birds/a.jpg#
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
 from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
 from pcn_cli.data.load.open_image import UnreadablePhotoError
-from pcn_cli.data.scan.decode import inspect_file
+from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.data.scan.listed_files import ListedFiles
 from pcn_cli.errors import DataError, RecipeError, command
@@ -19,6 +20,7 @@ from pcn_cli.records.photos import Box, SkippedFile
 
 SURE = 0.2  # the confidence from which MegaDetector's users take a box for a thing
 ANIMAL = "animal"
+_UNCUT = "no box can be cut out"
 HINT = "the file must name photos of this folder, by their path or by name, each box inside its upright photo"
 
 
@@ -62,21 +64,23 @@ def cut_below(
     Raises:
         DataError: what `cut_named` refuses, or none of the photos can be read.
     """
-    cut, lost = list[str](), dict[str, SkippedFile]()
+    cut, lost = list[str](), dict[Path, None]()
     with TemporaryDirectory(dir=into.parent) as place:
         crops, note = cut_named([root / file for file in files], root, options, into=Path(place))
         for name, path, edges in crops:
-            crop = _below(Path(name), root)
             if edges is None:
-                photo, facts = _below(path, root), inspect_file(path, load_truncated=options.load_truncated)
-                lost[photo] = SkippedFile(file=photo, reason=facts.reason or "no box can be cut out")
+                lost[path] = None
                 continue
-            (into / crop).parent.mkdir(parents=True, exist_ok=True)
-            path.rename(into / crop)
-            cut.append(crop)
+            crop = into / _below(Path(name), root)
+            crop.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(crop)
+            cut.append(crop.relative_to(into).as_posix())
     if not cut:
         raise DataError(f"none of the {len(lost)} photos with boxes could be read", command("inspect", root))
-    return cut, list(lost.values()), note
+    paths = list(lost)
+    with closing(inspect_files(paths, load_truncated=options.load_truncated)) as results:
+        reasons = {paths[place]: facts.reason for place, facts in results}
+    return cut, [SkippedFile(file=_below(path, root), reason=reasons[path] or _UNCUT) for path in paths], note
 
 
 def _cut_boxes(

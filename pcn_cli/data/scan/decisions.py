@@ -171,13 +171,17 @@ class Photos:
 def count_decisions(decisions: Iterable[Decision]) -> str:
     """How many there are of each kind, in words."""
     counts = Counter(one.decision for one in decisions)
-    words: dict[Verdict, str] = {
-        "change": "labels corrected",
-        "remove": "photos removed",
-        "add": "photos added",
-        "keep": "labels confirmed",
+    words: dict[Verdict, tuple[str, str]] = {
+        "change": ("label", "corrected"),
+        "remove": ("photo", "removed"),
+        "add": ("photo", "added"),
+        "keep": ("label", "confirmed"),
     }
-    return ", ".join(f"{counts[verdict]:,} {words[verdict]}" for verdict in words if counts[verdict])
+    return ", ".join(
+        f"{counts[verdict]:,} {thing}{'' if counts[verdict] == 1 else 's'} {done}"
+        for verdict, (thing, done) in words.items()
+        if counts[verdict]
+    )
 
 
 def _cell(cells: Sequence[str], place: int | None) -> str:

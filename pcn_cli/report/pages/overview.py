@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from pcn_cli.records.change import Change
 from pcn_cli.records.metrics import Metric, weakest_class
 from pcn_cli.report.content import ReportContent
 from pcn_cli.report.format import SPACE, clean, gallery_link, percent, plural
@@ -40,6 +41,7 @@ def view_overview(report: ReportView) -> dict[str, object]:
         "bars": compare(content),
         "metrics": [one for one in content.metrics.values() if not {"baseline", "candidates"} & set(one.words.shown)],
         "findings": sorted(content.findings, key=lambda one: SEVERITIES.get(one.severity, len(SEVERITIES))),
+        "change": content.artifacts.find(Change),
         "long": LONG,
         "simpler": content.keeps_simpler,
         "tiles": summarise(report),

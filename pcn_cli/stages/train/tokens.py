@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -10,10 +11,11 @@ from torch import nn
 
 from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
+from pcn_cli.records.decisions import Decision
 from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store import NEIGHBOURS, SUSPECTS
+from pcn_cli.runs.store import DECISIONS, NEIGHBOURS, SUSPECTS
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.jobs import share_tokens
@@ -156,7 +158,16 @@ def check_photos(
     NEIGHBOURS.write(context.run, tie_neighbours(rows, cells, groups))
     del cells
     suspects = doubt_labels(rows, features, groups, classes=context.classes, C=C, seed=context.recipe.seed)
-    SUSPECTS.write(context.run, suspects)
+    SUSPECTS.write(context.run, leave_decided(suspects, rows, DECISIONS.read(context.run)))
+
+
+def leave_decided(
+    suspects: Sequence[Suspect], rows: Sequence[SplitRow], decisions: Sequence[Decision]
+) -> tuple[Suspect, ...]:
+    """The suspects, which are among the `rows`, that nobody has decided about."""
+    decided, hashes = {one.photo for one in decisions}, {row.file: row.sha256 for row in rows}
+    still = (one for one in suspects if decided.isdisjoint((one.file, hashes[one.file])))
+    return tuple(replace(one, rank=rank) for rank, one in enumerate(still, start=1))
 
 
 def tie_neighbours(rows: Sequence[SplitRow], features: NDArray[np.float32], groups: Numbers) -> tuple[Tie, ...]:

@@ -85,7 +85,7 @@ def test_a_spreadsheet_can_write_the_table(tmp_path):
     path = tmp_path / "d.csv"
     path.write_bytes("\ufeffDecision;New label;File\r\nChange; blue ;'=a.jpg\r\nKEEP;;b.jpg\r\n;;\r\n".encode())
     assert read_decisions(path) == (decide("=a.jpg", "change", "blue"), decide("b.jpg", "keep"))
-    assert count_decisions(read_decisions(path)) == "1 labels corrected, 1 labels confirmed"
+    assert count_decisions(read_decisions(path)) == "1 label corrected, 1 label confirmed"
 
 
 def test_rows_that_decide_nothing_are_told_with_their_lines(tmp_path):

@@ -14,12 +14,14 @@ from pcn_cli.files.atomic import read_csv, sha256_of
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
+from pcn_cli.records.decisions import Decision
 from pcn_cli.records.photos import SplitRow
+from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.train.known import is_mirrored
-from pcn_cli.stages.train.tokens import doubt_labels, learned_rows, tie_neighbours
+from pcn_cli.stages.train.tokens import doubt_labels, learned_rows, leave_decided, tie_neighbours
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import cache_tokens
 
@@ -163,3 +165,18 @@ def test_of_many_photos_a_sample_is_learned_from_that_has_no_mirror_images(monke
     assert numbers != [int(row.file.removesuffix(".jpg")) for row in learned_rows(rows, seed=1)]
     assert not is_mirrored("train", Recipe(), photos=len(learned))
     assert is_mirrored("train", Recipe(), photos=8)
+
+
+def test_a_label_that_a_person_confirmed_is_doubted_no_more():
+    rows = [SplitRow(file=f"red/{n}.jpg", label="red", split="train", sha256=f"{n:064}") for n in range(4)]
+    suspects = [
+        Suspect(rank=n + 1, file=row.file, split="train", label="red", suggested="blue", p_label=0.1, p_suggested=0.9)
+        for n, row in enumerate(rows)
+    ]
+    decisions = [
+        Decision(file="elsewhere.jpg", sha256=rows[0].sha256, decision="keep"),
+        Decision(file=rows[2].file, decision="keep"),
+        Decision(file=rows[3].file, sha256="0" * 63 + "9", decision="keep"),  # another photo stood at this place
+    ]
+    left = leave_decided(suspects, rows, decisions)
+    assert [(one.rank, one.file) for one in left] == [(1, "red/1.jpg"), (2, "red/3.jpg")]
