@@ -21,7 +21,12 @@ def find_peak(values: NDArray[np.floating], *, patch_grid: PatchGrid, placement:
     """The centre of the strongest patch in pixels of the photo, moved to its edge where it lies in padding."""
     x, y = patch_centers((values.shape[0], values.shape[1]), patch_grid=patch_grid, placement=placement)
     row, column = divmod(int(values.argmax()), values.shape[1])
-    return float(np.clip(x[column], 0, placement.width)), float(np.clip(y[row], 0, placement.height))
+    return keep_within(x[column], placement.width), keep_within(y[row], placement.height)
+
+
+def keep_within(place: float, end: float) -> float:
+    """The place moved into [0, end]."""
+    return float(min(max(place, 0), end))  # numpy's clip takes ten times as long for a single number
 
 
 def energy_in_boxes(

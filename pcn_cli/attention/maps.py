@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcn_cli.attention.geometry import patch_centers
-from pcn_cli.attention.localisation import find_peak
+from pcn_cli.attention.localisation import find_peak, keep_within
 from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.predictions import FULL_LIFT, AttentionNumbers
 
@@ -90,8 +90,8 @@ def attention_numbers(
         border_share=float((exact.sum() - inside.sum()) / (1 - inside.size / exact.size)),
         peak_x=peak_x,
         peak_y=peak_y,
-        center_x=float(np.clip(exact.sum(axis=0) @ x, 0, placement.width)),
-        center_y=float(np.clip(exact.sum(axis=1) @ y, 0, placement.height)),
+        center_x=keep_within(exact.sum(axis=0) @ x, placement.width),
+        center_y=keep_within(exact.sum(axis=1) @ y, placement.height),
     )
 
 

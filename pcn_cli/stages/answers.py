@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,18 +219,20 @@ def answer_of(
     pairs = zip(prediction.probabilities, config.classes, strict=True)
     ordered = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
     least = dict(zip(config.classes, config.cuts, strict=True)) if config.multi_label else {}
-    ranked: list[dict[str, Any]] = [
-        {"label": label, "p": p} | ({"least": least[label]} if least else {}) for p, label in ordered
-    ]
-    given = {"confidence": prediction.confidence, "unlike": prediction.unlike, "top": tuple(ranked[:top])}
+
+    def tell(pairs: Iterable[tuple[float, str]]) -> tuple[dict[str, Any], ...]:
+        return tuple({"label": label, "p": p} | ({"least": least[label]} if least else {}) for p, label in pairs)
+
+    given = {"confidence": prediction.confidence, "unlike": prediction.unlike, "top": tell(ordered[:top])}
     answer = no_answer(prediction.file, config) | given
     if config.multi_label:
-        return answer | {"labels": tuple(one for one in ranked if one["label"] in prediction.predicted_labels)}
+        named = prediction.predicted_labels
+        return answer | {"labels": tell(pair for pair in ordered if pair[1] in named)}
     unknown = bool(prediction.unknown) if min_confidence is None else prediction.confidence < min_confidence
     unknown = unknown or (refuse_unlike and prediction.is_unlike)
     reason = UNLIKE if prediction.is_unlike else UNSURE if unknown else ""
     sets = tuple(
-        {"level": one.level, "labels": tuple(each["label"] for each in ranked if each["p"] >= one.least_probability)}
+        {"level": one.level, "labels": tuple(label for p, label in ordered if p >= one.least_probability)}
         for one in config.conformal
         if one.least_probability is not None
     )
