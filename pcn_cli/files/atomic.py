@@ -63,16 +63,19 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     Raises:
         ValueError: a row has more or fewer cells than the header; the message names its line.
     """
+    return list(iterate_csv(path))
+
+
+def iterate_csv(path: Path) -> Iterator[dict[str, str]]:
+    """What `read_csv` gives, row by row."""
     # Spreadsheets put a byte order mark in front when they save.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
         header = [rearm_cell(cell) for cell in next(rows, [])]
-        table = []
         for row in filter(None, rows):
             if len(row) != len(header):
                 raise ValueError(f"{path}, line {rows.line_num}: expected {len(header)} cells, found {len(row)}")
-            table.append(dict(zip(header, map(rearm_cell, row), strict=True)))
-        return table
+            yield dict(zip(header, map(rearm_cell, row), strict=True))
 
 
 def disarm_cell(cell: Any) -> Any:  # noqa: ANN401 - a cell may be text or a number

@@ -7,13 +7,14 @@ shares of the photo's sides, a category and a confidence, and says nothing of wh
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pcn_cli.errors import DataError, shown
-from pcn_cli.files.atomic import read_csv
+from pcn_cli.files.atomic import iterate_csv
 from pcn_cli.files.reading import read_json
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import Box
@@ -30,7 +31,7 @@ _JSON_HINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FoundBox:
     """A box as a file has it; `number` counts those of its photo in the file, from 1.
 
@@ -111,7 +112,8 @@ def _find(path: Path, *, whole: bool) -> list[FoundBox | str]:
         raise DataError(f"no such table of boxes: {path}")
     try:
         document = read_json(path, most=MOST_BYTES) if _is_json(path) else None
-        found = list(_gather(_read_document(document) if _is_json(path) else _read_table(path, whole=whole)))
+        boxes = _read_document(document) if _is_json(path) else _read_table(path, whole=whole)
+        return list(_count(_gather(boxes), path))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", _hint(path)) from error
     except OSError as error:
@@ -119,17 +121,22 @@ def _find(path: Path, *, whole: bool) -> list[FoundBox | str]:
     except (ValueError, csv.Error) as error:
         words = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         raise DataError(words, _hint(path)) from error
-    numbers: Counter[str] = Counter()
-    for place, one in enumerate(found):
-        if isinstance(one, FoundBox):
-            numbers[one.file] += 1
-            found[place] = replace(one, number=numbers[one.file])
-    file, most = max(numbers.items(), key=lambda item: item[1], default=("", 0))
-    if most > MOST_OF_PHOTO or len(found) > MOST_BOXES:
-        told = f"{most:,} boxes of {file}" if most > MOST_OF_PHOTO else f"{len(found):,} boxes"
-        bound = f"{MOST_OF_PHOTO:,} of a photo" if most > MOST_OF_PHOTO else f"{MOST_BOXES:,}"
-        raise DataError(f"{path} has {told}, at most {bound} are read", "take out those that are not sure")
-    return found
+
+
+def _count(found: Iterable[FoundBox | str], path: Path) -> Iterator[FoundBox | str]:
+    """The boxes with their numbers; a DataError as soon as they are too many."""
+    numbers, hint = Counter[str](), "take out those that are not sure"
+    for count, one in enumerate(found, start=1):
+        if count > MOST_BOXES:
+            raise DataError(f"{path} has more than {MOST_BOXES:,} boxes", hint)
+        if isinstance(one, str):
+            yield one
+            continue
+        numbers[one.file] += 1
+        if numbers[one.file] > MOST_OF_PHOTO:
+            told = f"{numbers[one.file]:,} boxes of {one.file}, at most {MOST_OF_PHOTO:,} of a photo are read"
+            raise DataError(f"{path} has {told}", hint)
+        yield replace(one, number=numbers[one.file])
 
 
 def refuse(words: str, problems: Sequence[str], hint: str) -> None:
@@ -161,12 +168,11 @@ def _gather(boxes: Iterator[Callable[[], FoundBox]]) -> Iterator[FoundBox | str]
 
 
 def _read_table(path: Path, *, whole: bool) -> Iterator[Callable[[], FoundBox]]:
-    rows = read_csv(path)
     wanted = field_names(Box) if whole else ("file", *_EDGES)
-    missing = next((name for name in wanted if rows and name not in rows[0]), None)
-    if missing:
-        raise ValueError(f"{path} has no column {missing!r}")
-    return (lambda row=row: _read_row(row) for row in rows)  # type: ignore[misc]
+    for row in iterate_csv(path):
+        if missing := next((name for name in wanted if name not in row), None):
+            raise ValueError(f"{path} has no column {missing!r}")
+        yield partial(_read_row, row)
 
 
 def _read_row(row: Mapping[str, str]) -> FoundBox:

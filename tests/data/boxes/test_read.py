@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pcn_cli.data.boxes import read
 from pcn_cli.data.boxes.read import MOST_OF_PHOTO, find_boxes, read_boxes
 from pcn_cli.errors import DataError
 
@@ -178,3 +179,15 @@ def test_the_maps_are_tested_against_boxes_of_coco_as_well(tmp_path: Path) -> No
     assert [box.label for box in read_boxes(write(tmp_path, COCO))["birds/a.jpg"]] == ["wren", "crow"]
     with pytest.raises(DataError, match="does not tell the photo's width and height"):
         read_boxes(write(tmp_path, FOUND))
+
+
+def test_a_table_of_too_many_boxes_is_read_no_further(tmp_path, monkeypatch):
+    """Its rows were all kept first, which for a million took more than a gigabyte."""
+    read_so_far = []
+    rows = ({"file": f"{n}.jpg", "xmin": "0", "ymin": "0", "xmax": "9", "ymax": "9"} for n in range(9))
+    monkeypatch.setattr(read, "iterate_csv", lambda _: (read_so_far.append(row) or row for row in rows))
+    monkeypatch.setattr(read, "MOST_BOXES", 2)
+    (tmp_path / "boxes.csv").touch()
+    with pytest.raises(DataError, match="has more than 2 boxes"):
+        find_boxes(tmp_path / "boxes.csv")
+    assert len(read_so_far) == 3
