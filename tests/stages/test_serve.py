@@ -269,6 +269,16 @@ def test_a_dropped_photo_gets_its_label_its_probabilities_and_its_map(page, phot
     assert not Axe().run(page).response["violations"]
 
 
+def test_what_speaks_against_an_answer_stands_beside_it(page, photo):
+    def doubt(route):
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"unlike": 2, "missing": 0.125})
+
+    page.route("**/answer", doubt)
+    drop(page, photo.name, photo.read_bytes())
+    expect(page.locator(".answer .reason")).to_have_text("unlike anything learned; truncated: 12.5 % of it is missing")
+
+
 def test_the_camera_is_answered(page):
     page.get_by_role("button", name="Use the camera").click()
     expect(page.locator("#viewer")).to_be_visible()
