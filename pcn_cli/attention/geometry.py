@@ -33,7 +33,8 @@ def display_size(placement: Placement, *, longest: int = DISPLAY_SIDE) -> tuple[
 def patch_centers(grid: tuple[int, int], *, patch_grid: PatchGrid, placement: Placement) -> tuple[Array, Array]:
     """The x of each column (w,) and the y of each row (h,) in pixels of the original; some may lie in padding."""
     left, top, right, bottom = placement.box
-    inputs_y, inputs_x = (patch_grid.offset + patch_grid.stride * np.arange(count) for count in grid)
+    inputs_y = patch_grid.offset + patch_grid.stride * np.arange(grid[0])
+    inputs_x = patch_grid.left + patch_grid.stride * np.arange(grid[1])
     return (
         left + inputs_x * (right - left) / placement.input_width,
         top + inputs_y * (bottom - top) / placement.input_height,
@@ -63,7 +64,7 @@ def map_to_photo(
     input_x = (x - left) * placement.input_width / (right - left)
     input_y = (y - top) * placement.input_height / (bottom - top)
     # In units of patches, 0 being the first patch's centre.
-    columns, rows = ((place - patch_grid.offset) / patch_grid.stride for place in (input_x, input_y))
+    columns, rows = (input_x - patch_grid.left) / patch_grid.stride, (input_y - patch_grid.offset) / patch_grid.stride
     across = _axis_weights(columns, values.shape[1], smooth=smooth)  # (W, w)
     down = _axis_weights(rows, values.shape[0], smooth=smooth)  # (H, h)
     return PhotoMap(down @ np.asarray(values, dtype=np.float32) @ across.T, seen_mask(placement, size=size))
@@ -86,8 +87,8 @@ def mirror_map(values: NDArray[np.floating], *, patch_grid: PatchGrid, width: in
 
     Patches that are not centred in their cells do not change places with each other: values are taken in between.
     """
-    centers = patch_grid.offset + patch_grid.stride * np.arange(values.shape[1], dtype=np.float64)
-    across = _axis_weights((width - centers - patch_grid.offset) / patch_grid.stride, values.shape[1], smooth=True)
+    centers = patch_grid.left + patch_grid.stride * np.arange(values.shape[1], dtype=np.float64)
+    across = _axis_weights((width - centers - patch_grid.left) / patch_grid.stride, values.shape[1], smooth=True)
     return np.asarray(np.matmul(values, across.T, dtype=np.float32))
 
 

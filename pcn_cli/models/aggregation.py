@@ -30,6 +30,7 @@ class AttentionPooled(AttentionNetwork):
         embed_dim: width of the pooling; None keeps the backbone's. Another width puts a projection and a norm of ours
             in the place of what the backbone has behind its pooling.
         class_tokens: one class token per class, each with a map and a logit of its own.
+        mirror: answer from an image and its mirror image together.
         pooling_rank: what the pooling learns has this rank; None: as many numbers as its width allows.
         drop_rate: dropout in the pooling block; drop_path_rate: handed to the backbone.
 
@@ -45,6 +46,7 @@ class AttentionPooled(AttentionNetwork):
         embed_dim: int | None = None,
         num_classes: int = 1000,
         class_tokens: bool = False,
+        mirror: bool = False,
         pooling_rank: int | None = None,
         in_chans: int = 3,
         drop_rate: float = 0.0,
@@ -55,7 +57,7 @@ class AttentionPooled(AttentionNetwork):
         channels, head_parts = inspect_backbone(self.backbone, in_chans)
         width = embed_dim or channels
         self.in_chans, self.num_features, self.embed_dim = in_chans, channels, width
-        self.num_classes, self.class_tokens = num_classes, class_tokens
+        self.num_classes, self.class_tokens, self.mirror = num_classes, class_tokens, mirror
         self.projection: nn.Module = nn.Identity()
         self.norm: nn.Module = nn.Identity()
         if width != channels:
@@ -85,7 +87,7 @@ class AttentionPooled(AttentionNetwork):
         """Where the patches lie on an input of that many pixels."""
         return measure_patch_grid(self.backbone, (self.in_chans, height, width))
 
-    def forward_features(self, images: Tensor) -> Tensor:
+    def forward_trunk(self, images: Tensor) -> Tensor:
         """The tokens (B, C, h, w), channels-last in memory: what the backbone's average pooling would see."""
         tokens = feature_map(self.backbone, images.contiguous(memory_format=torch.channels_last))
         return tokens.contiguous(memory_format=torch.channels_last)
@@ -157,5 +159,11 @@ def attention_pooled(pretrained: bool = False, **options: Any) -> AttentionPoole
 
 
 register_network(
-    attention_pooled, backbone=None, backbone_args=None, embed_dim=None, class_tokens=False, pooling_rank=None
+    attention_pooled,
+    backbone=None,
+    backbone_args=None,
+    embed_dim=None,
+    class_tokens=False,
+    mirror=False,
+    pooling_rank=None,
 )

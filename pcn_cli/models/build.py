@@ -95,7 +95,7 @@ def patchconvnet_settings(architecture: str) -> dict[str, Any]:
     """What a config.json may set of the PatchConvNet of that name, with the defaults."""
     size, class_tokens = ARCHITECTURES[architecture]
     embed_dim, depth, _ = SIZES[size]
-    return {"embed_dim": embed_dim, "depth": depth, "class_tokens": class_tokens}
+    return {"embed_dim": embed_dim, "depth": depth, "class_tokens": class_tokens, "mirror": False}
 
 
 def make_patchconvnet(architecture: str, num_classes: int, options: Mapping[str, Any]) -> PatchConvNet:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pcn_cli.models.head import mirrored
 from pcn_cli.models.patchconvnet import Block, PatchConvNet
 from pcn_cli.models.pooling import LAYER_NORM_EPS
 from pcn_cli.records.arithmetic import Precision
@@ -123,11 +124,18 @@ class FoldedTrunk(nn.Module):
 
     def __init__(self, network: PatchConvNet) -> None:
         super().__init__()
-        self.stem = network.stem
+        self.stem, self.mirror = network.stem, network.mirror
         self.blocks = nn.ModuleList(FoldedBlock(cast("Block", block)) for block in network.blocks)
 
     def forward(self, images: Tensor) -> Tensor:
         """The tokens, channels-last in memory; what the blocks add up stays in the precision of the images."""
+        return mirrored(self._compute, images) if self.mirror else self._compute(images)
+
+    def extra_repr(self) -> str:
+        """What is not to be seen by the layers."""
+        return "mirror" if self.mirror else ""
+
+    def _compute(self, images: Tensor) -> Tensor:
         tokens: Tensor = self.stem(images).to(images.dtype)
         for block in self.blocks:
             tokens = block(tokens)
@@ -166,13 +174,16 @@ class FusedTrunk:
 
     def __init__(self, trunk: FoldedTrunk, dtype: torch.dtype) -> None:
         stem = list(trunk.stem)
-        self.dtype = dtype
+        self.dtype, self.mirror = dtype, trunk.mirror
         self.stem = [PackedConv2d(cast("nn.Conv2d", one), dtype, gelu=one is not stem[-1]) for one in stem]
         self.blocks = [_FusedBlock(cast("FoldedBlock", block), dtype) for block in trunk.blocks]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Tokens (B, d, h, w) float32 of images (B, 3, H, W), channels-last in memory."""
+        return mirrored(self._compute, images) if self.mirror else self._compute(images)
+
+    def _compute(self, images: Tensor) -> Tensor:
         tokens = images.to(self.dtype)
         for convolution in self.stem:
             tokens = convolution(tokens)

@@ -1,5 +1,7 @@
 """What PatchConvNet and the pooled backbones share: everything behind the tokens, and what can be asked of it."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -15,7 +17,7 @@ class AttentionNetwork(nn.Module):
     """A network whose tokens (B, C, h, w) are pooled by attention, then normed and classified.
 
     `pooling_prefixes` begin the names of all parameters behind the tokens; `head_hidden_size` is the width that the
-    head sees.
+    head sees. With `mirror` it answers, but does not learn, from an image and its mirror image together.
     """
 
     pooling: AttentionPooling
@@ -26,10 +28,21 @@ class AttentionNetwork(nn.Module):
     class_tokens: bool
     num_features: int
     head_hidden_size: int
+    mirror: bool = False
+
+    def forward_trunk(self, images: Tensor) -> Tensor:
+        """The tokens (B, C, h, w) of images (B, in_chans, H, W) as they are, channels-last in memory."""
+        raise NotImplementedError
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The tokens (B, C, h, w) of images (B, in_chans, H, W), channels-last in memory."""
-        raise NotImplementedError
+        if self.mirror and not self.training:
+            return mirrored(self.forward_trunk, images)
+        return self.forward_trunk(images)
+
+    def extra_repr(self) -> str:
+        """What is not to be seen by the layers."""
+        return "mirror" if self.mirror else ""
 
     def project(self, tokens: Tensor) -> Tensor:
         """The tokens as the pooling wants them, (B, d, h, w)."""
@@ -48,7 +61,23 @@ class AttentionNetwork(nn.Module):
     def patch_grid(self) -> PatchGrid:
         """Where the patches lie; where nobody set it, measured at the input size of `pretrained_cfg`."""
         size = getattr(self, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
-        return self.measure_patch_grid(*size[-2:])
+        return self.locate_patches(*size[-2:])
+
+    def locate_patches(self, height: int, width: int) -> PatchGrid:
+        """Where the patches lie on an input of that many pixels, mirrored where the network mirrors.
+
+        There a column is the mean of two that lie a little apart, as a first patch does not lie as far from the left
+        as the last from the right; together they lie symmetrically.
+        """
+        grid = self.measure_patch_grid(height, width)
+        if not self.mirror:
+            return grid
+        parameter, training = next(self.parameters()), self.training
+        with torch.no_grad():
+            images = torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype)
+            columns = self.eval().forward_trunk(images).shape[3]
+        self.train(training)
+        return replace(grid, offset_x=(width - (columns - 1) * grid.stride) / 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits (B, num_classes) of images (B, in_chans, H, W)."""
@@ -116,6 +145,12 @@ class AttentionNetwork(nn.Module):
             features = features.squeeze(-2)
         logits: Tensor = features if pre_logits else self.head(features)
         return logits
+
+
+def mirrored(trunk: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The mean of the tokens (B, C, h, w) that `trunk` gives of images and of their mirror images, turned back."""
+    turned = trunk(images.flip(3).contiguous(memory_format=torch.channels_last)).flip(3)
+    return ((trunk(images) + turned) / 2).contiguous(memory_format=torch.channels_last)
 
 
 class ClassTokenHead(nn.Module):

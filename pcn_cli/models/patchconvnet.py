@@ -30,6 +30,7 @@ class PatchConvNet(AttentionNetwork):
 
     Args:
         class_tokens: one class token per class, each with a logit of its own.
+        mirror: answer from an image and its mirror image together.
         layer_scale: initial gamma of all residual branches.
         drop_path_rate: stochastic depth of the trunk, constant over depth.
         drop_rate: dropout in the pooling's projection and MLP.
@@ -44,6 +45,7 @@ class PatchConvNet(AttentionNetwork):
         depth: int = 60,
         num_classes: int = 1000,
         class_tokens: bool = False,
+        mirror: bool = False,
         layer_scale: float = 1e-4,
         in_chans: int = 3,
         drop_rate: float = 0.0,
@@ -54,7 +56,7 @@ class PatchConvNet(AttentionNetwork):
             raise ValueError(f"embed_dim must be a multiple of 8, found {embed_dim}")
         self.embed_dim = self.num_features = self.head_hidden_size = embed_dim
         self.num_classes = num_classes
-        self.class_tokens = class_tokens
+        self.class_tokens, self.mirror = class_tokens, mirror
         self.grad_checkpointing = False
         self.stem = Stem(embed_dim, in_chans)
         self.blocks = nn.ModuleList(
@@ -67,7 +69,7 @@ class PatchConvNet(AttentionNetwork):
         self.pretrained_cfg: dict[str, Any] = {}
         self.feature_info = [{"num_chs": embed_dim, "reduction": STRIDE, "module": f"blocks.{i}"} for i in range(depth)]
 
-    def forward_features(self, images: Tensor) -> Tensor:
+    def forward_trunk(self, images: Tensor) -> Tensor:
         """The trunk's tokens (B, d, h, w), channels-last in memory; token (r, c) is centred on pixel (16c, 16r)."""
         tokens = self._embed(images)
         if self.grad_checkpointing and torch.is_grad_enabled():

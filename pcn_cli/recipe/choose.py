@@ -160,6 +160,8 @@ def _check_effect(loaded: LoadedRecipe, recipe: Recipe, facts: Facts) -> None:
         if recipe.train.probe_epochs == 0:
             for key in ("evaluate.folds", "evaluate.learning_curve"):
                 refused.setdefault(key, "has no effect without a probe; leave out train.probe_epochs=0")
+    if not recipe.augment.flip:
+        refused["evaluate.mirror"] = "contradicts augment.flip=false; add --set evaluate.mirror=false"
     if recipe.data.fit != "crop":
         refused["data.crop_pct"] = f"has no effect with data.fit={recipe.data.fit}"
     if recipe.evaluate.top_k >= facts.classes and not facts.multi_label:

@@ -62,13 +62,20 @@ Pooling = Literal["single", "per-class"]
 
 @dataclass(frozen=True, kw_only=True)
 class PatchGrid:
-    """Where the patches of a network lie: patch (r, c) is centred at (offset + c * stride, offset + r * stride).
+    """Where the patches of a network lie: patch (r, c) is centred at (left + c * stride, offset + r * stride).
 
-    Units are pixels of the network's input in continuous coordinates (the first pixel's centre is 0.5).
+    Units are pixels of the network's input in continuous coordinates (the first pixel's centre is 0.5). `offset_x` is
+    there where columns begin elsewhere than rows.
     """
 
     stride: float = 16.0
     offset: float = 0.5
+    offset_x: float | None = None
+
+    @property
+    def left(self) -> float:
+        """Where the first column is centred."""
+        return self.offset if self.offset_x is None else self.offset_x
 
 
 @dataclass(frozen=True, kw_only=True)

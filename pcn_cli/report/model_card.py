@@ -147,6 +147,8 @@ def model_facts(model: ModelConfig) -> list[tuple[str, str]]:
         ("Input", f"{how.width} × {how.height} pixels: {FITS[how.fit]}"),
         ("Temperature", number(model.temperature)),
     ]
+    if model.model_args.get("mirror"):
+        facts.append(("Answers from", "the picture and its mirror image together"))
     if model.selection is not None and model.selection.threshold is not None:
         facts.append(("Unknown below", percent(model.selection.threshold)))
     return [(name, clean(fact)) for name, fact in facts]

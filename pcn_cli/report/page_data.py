@@ -210,7 +210,7 @@ def placed_look(bytes_: NDArray[np.uint8], at: Placement, patch_grid: PatchGrid)
     # Shares of the picture: the browser then needs no pixels of the original.
     per_x = (right - left) / at.input_width / at.width
     per_y = (lower - upper) / at.input_height / at.height
-    start = [left / at.width + patch_grid.offset * per_x, upper / at.height + patch_grid.offset * per_y]
+    start = [left / at.width + patch_grid.left * per_x, upper / at.height + patch_grid.offset * per_y]
     step = [patch_grid.stride * per_x, patch_grid.stride * per_y]
     seen = [left / at.width, upper / at.height, right / at.width, lower / at.height]
     return {

@@ -111,14 +111,14 @@ _MAPS = {
 
 def write_attention(path: Path, maps: AttentionMaps) -> None:
     """Put `maps` at `path` without pickled objects; maps and curves are stored as float16."""
-    first = maps.placements[0]
+    first, grid = maps.placements[0], maps.patch_grid
     arrays = {
         "files": np.array([file.encode("utf-8", "surrogateescape") for file in maps.files], dtype=np.bytes_),
         "look": maps.looks.astype(np.float16),
         "photo_size": np.array([(p.width, p.height) for p in maps.placements], dtype=np.int32),
         "box": np.array([p.box for p in maps.placements], dtype=np.float64),
         "input_size": np.array((first.input_width, first.input_height), dtype=np.int32),
-        "patch_grid": np.array((maps.patch_grid.stride, maps.patch_grid.offset), dtype=np.float64),
+        "patch_grid": np.array((grid.stride, grid.offset, grid.left), dtype=np.float64),
     }
     found = {name: getattr(maps, name) for name in _MAPS}
     arrays |= {name: values.astype(_MAPS[name]) for name, values in found.items() if values is not None}
@@ -133,12 +133,13 @@ def read_attention(path: Path) -> AttentionMaps:
             Placement(width=width, height=height, input_width=input_width, input_height=input_height, box=tuple(box))
             for (width, height), box in zip(arrays["photo_size"].tolist(), arrays["box"].tolist(), strict=True)
         )
-        stride, offset = arrays["patch_grid"].tolist()
+        stride, offset, *others = arrays["patch_grid"].tolist()  # no others in runs of older versions
+        left = next((one for one in others if one != offset), None)
         optional = {name: arrays[name] for name in _MAPS if name in arrays}
         return AttentionMaps(
             files=tuple(name.decode("utf-8", "surrogateescape") for name in arrays["files"].tolist()),
             looks=arrays["look"].astype(np.float32),
             placements=placements,
-            patch_grid=PatchGrid(stride=stride, offset=offset),
+            patch_grid=PatchGrid(stride=stride, offset=offset, offset_x=left),
             **{name: maps.astype(np.float32) if maps.dtype == np.float16 else maps for name, maps in optional.items()},
         )

@@ -86,6 +86,7 @@ class Plan:
         val, test = (self.count(part) for part in PARTS[1:])
         train, learned = self.count("train"), self._learned
         forward, step = self.cost.forward_seconds, _STEP * self.cost.forward_seconds
+        forward *= 2 if self.recipe.evaluate.mirror else 1
         folds = self.recipe.evaluate.folds or 0
         measured = self._measured_views + 1  # passes over the other parts
         total = forward * (self._views * learned + measured * (val + test)) + _DRAWING * test
@@ -214,6 +215,8 @@ def make_plan(
     for one in smaller:  # what does not go with one of them is told before anything is written
         recipe, _, cost = settle_recipe(loaded, rows, one, measure=measure, tuned=False)
         passes = (2 if recipe.augment.flip else 1) * parts["train"] + parts["val"]
+        if recipe.evaluate.mirror:
+            passes = 2 * (parts["train"] + parts["val"])
         compare_seconds += cost.forward_seconds * passes if cost else 0.0
     recipe, reasons, cost = settle_recipe(loaded, rows, source, measure=measure)
     if recipe.evaluate.folds is not None:

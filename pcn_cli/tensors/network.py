@@ -45,6 +45,11 @@ class Network(Protocol):
         ...
 
     @property
+    def mirror(self) -> bool:
+        """Whether, in evaluation mode, the tokens are the mean of those of an image and of its mirror image."""
+        ...
+
+    @property
     def pooling_prefixes(self) -> tuple[str, ...]:
         """Parameter-name prefixes of everything behind the tokens."""
         ...

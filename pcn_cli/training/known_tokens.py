@@ -63,8 +63,10 @@ class KnownTokens:
 
 
 def hash_trunk(model: nn.Module) -> str:
-    """The SHA-256 of the weights that tokens come from, whatever stands behind the tokens."""
+    """The SHA-256 of what tokens come from, the weights and `mirror`, whatever stands behind the tokens."""
     behind, whole = cast("Network", model).pooling_prefixes, hashlib.sha256()
+    if cast("Network", model).mirror:
+        whole.update(b"mirror ")
     for name, tensor in model.state_dict().items():
         if not name.startswith(behind) and not name.endswith("num_batches_tracked"):  # counted, and never used
             whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())

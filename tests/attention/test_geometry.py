@@ -12,6 +12,7 @@ from pcn_cli.attention.geometry import (
     mirror_map,
     patch_centers,
     seen_mask,
+    whole_input,
 )
 from pcn_cli.attention.maps import attention_numbers
 from pcn_cli.data.load.loaders import preprocess
@@ -166,6 +167,20 @@ def test_maps_without_an_extent_are_refused() -> None:
         map_to_photo(np.ones(4), patch_grid=PatchGrid(), placement=place(10, 10, "crop"))
     with pytest.raises(ValueError, match="covers nothing"):
         map_to_photo(np.ones((2, 2)), patch_grid=PatchGrid(), placement=empty)
+
+
+def test_columns_may_begin_elsewhere_than_rows() -> None:
+    patch_grid, values = PatchGrid(offset=0.5, offset_x=8.0), np.zeros((14, 14), dtype=np.float32)
+    values[4, 2] = 1
+
+    x, y = patch_centers((14, 14), patch_grid=patch_grid, placement=whole_input(224, 224))
+    laid = map_to_photo(values, patch_grid=patch_grid, placement=whole_input(224, 224), size=(224, 224)).values
+
+    assert (x[2], y[4]) == (40, 64.5)
+    assert laid.sum(axis=0) @ (np.arange(224) + 0.5) / laid.sum() == pytest.approx(40, abs=0.1)
+    assert laid.sum(axis=1) @ (np.arange(224) + 0.5) / laid.sum() == pytest.approx(64.5, abs=0.1)
+    # Columns that lie alike from both sides change places.
+    assert mirror_map(values, patch_grid=patch_grid, width=224) == pytest.approx(values[:, ::-1])
 
 
 @pytest.mark.parametrize("patch_grid", [PatchGrid(), PatchGrid(stride=32, offset=16)], ids=["stem", "cell centre"])

@@ -119,6 +119,34 @@ def test_a_backbone_with_batch_norms_sees_some_photos_at_once(precision):
     assert apart(found, expected) < (1e-5 if precision == "float32" else 0.1)
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "plain"])
+@pytest.mark.parametrize("backbone", [None, "mobilenetv3_small_050"])
+def test_with_mirror_every_form_says_the_same_of_a_photo_and_of_its_mirror_image(monkeypatch, packed, backbone):
+    if not packed:
+        monkeypatch.setattr(fast_trunk, "can_pack", lambda _: False)
+
+    def make(**options):
+        torch.manual_seed(0)
+        return AttentionPooled(backbone=backbone, num_classes=3, **options) if backbone else moved(**options)
+
+    network, plain = make(mirror=True).eval(), make().eval()
+    images = torch.randn(FUSED_FROM, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = (plain.forward_features(images) + plain.forward_features(images.flip(3)).flip(3)) / 2
+        assert apart(plain.forward_features(images), expected) > 0.1
+        for precision, most in (("float32", 1e-5), ("bfloat16", 0.1)):
+            for form in (make_fast, keep_layers):
+                fast = form(network, device=CPU, precision=precision)
+                assert apart(fast.forward_features(images), expected) < most
+                found, turned = fast.attend(images), fast.attend(images.flip(3))
+                torch.testing.assert_close(turned.logits, found.logits)
+                maps = [one.weights[..., -24 if backbone is None else -6 :] for one in (found, turned)]
+                maps = [one.unflatten(2, found.grid) for one in maps]
+                torch.testing.assert_close(maps[1].flip(3), maps[0])
+        # What learns sees photos as they are.
+        assert torch.equal(network.train().forward_features(images), make().train().forward_features(images))
+
+
 def test_few_photos_are_answered_by_the_layers_that_are_there(monkeypatch):
     monkeypatch.setattr(fast_trunk, "FoldedTrunk", lambda _: pytest.fail("nothing is folded"))
     network = moved()

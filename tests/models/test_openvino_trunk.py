@@ -94,10 +94,21 @@ def test_other_weights_are_not_taken_for_these(network, monkeypatch):
     assert asked
 
 
+@torch.inference_mode()
+def test_what_sees_mirror_images_too_is_not_taken_for_what_does_not(network):
+    with torch.inference_mode(mode=False):
+        other = PatchConvNet(embed_dim=32, depth=2, num_classes=5, layer_scale=0.3, mirror=True).eval()
+        other.load_state_dict(network.state_dict())
+    ready = with_openvino(other, make_fast(other, device=CPU, precision="float32"), precision="float32")
+    images = draw(2, 48, 32)
+    assert apart(ready.forward_features(images), other.forward_features(images)) < 1e-5
+    assert ready._trunk._compiled[48, 32] is not None
+
+
 def test_a_trunk_is_found_again_whatever_its_head_has_learned():
-    def key(classes, *, seed=0, weight=0.0):
+    def key(classes, *, seed=0, weight=0.0, mirror=False):
         torch.manual_seed(0)
-        network = AttentionPooled(backbone="mobilenetv3_small_050", num_classes=classes).eval()
+        network = AttentionPooled(backbone="mobilenetv3_small_050", num_classes=classes, mirror=mirror).eval()
         torch.manual_seed(seed)
         with torch.no_grad():
             nn.init.normal_(network.head.weight)
@@ -106,6 +117,7 @@ def test_a_trunk_is_found_again_whatever_its_head_has_learned():
 
     assert key(3) == key(3, seed=1) == key(4)
     assert key(3) != key(3, weight=1e-3)
+    assert key(3) != key(3, mirror=True)
 
 
 @torch.inference_mode()

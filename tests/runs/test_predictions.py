@@ -90,7 +90,7 @@ def invent_maps() -> AttentionMaps:
         files=("a.jpg", "b\udce9.jpg"),
         looks=rng.dirichlet(np.ones(12), 2).reshape(2, 3, 4),
         placements=(PLACEMENT, replace(PLACEMENT, width=80)),
-        patch_grid=PatchGrid(stride=32, offset=16),
+        patch_grid=PatchGrid(stride=32, offset=0.5, offset_x=16),
         evidence=rng.normal(size=(2, 3, 3, 4)),
         evidence_classes=np.array([[4, 0, 2], [1, 3, 0]]),
         deletion=rng.random((2, 21)),

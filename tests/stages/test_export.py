@@ -24,7 +24,7 @@ from pcn_cli.models.export import AnswerNetwork
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import save_model_folder
 from pcn_cli.models.weights import Fetcher
-from pcn_cli.recipe.schema import DataSection, ModelSection, Recipe
+from pcn_cli.recipe.schema import DataSection, EvaluateSection, ModelSection, Recipe
 from pcn_cli.records.model import ClassThreshold, ConformalLevel, ModelConfig, Preprocessing, Selection
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import read_split
@@ -42,9 +42,17 @@ CLASSES = ("ash", "elm", "oak", "yew")
 LABELS = (0.25, 0.4, 0.3, 0.5)
 
 
-def make_model(folder: Path, source: str, *, fit: str = "crop", pooling: str | None = None, **facts: object) -> Path:
-    """A model folder of a network that is sure of itself, and looks at some patches more than at others."""
-    recipe = Recipe(data=DataSection(size=64, fit=fit), model=ModelSection(pooling=pooling))
+def make_model(folder: Path, source: str, *, fit: str = "crop", **kind: object) -> Path:
+    """A model folder of a network that is sure of itself, and looks at some patches more than at others.
+
+    `kind` are its pooling, whether it mirrors, and facts of its config.
+    """
+    pooling, mirror = (kind.pop(name, None) for name in ("pooling", "mirror"))
+    recipe = Recipe(
+        data=DataSection(size=64, fit=fit),
+        model=ModelSection(pooling=pooling),
+        evaluate=EvaluateSection(mirror=bool(mirror)),
+    )
     model, config = find_source(source).start(CLASSES, recipe, fetch=Fetcher())
     with torch.no_grad():
         model.head.weight.mul_(30)
@@ -52,7 +60,7 @@ def make_model(folder: Path, source: str, *, fit: str = "crop", pooling: str | N
         model.pooling.k.weight.add_(
             torch.randn(model.pooling.k.weight.shape, generator=torch.Generator().manual_seed(1))
         )
-    save_model_folder(folder, model.eval(), replace(config, **{"temperature": 1.5, **facts}))
+    save_model_folder(folder, model.eval(), replace(config, **{"temperature": 1.5, **kind}))
     return folder
 
 
@@ -208,8 +216,9 @@ def test_other_formats_answer_alike(model, photos, tmp_path, to):
             "thresholds": tuple(ClassThreshold(label=n, threshold=t) for n, t in zip(CLASSES, LABELS, strict=True)),
         },
         {"pooling": "per-class", "fit": "pad"},
+        {"mirror": True},
     ],
-    ids=["several labels", "class tokens, padded"],
+    ids=["several labels", "class tokens, padded", "mirrored"],
 )
 def test_every_kind_of_model_can_be_exported(tmp_path, tiny_weights, photos, kind):
     model = make_model(tmp_path / "tiny", str(tiny_weights), **kind)

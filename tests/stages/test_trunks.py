@@ -188,7 +188,7 @@ def test_a_vision_transformer_goes_the_whole_way_at_its_own_size(photo_folder, t
     assert [(one.name, one.kept) for one in outcome.models] == [("blind", False), ("test_vit", True)]
     config = json.loads((outcome.run / "model" / "config.json").read_text())
     assert config["preprocessing"]["height"] == 160
-    assert config["patch_grid"] == {"stride": 16.0, "offset": 8.0}
+    assert config["patch_grid"] == {"stride": 16.0, "offset": 8.0, "offset_x": None}
     maps = read_attention(outcome.run / "attention.npz")
     assert maps is not None
     assert len(maps.files) == outcome.metrics["accuracy"].n

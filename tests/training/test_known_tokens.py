@@ -61,3 +61,6 @@ def test_only_the_trunk_is_hashed():
     with torch.no_grad():
         model.stem[0].weight[0, 0, 0, 0] += 1
     assert hash_trunk(model) != begun
+    model = network()
+    model.mirror = True
+    assert hash_trunk(model) != begun

@@ -67,7 +67,7 @@ class Source(ABC):
         """The network without its weights, to measure its cost with; `pooling` is its own where it is None."""
         config = self.config()
         tokens = {} if pooling is None else {"class_tokens": pooling == "per-class"}
-        return make_model(config.architecture, num_classes, config.model_args | tokens)
+        return make_model(config.architecture, num_classes, _unmirrored(config) | tokens)
 
     def read(self, *, fetch: Fetcher) -> Loaded:
         """The trained network in evaluation mode, and its facts; refused as `load` refuses."""
@@ -101,6 +101,7 @@ class Source(ABC):
             config = replace(config, classes=classes)
             if wanted.pooling:
                 model, config = change_pooling(model, config, wanted.pooling, options)
+        model.mirror = recipe.evaluate.mirror
         own = config.preprocessing
         preprocessing = replace(
             own,
@@ -110,11 +111,11 @@ class Source(ABC):
             crop_pct=data.crop_pct or own.crop_pct,
             draft=data.draft,
         )
-        model.patch_grid = model.measure_patch_grid(preprocessing.height, preprocessing.width)
+        model.patch_grid = model.locate_patches(preprocessing.height, preprocessing.width)
         # What an earlier training calibrated says nothing of this one.
         return model, ModelConfig(
             architecture=config.architecture,
-            model_args=config.model_args,
+            model_args=_unmirrored(config) | ({"mirror": True} if model.mirror else {}),
             classes=classes,
             preprocessing=preprocessing,
             patch_grid=model.patch_grid,
@@ -131,6 +132,11 @@ def training_options(recipe: Recipe) -> dict[str, float]:
     """What a network is built with to be trained as the recipe says, beside its own settings."""
     wanted = recipe.model
     return {"drop_rate": wanted.dropout} | ({"drop_path_rate": wanted.drop_path} if wanted.drop_path else {})
+
+
+def _unmirrored(config: ModelConfig) -> dict[str, Any]:
+    """The settings of a network but for `mirror`, which each recipe decides anew."""
+    return {name: value for name, value in config.model_args.items() if name != "mirror"}
 
 
 def rebuild(config: ModelConfig, recipe: Recipe) -> AttentionNetwork:

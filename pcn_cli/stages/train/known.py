@@ -120,6 +120,8 @@ def is_mirrored(part: Part, recipe: Recipe, *, photos: int) -> bool:
 
     Of a sample they are not: twice as many photos teach more than as many mirror images.
     """
+    if recipe.evaluate.mirror:  # the network sees both already
+        return False
     return photos < MOST_LEARNED and recipe.augment.flip and (part == "train" or recipe.evaluate.folds is not None)
 
 

@@ -43,7 +43,7 @@ class Tiles(AttentionNetwork):
     def measure_patch_grid(self, height: int, width: int) -> PatchGrid:
         return PatchGrid(stride=32.0, offset=16.0)
 
-    def forward_features(self, images: Tensor) -> Tensor:
+    def forward_trunk(self, images: Tensor) -> Tensor:
         return self.tiles(images)
 
 

@@ -59,7 +59,10 @@ def test_a_part_that_no_engine_computed_is_computed_by_that_of_the_others(opened
     assert opened(rows=new).engine == "torch"
 
 
-@pytest.mark.parametrize(("settings", "pictures"), [({}, 8), ({"evaluate.folds": 3}, 10), ({"augment.flip": False}, 5)])
+@pytest.mark.parametrize(
+    ("settings", "pictures"),
+    [({}, 8), ({"evaluate.folds": 3}, 10), ({"augment.flip": False}, 5), ({"evaluate.mirror": True}, 5)],
+)
 def test_a_picture_that_is_looked_at_mirrored_as_well_counts_twice(settings, pictures):
     rows = [*ROWS, *(replace(ROWS[0], split=part) for part in ("val", "test"))]
     assert known.count_seen(rows, Recipe().replace(settings)) == pictures
