@@ -54,7 +54,7 @@ Balance = Literal["none", "loss", "sampler"]
 Monitor = Literal["log_loss", "macro_f1"]
 Level = Literal["none", "light", "medium", "strong"]
 Look = Literal["spotlight", "heat", "contour"]
-Logger = Literal["tensorboard", "mlflow", "wandb"]
+Logger = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 # Of commands, not of a recipe.
 OverlayMap = Literal["look", "evidence"]
@@ -390,8 +390,8 @@ class TrainSection:
     checkpoint_minutes: Positive = option(5.0, "Time from one checkpoint to the next; the end of the fit has one, too.")
     log: Logger | None = option(
         None,
-        "Tell the figures of history.csv to tensorboard, mlflow or wandb as well; into the run, unless its own"
-        " settings say where.",
+        "Tell the figures of history.csv to tensorboard, mlflow, wandb or trackio as well; into the run, unless its"
+        " own settings say where.",
         flag="LOGGER",
         chosen="never",
     )

@@ -64,6 +64,7 @@ class RunDir:
     tensorboard = Artifact("tensorboard")  # what `--log` told each of the loggers
     mlflow = Artifact("mlflow")
     wandb = Artifact("wandb")
+    trackio = Artifact("trackio")
     trunks = Artifact(Trunks.ARTIFACT)  # the models that were named to start from, where these are several
     candidates = Artifact("candidates.json")  # the models that were compared, and which was kept
     suspects = Artifact(Suspect.ARTIFACT)  # photos whose label may be wrong, the most suspect first

@@ -1,8 +1,9 @@
-"""The figures of a training, told to a logger that somebody asked for by name: TensorBoard, MLflow or Weights & Biases.
+"""The figures of a training, told to a logger that was asked for: TensorBoard, MLflow, Weights & Biases or trackio.
 
 Nothing of them is imported unless asked for, and nothing leaves the machine unless the logger's own variables say so
-(MLFLOW_TRACKING_URI, WANDB_MODE): without those all is written into the run. Figures are those of history.csv, by phase
-and epoch, then those of the test part. No photo, no name of one and no path is told.
+(MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_SPACE_ID, TRACKIO_SERVER_URL): without those all is written into the run.
+Figures are those of history.csv, by phase and epoch, then those of the test part. No photo, no name of one and no path
+is told.
 """
 
 import hashlib
@@ -10,8 +11,9 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
+from io import StringIO
 from typing import Any, Protocol
 
 from pcn_cli.errors import ResourceError
@@ -22,7 +24,6 @@ from pcn_cli.records.run import EpochRow
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
 
-_PACKAGES: dict[Logger, str] = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 _PROJECT = "pcn"
 
 
@@ -69,8 +70,8 @@ class RunLogger:
 
 def check_logger(name: Logger | None) -> None:
     """Refuse a logger whose package is not installed."""
-    if name is not None and importlib.util.find_spec(_PACKAGES[name]) is None:
-        raise ResourceError(f"--log {name} needs the package {_PACKAGES[name]}", f"pip install 'pcn-cli[{name}]'")
+    if name is not None and importlib.util.find_spec(name) is None:
+        raise ResourceError(f"--log {name} needs the package {name}", f"pip install 'pcn-cli[{name}]'")
 
 
 @contextmanager
@@ -204,10 +205,55 @@ class _Wandb:
         self._run.finish(exit_code=int(failed))
 
 
+class _Trackio:
+    def __init__(self, run: RunDir, facts: Mapping[str, Any]) -> None:
+        # It is read once, at the import: a second run of the same process is told to the place of the first.
+        os.environ.setdefault("TRACKIO_DIR", str(run.trackio.resolve()))
+        import trackio
+
+        sent = any(os.environ.get(name) for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"))
+        with redirect_stdout(StringIO()), nullcontext() if sent else _asking_no_hub():  # it says where it writes
+            self._run = trackio.init(
+                _PROJECT,
+                name=f"{run.root.name}-{_mark(run)[:6]}",
+                config=dict(facts),
+                resume="allow",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
+        self._finish = trackio.finish  # not the run's own, after which trackio says at the end that it finishes
+
+    def log(self, figures: Mapping[str, float], *, phase: str, step: int) -> None:
+        del phase
+        self._run.log(dict(figures), step=step)
+
+    def summarise(self, figures: Mapping[str, float]) -> None:
+        self.log(figures, phase="test", step=0)
+
+    def close(self, *, failed: bool) -> None:
+        del failed
+        with redirect_stdout(StringIO()):
+            self._finish()
+
+
+@contextmanager
+def _asking_no_hub() -> Iterator[None]:
+    """A context in which huggingface_hub sends nothing: trackio asks it who the owner of a token that it finds is."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 _LOGS: dict[Logger, Callable[[RunDir, Mapping[str, Any]], FigureLog]] = {
     "tensorboard": _TensorBoard,
     "mlflow": _MLflow,
     "wandb": _Wandb,
+    "trackio": _Trackio,
 }
 
 

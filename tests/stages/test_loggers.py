@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ TEST = {"accuracy": Metric(value=0.75, n=12, method="photos that are right")}
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch):
     """No setting of the machine says where figures go."""
-    for name in ("MLFLOW_TRACKING_URI", "WANDB_MODE", "WANDB_PROJECT", "MLFLOW_EXPERIMENT_NAME"):
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_MODE", "WANDB_PROJECT", "MLFLOW_EXPERIMENT_NAME", "TRACKIO_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -175,6 +176,32 @@ def test_wandb_keeps_the_figures_of_history_offline(trained):
     assert "nano" in told
 
 
+def test_trackio_keeps_the_figures_of_history_and_asks_nobody_whose_token_it_is(trained, monkeypatch, capsys):
+    if find_spec("trackio") is None:  # once imported it has chosen where to write
+        pytest.skip("trackio is not installed")
+    run, _ = trained
+    rows, asked = HISTORY.read(run), []
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setattr("socket.getaddrinfo", lambda *words, **_: asked.append(words[0]) or [])
+    tell("trackio", run, rows[:1])
+    tell("trackio", run, rows[1:])  # a stopped run goes on in the same one
+    assert not asked
+    assert not capsys.readouterr().out
+    from trackio.sqlite_storage import SQLiteStorage
+
+    assert SQLiteStorage.get_project_db_path("pcn").parent == run.trackio
+    (name,) = SQLiteStorage.get_runs("pcn")
+    found: dict[str, dict[int, float]] = {}
+    for one in SQLiteStorage.get_logs("pcn", name):
+        for key in one.keys() - {"step", "timestamp"}:
+            found.setdefault(key, {})[one["step"]] = one[key]
+    assert found.pop("test/accuracy") == {0: 0.75}
+    assert found == expected(rows)
+    told = SQLiteStorage.get_run_config("pcn", name)
+    assert told["model.name"] == "nano"
+    assert str(run.root.parent) not in str(told)
+
+
 def test_a_package_that_is_missing_is_told_before_a_photo_is_read(monkeypatch, tmp_path, photo_folder):
     found = loggers.importlib.util.find_spec
     monkeypatch.setattr(loggers.importlib.util, "find_spec", lambda name: None if name == "wandb" else found(name))
@@ -221,4 +248,5 @@ def test_nothing_is_imported_unless_asked_for():
             modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
             named |= {*modules, node.module or ""} if isinstance(node, ast.ImportFrom) else set(modules)
     assert "pcn_cli.stages.loggers" in named
-    assert not {name for name in named if re.match(r"(tensorboard|mlflow|wandb|torch\.utils\.tensorboard)\b", name)}
+    packages = r"(tensorboard|mlflow|wandb|trackio|torch\.utils\.tensorboard)\b"
+    assert not {name for name in named if re.match(packages, name)}
