@@ -8,6 +8,7 @@ import numpy as np
 from pcn_cli.records.model import PatchGrid, Placement
 from pcn_cli.records.photos import SplitRow, split_labels
 
+_EVEN = 0.02  # of a patch's share of a look, by which it may differ from all others
 FULL_LIFT = 8.0  # times an even spread: a look drawn at full strength, unless the maps at hand go higher
 
 
@@ -124,6 +125,12 @@ class AttentionMaps:
     deletion: np.ndarray | None = None
     insertion: np.ndarray | None = None
     class_looks: np.ndarray | None = None
+
+    @property
+    def are_even(self) -> bool:
+        """Whether all looks are the same everywhere, so that they say nothing."""
+        even = self.looks.mean(axis=(1, 2), keepdims=True)
+        return self.class_looks is None and bool(np.allclose(self.looks, even, rtol=_EVEN, atol=0))
 
 
 @dataclass(frozen=True, kw_only=True)

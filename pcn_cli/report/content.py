@@ -142,11 +142,12 @@ class ReportContent:
         found = any(check.key == "uniform_attention" and check.outcome == "bad" for check in checks)
         return not (found or self.looks_evenly)
 
-    @property
+    @cached_property
     def looks_evenly(self) -> bool:
         """Whether the network looks at every patch alike."""
         trust = self.artifacts.find(Trust)
-        return trust is not None and any(check.key == "even_look" for check in trust.checks)
+        checked = trust is not None and any(check.key == "even_look" for check in trust.checks)
+        return checked or (self.maps is not None and self.maps.are_even)
 
     @property
     def suspects(self) -> tuple[Suspect, ...]:

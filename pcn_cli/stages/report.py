@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-import numpy as np
-
 from pcn_cli.data.boxes.cut import refuse_idle_crops
 from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.similar.leaks import find_ties
@@ -38,7 +36,6 @@ from pcn_cli.stages.desk import gather_desk
 from pcn_cli.stages.earlier_runs import find_learned_rows
 
 T = TypeVar("T", bound=Stored)
-_EVEN = 0.02  # of a patch's share of the look, by which it may differ from all others
 
 
 @checked
@@ -141,9 +138,7 @@ def gather_content(evaluation: Evaluation) -> ReportContent:
 def _find_maps(run: RunDir) -> AttentionMaps | None:
     """The run's maps; None where they show nothing: an even look everywhere, and no evidence of classes beside it."""
     maps = read_attention(run.attention)
-    if maps is None or maps.evidence is not None or maps.class_looks is not None:
-        return maps
-    return None if np.allclose(maps.looks, maps.looks.mean(axis=(1, 2), keepdims=True), rtol=_EVEN) else maps
+    return None if maps.evidence is None and maps.are_even else maps
 
 
 def describe_evaluation(evaluation: Evaluation) -> ReportContent:

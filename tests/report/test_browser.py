@@ -97,6 +97,15 @@ def test_filters_stand_in_the_address_and_the_address_sets_the_filters(visit, re
     expect(seen.page.locator("#count")).to_have_text("60\N{NO-BREAK SPACE}pictures")
 
 
+def test_on_paper_no_page_is_cut_at_its_right(visit, invent, photo, tmp_path):
+    """Long names in the table of doubtful labels, which paper unfolds, took it beyond the edge."""
+    content = invent(9, name=lambda word: word if word.isdigit() else f"a-{word}-that-is-called-at-length-{word}")
+    seen = visit(write_report(tmp_path / "report", content, open_photo=photo), viewport={"width": 720, "height": 1000})
+    seen.page.emulate_media(media="print")
+    assert seen.page.locator("section.page").evaluate_all("all => all.every((page) => page.clientHeight > 0)")
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 720
+
+
 def test_typing_a_file_name_filters_at_once(visit, report):
     seen = visit(report, "#gallery")
     seen.page.get_by_label("File name").type("OAK/0005")

@@ -24,6 +24,13 @@ def even(invent):
     return replace(base, maps=maps, artifacts=Held({**base.artifacts, Trust: trust}))
 
 
+def test_new_photos_whose_maps_nobody_checked_are_drawn_alike(even, photo, tmp_path):
+    unchecked = replace(even, artifacts=even.artifacts.without(Trust))
+    page = write_report(tmp_path / "report", unchecked, open_photo=photo).read_text(encoding="utf-8")
+    assert "What speaks for the answer is bright, half of it inside the fine line" in page
+    assert "attention lies inside the fine line" not in page
+
+
 def test_pictures_are_drawn_by_what_speaks_for_the_answer(even, photo, visit, tmp_path):
     index = write_report(tmp_path / "report", even, open_photo=photo)
     page = index.read_text(encoding="utf-8")

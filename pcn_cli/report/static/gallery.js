@@ -117,7 +117,7 @@ function makeLine(row, state) {
   line.querySelector("a").href = addressOf({ ...state, photo: row });
   put("a", data.file[row]);
   put(".label", labelOf(row) || "–");
-  put(".predicted", `${isWrong(row) ? "✕ " : isRight(row) ? "✓ " : ""}${predictedOf(row)}`);
+  put(".predicted", `${isWrong(row) ? "✕\u00a0" : isRight(row) ? "✓\u00a0" : ""}${predictedOf(row)}`);
   put(".confidence", percent(data.confidence[row]));
   put(".loss", data.loss[row] === null ? "–" : data.loss[row].toFixed(3));
   return line;

@@ -19,7 +19,8 @@ const fullSigned = (values) => values.reduce((most, value) => Math.max(most, Mat
 const signedRamp = makeRamp((share) => {
   const strength = Math.min(1, Math.max(-1, (share * 255 - 127) / 127));
   const [red, green, blue] = colourAt(strength < 0 ? PURPLES : ORANGES, 0.5 + 0.5 * Math.abs(strength));
-  return [red, green, blue, 255 * 0.82 * Math.abs(strength)];
+  // Half eased: weak values are seen, and do not lie over the photo as a fog.
+  return [red, green, blue, 255 * 0.41 * (Math.abs(strength) + ease(Math.abs(strength)))];
 });
 
 // Paint signed values, one for each patch of the look of `details`, over `image` on `canvas`.
