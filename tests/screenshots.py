@@ -71,7 +71,9 @@ def _walk(browser: Browser, index: Path, folder: Path, *, scheme: str, size: tup
     taken = []
     for name, address in _addresses(page).items():
         page.evaluate("(address) => { location.hash = address; }", address)
-        page.wait_for_timeout(500)  # maps are painted as their pictures arrive
+        # What lies below the window waits for being scrolled to.
+        page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
+        page.wait_for_timeout(700)  # maps are painted as their pictures arrive
         path = folder / f"{name}-{scheme}-{width}.png"
         page.screenshot(path=path, full_page=name != "prediction")
         taken.append(path)
