@@ -50,8 +50,8 @@ def _has_settled(start: RunDir, context: TrainContext) -> bool:
 
 def _what_counts(recipe: Recipe) -> tuple[object, ...]:
     """All of a recipe that the comparison hangs on, beside the photos."""
-    data = (recipe.data.size, recipe.data.fit, recipe.data.crop_pct)
-    return *data, recipe.model.pooling, recipe.augment.flip, recipe.train.balance, recipe.train.monitor, recipe.seed
+    seen = (recipe.data.size, recipe.data.fit, recipe.data.crop_pct, recipe.augment.flip, recipe.evaluate.mirror)
+    return *seen, recipe.model.pooling, recipe.train.balance, recipe.train.monitor, recipe.seed
 
 
 def _content(row: SplitRow) -> tuple[str, str]:
