@@ -149,7 +149,8 @@ def write_split(job: Job, results: Path) -> Path:
 
 def figures(job: Job) -> dict[str, object]:
     """What the answers of a run are worth, with what each test photo lost and whether it was right."""
-    from pcn_cli.metrics.calibration import expected_calibration_error, fit_temperature, reliability, temper
+    from pcn_cli.metrics.calibration import fit_temperature, temper
+    from pcn_cli.metrics.reliability import expected_calibration_error, reliability
 
     with np.load(Path(job.output) / "answers.npz") as answers:
         val, test = answers["val"].astype(float), answers["test"].astype(float)
