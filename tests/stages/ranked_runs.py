@@ -19,7 +19,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.training import join, ranks
 
 SETTINGS = (
-    *("train.precision=float32", "train.mixup=0.2", "evaluate.batch_size=4", "explain.checks=0", "explain.overlays=0"),
+    *("train.precision=float32", "train.mixup=0.2", "evaluate.batch_size=2", "explain.checks=0", "explain.overlays=0"),
     "report.thumbnail=64",
     "train.token_cache=0",  # each computes its own
 )

@@ -34,8 +34,8 @@ Kind = Literal["tokens", "score", "tune", "finish"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Work on `rows`: their tokens by the `engine`, with `flip` and `exact`; their scores; or tuning on their parts and
-    its finish.
+    """Work on `rows`: their tokens by the `engine` in the form for so many `photos`, with `flip` and `exact`; their
+    scores; or tuning on their parts and its finish.
     """
 
     kind: Kind
@@ -48,6 +48,7 @@ class Job:
     flip: bool = False
     exact: bool = False
     engine: Engine = "torch"
+    photos: int = 0
 
 
 def share_tokens(
@@ -59,13 +60,14 @@ def share_tokens(
     flip: bool,
     exact: bool,
     engine: Engine,
+    photos: int,
 ) -> Iterator[TokenPiece]:
     """The tokens of `rows`, computed by all processes; for rank 0, piece by piece as they arrive.
 
-    `form` is what its trunk computes in here; the others make their own, by the `engine`.
+    `form` is what its trunk computes in here; the others make their own, by the `engine` and for as many `photos`.
     """
     ranks, size = context.ranks, context.recipe.evaluate.batch_size
-    _announce("tokens", model, rows, context, flip=flip, exact=exact, engine=engine)
+    _announce("tokens", model, rows, context, flip=flip, exact=exact, engine=engine, photos=photos)
     blocks = [ranks.block(-(-len(rows) // size), rank=rank) for rank in range(ranks.world)]
     own = _compute_own(form, rows, context, flip=flip, exact=exact)
     for turn, piece in enumerate(own):  # nobody has more batches than rank 0
@@ -124,7 +126,7 @@ def help_lead(ranks: Ranks) -> str:
 
 def _do(job: Job, model: nn.Module, context: TrainContext) -> None:
     if job.kind == "tokens":
-        form = for_inference(model, context.device, precision=job.precision, photos=len(job.rows), engine=job.engine)
+        form = for_inference(model, context.device, precision=job.precision, photos=job.photos, engine=job.engine)
         for piece in _compute_own(form, job.rows, context, flip=job.flip, exact=job.exact):
             context.ranks.send(piece)
     elif job.kind == "score":
@@ -144,6 +146,7 @@ def _announce(
     flip: bool = False,
     exact: bool = False,
     engine: Engine = "torch",
+    photos: int = 0,
 ) -> None:
     ranks = context.ranks
     if ranks.world == 1:
@@ -159,6 +162,7 @@ def _announce(
         flip=flip,
         exact=exact,
         engine=engine,
+        photos=photos,
     )
     ranks.announce(to_plain(job))
     ranks.tensors_from_lead(model.state_dict())

@@ -109,6 +109,7 @@ class TokenSource:
             flip=is_mirrored(part, context.recipe, photos=len(rows)),
             exact=part != "train",
             engine=known.engine,
+            photos=self._photos,
         )
         for piece in computed:
             yield piece._replace(indices=places[piece.indices])
@@ -116,10 +117,13 @@ class TokenSource:
     @cached_property
     def _form(self) -> Network:
         """The trunk as it computes all these photos fastest."""
-        context = self._context
-        photos = count_seen(self._rows, context.recipe)
-        engine = self._known.engine
+        context, engine, photos = self._context, self._known.engine, self._photos
         return for_inference(self._model, context.device, precision=context.precision, photos=photos, engine=engine)
+
+    @property
+    def _photos(self) -> int:
+        """How many pictures the trunk sees in all, of which its form depends."""
+        return count_seen(self._rows, self._context.recipe)
 
 
 def open_run_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Known:
