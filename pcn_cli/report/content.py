@@ -110,13 +110,13 @@ class ReportContent:
 
     @property
     def keeps_simpler(self) -> bool:
-        """Whether a model that was not kept is ahead on the validation photos, where it has to be so beyond chance."""
+        """Whether a less simple model is ahead on the validation photos, yet was not kept: it was so by chance."""
 
         def standing(one: Candidate) -> float:
             return -one.val_log_loss if one.val_macro_f1 is None else one.val_macro_f1
 
-        kept = next((one for one in self.candidates if one.kept), None)
-        return kept is not None and any(standing(one) > standing(kept) for one in self.candidates)
+        kept = next((place for place, one in enumerate(self.candidates) if one.kept), 0)  # the simplest stands last
+        return any(standing(one) > standing(self.candidates[kept]) for one in self.candidates[:kept])
 
     @property
     def multi_label(self) -> bool:

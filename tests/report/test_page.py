@@ -61,10 +61,20 @@ def test_a_long_list_of_files_in_a_finding_is_folded_and_a_sentence_is_not(inven
     assert "<summary>Which</summary>" not in render(content)
 
 
-@pytest.mark.parametrize(("f1", "told"), [((0.8, 0.7), False), ((0.7, 0.8), True), ((None, None), False)])
-def test_where_another_model_is_ahead_the_page_says_why_the_simpler_was_kept(invent, f1, told):
+@pytest.mark.parametrize(
+    ("f1", "kept", "told"),
+    [
+        ((0.7, 0.8), "probe", False),
+        ((0.8, 0.7), "probe", True),
+        ((None, None), "probe", False),
+        ((0.7, 0.8), "tuned", False),  # of a simpler one that is ahead nothing of the kind can be said
+    ],
+)
+def test_where_another_model_is_ahead_the_page_says_why_the_simpler_was_kept(invent, f1, kept, told):
     content = invent()
-    candidates = [replace(one, val_macro_f1=value) for one, value in zip(content.candidates, f1, strict=True)]
+    made = sorted(content.candidates, key=lambda one: one.name, reverse=True)
+    assert [one.name for one in made] == ["tuned", "probe"]  # the last made first, as a run has them
+    candidates = [replace(one, val_macro_f1=value, kept=one.name == kept) for one, value in zip(made, f1, strict=True)]
     text = read_words(replace(content, candidates=tuple(candidates)))
     assert ("so the simpler model is kept" in text) is told
     assert ("the simpler one is kept" in text) is told
