@@ -51,7 +51,8 @@ def _has_settled(start: RunDir, context: TrainContext) -> bool:
 def _what_counts(recipe: Recipe) -> tuple[object, ...]:
     """All of a recipe that the comparison hangs on, beside the photos."""
     seen = (recipe.data.size, recipe.data.fit, recipe.data.crop_pct, recipe.augment.flip, recipe.evaluate.mirror)
-    return *seen, recipe.model.pooling, recipe.train.balance, recipe.train.monitor, recipe.seed
+    train = (recipe.train.probe_epochs, recipe.train.balance, recipe.train.monitor)
+    return *seen, *train, recipe.model.pooling, recipe.seed
 
 
 def _content(row: SplitRow) -> tuple[str, str]:

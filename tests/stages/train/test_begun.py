@@ -74,6 +74,7 @@ def test_the_probe_is_not_tried_again_where_at_most_a_quarter_as_many_photos_are
         {"train.monitor": "macro_f1"},
         {"augment.flip": False},
         {"evaluate.mirror": True},
+        {"train.probe_epochs": 0},
         {"seed": 1},
     ],
     ids=str,
