@@ -1,6 +1,6 @@
 """What can be said of any photo without knowing what is on it: light, colour, sharpness and shape."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,13 @@ def measure_looks(paths: Iterable[Path], open_photo: Callable[[Path], Image.Imag
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def measure_brightness(paths: Iterable[Path], open_photo: Callable[[Path], Image.Image]) -> Iterator[float | None]:
-    """How bright each photo is, from 0 to 1, None of one that cannot be opened; small pictures of them will do."""
-    for path in paths:
-        try:
-            with open_photo(path) as photo:
-                pixels = np.asarray(photo.convert("RGB"))
-        except (PcnError, OSError):
-            yield None
-        else:
-            yield float(pixels.mean()) / 255
+def measure_brightness(path: Path, open_photo: Callable[[Path], Image.Image]) -> float | None:
+    """How bright the photo is, from 0 to 1, None where it cannot be opened; a small picture of it will do."""
+    try:
+        with open_photo(path) as photo:
+            return float(np.asarray(photo.convert("RGB")).mean()) / 255
+    except (PcnError, OSError):
+        return None
 
 
 def _measure(path: Path, open_photo: Callable[[Path], Image.Image]) -> tuple[float, ...] | None:

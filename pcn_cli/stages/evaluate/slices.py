@@ -75,7 +75,7 @@ def _brightness(root: Path, files: Sequence[str], *, seed: int) -> Iterator[floa
     """How bright each photo is, from 0 to 1; of very many those of a sample."""
     chosen = set(np.random.default_rng(seed).permutation(len(files))[:MOST_LOOKED_AT].tolist())
     for place, file in enumerate(files):
-        yield next(measure_brightness([root / file], _open)) if place in chosen else None
+        yield measure_brightness(root / file, _open) if place in chosen else None
 
 
 def _open(path: Path) -> Image.Image:
