@@ -30,7 +30,7 @@ from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import model_source, refuse_engine
 from pcn_cli.stages.photos import check_leaks, gather_decisions, scan_folder, split_photos
 from pcn_cli.stages.train.folds import ASIDE, check_folds
-from pcn_cli.stages.train.known import count_known, is_mirrored
+from pcn_cli.stages.train.known import count_known, count_seen, is_mirrored
 from pcn_cli.stages.train.learning_curve import check_learning_curve
 from pcn_cli.stages.train.tokens import learned_rows
 from pcn_cli.training.device import Cost, choose_device, has_native_bf16, has_native_fp16, measure_cost
@@ -141,7 +141,8 @@ class Plan:
         if self.cost is None:
             return None
         train = self.recipe.train
-        copies = 2 if train.tune == "probe" else 7  # weights, gradient, two of AdamW, average, best, last good
+        # Weights, gradient, two of AdamW, average, last good, and the best epochs.
+        copies = 2 if train.tune == "probe" else 6 + min(train.average_epochs, train.epochs or 1)
         photos = self.recipe.evaluate.batch_size / 8 if train.tune == "probe" else train.micro_batch or 1
         return _LIBRARIES_GB + (copies * 4 * self.source.parameters + photos * self.cost.activation_mb * 1e6) / 1e9
 
@@ -209,23 +210,20 @@ def make_plan(
     asked = loaded.recipe
     rows, divided, split_reasons = split_photos(scan, loaded)
     loaded = replace(loaded, recipe=divided)
-    parts = Counter(row.split for row in rows)
     compare_seconds = 0.0
     *smaller, source = sorted(sources.values(), key=lambda one: one.parameters) if models else sources.values()
+    # Of many training photos the probe sees a sample alone.
+    seen = [*learned_rows(rows, seed=divided.seed), *(row for row in rows if row.split != "train")]
     for one in smaller:  # what does not go with one of them is told before anything is written
         recipe, _, cost = settle_recipe(loaded, rows, one, measure=measure, tuned=False)
-        passes = (2 if recipe.augment.flip else 1) * parts["train"] + parts["val"]
-        if recipe.evaluate.mirror:
-            passes = 2 * (parts["train"] + parts["val"])
-        compare_seconds += cost.forward_seconds * passes if cost else 0.0
+        passes = count_seen([row for row in seen if row.split != "test"], recipe)
+        compare_seconds += cost.forward_seconds * passes * (2 if recipe.evaluate.mirror else 1) if cost else 0.0
     recipe, reasons, cost = settle_recipe(loaded, rows, source, measure=measure)
     if recipe.evaluate.folds is not None:
         check_folds(rows, scan.near_duplicates, folds=recipe.evaluate.folds)
     if recipe.evaluate.learning_curve:
         check_learning_curve(rows, scan.near_duplicates, seed=recipe.seed)
     device = choose_device(recipe.train.device)
-    # Of many training photos the probe sees a sample alone.
-    seen = [*learned_rows(rows, seed=recipe.seed), *(row for row in rows if row.split != "train")]
     return Plan(
         photos=photos,
         scan=scan,
