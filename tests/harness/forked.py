@@ -6,6 +6,7 @@ The harness scripts share this: they start a command, disturb it, and look at wh
 import atexit
 import hashlib
 import os
+import re
 import signal
 import sys
 import time
@@ -27,9 +28,12 @@ from safetensors.torch import save_file
 
 from pcn_cli.cli.app import main
 from pcn_cli.models.published import PatchConvNetSpec
+from pcn_cli.stages.finetune import CHOOSING, MEASURING, REPORTING, SCANNING, TRAINING
 
 CALM = ("--set", "train.probe_epochs=2", "--set", "explain.checks=4")
 TUNE = ("--tune", "all", "--epochs", "3", "--batch-size", "8", "--size", "32", "--workers", "0", *CALM)
+_STAGES = (SCANNING, CHOOSING, TRAINING, "calibrate", MEASURING, REPORTING, "draw photos")
+_HEADING = re.compile(rf"(?:\d+/\d+ )?({'|'.join(_STAGES)})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +49,7 @@ class Ended:
     @property
     def phase(self) -> str:
         """The stage it was in, by its last heading."""
-        headings = ("scan and split", "train", "calibrate", "evaluate and explain", "report", "draw photos")
-        found = [line for line in self.err.splitlines() if line in headings]
+        found = [line[1] for line in map(_HEADING.fullmatch, self.err.splitlines()) if line]
         return found[-1] if found else "begin"
 
     @property
@@ -121,19 +124,28 @@ def _become(words: Sequence[object], cwd: Path, out: Path, err: Path, before: Ca
 
 
 def _end_orphans(session: int) -> int:
-    """How many processes of a session outlived its leader by a second; they are ended."""
-    deadline, left = time.monotonic() + 1, [session]
-    while left and time.monotonic() < deadline:
-        left = []
-        for process in psutil.process_iter():
-            with suppress(ProcessLookupError, psutil.Error):
-                if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                    left.append(process.pid)
-        time.sleep(0.05 if left else 0)
-    for process in left:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    return len(left)
+    """How many processes of a session outlived its leader by a second of computing or half a minute; they are ended.
+
+    On a machine with much other work one that has only just been started takes longer to see that nobody asks it.
+    """
+    deadline, before, orphans = time.monotonic() + 30, dict[int, float](), set[int]()
+    while left := list(_processes_of(session)):
+        for process, seconds in left:
+            if seconds - before.setdefault(process, seconds) > 1 or time.monotonic() > deadline:
+                orphans.add(process)
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        time.sleep(0.05)
+    return len(orphans)
+
+
+def _processes_of(session: int) -> Iterator[tuple[int, float]]:
+    """The processes of a session that live, with the seconds that each has computed."""
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.Error):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                spent = process.cpu_times()
+                yield process.pid, spent.user + spent.system
 
 
 def make_photos(folder: Path, *, classes: int = 3, each: int = 12, width: int = 56, height: int = 48) -> Path:
