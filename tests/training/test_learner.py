@@ -49,12 +49,12 @@ def test_a_restored_learner_makes_the_same_next_steps() -> None:
     first, progress = start(config, micro_batch=8, model=Standin(drop=0.3))
     first.take_step(batches[0], progress=progress, on_note=pytest.fail)
     progress.step = 1
-    state = first.capture(progress, {})
+    state = first.capture(progress, {}, {})
     second, _ = start(config, micro_batch=8, model=Standin(drop=0.3, seed=9))
     second.restore(state)
     for learner in (first, second):
         learner.take_step(batches[1], progress=progress, on_note=pytest.fail)
-    ends = [learner.capture(progress, {}) for learner in (first, second)]
+    ends = [learner.capture(progress, {}, {}) for learner in (first, second)]
     for kind in ("model", "ema", "optimizer"):
         one, other = (getattr(end, kind) for end in ends)
         assert one.keys() == other.keys()
@@ -65,7 +65,7 @@ def test_a_restored_learner_makes_the_same_next_steps() -> None:
 def test_optimizer_state_lies_in_memory_as_its_parameter_does() -> None:
     learner, progress = start(make_config(), micro_batch=8, model=Standin())
     learner.take_step(next(ColourBatches().batches(0)), progress=progress, on_note=pytest.fail)
-    learner.restore(learner.capture(progress, {}))
+    learner.restore(learner.capture(progress, {}, {}))
     weight = learner.model.blocks[0].conv.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert learner.optimizer.state[weight]["exp_avg"].stride() == weight.stride()

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import torch
@@ -27,13 +27,13 @@ _BEHIND_TOKENS = ("class_tokens", "pooling_rank")  # settings of a network that 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """Which tokens of photos are known, and what computes the others: the `engine`, for that `reason`.
+    """Which tokens of photos are known, and what computes the others of each part: the `engines`, with the `reasons`.
 
     `tokens` are those of each part; where none are kept, there is none.
     """
 
-    engine: Engine
-    reason: str
+    engines: Mapping[Part, Engine]
+    reasons: Mapping[Part, str]
     tokens: Mapping[Part, KnownTokens] = field(default_factory=dict)
 
     def holds(self, row: SplitRow) -> bool:
@@ -61,38 +61,47 @@ def open_known(
 ) -> Known:
     """What is known of the photos of a run, of whatever run, as `model` would give it in this precision.
 
-    Two engines round differently, so that their tokens are never mixed, and one is for all parts: that which computed
-    most of the photos already also computes the others, however few these are, unless the recipe names one.
+    Two engines round differently, so that their tokens of a part are never mixed: that which computed most of the
+    photos already also computes the others, however few these are, unless the recipe names one. Else it goes by how
+    many pictures of the part there are: who measures a part once more asks the same engine.
     """
     asked = recipe.evaluate.engine
-    settled, reason = settle_engine(model, device, precision=precision, photos=count_seen(rows, recipe), asked=asked)
+    counts = Counter(row.split for row in rows)
+    doubled = {part: 1 + (part == "train" and is_mirrored(part, recipe, photos=counts[part])) for part in PARTS}
+    settled = {
+        part: settle_engine(model, device, precision=precision, photos=counts[part] * doubled[part], asked=asked)
+        for part in PARTS
+    }
+    engines = {part: engine for part, (engine, _) in settled.items()}
+    reasons = {part: reason for part, (_, reason) in settled.items()}
     limit = int(recipe.train.token_cache * 1e9)
     if not limit:
-        return Known(engine=settled, reason=reason)
+        return Known(engines=engines, reasons=reasons)
     cache, trunk = FileCache(folder=cache_folder(TOKEN_CACHE), limit=limit), hash_trunk(model)
     settings = {name: value for name, value in config.model_args.items() if name not in _BEHIND_TOKENS}
     made = (config.architecture, json.dumps(settings, sort_keys=True, default=str), config.preprocessing)
-    counts = Counter(row.split for row in rows)
 
-    def known_by(engine: Engine) -> dict[Part, KnownTokens]:
+    def known_by(part: Part, engine: Engine) -> KnownTokens:
         computed_by = f"openvino {version('openvino')}" if engine == "openvino" else "torch"
         arithmetic = (precision, device.type, torch.__version__, computed_by)
+        views = "mirrored" if is_mirrored(part, recipe, photos=counts[part]) else "upright"
+        facts = (trunk, made, arithmetic, views, "half" if part == "train" else "exact")
+        return KnownTokens(cache=cache, form=repr(facts))
 
-        def form(part: Part) -> str:
-            views = "mirrored" if is_mirrored(part, recipe, photos=counts[part]) else "upright"
-            return repr((trunk, made, arithmetic, views, "half" if part == "train" else "exact"))
+    def known(engines: Mapping[Part, Engine], reasons: Mapping[Part, str]) -> Known:
+        tokens = {part: known_by(part, engine) for part, engine in engines.items()}
+        return Known(engines=engines, reasons=reasons, tokens=tokens)
 
-        return {part: KnownTokens(cache=cache, form=form(part)) for part in PARTS}
-
-    others: tuple[Engine, ...] = ()
+    alone: tuple[Engine, ...] = ()
     if asked is None and device.type == "cpu" and is_openvino_here():
-        others = ("torch",) if settled == "openvino" else ("openvino",)
-    for engine in others:
-        found = Known(engine=engine, reason="", tokens=known_by(engine))
-        count = sum(map(found.holds, rows))
-        if 2 * count > len(rows):
-            return replace(found, reason=f"it computed {count:,} of {len(rows):,} photos before")
-    return Known(engine=settled, reason=reason, tokens=known_by(settled))
+        alone = ("torch", "openvino")
+    held = sum(map(known(engines, reasons).holds, rows)) if alone else 0
+    for engine in alone:
+        other = dict.fromkeys(PARTS, engine)
+        count = sum(map(known(other, {}).holds, rows))
+        if count > held and 2 * count > len(rows):
+            return known(other, dict.fromkeys(PARTS, f"it computed {count:,} of {len(rows):,} photos before"))
+    return known(engines, reasons)
 
 
 def count_known(source: Source, rows: Sequence[SplitRow], *, recipe: Recipe, device: torch.device) -> dict[Part, int]:

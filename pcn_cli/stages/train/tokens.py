@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,16 @@ from torch import nn
 
 from pcn_cli.data.similar.neighbours import draw_projection, find_neighbours
 from pcn_cli.metrics.suspects import name_suspects
+from pcn_cli.records.arithmetic import Engine
 from pcn_cli.records.decisions import Decision
 from pcn_cli.records.photos import Part, SplitRow, Tie
 from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import DECISIONS, NEIGHBOURS, SUSPECTS
-from pcn_cli.stages.inference.load import for_inference
+from pcn_cli.stages.inference.load import FEWEST_PHOTOS, for_inference
 from pcn_cli.stages.train.context import TrainContext
 from pcn_cli.stages.train.jobs import share_tokens
-from pcn_cli.stages.train.known import MOST_LEARNED, Known, count_seen, is_mirrored, open_known
+from pcn_cli.stages.train.known import MOST_LEARNED, Known, is_mirrored, open_known
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds
 from pcn_cli.training.known_tokens import KnownPhoto
@@ -51,13 +52,14 @@ def learned_rows(rows: Sequence[SplitRow], *, seed: int) -> list[SplitRow]:
 class TokenSource:
     """The tokens that the trunk of `model` gives of `rows`, as it is now; the context says in which precision.
 
-    What earlier runs computed is not computed again, and what is new is kept for later ones. One form of the trunk
-    computes all parts: to make one, and to prove that it computes the same, takes as long as dozens of photos.
+    What earlier runs computed is not computed again, and what is new is kept for later ones. A part is computed in
+    the form of the trunk for so many photos, as who measures it once more does.
     """
 
     def __init__(self, model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> None:
         self._model, self._rows, self._context = model, rows, context
         self._known = open_run_tokens(model, rows, context)
+        self._forms: dict[tuple[Engine, bool], Network] = {}
 
     def tell_known(self) -> None:
         """Say how many of the photos' tokens are known, where some are."""
@@ -100,30 +102,28 @@ class TokenSource:
         places = np.array([*missing.tolist(), *damaged], np.int64)
         if not len(places):
             return
-        context.callback.on_choice("engine", known.engine, known.reason)
+        engine, photos = known.engines[part], len(rows)
+        context.callback.on_choice("engine", engine, known.reasons[part])
         computed = share_tokens(
             self._model,
             [rows[place] for place in places],
             context,
-            form=self._form,
-            flip=is_mirrored(part, context.recipe, photos=len(rows)),
+            form=self._form(engine, photos),
+            flip=is_mirrored(part, context.recipe, photos=photos),
             exact=part != "train",
-            engine=known.engine,
-            photos=self._photos,
+            engine=engine,
+            photos=photos,
         )
         for piece in computed:
             yield piece._replace(indices=places[piece.indices])
 
-    @cached_property
-    def _form(self) -> Network:
-        """The trunk as it computes all these photos fastest."""
-        context, engine, photos = self._context, self._known.engine, self._photos
-        return for_inference(self._model, context.device, precision=context.precision, photos=photos, engine=engine)
-
-    @property
-    def _photos(self) -> int:
-        """How many pictures the trunk sees in all, of which its form depends."""
-        return count_seen(self._rows, self._context.recipe)
+    def _form(self, engine: Engine, photos: int) -> Network:
+        """The trunk as the engine computes so many photos fastest; each is made once, which takes a while."""
+        kind = (engine, photos >= FEWEST_PHOTOS)
+        if kind not in self._forms:
+            precision, device = self._context.precision, self._context.device
+            self._forms[kind] = for_inference(self._model, device, precision=precision, photos=photos, engine=engine)
+        return self._forms[kind]
 
 
 def open_run_tokens(model: nn.Module, rows: Sequence[SplitRow], context: TrainContext) -> Known:
