@@ -67,10 +67,11 @@ def open_known(
     """
     asked = recipe.evaluate.engine
     counts = Counter(row.split for row in rows)
-    doubled = {part: 1 + (part == "train" and is_mirrored(part, recipe, photos=counts[part])) for part in PARTS}
+    pictures = {part: counts[part] for part in PARTS}
+    pictures["train"] = count_seen([row for row in rows if row.split == "train"], recipe)
     settled = {
-        part: settle_engine(model, device, precision=precision, photos=counts[part] * doubled[part], asked=asked)
-        for part in PARTS
+        part: settle_engine(model, device, precision=precision, photos=count, asked=asked)
+        for part, count in pictures.items()
     }
     engines = {part: engine for part, (engine, _) in settled.items()}
     reasons = {part: reason for part, (_, reason) in settled.items()}
@@ -92,16 +93,17 @@ def open_known(
         tokens = {part: known_by(part, engine) for part, engine in engines.items()}
         return Known(engines=engines, reasons=reasons, tokens=tokens)
 
+    found = known(engines, reasons)
     alone: tuple[Engine, ...] = ()
     if asked is None and device.type == "cpu" and is_openvino_here():
         alone = ("torch", "openvino")
-    held = sum(map(known(engines, reasons).holds, rows)) if alone else 0
-    for engine in alone:
-        other = dict.fromkeys(PARTS, engine)
+    others = [dict.fromkeys(PARTS, engine) for engine in alone if set(engines.values()) != {engine}]
+    held = sum(map(found.holds, rows)) if others else 0
+    for other in others:
         count = sum(map(known(other, {}).holds, rows))
         if count > held and 2 * count > len(rows):
             return known(other, dict.fromkeys(PARTS, f"it computed {count:,} of {len(rows):,} photos before"))
-    return known(engines, reasons)
+    return found
 
 
 def count_known(source: Source, rows: Sequence[SplitRow], *, recipe: Recipe, device: torch.device) -> dict[Part, int]:

@@ -18,7 +18,7 @@ from pcn_cli.stages.earlier_runs import find_start
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import TrainContext, Trial
 from pcn_cli.stages.train.known import count_seen
-from pcn_cli.stages.train.tokens import open_run_tokens, probe_rows
+from pcn_cli.stages.train.tokens import learned_rows, open_run_tokens, probe_rows
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import explain_memory, has_native_bf16
 
@@ -59,7 +59,8 @@ def compute_trial(model: nn.Module, context: TrainContext) -> Trial:
     rows = context.part("val")
     places = np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).round().astype(int).tolist()
     exact = for_inference(model, context.device)
-    photos = count_seen(probe_rows(context), context.recipe)  # of which the form depends that is to be used
+    learned = learned_rows(context.rows, seed=context.recipe.seed)
+    photos = count_seen(learned, context.recipe)  # of which the form depends that most tokens come from
     engine = context.recipe.evaluate.engine
     fast = for_inference(model, context.device, precision="bfloat16", photos=photos, engine=engine)
     pieces: dict[str, list[Tensor]] = {"exact": [], "fast": []}

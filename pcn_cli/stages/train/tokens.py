@@ -31,7 +31,6 @@ CELLS = 4  # a side: with the place of things told apart even a weak network fin
 FOLDS = 5  # of the regressions that doubt labels
 FEWEST_LEARNED = 5  # photos of a class; a model that saw fewer doubts every one of them
 
-
 Numbers = NDArray[np.int64]
 
 

@@ -26,7 +26,8 @@ def opened(monkeypatch):
     monkeypatch.setattr(known, "version", lambda _: "1")
 
     def open_(engine="torch", *, rows=ROWS, precision="float32", asked=None):
-        monkeypatch.setattr(known, "settle_engine", lambda *_, **__: (engine, "so many photos"))
+        if engine is not None:
+            monkeypatch.setattr(known, "settle_engine", lambda *_, **__: (engine, "so many photos"))
         wished = recipe.replace({"evaluate.engine": asked})
         facts = {"config": config, "recipe": wished, "device": torch.device("cpu"), "precision": precision}
         return known.open_known(model, rows, **facts)
@@ -66,3 +67,21 @@ def test_a_part_that_no_engine_computed_is_computed_by_that_of_the_others(opened
 def test_a_picture_that_is_looked_at_mirrored_as_well_counts_twice(settings, pictures):
     rows = [*ROWS, *(replace(ROWS[0], split=part) for part in ("val", "test"))]
     assert known.count_seen(rows, Recipe().replace(settings)) == pictures
+
+
+def test_the_engine_of_a_part_goes_by_its_own_pictures_of_which_mirrored_ones_to_learn_from_count(opened, monkeypatch):
+    val = [replace(row, file=f"val {row.file}", split="val", sha256=row.sha256[::-1]) for row in ROWS]
+    rows = [*ROWS, *val]
+
+    def settle(*_, photos, **__):
+        return ("openvino" if photos > len(ROWS) else "torch"), f"{photos} pictures"
+
+    monkeypatch.setattr(known, "settle_engine", settle)
+    found = opened(None, rows=rows)
+    assert (found.engines["train"], found.engines["val"]) == ("openvino", "torch")
+    assert found.reasons["train"] == f"{2 * len(ROWS)} pictures"
+    for row in rows:
+        found.write(row, PHOTO)
+    again = opened(None, rows=rows)  # each engine has one half of them; both go on
+    assert again.engines == found.engines
+    assert all(map(again.holds, rows))
