@@ -78,6 +78,17 @@ def wait_for_no_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def spare_no_disk() -> Iterator[None]:
+    """What is kept between runs is kept on a nearly full disk as well: no test may hang on how full this one is.
+
+    Tests of a full disk say themselves how much of it is free.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pcn_cli.files.cache.SPARE_BYTES", 0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def convert_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert every `.pth` in this process, but in tests marked `apart`: another would take a second of each test."""

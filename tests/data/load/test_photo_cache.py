@@ -167,6 +167,7 @@ def test_a_damaged_file_is_made_again(scenes, cache, damage):
 def test_nothing_is_kept_on_a_disk_that_is_nearly_full(scenes, cache, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12 - 2**30, 2**30))
+    monkeypatch.setattr(file_cache, "SPARE_BYTES", 4 * 2**30)
     assert same(dataset(scenes, cache)[0, 0], dataset(scenes, None)[0, 0])
     assert not kept_files(cache)
 
