@@ -23,7 +23,7 @@ from pcn_cli.metrics.definitions import described
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.models.licence import check_licence
 from pcn_cli.models.sources import find_source
-from pcn_cli.models.sources.timm import LOCAL_PREFIX
+from pcn_cli.models.sources.base import LOCAL_PREFIX
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.models.zoo import look_up_card
 from pcn_cli.recipe.arguments import with_recipe_options

@@ -14,6 +14,7 @@ from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
 
 TIMM_PREFIX, HUB_PREFIX = "timm:", "hf:"
+LOCAL_PREFIX = TIMM_PREFIX + "local-dir:"
 
 Loaded = tuple[AttentionNetwork, ModelConfig]
 

@@ -6,6 +6,7 @@ beside them at the top level. Nothing else than safetensors is ever opened.
 """
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pcn_cli.models.build import (
     read_tensors,
     timm_cfg,
 )
-from pcn_cli.models.sources.base import Loaded, Source
+from pcn_cli.models.sources.base import LOCAL_PREFIX, Loaded, Source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain, to_plain
 from pcn_cli.records.model import ModelConfig
@@ -103,12 +104,20 @@ def read_config(folder: Path) -> ModelConfig:
     path = folder / CONFIG
     if not path.is_file():
         raise ModelError(f"{folder} is no model folder: there is no {CONFIG}", "name a run, a model folder or a card")
-    hint = "was the folder written by pcn finetune?"
+    document, hint = None, "was the folder written by pcn finetune?"
     try:
-        config = from_plain(ModelConfig, read_json(path, most=CONFIG_BYTES))
+        document = read_json(path, most=CONFIG_BYTES)
+        config = from_plain(ModelConfig, document)
     except (ValueError, AttributeError, OSError) as error:
+        if _is_timms(document):
+            own = shlex.join(["--model", f"{LOCAL_PREFIX}{folder}"])
+            raise ModelError(f"{folder} holds a network as timm saves it, not a model of pcn", own) from error
         raise ModelError(f"{path} is not a config of ours: {error}", hint) from error
     if not config.classes or not math.isfinite(config.temperature):
         found = f"a temperature of {config.temperature}" if config.classes else "no classes"
         raise ModelError(f"{path} is not a config of ours: it names {found}", hint)
     return config
+
+
+def _is_timms(document: object) -> bool:
+    return isinstance(document, dict) and "pretrained_cfg" in document and not {"classes", "card"} & document.keys()

@@ -29,12 +29,11 @@ from pcn_cli.models.build import (
 )
 from pcn_cli.models.cached import missing_backbone
 from pcn_cli.models.download import is_offline
-from pcn_cli.models.sources.base import TIMM_PREFIX, Loaded, Source
+from pcn_cli.models.sources.base import LOCAL_PREFIX, TIMM_PREFIX, Loaded, Source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain
 from pcn_cli.records.model import ModelConfig, Preprocessing
 
-LOCAL_PREFIX = TIMM_PREFIX + "local-dir:"
 POOLING_RANK = 64  # at full rank the pooling of 1,280 channels would have 16 million numbers, beside a trunk of 2
 _FITS = {"center": "crop", "squash": "squash", "border": "pad"}  # timm's crop_mode, and our word for it
 

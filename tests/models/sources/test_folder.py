@@ -1,4 +1,5 @@
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from pcn_cli.errors import ModelError
 from pcn_cli.models.build import make_model
+from pcn_cli.models.sources import find_source
 from pcn_cli.models.sources.folder import load_model_folder, save_model_folder
 from pcn_cli.records.model import ModelConfig, PatchGrid, Preprocessing
 
@@ -129,6 +131,17 @@ def test_a_damaged_config_is_named(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text)
     with pytest.raises(ModelError, match=r"config\.json is not a config of ours"):
         load_model_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["resnet 18", "-resnet18"])
+def test_a_folder_that_timm_saved_is_named_with_what_opens_it(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    timm.models.save_for_hf(timm.create_model("resnet18", num_classes=3), place, safe_serialization=True)
+    with pytest.raises(ModelError, match="holds a network as timm saves it") as caught:
+        find_source(str(place))
+    option, source = shlex.split(caught.value.hint)
+    assert option == "--model"
+    assert find_source(source).name == "resnet18"
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
