@@ -17,7 +17,6 @@ from sklearn.metrics import log_loss, precision_recall_curve
 from pcn_cli.records.model import Calibration, ClassThreshold
 
 FEWEST = 30  # validation photos below which the temperature stays 1
-FEWEST_TO_DIVIDE = 40  # 20 are enough for sets of 90 %, and as good as 30 for the temperature; 10 are worse than none
 TEMPERATURES = (0.05, 20.0)  # lowest and highest
 # How far models that learned here lie from 1: half of them nearer than this, by the logarithm of their temperature. See
 # "Temperatures" in tests/benchmarks/RESULTS.md.
@@ -27,24 +26,6 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 Targets = Indices | Truths  # (n,) class numbers, or (n, K) which photo has which class
-
-
-def divide_validation(targets: Indices, *, seed: int) -> tuple[Indices, Indices]:
-    """The validation photos for the temperature and those for the conformal sets, drawn by `seed` class by class.
-
-    Half for each. Below 40 photos there are not enough for both, so the temperature gets all; below 30 it is not
-    fitted, so all are left for the sets. `targets` (n,) are the photos' true classes.
-    """
-    count = targets.size
-    if count < FEWEST:
-        return np.arange(0), np.arange(count)
-    wanted = count // 2 if count >= FEWEST_TO_DIVIDE else count
-    shuffled = np.random.default_rng(seed).permutation(count)
-    by_class = shuffled[np.argsort(targets[shuffled], kind="stable")]
-    # Evenly spaced places of the list sorted by class take from each class its share.
-    chosen = np.zeros(count, dtype=bool)
-    chosen[by_class[(np.arange(wanted) * count) // wanted]] = True
-    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def fit_temperature(probabilities: Floats, targets: Targets, *, spread: float = math.inf) -> float:
@@ -68,21 +49,19 @@ def fit_temperature(probabilities: Floats, targets: Targets, *, spread: float = 
     return float(np.exp(found.x)) if found.fun < _log_loss(logits, targets) else 1.0
 
 
-def calibrate(
-    probabilities: Floats, targets: Targets, *, validation_photos: int | None = None
-) -> tuple[float, Calibration]:
-    """The temperature for the photos set aside for it, with what it did to their log-loss; 1 where photos are few.
+def calibrate(probabilities: Floats, targets: Targets) -> tuple[float, Calibration]:
+    """The temperature for the validation photos, with what it did to their log-loss; 1 where they are few.
 
-    The probabilities (n, K) are those of temperature 1; `validation_photos` is the size of the whole part, n when None.
+    The probabilities (n, K) are those of temperature 1.
     """
-    count = len(targets) if validation_photos is None else validation_photos
-    if len(targets) == 0 or count < FEWEST:
+    count = len(targets)
+    if count < FEWEST:
         return 1.0, Calibration(validation_photos=count, photos=0)
     temperature = fit_temperature(probabilities, targets, spread=SPREAD)
     logits = _logits(probabilities, multi_label=targets.ndim == 2)
     return temperature, Calibration(
         validation_photos=count,
-        photos=len(targets),
+        photos=count,
         log_loss_before=_log_loss(logits, targets),
         log_loss_after=_log_loss(logits / temperature, targets),
     )

@@ -19,7 +19,8 @@ LEVELS = {0.90: 20, 0.95: 40}  # level → fewest calibration photos
 def calibrate_sets(probabilities: Floats, targets: Indices) -> tuple[ConformalLevel, ...]:
     """What a class needs to be in the sets of each level: the probability that ⌈(n + 1) · level⌉ of n labels reach.
 
-    The probabilities (n, K) are with the temperature, of photos that it never saw; `targets` (n,) are true classes.
+    The probabilities (n, K) are with the temperature, `targets` (n,) are true classes. The temperature may be that of
+    these photos: one number hangs on none of them so much that the sets would hold the label less often.
     """
     falling = np.sort(probabilities[np.arange(targets.size), targets])[::-1]
     count, levels = targets.size, []

@@ -135,7 +135,7 @@ class ClassThreshold:
 class ConformalLevel:
     """The sets that hold the label with probability `level`: every class that is at least `least_probability` probable.
 
-    It comes from `photos` validation photos that the temperature never saw, and is None where they are too few.
+    It comes from `photos` validation photos, and is None where they are too few.
     """
 
     level: float

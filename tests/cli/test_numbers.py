@@ -56,7 +56,7 @@ def written(values: Iterator[float]) -> set[str]:
 def test_every_number_is_the_same_everywhere(pcn, photos, tiny_model, tmp_path):
     result = pcn(
         "finetune", photos, "--model", tiny_model, "--tune", "probe", "--size", "32", "--output", "run",
-        "--target-accuracy", "0.5", "--set", "split.val=0.4", "--set", "split.test=0.4",
+        "--target-accuracy", "0.7", "--set", "split.val=0.24", "--set", "split.test=0.4",
         "--set", "train.probe_epochs=2", "--folds", "3", "--precision", "float32",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

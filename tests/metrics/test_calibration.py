@@ -8,7 +8,6 @@ from pcn_cli.metrics.calibration import (
     binary_log_loss,
     calibrate,
     choose_thresholds,
-    divide_validation,
     fit_temperature,
     temper,
 )
@@ -34,9 +33,11 @@ def test_the_temperature_finds_how_much_too_sure_the_model_is(sharpness: float) 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_temperature_never_raises_the_log_loss_it_is_fitted_on(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    probabilities, targets = draw_sharp(int(rng.integers(1, 60)), sharpness=rng.choice([0.1, 1, 10, 300]), seed=seed)
+    photos, sharpness = int(rng.integers(1, 60)), rng.choice([0.1, 1, 10, 300])
+    probabilities, targets = draw_sharp(photos, sharpness=sharpness, seed=seed)
 
-    temperature, found = calibrate(probabilities, targets, validation_photos=99)
+    temperature = fit_temperature(probabilities, targets, spread=SPREAD)
+    _, found = calibrate(*draw_sharp(photos + 29, sharpness=sharpness, seed=seed))
 
     assert 0.05 <= temperature <= 20
     assert found.log_loss_after <= found.log_loss_before
@@ -89,27 +90,8 @@ def test_tempering_is_softmax_of_divided_logits_and_can_be_taken_back() -> None:
     assert temper(tempered, 1 / 1.7) == pytest.approx(probabilities, rel=1e-9)
 
 
-@pytest.mark.parametrize(("photos", "fitting"), [(1, 0), (29, 0), (30, 30), (39, 39), (40, 20), (51, 25), (200, 100)])
-def test_the_temperature_gets_half_of_the_photos_all_of_few_and_none_of_very_few(photos: int, fitting: int) -> None:
-    chosen, rest = divide_validation(np.arange(photos) % 3, seed=0)
-
-    assert chosen.size == fitting
-    assert sorted([*chosen, *rest]) == list(range(photos))
-
-
-def test_both_halves_hold_every_class_in_its_share_and_follow_the_seed() -> None:
-    targets = np.repeat([0, 1, 2], [100, 40, 20])
-
-    chosen, rest = divide_validation(targets, seed=1)
-
-    assert np.abs(np.bincount(targets[chosen]) - [50, 20, 10]).max() <= 1
-    assert (chosen == divide_validation(targets, seed=1)[0]).all()
-    assert (chosen != divide_validation(targets, seed=2)[0]).any()
-    assert rest.size == 80
-
-
 def test_under_thirty_photos_the_temperature_stays_one() -> None:
-    temperature, found = calibrate(np.empty((0, 3)), np.empty(0, dtype=int), validation_photos=29)
+    temperature, found = calibrate(*draw_sharp(29, sharpness=3))
 
     assert temperature == 1
     assert (found.photos, found.validation_photos, found.log_loss_before) == (0, 29, None)

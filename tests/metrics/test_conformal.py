@@ -3,6 +3,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import betabinom
 
+from pcn_cli.metrics.calibration import calibrate, temper
 from pcn_cli.metrics.conformal import calibrate_sets, measure_sets
 from pcn_cli.metrics.inputs import SingleLabel
 from pcn_cli.records.model import ConformalLevel
@@ -14,16 +15,25 @@ def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("photos", [40, 150])
-def test_the_sets_of_new_photos_cover_within_the_beta_binomial_band(photos: int) -> None:
+@pytest.mark.parametrize("sharpness", [None, 1.7], ids=["as they are", "with the temperature of the same photos"])
+def test_the_sets_of_new_photos_cover_within_the_beta_binomial_band(photos: int, sharpness: float | None) -> None:
     rng, tests, trials = np.random.default_rng(photos), 2000, 200
-    outside, total = {0.9: 0, 0.95: 0}, {0.9: 0, 0.95: 0}
+    ranks = {level: int(np.ceil((photos + 1) * level - 1e-9)) for level in (0.9, 0.95)}
+    bands = {
+        level: betabinom(tests, rank, photos + 1 - rank).ppf([0.005, 0.995]).tolist() for level, rank in ranks.items()
+    }
+    outside, total = dict.fromkeys(bands, 0), dict.fromkeys(bands, 0)
     for _ in range(trials):
-        levels = calibrate_sets(*draw(rng, photos))
+        calibrating, targets = draw(rng, photos)
+        temperature = 1.0
+        if sharpness is not None:  # answers that are too sure, which the temperature takes back as far as it knows
+            temperature = calibrate(temper(calibrating, 1 / sharpness), targets)[0] / sharpness
+        levels = calibrate_sets(temper(calibrating, temperature), targets)
         probabilities, targets = draw(rng, tests)
+        probabilities = temper(probabilities, temperature)
         for level in levels:
             held = int((probabilities[np.arange(tests), targets] >= level.least_probability).sum())
-            rank = int(np.ceil((photos + 1) * level.level - 1e-9))
-            low, high = betabinom(tests, rank, photos + 1 - rank).ppf([0.005, 0.995])
+            low, high = bands[level.level]
             outside[level.level] += not low <= held <= high
             total[level.level] += held
     for level, count in outside.items():

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pcn_cli.metrics.calibration import FEWEST, calibrate, choose_thresholds, divide_validation, temper
+from pcn_cli.metrics.calibration import FEWEST, calibrate, choose_thresholds, temper
 from pcn_cli.metrics.conformal import LEVELS, calibrate_sets
 from pcn_cli.metrics.findings import join_words
 from pcn_cli.metrics.inputs import as_truths
@@ -25,11 +25,10 @@ def calibrate_model(probabilities: Probabilities, context: TrainContext) -> Mode
         config = replace(config, thresholds=choose_thresholds(tempered, truths, context.classes))
     else:
         targets, target = context.targets(rows), context.recipe.evaluate.target_accuracy
-        fitting, rest = divide_validation(targets, seed=context.recipe.seed)
-        temperature, calibration = calibrate(probabilities[fitting], targets[fitting], validation_photos=len(rows))
+        temperature, calibration = calibrate(probabilities, targets)
         tempered = temper(probabilities, temperature)
         selection = None if target is None else choose_threshold(tempered, targets, target=target)
-        config = replace(config, selection=selection, conformal=calibrate_sets(tempered[rest], targets[rest]))
+        config = replace(config, selection=selection, conformal=calibrate_sets(tempered, targets))
     config = replace(config, temperature=temperature, calibration=calibration)
     for note in _notes(config):
         context.callback.on_note(note)
@@ -44,7 +43,7 @@ def _notes(config: ModelConfig) -> list[str]:
         notes.append(f"temperature 1: {found} validation photos are fewer than {FEWEST}")
     notes += selection_notes(config.selection)
     notes += [
-        f"not enough photos for {level.level:.0%} sets: {level.photos} validation photos are left for them, "
+        f"not enough photos for {level.level:.0%} sets: {level.photos} validation photos, "
         f"at least {LEVELS[level.level]} are needed"
         for level in config.conformal
         if level.least_probability is None
