@@ -60,25 +60,20 @@ class HidingNumbers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Decision:
     """What the model says of one photo; `probabilities` are in the order of the model's classes.
 
-    With `multi_label` the label and the prediction join all classes, of which there may be none, each class has a
-    probability of its own, and `confidence` is that of the least sure decision. Only a photo with a label has a split.
-    `hiding` is None where nothing was hidden: with `multi_label`, and in runs of older versions. `unknown` tells
-    whether the model's threshold withholds the answer; None where it has none. `unlike` is how far the photo lies from
-    what was learned, more than 1 where it is unlike anything of that; None where the model remembers nothing.
+    With `multi_label` the prediction joins all classes, of which there may be none, each class has a probability of its
+    own, and `confidence` is that of the least sure decision. `unknown` tells whether the model's threshold withholds
+    the answer; None where it has none. `unlike` is how far the photo lies from what was learned, more than 1 where it
+    is unlike anything of that; None where the model remembers nothing.
     """
 
     file: str
     predicted: str
     confidence: float
     probabilities: tuple[float, ...]
-    attention: AttentionNumbers
-    split: str = ""
-    label: str = ""
     multi_label: bool = False
-    hiding: HidingNumbers | None = None
     unknown: bool | None = None
     unlike: float | None = None
 
@@ -86,6 +81,25 @@ class Prediction:
     def is_unlike(self) -> bool:
         """Whether the photo is unlike anything that was learned."""
         return self.unlike is not None and self.unlike > 1
+
+    @property
+    def predicted_labels(self) -> tuple[str, ...]:
+        """The classes that the model names."""
+        return split_labels(self.predicted, multi_label=self.multi_label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Decision):
+    """A decision with what its map says in numbers, and with the photo's label where that is known.
+
+    With `multi_label` the label joins all classes, of which there may be none. Only a photo with a label has a split.
+    `hiding` is None where nothing was hidden: with `multi_label`, and in runs of older versions.
+    """
+
+    attention: AttentionNumbers
+    split: str = ""
+    label: str = ""
+    hiding: HidingNumbers | None = None
 
     @property
     def correct(self) -> bool | None:
@@ -97,11 +111,6 @@ class Prediction:
     def labels(self) -> tuple[str, ...]:
         """The photo's classes."""
         return split_labels(self.label, multi_label=self.multi_label)
-
-    @property
-    def predicted_labels(self) -> tuple[str, ...]:
-        """The classes that the model names."""
-        return split_labels(self.predicted, multi_label=self.multi_label)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from pcn_cli.files.atomic import explaining_refusal, replacing, write_with
 from pcn_cli.files.names import free_path, holding_folders, refuse_inside, safe_name
 from pcn_cli.recipe.schema import Look, PredictOptions
 from pcn_cli.records.model import ModelConfig, PatchGrid, Placement
-from pcn_cli.records.predictions import FULL_LIFT, Prediction
+from pcn_cli.records.predictions import FULL_LIFT, Decision
 
 UNKNOWN = "unknown"
 UNLIKE, UNSURE = "unlike anything learned", "unsure"
@@ -124,7 +124,7 @@ class Answers:
     def add(
         self,
         index: int,
-        prediction: Prediction,
+        prediction: Decision,
         *,
         look: np.ndarray,
         placement: Placement,
@@ -204,7 +204,7 @@ def no_answer(file: str, config: ModelConfig) -> dict[str, Any]:
 
 
 def answer_of(
-    prediction: Prediction,
+    prediction: Decision,
     config: ModelConfig,
     *,
     top: int,

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pcn_cli.data.load.loaders import LoadedPhoto, stack_photos
 from pcn_cli.data.load.open_image import UnreadablePhotoError, decode_photo
-from pcn_cli.data.load.preprocessing import Evaluation
+from pcn_cli.data.load.preprocessing import Evaluation, place_input
 from pcn_cli.errors import PcnError, ResourceError
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.arguments import checked
@@ -36,7 +36,7 @@ from pcn_cli.runs.rundir import find_maker, open_run
 from pcn_cli.stages.answers import answer_of
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import LoadedModel, for_inference, model_source, open_model
-from pcn_cli.stages.inference.score import score_batch
+from pcn_cli.stages.inference.score import decide_batch
 from pcn_cli.tensors.network import Network
 from pcn_cli.tensors.pixels import Norm
 
@@ -86,7 +86,14 @@ def serve(
         token = secrets.token_urlsafe(24)
         app = make_app(opened, title=title, token=token, port=port, threads=threads)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", limit_concurrency=64
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=64,
         )
         server = _Server(config, lambda: on_ready(f"http://{HOST}:{port}/{token}/"))
         server.run(sockets=[bound])
@@ -197,7 +204,8 @@ class Answerer:
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
         self._network = for_inference(model.network, model.device, precision=model.precision)
-        self._prepare = Evaluation(preprocessing=model.config.preprocessing)
+        size = model.config.preprocessing
+        self._prepare, self._norm = Evaluation(preprocessing=size), Norm(size.mean, size.std)
         self.looks_evenly = cast("Network", model.network).looks_evenly
 
     def answer(self, content: bytes) -> dict[str, Any]:
@@ -211,13 +219,13 @@ class Answerer:
         config = self._model.config
         photo = decode_photo(io.BytesIO(content), self._prepare.least, load_truncated=self._model.load_truncated)
         pixels, window = self._prepare(photo)
-        norm = Norm(config.preprocessing.mean, config.preprocessing.std)
-        batch = stack_photos([LoadedPhoto(0, 0, pixels, photo.size, window)], norm=norm)
-        (one,) = score_batch(self._model, self._network, batch, [""])
-        answer = answer_of(one.prediction, config, top=_TOP)
+        batch = stack_photos([LoadedPhoto(0, 0, pixels, photo.size, window)], norm=self._norm)
+        ((decision, look),) = decide_batch(self._model, self._network, batch)
+        answer = answer_of(decision, config, top=_TOP)
         del answer["file"]
         answer |= {} if photo.missing is None else {"missing": photo.missing}
-        return answer | {"map": placed_look(encode_look(one.look), one.placement, config.patch_grid)}
+        placement = place_input(config.preprocessing, *photo.size)
+        return answer | {"map": placed_look(encode_look(look), placement, config.patch_grid)}
 
 
 async def _read(request: Request) -> bytes | None:

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pcn_cli.attention.evidence import rank_classes
 from pcn_cli.attention.maps import attention_numbers, choose_weights, image_shares, look_maps
@@ -18,13 +19,13 @@ from pcn_cli.recipe.choose import choose_workers
 from pcn_cli.recipe.schema import Recipe
 from pcn_cli.records.model import ModelConfig, Placement
 from pcn_cli.records.photos import SplitRow, join_labels
-from pcn_cli.records.predictions import AttentionMaps, Prediction
+from pcn_cli.records.predictions import AttentionMaps, Decision, Prediction
 from pcn_cli.runs.predictions import write_attention, write_jsonl, write_predictions
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.hiding import HiddenMaps, Hiding, hide_batch, stack_hidden
 from pcn_cli.stages.inference.load import LoadedModel, for_inference
-from pcn_cli.tensors.network import Batch, Network
+from pcn_cli.tensors.network import Attended, Batch, Network
 from pcn_cli.training.device import explain_memory
 from pcn_cli.training.probabilities import to_probabilities
 from pcn_cli.training.tokens import TokenCache
@@ -118,42 +119,22 @@ def score_batch(
     pictures = dict(batch.pictures)
     hidden: Sequence[HiddenMaps | None] = [None] * len(indices)
     with explain_memory(_DOING, _SMALLER), torch.inference_mode():
-        seen = batch.inputs(model.device)
-        if not tokens:
-            seen = network.forward_features(seen)
-        means = seen.mean(dim=(2, 3)).float().cpu().numpy()
-        attended = network.attend_tokens(seen, values=hiding is not None)
+        seen, attended = _attend(model, network, batch, values=hiding is not None, tokens=tokens)
         ranked = rank_classes(attended.logits)
-        weights = choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
+        weights = _weights_of(attended, ranked)
         looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
         if hiding is not None:
             hidden = hide_batch(
                 network, seen, attended, looks=looks, ranked=ranked, indices=indices, config=config, hiding=hiding
             )
-    probabilities = to_probabilities(
-        attended.logits, multi_label=config.multi_label, temperature=config.temperature
-    ).numpy()
-    unlike = model.learned.unlike(means) if model.learned else None
+        means = _mean_tokens(seen)
+    decisions = _decide(model, attended.logits, means, [files[index] for index in indices])
     for row, (index, own) in enumerate(zip(indices, hidden, strict=True)):
-        width, height = batch.sizes[row].tolist()
-        placement = place_input(config.preprocessing, width, height)
-        predicted, confidence = _decide(probabilities[row], config)
-        prediction = Prediction(
-            file=files[index],
-            predicted=predicted,
-            confidence=confidence,
-            probabilities=tuple(probabilities[row].tolist()),
-            multi_label=config.multi_label,
-            attention=attention_numbers(
-                looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement
-            ),
-            hiding=own.numbers if own else None,
-            unknown=config.withholds(confidence),
-            unlike=None if unlike is None else float(unlike[row]),
-        )
+        placement = place_input(config.preprocessing, *batch.sizes[row].tolist())
+        numbers = attention_numbers(looks[row], float(shares[row]), patch_grid=config.patch_grid, placement=placement)
         yield Scored(
             index=index,
-            prediction=prediction,
+            prediction=Prediction(**vars(decisions[row]), attention=numbers, hiding=own.numbers if own else None),
             look=looks[row],
             placement=placement,
             hidden=own,
@@ -161,6 +142,19 @@ def score_batch(
             missing=missing.get(index),
             picture=pictures.get(index),
         )
+
+
+def decide_batch(model: LoadedModel, network: Network, batch: Batch) -> list[tuple[Decision, np.ndarray]]:
+    """The decision on each photo of a batch, without its name, and its look (h, w): what an answer needs, sooner.
+
+    Raises:
+        ResourceError: it does not fit into memory.
+    """
+    with explain_memory(_DOING, _SMALLER), torch.inference_mode():
+        seen, attended = _attend(model, network, batch)
+        looks = look_maps(_weights_of(attended, rank_classes(attended.logits)), attended.grid)
+        means = _mean_tokens(seen)
+    return list(zip(_decide(model, attended.logits, means, [""] * len(looks)), looks, strict=True))
 
 
 def score_rows(
@@ -223,7 +217,50 @@ def write_scored(run: RunDir, scored: Sequence[Scored], config: ModelConfig) -> 
     write_attention(run.attention, maps)
 
 
-def _decide(probabilities: np.ndarray, config: ModelConfig) -> tuple[str, float]:
+def _attend(
+    model: LoadedModel, network: Network, batch: Batch, *, values: bool = False, tokens: bool = False
+) -> tuple[Tensor, Attended]:
+    """The tokens of a batch, which may hold them, and what the rest of the network makes of them."""
+    seen = batch.inputs(model.device)
+    if not tokens:
+        seen = network.forward_features(seen)
+    return seen, network.attend_tokens(seen, values=values)
+
+
+def _weights_of(attended: Attended, ranked: Tensor) -> np.ndarray:
+    """How the token of each photo's surest class looked, (B, N+1) or (B, N)."""
+    return choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
+
+
+def _mean_tokens(seen: Tensor) -> NDArray[np.float32]:
+    """(B, C)."""
+    means: NDArray[np.float32] = seen.mean(dim=(2, 3)).float().cpu().numpy()
+    return means
+
+
+def _decide(model: LoadedModel, logits: Tensor, means: NDArray[np.float32], files: Sequence[str]) -> list[Decision]:
+    """What the model says of the photos `files`, whose tokens have these `means`."""
+    config = model.config
+    probabilities = to_probabilities(logits, multi_label=config.multi_label, temperature=config.temperature).numpy()
+    unlike = model.learned.unlike(means) if model.learned else None
+    decisions = []
+    for row, file in enumerate(files):
+        predicted, confidence = _choose(probabilities[row], config)
+        decisions.append(
+            Decision(
+                file=file,
+                predicted=predicted,
+                confidence=confidence,
+                probabilities=tuple(probabilities[row].tolist()),
+                multi_label=config.multi_label,
+                unknown=config.withholds(confidence),
+                unlike=None if unlike is None else float(unlike[row]),
+            )
+        )
+    return decisions
+
+
+def _choose(probabilities: np.ndarray, config: ModelConfig) -> tuple[str, float]:
     """The answer and how sure it is: the most probable class, or every class that reaches its threshold."""
     if not config.multi_label:
         best = int(probabilities.argmax())

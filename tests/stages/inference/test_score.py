@@ -6,12 +6,14 @@ import torch
 
 from pcn_cli.data.load.loaders import PhotoBatches, PhotoDataset
 from pcn_cli.errors import ResourceError
+from pcn_cli.metrics.unlike import Learned
 from pcn_cli.models.sources import find_source
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.recipe.schema import DataSection, Recipe
+from pcn_cli.stages.inference import score
 from pcn_cli.stages.inference.hiding import Hiding, choose_hiding
 from pcn_cli.stages.inference.load import LoadedModel, for_inference
-from pcn_cli.stages.inference.score import score_photos
+from pcn_cli.stages.inference.score import decide_batch, score_photos
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import cache_tokens
 
@@ -47,6 +49,23 @@ def test_values_are_formed_only_where_patches_are_hidden(photo_folder, tiny_weig
     for one, other in zip(plain, hiding, strict=True):
         assert one.prediction.probabilities == other.prediction.probabilities
         assert np.array_equal(one.look, other.look)
+
+
+def test_a_decision_is_that_of_the_prediction_without_the_numbers(photo_folder, tiny_weights, monkeypatch) -> None:
+    recipe = Recipe(data=DataSection(size=64))
+    network, config = find_source(str(tiny_weights)).start(("a", "b"), recipe, fetch=Fetcher(offline=True))
+    features = np.eye(30, network.embed_dim, dtype=np.float32)
+    learned = Learned(features, np.linspace(0.1, 0.9, 40, dtype=np.float32))
+    model = LoadedModel(network=network.eval(), config=config, device=torch.device("cpu"), learned=learned)
+    files = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.jpg"))[:3]
+    scored = list(score_photos(model, photo_folder, files, batch_size=3, workers=0))
+    dataset = PhotoDataset(photo_folder, files, preprocessing=config.preprocessing)
+    (batch,) = PhotoBatches(dataset, batch_size=3).batches()
+    monkeypatch.setattr(score, "attention_numbers", None)
+    for one, (decision, look) in zip(scored, decide_batch(model, network, batch), strict=True):
+        assert vars(one.prediction).items() >= (vars(decision) | {"file": one.prediction.file}).items()
+        assert decision.unlike is not None
+        assert np.array_equal(one.look, look)
 
 
 def test_exact_tokens_give_the_same_scores_and_maps_as_the_photos(photo_folder, tiny_weights, tmp_path) -> None:
