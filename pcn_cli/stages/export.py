@@ -114,11 +114,11 @@ def export(
                 "nothing was written; another format may do: --to torch" if to != "torch" else "nothing was written",
             )
         # The file itself comes last: who finds it finds what it needs.
-        for one in (runner, *sorted(path.parent.glob("*.bin")), path):
+        # What was compiled for the comparison comes along: the very first start has it then.
+        beside = [one for suffix in (".bin", ".blob") if (one := path.with_suffix(suffix)).is_file()]
+        for one in (runner, *beside, path):
             with replacing(folder / one.name, elsewhere=_ELSEWHERE) as part:
                 shutil.copyfile(one, part)
-    if to == "openvino":  # what it compiles is found again by the place of the file: the very first start has it then
-        _import_program(folder / RUNNER).load(folder / name)
     return Exported(path=folder / name, runner=folder / RUNNER, parity=parity)
 
 

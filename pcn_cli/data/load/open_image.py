@@ -4,6 +4,7 @@ Formats by content: JPEG (and MPO), PNG, WebP, BMP, GIF, TIFF, AVIF. Several thr
 JPEG can be decoded at a half, a quarter or an eighth of its size (Pillow's draft mode), which skips most of the work.
 """
 
+import ctypes
 import io
 import math
 import os
@@ -12,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -302,6 +304,7 @@ def _decode_once(content: bytes, kind: str, least: Least | None, how: _How, *, t
     with Image.open(io.BytesIO(content), formats=(kind,)) as image:
         _check_size(*image.size)
         if kind == "TIFF":
+            _silence_libtiff()
             _walk_pages(image)
         if kind == "JPEG":
             _check_scans(content, *image.size)
@@ -377,6 +380,17 @@ def _shrinking(image: Image.Image, least: Least | None, *, turned: bool) -> int:
         return factor
     wanted = least(image.height, image.width)[::-1] if turned else least(image.width, image.height)
     return max(factor, int(min(image.width / max(wanted[0], 1), image.height / max(wanted[1], 1))))
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Let libtiff, whose errors Pillow raises, not print them on stderr as well.
+
+    As Pillow's wheels for Linux have it; where it is elsewhere, it goes on.
+    """
+    for library in Path(Image.__file__).parents[1].glob("pillow.libs/libtiff*"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
 
 
 def _walk_pages(image: Image.Image) -> None:

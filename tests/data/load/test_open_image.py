@@ -501,3 +501,15 @@ def test_files_that_ask_for_the_same_work_again_and_again_are_refused_or_read_on
             assert open_photo(path).getpixel((0, 0)) == (0, 0, 0)
         else:
             assert "TIFF" in reason_of(path)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_nothing_but_the_reason_is_said_of_a_damaged_tiff(tmp_path, capfd, compression):
+    path = tmp_path / "photo.tif"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(
+        path, compression=compression
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + bytes(400) + content[408:])
+    assert reason_of(path).startswith("damaged TIFF (")
+    assert capfd.readouterr().err == ""
