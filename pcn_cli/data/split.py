@@ -151,7 +151,8 @@ def _assign(by_class: Mapping[str, list[list[Photo]]], shares: dict[Part, float]
             leaving = _take(waiting, target, kept=len(order) - turn)  # one for each later part and for training
             if not leaving and len(waiting) > 1 and shares[part] > 0:
                 leaving = [min(waiting, key=len)]
-            waiting = [group for group in waiting if group not in leaving]
+            gone = {group[0].file for group in leaving}  # to compare whole groups would take the square of their number
+            waiting = [group for group in waiting if group[0].file not in gone]
             taken[part] += sum(map(len, leaving))
             chosen |= {photo.file: part for group in leaving for photo in group}
     return chosen

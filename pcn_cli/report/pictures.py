@@ -21,6 +21,7 @@ from pcn_cli.files.cache import FileCache
 
 _HEADER = struct.Struct("<4s3I")  # mark, width, height, checksum
 _MARK = b"pcw1"
+_LEAST_KEPT = 96  # pixels of the longer side; of a smaller photo a picture is made as soon as its file is
 
 OpenPhoto = Callable[[str], Image.Image]
 
@@ -82,7 +83,8 @@ class PhotoPictures:
                 return found
             with self.open_photo(file) as photo:
                 made = tuple(_make(photo, size) for size in sizes)
-            if self.kept:
+                worth = max(photo.size) >= _LEAST_KEPT
+            if self.kept and worth:
                 for size, picture in zip(sizes, made, strict=True):
                     self.kept.write(file, size, picture)
         except (PcnError, OSError):

@@ -58,6 +58,14 @@ def test_duplicates_and_groups_never_cross_the_split(trial):
                 assert parts.setdefault(getattr(row, key), row.split) == row.split
 
 
+def test_the_photos_of_a_class_are_not_compared_with_each_other(monkeypatch):
+    """Each was compared with all that left the training part, which takes the square of a class's size."""
+    compared, equal = [], Photo.__eq__
+    monkeypatch.setattr(Photo, "__eq__", lambda one, other: compared.append(one) or equal(one, other))
+    assert parts_of(split([make_photo(number) for number in range(200)])) == {"train": 140, "val": 30, "test": 30}
+    assert len(compared) < 200
+
+
 @pytest.mark.parametrize("trial", range(20))
 def test_the_split_is_stratified_to_a_photo(trial):
     rng = np.random.default_rng(trial)

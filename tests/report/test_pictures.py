@@ -57,3 +57,11 @@ def test_a_photo_that_is_gone_has_no_picture_though_it_was_kept(tmp_path, pictur
     pictures.draw("photo.png", SIZES[0])
     (tmp_path / "photo.png").unlink()
     assert pictures.draw("photo.png", SIZES[0]) is None
+
+
+def test_of_a_tiny_photo_nothing_is_kept(tmp_path, pictures, opened):
+    """To write a file takes longer than to make its picture."""
+    Image.radial_gradient("L").resize((64, 48)).save(tmp_path / "photo.png")
+    assert pictures.draw("photo.png", SIZES[0]) == pictures.draw("photo.png", SIZES[0])
+    assert len(opened) == 2
+    assert not (tmp_path / "cache").exists()

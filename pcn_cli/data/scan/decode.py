@@ -35,6 +35,8 @@ CRASHED = "the decoder crashed on this file"
 SKETCH_SIDE = 24  # pixels
 _LEAST_SIDE = 8 * SKETCH_SIDE  # of what is decoded: every byte of the file is read all the same
 _FILES_PER_WORKER = 32  # fewer than this do not pay for starting another process
+_TOGETHER = 16  # photos handed to a thread at once, which saves it a third of its time with small ones
+_ROUNDS = 64  # handed to each, at least: the last ones are waited for
 _DEATHS = 2  # at one file: the first may have been the system's, which ends whom it likes when memory is short
 _STARTS = 3  # tries to start a process, for the same reason
 _READY = b"ready\n"
@@ -109,8 +111,9 @@ def inspect_files(
         exists = os.path.exists(path)  # noqa: PTH110 - Path's raises where the system does not let us look
         (there if exists else gone).append((position, path))
     decoders = _Decoders(min(workers, len(paths)), load_truncated=load_truncated)
+    together = min(_TOGETHER, 1 + len(there) // (_ROUNDS * workers))
     try:
-        yield from decoders.threads.imap_unordered(decoders.inspect, there)
+        yield from decoders.threads.imap_unordered(decoders.inspect, there, chunksize=together)
     except OSError as error:
         raise ResourceError(f"cannot decode photos in another process: {error}") from error
     finally:  # also when the caller stops early, by Ctrl-C for example

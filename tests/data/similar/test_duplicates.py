@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from pcn_cli.data.load.open_image import OpenedPhoto
 from pcn_cli.data.scan.decode import SKETCH_SIDE, draw_sketch
 from pcn_cli.data.scan.scan_photos import scan_photos
+from pcn_cli.data.similar import duplicates
 from pcn_cli.data.similar.duplicates import ALIKE_FROM, find_near_duplicates, group_near
 from pcn_cli.data.similar.leaks import find_ties, tied_files
 from pcn_cli.data.split import split_scan
@@ -169,6 +170,26 @@ def test_chains_are_one_group_and_nothing_is_too_little(draw_scene):
     assert len(set(groups.tolist())) == 21
     assert group_near(np.zeros((0, SKETCH_SIDE, SKETCH_SIDE, 3), np.uint8)).tolist() == []
     assert group_near(np.zeros((1, SKETCH_SIDE, SKETCH_SIDE, 3), np.uint8)).tolist() == [0]
+
+
+def test_of_many_pictures_few_pairs_are_looked_at_and_the_copies_found(monkeypatch):
+    monkeypatch.setattr(duplicates, "_LEAF", 30)
+    monkeypatch.setattr(duplicates, "_TREES", 8)
+    find_pairs, looked_at = duplicates._pairs_of_few_bits, []
+
+    def count_pairs(hashes):
+        looked_at.append(len(hashes) * (len(hashes) - 1) // 2)
+        return find_pairs(hashes)
+
+    monkeypatch.setattr(duplicates, "_pairs_of_few_bits", count_pairs)
+    patches = np.random.default_rng(0).integers(0, 200, (800, 4, 4, 3), np.uint8)
+    pictures = patches.repeat(SKETCH_SIDE // 4, axis=1).repeat(SKETCH_SIDE // 4, axis=2)
+    heard = []
+    groups = group_near(np.concatenate([pictures, pictures[:50] + 20]), on_compared=lambda *told: heard.append(told))
+    assert groups[:50].tolist() == groups[800:].tolist()
+    assert len(set(groups.tolist())) == 800
+    assert heard[-1] == (850, 850)
+    assert sum(looked_at) < 850 * 30 / 2 * 8 < 850 * 849 / 3
 
 
 def test_progress_reaches_the_end(draw_scene):
