@@ -19,7 +19,7 @@ from pcn_cli import __version__
 from pcn_cli.cli.console import console, guarded_streams, out, safe, verbosity
 from pcn_cli.cli.group import HELP, Group
 from pcn_cli.errors import PcnError, ResourceError, StoppedError, command
-from pcn_cli.files.machine import is_led, keep_freed_memory
+from pcn_cli.files.machine import calm_numpy, is_led, keep_freed_memory
 
 app = typer.Typer(
     name="pcn",
@@ -64,6 +64,7 @@ def main() -> NoReturn:
     verbosity.quiet = verbosity.verbose = verbosity.debug = False
     logging.getLogger().addHandler(_SILENT)  # else Python prints what libraries log
     keep_freed_memory()
+    calm_numpy()
     atexit.register(gc.freeze)  # else Python searches all of torch for cycles before it ends, which takes a second
     try:
         with _signals_stopping(), guarded_streams():

@@ -25,7 +25,7 @@ from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, Tokens
 
 _SCORED_AT_ONCE = 128
-_POOLED_AT_ONCE = 32  # their tokens stay in the processor's cache
+_POOLED_AT_ONCE, _NUMBERS = 32, 1_600_000  # photos, or more whose tokens still stay in the processor's cache
 
 
 def fit_probe(
@@ -73,8 +73,9 @@ def pooled_features(model: nn.Module, tokens: Tokens, *, device: torch.device, v
     network, places, pieces = cast("Network", model.eval()), np.arange(len(tokens)), []
     still = torch.zeros(network.embed_dim, device=device)
     with one_thread(), explain_memory("the tokens were pooled", "free some memory, or use --device cpu"):
-        for first in range(0, len(places), _POOLED_AT_ONCE):
-            seen = tokens.read(places[first : first + _POOLED_AT_ONCE], view).to(device)
+        together = max(_POOLED_AT_ONCE, _NUMBERS // tokens.read(places[:1], view).numel())
+        for first in range(0, len(places), together):
+            seen = tokens.read(places[first : first + together], view).to(device)
             if network.class_tokens:
                 pieces.append(network.forward_head(seen, pre_logits=True).mean(dim=1).cpu())
             else:

@@ -102,3 +102,33 @@ def test_an_environment_that_does_not_fit_together_is_refused(
     with pytest.raises(ResourceError, match=words) as caught:
         read_place()
     assert "--devices" in caught.value.hint
+
+
+COUNT_THREADS = """
+import sys
+from pcn_cli.cli.app import main
+sys.argv = ["pcn", "--version"]
+assert "numpy" not in sys.modules
+try:
+    main()
+except SystemExit:
+    import numpy
+    from threadpoolctl import threadpool_info
+    print([pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"])
+"""
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="one thread is all there is")
+@pytest.mark.parametrize(("settings", "several"), [({}, False), ({"OPENBLAS_NUM_THREADS": "2"}, True)])
+def test_the_products_of_numpy_take_one_thread_unless_the_environment_says_otherwise(
+    settings: dict[str, str], several: bool
+) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_THREADS], env=own | settings, check=True, capture_output=True, text=True
+    )
+    version, threads = done.stdout.splitlines()
+    assert version.startswith("pcn ")
+    if threads == "[]":
+        pytest.skip("this NumPy computes with another library")
+    assert (threads != "[1]") == several

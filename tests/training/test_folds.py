@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 from pcn_cli.errors import DataError
 from pcn_cli.training.folds import count_learned, divide_folds, most_folds, set_aside
@@ -63,3 +64,20 @@ def test_as_many_photos_as_are_asked_for_leave_two_outside_of_every_fold(photos,
     targets, groups = np.zeros(photos, dtype=np.int64), np.arange(photos)
     for fold in divide_folds(targets, groups, folds=folds, seed=0):
         assert set_aside(fold.learn, targets, groups, share=7, seed=0).learn.size
+
+
+@pytest.mark.parametrize(("classes", "folds", "together"), [(3, 5, 1), (7, 4, 2), (40, 2, 3), (5, 7, 25)])
+def test_they_are_the_folds_of_scikit_learn_without_its_slow_search(
+    monkeypatch: pytest.MonkeyPatch, classes: int, folds: int, together: int
+) -> None:
+    rng = np.random.default_rng(classes)
+    targets, groups = rng.integers(0, classes, 400), rng.integers(0, 400 // together, 400)
+    known = list(StratifiedGroupKFold(folds, shuffle=True, random_state=2).split(targets, targets, groups))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("scikit-learn's own search was asked")
+
+    monkeypatch.setattr(StratifiedGroupKFold, "_find_best_fold", refuse)
+    for fold, (learn, held_out) in zip(divide_folds(targets, groups, folds=folds, seed=2), known, strict=True):
+        np.testing.assert_array_equal(fold.learn, learn)
+        np.testing.assert_array_equal(fold.held_out, held_out)

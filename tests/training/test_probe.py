@@ -16,7 +16,7 @@ from pcn_cli.training import tokens
 from pcn_cli.training.checkpoint import load_checkpoint
 from pcn_cli.training.fit import FitResult
 from pcn_cli.training.fit_config import Validation
-from pcn_cli.training.probe import TokenHead, fit_probe, token_probabilities
+from pcn_cli.training.probe import TokenHead, fit_probe, pooled_features, token_probabilities
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import TokenBatches, TokenCache, TokenPick, TokenPiece, cache_tokens, keep_tokens
 
@@ -299,3 +299,16 @@ def test_tokens_that_were_read_do_not_stay_in_the_memory(tmp_path: Path, monkeyp
     with make_cache(Standin(), tmp_path, batches) as cache:
         assert resident() <= 64 * size / 1024
         assert torch.equal(cache.read(np.arange(256)), before)
+
+
+def test_photos_of_few_tokens_are_pooled_in_large_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, own = [], tokens.TokenCache.read
+    monkeypatch.setattr(tokens.TokenCache, "read", lambda self, rows, *v: read.append(len(rows)) or own(self, rows, *v))
+    device = torch.device("cpu")
+    with make_cache(Standin(), tmp_path, InOrder(count=80, batch_size=40)) as cache:
+        model = PatchConvNet(num_classes=3, embed_dim=cache.tokens.shape[-1], depth=1)
+        together = pooled_features(model, cache, device=device)
+        assert read == [1, 80]
+        monkeypatch.setattr("pcn_cli.training.probe._NUMBERS", 0)
+        np.testing.assert_allclose(pooled_features(model, cache, device=device), together, rtol=1e-5, atol=1e-5)
+        assert read == [1, 80, 1, 32, 32, 16]

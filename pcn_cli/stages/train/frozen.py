@@ -109,24 +109,26 @@ def learn_from_all(
     first = len(targets) - len(val)
     weights[first:] *= train.views  # a photo weighs as much, however often it was looked at
 
-    def solve(kept: NDArray[np.bool_] | slice) -> LinearHead:
+    def solve(kept: NDArray[np.bool_] | slice, start: LinearHead) -> LinearHead:
         return fit_head(
             features[kept],
             targets[kept],
             C=begun.C,
             classes=len(context.classes),
             photo_weights=weights[kept],
-            start=begun,  # which has seen no validation photo
+            start=start,
         )
 
     probabilities, numbers = np.empty_like(fitted.probabilities), np.empty(len(val), dtype=np.int64)
+    head = begun
     for number, fold in enumerate(divide_folds(labels, groups, folds=count, seed=context.recipe.seed), start=1):
         context.stop.check("stopped while the validation photos were learned from")
         kept = np.ones(len(targets), dtype=bool)
         kept[first + fold.held_out] = False
-        probabilities[fold.held_out] = solve(kept).probabilities(features[first + fold.held_out])
+        head = solve(kept, begun)  # which has seen no validation photo
+        probabilities[fold.held_out] = head.probabilities(features[first + fold.held_out])
         numbers[fold.held_out] = number
-    head = solve(slice(None))
+    head = solve(slice(None), head)  # the last of these has seen most of them
     return replace(
         fitted,
         probabilities=probabilities,
@@ -218,7 +220,8 @@ def _learn_query(model: nn.Module, regression: Fitted, train: Tokens, val: Token
         pooling = cast("AttentionNetwork", model).pooling
         pooling.shift_query(shift)
         shifted = regression.state | {"pooling.q.bias": pooling.q.bias.detach().clone()}  # all else is shared
-        probe = _solve_head(model, shifted, train, val, context, (regression.head.C,), near=regression.head)
+        near = probes[-1].head if probes else regression.head  # a query that was changed less is nearer
+        probe = _solve_head(model, shifted, train, val, context, (regression.head.C,), near=near)
         probes.append(replace(probe, name=PROBE))
         model.load_state_dict(regression.state, strict=False)
         if probe.loss > min(regression.loss, *(one.loss for one in probes)):

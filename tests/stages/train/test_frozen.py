@@ -93,6 +93,21 @@ def test_validation_photos_are_answered_by_heads_that_did_not_see_them(frozen_mo
         assert not np.allclose(other.probabilities[~mates], whole.probabilities[~mates], atol=1e-6)
 
 
+def test_the_last_head_begins_where_one_that_knew_most_ended_and_the_others_know_no_validation_photo(
+    frozen_models, monkeypatch
+):
+    (regression, _), model, learn, aside, context = frozen_models
+    heads, starts, own = [], [], frozen.fit_head
+    monkeypatch.setattr(
+        frozen,
+        "fit_head",
+        lambda *a, start, **k: starts.append(start) or heads.append(own(*a, start=start, **k)) or heads[-1],
+    )
+    learn_from_all(regression, model, learn, aside, np.arange(len(aside)), context)
+    assert starts[:5] == [regression.head] * 5
+    assert starts[5:] == [heads[4]]
+
+
 def test_what_belongs_together_is_in_one_fold(frozen_models):
     (_, probe), model, learn, aside, context = frozen_models
     groups = np.arange(len(aside)) // 3 % 8
