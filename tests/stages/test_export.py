@@ -170,7 +170,7 @@ def test_the_file_says_what_it_is_and_nothing_of_this_machine(made):
 def test_other_formats_answer_alike(model, photos, tmp_path, to):
     made = export(model, to=to, images=photos, output=tmp_path / "out")
     assert made.parity.least_correlation > 0.999
-    blob = made.path.with_suffix(".blob")
+    blob = made.path.with_suffix(".pcn.blob")
     compiled = blob.stat().st_mtime_ns if to == "openvino" else 0
     program = stage._import_program(made.runner)
     compute, facts = program.load(made.path)

@@ -28,9 +28,9 @@ def load_onnx(path: Path) -> Loaded:
 def load_openvino(path: Path) -> Loaded:
     """What computes the outputs, in single precision everywhere, and the model's facts.
 
-    What is compiled for this processor is kept beside the file, as `.blob`, where that may be written: without it every
-    start takes twice as long. It begins with the SHA-256 of what it was compiled from and of what follows. One that is
-    damaged, of another model, or of another version or kind of processor, which OpenVINO refuses, is compiled anew.
+    What is compiled for this processor is kept beside the file, as `.pcn.blob`, where that may be written: without it
+    every start takes twice as long. It begins with the SHA-256 of what it was compiled from and of what follows. One
+    that is damaged, of another model, version or kind of processor, which OpenVINO refuses, is compiled anew.
     """
     sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type] # the converter, half of the import
     import hashlib
@@ -38,7 +38,7 @@ def load_openvino(path: Path) -> Loaded:
 
     import openvino
 
-    core, kept, options = openvino.Core(), path.with_suffix(".blob"), {"INFERENCE_PRECISION_HINT": "f32"}
+    core, kept, options = openvino.Core(), path.with_suffix(".pcn.blob"), {"INFERENCE_PRECISION_HINT": "f32"}
     model, compiled = core.read_model(path), None
     made_from = hashlib.sha256(path.read_bytes())
     made_from.update(path.with_suffix(".bin").read_bytes())
