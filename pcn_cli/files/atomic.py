@@ -68,14 +68,22 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def iterate_csv(path: Path) -> Iterator[dict[str, str]]:
     """What `read_csv` gives, row by row."""
+    rows = iterate_rows(path)
+    header = next(rows, [])
+    return (dict(zip(header, row, strict=True)) for row in rows)
+
+
+def iterate_rows(path: Path) -> Iterator[list[str]]:
+    """The header of a table written by `write_csv` and its rows, as of `read_csv`."""
     # Spreadsheets put a byte order mark in front when they save.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
-        header = [rearm_cell(cell) for cell in next(rows, [])]
+        header = next(rows, [])
+        yield [rearm_cell(cell) for cell in header]
         for row in filter(None, rows):
             if len(row) != len(header):
                 raise ValueError(f"{path}, line {rows.line_num}: expected {len(header)} cells, found {len(row)}")
-            yield dict(zip(header, map(rearm_cell, row), strict=True))
+            yield [rearm_cell(cell) if cell[:1] == "'" else cell for cell in row]  # few begin so, of a million rows
 
 
 def disarm_cell(cell: Any) -> Any:  # noqa: ANN401 - a cell may be text or a number

@@ -27,9 +27,14 @@ def read_bytes(path: Path, *, most: int) -> bytes:
 
 
 def read_json(path: Path, *, most: int = MANY) -> Any:  # noqa: ANN401 - whatever the file holds
-    """The value that a file of JSON holds; refused as `read_bytes` refuses, and with a ValueError where it is none."""
+    """The value that a file of JSON holds; refused as `read_bytes` and `parse_json` refuse."""
+    return parse_json(read_bytes(path, most=most))
+
+
+def parse_json(content: bytes) -> Any:  # noqa: ANN401 - whatever it holds
+    """The value that JSON is; a ValueError where it is none."""
     try:
-        return json.loads(read_bytes(path, most=most), parse_constant=_refuse_constant)
+        return json.loads(content, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

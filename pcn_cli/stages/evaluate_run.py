@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pcn_cli.data.boxes.read import read_boxes
 from pcn_cli.data.masks import find_masks
+from pcn_cli.data.scan.listed_files import last_name
 from pcn_cli.data.scan.scan_photos import other_part
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.folder import hold_folder
@@ -199,7 +200,8 @@ def evaluate_run(
     """
     root, config = photo_root(run), model.config
     test = [row for row in rows if row.split == "test"]
-    boxes = read_boxes(Path(recipe.evaluate.boxes)) if recipe.evaluate.boxes else {}
+    names = {last_name(row.file) for row in test}
+    boxes = read_boxes(Path(recipe.evaluate.boxes), names=names) if recipe.evaluate.boxes else {}
     if boxes and not any(row.file in boxes for row in test):
         hint = f"the table names photos below {root}, such as {test[0].file}"
         raise DataError("no photo that was measured has a box", hint)

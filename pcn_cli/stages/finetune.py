@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pcn_cli.data.boxes.read import find_boxes, read_boxes
+from pcn_cli.data.boxes.read import read_boxes
 from pcn_cli.data.masks import refuse_missing
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError, command
@@ -154,11 +154,9 @@ def finetune(
         choose_device(asked.recipe.train.device)
         check_logger(asked.recipe.train.log)
         if asked.recipe.evaluate.boxes:
-            read_boxes(Path(asked.recipe.evaluate.boxes))  # what is wrong with it should be said now
+            read_boxes(Path(asked.recipe.evaluate.boxes), names=())  # what is wrong with it should be said now
         if asked.recipe.evaluate.masks:
             refuse_missing(Path(asked.recipe.evaluate.masks))
-        if asked.recipe.data.crop_boxes:
-            find_boxes(Path(asked.recipe.data.crop_boxes))
         for source in (find_source(model_source(name)) for name in models):
             source.check_available(offline=fetch.offline)
             callback.on_note(f"{source.name}: licence {check_licence(source, accepted=accept_licence)}")

@@ -1,4 +1,4 @@
-"""Files, names, recipes and tables as an enemy or an accident makes them: each is refused in words, within bounds.
+"""Files, names, recipes, tables, boxes as an enemy or an accident makes them: each is refused in words, within bounds.
 
     python tests/harness/hostile.py weights              # pickles, archives, tensors, safetensors, model folders
     python tests/harness/hostile.py images --count 100000
@@ -6,6 +6,7 @@
     python tests/harness/hostile.py names --count 2000   # of files and classes, from the scan to the report
     python tests/harness/hostile.py recipes
     python tests/harness/hostile.py tables
+    python tests/harness/hostile.py boxes                # of a million entries, or of half a gigabyte
     python tests/harness/hostile.py flips --count 200    # of a run's model and of checkpoints
 
 Prints a row of Markdown for each kind, and what went wrong below; exits with 1 if anything did. POSIX only.
@@ -23,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from hostile_boxes import make_boxes
 from hostile_weights import PROOF, make_files
 from PIL import ExifTags, Image
 from trials import Trial, preload, run_forked, run_pcn, table
@@ -420,6 +422,18 @@ def vast_tables(rows: list[str]) -> dict[str, tuple[bytes, tuple[int, ...]]]:
     return {name: ("\n".join(lines).encode(), (0, 3)) for name, lines in tables.items()}
 
 
+def try_boxes(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
+    """Files of boxes for photos that are there and that are not: read, or exit 3."""
+    tallies, photos = {"json": Tally("boxes: JSON"), "csv": Tally("boxes: tables")}, folder / "photos"
+    photos.mkdir()
+    Image.new("RGB", (32, 32)).save(photos / "0.png")
+    for name, path in make_boxes(folder, count or 10**6):
+        trial = run_pcn("inspect", photos, "--crop-boxes", path, folder=folder)
+        long = "a message of a page" if len(trial.stderr) > 10_000 else ""
+        tallies[name.partition(":")[0]].add(name, trial, expect(trial, 0, 3), long)
+    yield from tallies.values()
+
+
 def try_flips(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
     """One bit turned over in a run's model or in a checkpoint: noticed before anything is made of it."""
     write_named(folder / "photos", np.random.default_rng(seed), 24)
@@ -485,6 +499,7 @@ KINDS: dict[str, Callable[[Path, int | None, int], Iterator[Tally]]] = {
     "names": try_names,
     "recipes": try_recipes,
     "tables": try_tables,
+    "boxes": try_boxes,
     "flips": try_flips,
 }
 

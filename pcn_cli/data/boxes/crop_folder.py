@@ -10,8 +10,8 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from pcn_cli.data.boxes.crops import cut_photo
-from pcn_cli.data.boxes.cut import choose_boxes, crop_name, find_photos, place_boxes
-from pcn_cli.data.boxes.read import find_boxes, refuse
+from pcn_cli.data.boxes.cut import HINT, NOT_THERE, choose_boxes, crop_name, find_photos, place_boxes
+from pcn_cli.data.boxes.read import refuse
 from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.doubts import find_truncated
 from pcn_cli.data.scan.labels import Candidate
@@ -44,10 +44,9 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Listing:
-    """The files of a folder, and what folders, names or a table say of those that have a label."""
+class _Labels:
+    """What folders, names or a table say of the files that have a label."""
 
-    entries: Mapping[str, str]
     known: Mapping[str, Candidate] = field(default_factory=dict)
     multi_label: bool = False
 
@@ -66,17 +65,23 @@ def cut_photos(
     crashes its decoder is told among the unreadable.
 
     Raises:
-        DataError: what `find_boxes` refuses; a photo that is not there, a box that is not in its photo or has no label.
+        DataError: what `choose_boxes` refuses; a photo that is not there, a box that is not in it or has no label.
     """
     path, tell = Path(str(labelling.crop_boxes)).absolute(), on_progress or (lambda *_: None)
-    found, note = choose_boxes(find_boxes(path), labelling, path)
-    listing = _list_files(root, labelling, group_by, needed=any(not one.label for one in found))
-    by_photo = find_photos(found, ListedFiles(root, path, listing.entries), path, entries=listing.entries)
+    entries = walk_folder(root)
+    listed = ListedFiles(root, path, entries)
+    chosen = choose_boxes(path, labelling, names=listed.last_names)
+    by_photo, problems = find_photos(chosen.boxes, listed, entries=entries)
+    problems += [f"{file}: {NOT_THERE}" for file in chosen.others.first]
+    more = chosen.others.count - len(chosen.others.first)
+    refuse(f"{path} has boxes of photos that are not there:", problems, HINT, more=more)
+    needed = any(not one.label for one in chosen.boxes)
+    labels = _list_labels(root, labelling, group_by, entries, needed=needed)
     unlabelled = [
         f"{one.file}: neither the box nor its photo has a label"
         for file, own in by_photo.items()
         for one in own
-        if not (one.label or file in listing.known)
+        if not (one.label or file in labels.known)
     ]
     refuse(f"{path} has boxes of no class:", unlabelled, "put the photos into a folder of their class each")
     files, unreadable, sizes = list(by_photo), list[SkippedFile](), dict[str, tuple[int, int]]()
@@ -95,26 +100,27 @@ def cut_photos(
         work = ((root / file, [(into / crop_name(file, n), box) for n, box in own]) for file, own in placed.items())
         cut = threads.imap(lambda one: cut_photo(one[0], lambda *_: one[1], load_truncated=truncated_too), work)
         for (file, own), hashes in zip(placed.items(), cut, strict=True):
-            of_photo = listing.known.get(file, Candidate(file=file, label=""))
+            of_photo = labels.known.get(file, Candidate(file=file, label=""))
             for (number, box), digest in zip(own, hashes, strict=True):
                 part, group = of_photo.split or "", of_photo.group or file
                 rows.append((crop_name(file, number), box.label or of_photo.label, part, group, digest))
             tell("cutting out boxes", len(rows), sum(map(len, placed.values())))
-    write_csv(into / TABLE, ("file", SEVERAL if listing.multi_label else "label", "split", "group", "sha256"), rows)
-    without = (file for file, obstacle in listing.entries.items() if not obstacle and file not in by_photo)
+    write_csv(into / TABLE, ("file", SEVERAL if labels.multi_label else "label", "split", "group", "sha256"), rows)
+    without = (file for file, obstacle in entries.items() if not obstacle and file not in by_photo)
     return Cut(
         boxes=len(rows),
         photos=len(placed),
-        note=note,
+        note=chosen.note,
         unreadable=tuple(unreadable),
         ignored=tuple(SkippedFile(file=file, reason=f"{_NO_BOX} {path.name}") for file in without),
         doubts=tuple(find_truncated(missing)),
     )
 
 
-def _list_files(root: Path, labelling: Labelling, group_by: str | None, *, needed: bool) -> _Listing:
-    """The files below `root`; where labels are not `needed`, photos that have none are no fault."""
-    entries = walk_folder(root)
+def _list_labels(
+    root: Path, labelling: Labelling, group_by: str | None, entries: Mapping[str, str], *, needed: bool
+) -> _Labels:
+    """The labels of `entries` below `root`; where they are not `needed`, photos that have none are no fault."""
     try:
         files = sort_files(root, labelling, group_by)
     except DataError:
@@ -122,6 +128,6 @@ def _list_files(root: Path, labelling: Labelling, group_by: str | None, *, neede
             raise
         plain = [Candidate(file=file, label="") for file, obstacle in entries.items() if not obstacle]
         grouped = group_candidates(plain, group_by) if group_by else plain
-        return _Listing(entries=entries, known={one.file: one for one in grouped})
+        return _Labels(known={one.file: one for one in grouped})
     known = {one.file: one for one in files.candidates}
-    return _Listing(entries=entries, known=known, multi_label=files.multi_label and needed)
+    return _Labels(known=known, multi_label=files.multi_label and needed)

@@ -3,13 +3,15 @@
 A crop is called after its photo and the box's number in the file, `birds/a.jpg#2`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pcn_cli.data.boxes.crops import Edges, cut_photo, edges_of
-from pcn_cli.data.boxes.read import FoundBox, find_boxes, refuse
+from pcn_cli.data.boxes.found import FoundBox
+from pcn_cli.data.boxes.read import Others, find_boxes, refuse
 from pcn_cli.data.load.open_image import UnreadablePhotoError
 from pcn_cli.data.scan.decode import inspect_files
 from pcn_cli.data.scan.doubts import describe_truncated
@@ -20,8 +22,18 @@ from pcn_cli.records.photos import Box, SkippedFile
 
 SURE = 0.2  # the confidence from which MegaDetector's users take a box for a thing
 ANIMAL = "animal"
+NOT_THERE = "is not among the photos"
 _UNCUT = "no box can be cut out"
 HINT = "the file must name photos of this folder, by their path or by name, each box inside its upright photo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenBoxes:
+    """The boxes of photos that are asked for which are wanted, what `others` have such, and what was passed over."""
+
+    boxes: tuple[FoundBox, ...]
+    others: Others
+    note: str
 
 
 def cut_named(
@@ -36,11 +48,12 @@ def cut_named(
         DataError: what `find_boxes` refuses, a box that is not in its photo, or there is none of these photos.
     """
     file = Path(str(options.crop_boxes)).absolute()
-    found, note = choose_boxes(find_boxes(file), options, file)
     root = folder or (paths[0].parent if len(paths) == 1 else Path())
     names = {path: _below(path, root) for path in dict.fromkeys(paths)}
     entries = dict.fromkeys(names.values(), "")
-    by_photo = find_photos(found, ListedFiles(root.absolute(), file, entries), file, entries=entries, others=True)
+    listed = ListedFiles(root.absolute(), file, entries)
+    chosen = choose_boxes(file, options, names=listed.last_names)
+    by_photo = find_photos(chosen.boxes, listed, entries=entries)[0]
     if not by_photo:
         raise DataError(f"{file} has no box of these photos", HINT)
     crops, missing = list[tuple[str, Path, Edges | None]](), dict[str, float | None]()
@@ -51,7 +64,7 @@ def cut_named(
                 path, own, file, into=into / str(number), load_truncated=options.load_truncated
             )
             crops += given
-    return crops, "; ".join(filter(None, (note, describe_truncated(missing))))
+    return crops, "; ".join(filter(None, (chosen.note, describe_truncated(missing))))
 
 
 def cut_below(
@@ -120,28 +133,33 @@ def crop_name(file: str, number: int) -> str:
     return f"{file}#{number}"
 
 
-def choose_boxes(found: Sequence[FoundBox], options: CropOptions, path: Path) -> tuple[list[FoundBox], str]:
-    """The boxes that are wanted, and what was passed over, in words.
+def choose_boxes(path: Path, options: CropOptions, *, names: Collection[str]) -> ChosenBoxes:
+    """The boxes in the file at `path` that are wanted; `names` as of `find_boxes`.
 
     Raises:
-        DataError: none is wanted.
+        DataError: what `find_boxes` refuses, or none is wanted.
     """
     least, wanted = SURE if options.crop_confidence is None else options.crop_confidence, options.crop_category
-    categories = {one.category for one in found if one.category}
+    found = find_boxes(path, names=names, least=least)
+    categories = {one for one in found.counts if one}
     if wanted is None and ANIMAL in categories:
         wanted = ANIMAL
     elif wanted is not None and wanted not in categories:
         told = ", ".join(sorted(categories)) or "none"
         raise DataError(f"{path} has no boxes of the category {wanted!r}; found {told}", "leave --crop-category out")
-    sure = [one for one in found if one.confidence is None or one.confidence >= least]
-    kept = [one for one in sure if wanted is None or one.category == wanted]
-    unsure, others = len(found) - len(sure), len(sure) - len(kept)
+    sure = sum(found.sure.values())
+    kept = sure if wanted is None else found.sure.get(wanted, 0)
+    unsure, others = sum(found.counts.values()) - sure, sure - kept
     words = [f"{unsure:,} less sure than {least:g}"] * bool(unsure)
     words += [f"{others:,} of another category than {wanted}"] * bool(others)
     if not kept:
         left = f": {' and '.join(words)}" if words else ", it is empty"
         raise DataError(f"{path} has no box that is wanted{left}", "lower --crop-confidence, or name another file")
-    return kept, f"boxes passed over: {', '.join(words)}" if words else ""
+    return ChosenBoxes(
+        boxes=tuple(one for one in found.boxes if wanted is None or one.category == wanted),
+        others=found.others.get(wanted, Others()),
+        note=f"boxes passed over: {', '.join(words)}" if words else "",
+    )
 
 
 def place_boxes(
@@ -160,21 +178,19 @@ def place_boxes(
 
 
 def find_photos(
-    found: Sequence[FoundBox], listed: ListedFiles, path: Path, *, entries: Mapping[str, str], others: bool = False
-) -> dict[str, list[FoundBox]]:
-    """The boxes by the file that each means, in the files' order; with `others` those that mean none are no fault."""
+    found: Sequence[FoundBox], listed: ListedFiles, *, entries: Mapping[str, str]
+) -> tuple[dict[str, list[FoundBox]], list[str]]:
+    """The boxes by the file that each means, in the files' order, and what is wrong with those that mean none."""
     places = listed.find([one.file for one in found])
     by_photo, problems = dict[str, list[FoundBox]](), dict[str, None]()
     for one in found:
         place = places[one.file]
         if entries.get(place.file, "not there") or place.problem:
             several = place.problem if listed.knows(one.file) else ""
-            problems[f"{one.file}: {several or 'is not among the photos'}"] = None
+            problems[f"{one.file}: {several or NOT_THERE}"] = None
         else:
             by_photo.setdefault(place.file, []).append(one)
-    if not others:
-        refuse(f"{path} has boxes of photos that are not there:", list(problems), HINT)
-    return {file: by_photo[file] for file in sorted(by_photo)}
+    return {file: by_photo[file] for file in sorted(by_photo)}, list(problems)
 
 
 def _below(path: Path, root: Path) -> str:

@@ -1,29 +1,35 @@
 """Boxes as tools write them: a table with a row for each, the JSON of COCO, and that of MegaDetector.
 
-All that is wrong is named at once. COCO: Lin et al. 2014, arXiv:1405.0312; MegaDetector's batch output has boxes as
-shares of the photo's sides, a category and a confidence, and says nothing of what kind of animal it is.
+All that is wrong is named at once. A file of more than a megabyte is read by a process of its own with bounds, which
+hands over the boxes of the photos that are asked for.
 """
 
 import csv
-import math
+import gc
+import json
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from pcn_cli.errors import DataError, shown
-from pcn_cli.files.atomic import iterate_csv
-from pcn_cli.files.reading import read_json
+from pcn_cli.data.boxes.documents import read_document
+from pcn_cli.data.boxes.found import EDGES, Found, FoundBox, OtherBox, read_share
+from pcn_cli.data.scan.listed_files import last_name
+from pcn_cli.errors import DataError
+from pcn_cli.files.atomic import iterate_rows
+from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.machine import limit_process
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import Box
 
-MOST_BYTES = 512 * 2**20
 MOST_BOXES, MOST_OF_PHOTO = 1_000_000, 1000
-BEYOND = 2  # pixels: counting from 1, or an edge behind the last pixel
-_MOST_TOLD = 10  # problems in a message
-_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_MOST_PROBLEMS, _MOST_TOLD = 1000, 10  # the file is read no further; in a message
+_MOST_CATEGORIES, _MOST_BYTES = 10_000, 128 * 2**20  # the bytes are of a table
+_APART, _AT_ONCE = 2**20, 1000  # bytes of a file that a process of its own reads; boxes on a line that it says
+_MEMORY, _SECONDS = 900_000_000, 60  # of that process; the seconds are of computing
 TABLE_HINT = f"a table of boxes has the columns {', '.join(field_names(Box))}, in pixels"
 _JSON_HINT = (
     'a .json of boxes is COCO\'s, with "images", "annotations" and "categories", or MegaDetector\'s, with "images" that'
@@ -31,282 +37,290 @@ _JSON_HINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FoundBox:
-    """A box as a file has it; `number` counts those of its photo in the file, from 1.
+@dataclass(frozen=True, kw_only=True)
+class Others:
+    """Photos that were not asked for: how many, and the first of them."""
 
-    `edges` are left, top, right and bottom, the latter two behind the last pixel: in pixels, or in `shares` of the
-    photo's sides. `size` is the photo's width and height, where the file tells them; `category` and `confidence` are
-    a detector's, and no label.
+    count: int = 0
+    first: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundBoxes:
+    """What a file of boxes holds.
+
+    `boxes` are the sure ones of photos that are asked for, in the file's order. Of all photos, `counts` has how many
+    boxes are of each category, `sure` how many of these are sure, and `others` what else has sure ones; there None
+    stands for all categories.
     """
 
-    file: str
-    number: int = 0
-    label: str = ""
-    edges: tuple[float, float, float, float]
-    shares: bool = False
-    size: tuple[int, int] | None = None
-    category: str = ""
-    confidence: float | None = None
-
-    def place(self, size: tuple[int, int]) -> Box:
-        """The box in whole pixels of a photo of that width and height; what reaches a little beyond it is cut off.
-
-        Raises:
-            ValueError: it does not lie in the photo, or the photo is not of the size that the file tells.
-        """
-        if self.size is not None and self.size != size:
-            told, found = ("×".join(map(str, one)) for one in (self.size, size))
-            raise ValueError(f"{self.file}: its boxes are on {told} pixels, and the photo has {found}")
-        scale = (*size, *size) if self.shares else (1, 1, 1, 1)
-        edges = [round(edge * by) for edge, by in zip(self.edges, scale, strict=True)]
-        inclusive = [edges[0], edges[1], edges[2] - 1, edges[3] - 1]
-        for place, (value, side) in enumerate(zip(inclusive, (*size, *size), strict=True)):
-            inside = min(max(value, 0), side - 1)
-            inclusive[place] = inside if abs(value - inside) <= BEYOND else value
-        sides = dict(zip(("width", "height"), size, strict=True))
-        box = Box(file=self.file, label=self.label, **dict(zip(_EDGES, inclusive, strict=True)), **sides)
-        box.check()
-        return box
+    boxes: tuple[FoundBox, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    sure: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str | None, Others] = field(default_factory=dict)
 
 
-def find_boxes(path: Path) -> tuple[FoundBox, ...]:
-    """The boxes in the file at `path`, in its order: a table, or JSON if it is called so.
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """Which boxes are asked for: of photos called by one of `names` (None: of all), and `least` as sure.
 
-    Of a table the columns label, width and height may be missing.
+    Where they are to be `whole`, each tells the size of its photo and lies in it.
+    """
+
+    names: Collection[str] | None
+    least: float = 0.0
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How many boxes are of a category, how many of them are sure, and what photos that are not asked for have such."""
+
+    count: int = 0
+    sure: int = 0
+    others: dict[str, None] = field(default_factory=dict)
+
+
+def find_boxes(path: Path, *, names: Collection[str] | None = None, least: float = 0.0) -> FoundBoxes:
+    """The boxes in the file at `path`, a table or JSON if it is called so, that are at least `least` sure.
+
+    Only those of photos called by one of `names`, as `last_name` gives them, are kept; without them all are. Of a table
+    the columns label, width and height may be missing.
 
     Raises:
         DataError: no such file, another format, or what is no box; the message names it.
     """
-    found = _find(path, whole=False)
-    refuse(_words(path), [one for one in found if isinstance(one, str)], _hint(path))
-    return tuple(one for one in found if not isinstance(one, str))
+    return _find(path, _Question(names=names, least=least))
 
 
-def read_boxes(path: Path) -> dict[str, list[Box]]:
-    """The boxes of each photo, by its path below the photos folder, in whole pixels.
+def read_boxes(path: Path, *, names: Collection[str] | None = None) -> dict[str, list[Box]]:
+    """The boxes of each photo, by its path below the photos folder, in whole pixels; `names` as of `find_boxes`.
 
     Decimals are rounded, and what reaches a pixel or two beyond the photo is cut off, as annotation tools write both.
 
     Raises:
         DataError: no such file, a column is missing, or rows hold no box; the message names them.
     """
-    boxes, problems = dict[str, list[Box]](), list[str]()
-    for one in _find(path, whole=True):
-        if isinstance(one, str):
-            problems.append(one)
-            continue
-        try:
-            if one.size is None:
-                raise ValueError(f"{one.file}: the file does not tell the photo's width and height")  # noqa: TRY301
-            boxes.setdefault(one.file, []).append(one.place(one.size))
-        except ValueError as error:
-            problems.append(str(error))
-    refuse(_words(path), problems, _hint(path))
+    boxes = dict[str, list[Box]]()
+    for one in _find(path, _Question(names=names, whole=True)).boxes:
+        assert one.size is not None  # noqa: S101 - it was checked
+        boxes.setdefault(one.file, []).append(one.place(one.size))
     return boxes
 
 
-def _find(path: Path, *, whole: bool) -> list[FoundBox | str]:
-    """Each box, or what is wrong with it, in the file's order; a table needs all columns to be `whole`."""
+def refuse(words: str, problems: Sequence[str], hint: str, *, more: int = 0) -> None:
+    """Raise a DataError with the first of the problems, if there are any; so many `more` are not among them."""
+    if problems:
+        untold = len(problems[_MOST_TOLD:]) + more
+        lines = [words, *problems[:_MOST_TOLD], *([f"and {untold:,} more"] if untold else [])]
+        raise DataError("\n  ".join(lines), hint)
+
+
+def _find(path: Path, question: _Question) -> FoundBoxes:
     if not path.is_file():
         raise DataError(f"no such table of boxes: {path}")
     try:
-        document = read_json(path, most=MOST_BYTES) if _is_json(path) else None
-        boxes = _read_document(document) if _is_json(path) else _read_table(path, whole=whole)
-        return list(_count(_gather(boxes), path))
+        apart = path.stat().st_size > _APART
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if apart:
+        return _find_apart(path, question)
+    boxes = list[FoundBox]()
+    return _make(boxes, _gather(path, question, boxes.append))
+
+
+def _make(boxes: Iterable[FoundBox], told: Mapping[str, Any]) -> FoundBoxes:
+    others = {category: Others(count=count, first=tuple(first)) for category, count, first in told["others"]}
+    return FoundBoxes(boxes=tuple(boxes), counts=told["counts"], sure=told["sure"], others=others)
+
+
+def _gather(path: Path, question: _Question, keep: Callable[[FoundBox], object]) -> dict[str, Any]:
+    """The counts of `FoundBoxes`, as JSON can hold them; `keep` is called with each of its boxes.
+
+    Raises:
+        DataError: what `find_boxes` says.
+    """
+    is_json, names = _is_json(path), question.names
+    hint = _JSON_HINT if is_json else TABLE_HINT
+
+    def asks(file: str) -> bool:
+        return names is None or last_name(file) in names
+
+    try:
+        found = read_document(path, asks) if is_json else _read_table(path, asks, whole=question.whole)
+        problems, told = _choose(found, path, question, keep)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text", _hint(path)) from error
+        raise DataError(f"{path} is not UTF-8 text", hint) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, csv.Error) as error:
         words = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
-        raise DataError(words, _hint(path)) from error
+        raise DataError(words, hint) from error
+    refuse(f"{path} has {'entries' if is_json else 'rows'} that are no boxes:", problems, hint)
+    return told
 
 
-def _count(found: Iterable[FoundBox | str], path: Path) -> Iterator[FoundBox | str]:
-    """The boxes with their numbers; a DataError as soon as they are too many."""
-    numbers, hint = Counter[str](), "take out those that are not sure"
+def _choose(
+    found: Iterable[Found], path: Path, question: _Question, keep: Callable[[FoundBox], object]
+) -> tuple[list[str], dict[str, Any]]:
+    """What is wrong with boxes, and what `_gather` gives; a DataError as soon as they are too many."""
+    problems, hint = list[str](), "take out those that are not sure"
+    numbers, tallies = Counter[str](), dict[str, _Tally]()
     for count, one in enumerate(found, start=1):
         if count > MOST_BOXES:
             raise DataError(f"{path} has more than {MOST_BOXES:,} boxes", hint)
+        if problem := one if isinstance(one, str) else _find_problem(one) if question.whole else "":
+            problems.append(problem)
+            if len(problems) == _MOST_PROBLEMS:
+                break
         if isinstance(one, str):
-            yield one
+            continue
+        if (tally := tallies.get(one.category)) is None:
+            tally = tallies[one.category] = _Tally()
+            if len(tallies) > _MOST_CATEGORIES:
+                raise DataError(f"{path} has more than {_MOST_CATEGORIES:,} categories", hint)
+        tally.count += 1
+        is_sure = one.confidence is None or one.confidence >= question.least
+        tally.sure += is_sure
+        if isinstance(one, OtherBox):
+            if is_sure:
+                tally.others[one.file] = None
             continue
         numbers[one.file] += 1
         if numbers[one.file] > MOST_OF_PHOTO:
-            told = f"{numbers[one.file]:,} boxes of {one.file}, at most {MOST_OF_PHOTO:,} of a photo are read"
-            raise DataError(f"{path} has {told}", hint)
-        yield replace(one, number=numbers[one.file])
+            words = f"{numbers[one.file]:,} boxes of {one.file}, at most {MOST_OF_PHOTO:,} of a photo are read"
+            raise DataError(f"{path} has {words}", hint)
+        if is_sure and not problems:
+            keep(one._replace(number=numbers[one.file]))
+    others: dict[str | None, dict[str, None]] = {category: tally.others for category, tally in tallies.items()}
+    others[None] = others[next(iter(others))] if len(others) == 1 else dict.fromkeys(chain(*others.values()))
+    told = [(category, len(files), list(islice(files, _MOST_TOLD))) for category, files in others.items()]
+    counts, sure = (
+        {category: getattr(tally, name) for category, tally in tallies.items()} for name in ("count", "sure")
+    )
+    return problems, {"counts": counts, "sure": sure, "others": told}
 
 
-def refuse(words: str, problems: Sequence[str], hint: str) -> None:
-    """Raise a DataError with the first of the problems, if there are any."""
-    if problems:
-        more = [f"and {len(problems) - _MOST_TOLD:,} more"] if len(problems) > _MOST_TOLD else []
-        raise DataError("\n  ".join([words, *problems[:_MOST_TOLD], *more]), hint)
+def _find_problem(one: FoundBox | OtherBox) -> str:
+    """Why a box does not lie in its photo."""
+    try:
+        if isinstance(one, FoundBox):
+            one.check()
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
-def _hint(path: Path) -> str:
-    return _JSON_HINT if _is_json(path) else TABLE_HINT
-
-
-def _words(path: Path) -> str:
-    return f"{path} has {'entries' if _is_json(path) else 'rows'} that are no boxes:"
-
-
-def _gather(boxes: Iterator[Callable[[], FoundBox]]) -> Iterator[FoundBox | str]:
-    """The boxes, or what is wrong with each that cannot be read."""
-    for read in boxes:
+def _read_table(path: Path, asks: Callable[[str], bool], *, whole: bool) -> Iterator[Found]:
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"it holds {size:,} bytes, at most {_MOST_BYTES:,} are read")
+    wanted, rows = field_names(Box) if whole else ("file", *EDGES), iterate_rows(path)
+    columns = {name: column for column, name in enumerate(next(rows, []))}
+    for row in rows:
+        if missing := next((name for name in wanted if name not in columns), None):
+            raise ValueError(f"{path} has no column {missing!r}")
         try:
-            yield read()
+            yield _read_row(row, columns, asks)
         except ValueError as error:
             yield str(error)
 
 
-def _read_table(path: Path, *, whole: bool) -> Iterator[Callable[[], FoundBox]]:
-    wanted = field_names(Box) if whole else ("file", *_EDGES)
-    for row in iterate_csv(path):
-        if missing := next((name for name in wanted if name not in row), None):
-            raise ValueError(f"{path} has no column {missing!r}")
-        yield partial(_read_row, row)
-
-
-def _read_row(row: Mapping[str, str]) -> FoundBox:
-    file = row["file"].strip()
+def _read_row(row: Sequence[str], columns: Mapping[str, int], asks: Callable[[str], bool]) -> FoundBox | OtherBox:
+    file, certain = row[columns["file"]].strip(), _cell(row, columns, "confidence")
     if not file:
         raise ValueError("a row names no photo")
-    left, top, right, bottom = (_whole(row, name) for name in _EDGES)
-    size = tuple(_whole(row, name) for name in ("width", "height") if row.get(name, "").strip())
-    certain = row.get("confidence", "").strip()
+    confidence = read_share(certain, file, "confidence") if certain else None
+    if not asks(file):
+        return OtherBox(file.replace("\\", "/"), confidence=confidence)
+    left, top, right, bottom = (_whole(row, columns, name) for name in EDGES)
+    size = tuple(_whole(row, columns, name) for name in ("width", "height") if _cell(row, columns, name))
     return FoundBox(
-        file=file.replace("\\", "/"),
-        label=row.get("label", "").strip(),
-        edges=(left, top, right + 1, bottom + 1),
-        size=(size[0], size[1]) if len(size) == 2 else None,
-        confidence=_share(certain, f"{file}: confidence") if certain else None,
+        file.replace("\\", "/"),
+        (left, top, right + 1, bottom + 1),
+        _cell(row, columns, "label"),
+        (size[0], size[1]) if len(size) == 2 else None,
+        confidence=confidence,
     )
 
 
-def _whole(row: Mapping[str, str], name: str) -> int:
+def _cell(row: Sequence[str], columns: Mapping[str, int], name: str) -> str:
+    """What a row holds in a column that may be missing."""
+    return row[columns[name]].strip() if name in columns else ""
+
+
+def _whole(row: Sequence[str], columns: Mapping[str, int], name: str) -> int:
     """The whole number nearest to a cell."""
+    cell = row[columns[name]]
     try:
-        return round(float(row[name]))
+        return round(float(cell))
     except (ValueError, OverflowError) as error:  # no number, or none that is finite
-        raise ValueError(f"{row['file']}: {name} is {row[name]!r}, which is no number of pixels") from error
+        raise ValueError(f"{row[columns['file']]}: {name} is {cell!r}, which is no number of pixels") from error
 
 
-def _read_document(document: Any) -> Iterator[Callable[[], FoundBox]]:  # noqa: ANN401 - whatever JSON holds
-    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
-        raise ValueError('there is no list of "images" in it')  # noqa: TRY004 - of a file, told as such
-    images = [image for image in document["images"] if isinstance(image, dict)]
-    if len(images) < len(document["images"]):
-        raise ValueError('its "images" are not all objects')
-    if isinstance(document.get("annotations"), list):
-        return _read_coco(document, images)
-    if any("detections" in image for image in images):
-        return _read_detections(document, images)
-    raise ValueError("it holds neither COCO's annotations nor MegaDetector's detections")
-
-
-def _read_coco(document: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> Iterator[Callable[[], FoundBox]]:
-    categories = document.get("categories", [])
-    if not isinstance(categories, list):
-        raise ValueError('its "categories" are no list')  # noqa: TRY004 - of a file, told as such
-    names = {str(one.get("id")): one.get("name") for one in categories if isinstance(one, dict)}
-    by_id = {str(image.get("id")): image for image in images}
-    annotations = [one for one in document["annotations"] if not (isinstance(one, dict) and one.get("iscrowd"))]
-    return (
-        lambda one=one, number=number: _read_annotation(one, number, by_id, names)  # type: ignore[misc]
-        for number, one in enumerate(annotations, start=1)
-    )
-
-
-def _read_annotation(
-    one: Any,  # noqa: ANN401 - whatever JSON holds
-    number: int,
-    images: Mapping[str, Mapping[str, Any]],
-    names: Mapping[str, Any],
-) -> FoundBox:
-    if not isinstance(one, dict):
-        raise ValueError(f"annotation {number} is {shown(one)}")  # noqa: TRY004 - of a file, told as such
-    image = images.get(str(one.get("image_id")))
-    if image is None:
-        raise ValueError(f"annotation {number} is of the image {shown(one.get('image_id'))}, which is not in the file")
-    file, name = _text(image.get("file_name"), "file_name"), names.get(str(one.get("category_id")))
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"{file}: there is no category {shown(one.get('category_id'))}")
-    width, height = image.get("width"), image.get("height")
-    size = (width, height) if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0 else None
-    score = one.get("score")
-    return FoundBox(
-        file=file,
-        label=name.strip(),
-        edges=_corners(one.get("bbox"), file),
-        size=size,
-        confidence=None if score is None else _share(score, f"{file}: score"),
-    )
-
-
-def _read_detections(
-    document: Mapping[str, Any], images: Sequence[Mapping[str, Any]]
-) -> Iterator[Callable[[], FoundBox]]:
-    names = document.get("detection_categories")
-    names = names if isinstance(names, dict) else {}
-    for image in images:
-        detections = image.get("detections")  # null, with a failure, where the photo could not be read
-        for one in detections if isinstance(detections, list) else ():
-            yield lambda image=image, one=one: _read_detection(image, one, names)  # type: ignore[misc]
-
-
-def _read_detection(image: Mapping[str, Any], one: Any, names: Mapping[str, Any]) -> FoundBox:  # noqa: ANN401
-    file = _text(image.get("file"), "file")
-    if not isinstance(one, dict):
-        raise ValueError(f"{file}: a detection is {shown(one)}")  # noqa: TRY004 - of a file, told as such
-    category = str(one.get("category"))
-    edges = _corners(one.get("bbox"), file)
-    if any(not -0.01 <= edge <= 1.01 for edge in edges):
-        raise ValueError(f"{file}: the box {shown(one.get('bbox'))} is not in shares of the photo, 0 to 1")
-    return FoundBox(
-        file=file,
-        edges=tuple(min(max(edge, 0.0), 1.0) for edge in edges),  # type: ignore[arg-type]
-        shares=True,
-        category=str(names.get(category, category)),
-        confidence=_share(one.get("conf"), f"{file}: conf"),
-    )
-
-
-def _corners(box: Any, file: str) -> tuple[float, float, float, float]:  # noqa: ANN401 - whatever JSON holds
-    """Left, top, right and bottom of [x, y, width, height]."""
-    if not isinstance(box, list) or len(box) != 4:
-        raise ValueError(f"{file}: the box is {shown(box)}, which is not [x, y, width, height]")
-    x, y, width, height = (_number(value, f"{file}: the box {shown(box)}") for value in box)
-    if width <= 0 or height <= 0:
-        raise ValueError(f"{file}: the box {shown(box)} has no pixels")
-    return x, y, x + width, y + height
-
-
-def _number(value: Any, what: str) -> float:  # noqa: ANN401 - whatever the file holds
+def _find_apart(path: Path, question: _Question) -> FoundBoxes:
+    """What `_find` gives, read by a process of its own."""
+    process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{what} holds {shown(value)}, which is no number")
-    return number
+        assert process.stdin is not None  # noqa: S101 - pipes, as asked for
+        assert process.stdout is not None  # noqa: S101
+        names = None if question.names is None else list(question.names)
+        _say(process.stdin, (str(path), names, question.least, question.whole))
+        boxes, files = list[FoundBox](), dict[str, str]()
+        while True:
+            told = _hear(process.stdout, path)
+            if isinstance(told, dict):
+                return _make(boxes, told)
+            for file, edges, label, size, *others in told:
+                boxes.append(FoundBox(files.setdefault(file, file), tuple(edges), label, size and tuple(size), *others))
+    except BrokenPipeError as error:
+        raise _ended(path) from error
+    finally:
+        end_child(process)
 
 
-def _share(value: Any, what: str) -> float:  # noqa: ANN401 - whatever the file holds
-    number = _number(value, what)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{what} is {shown(value)}, which is not between 0 and 1")
-    return number
+def _say(to: IO[bytes], words: object) -> None:
+    to.write(json.dumps(words).encode("ascii") + b"\n")
+    to.flush()
 
 
-def _text(value: Any, name: str) -> str:  # noqa: ANN401 - whatever JSON holds
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError(f"an image has the {name} {shown(value)}")
-    return value.replace("\\", "/")
+def _hear(back: IO[bytes], path: Path) -> Any:  # noqa: ANN401 - boxes, or the counts that come last
+    line = back.readline()
+    if not line.endswith(b"\n"):
+        raise _ended(path)
+    told = json.loads(line)
+    if isinstance(told, dict) and "refused" in told:
+        raise DataError(told["refused"], told["hint"])
+    return told
+
+
+def _ended(path: Path) -> DataError:
+    words = f"{path}: to read it takes more memory or time than a file of boxes may"
+    return DataError(words, "keep the boxes of fewer photos in it, and nothing beside them")
+
+
+def answer() -> None:
+    """Say the boxes of the file that standard input names; runs in the process with bounds."""
+    limit_process(memory=_MEMORY, seconds=_SECONDS)
+    gc.disable()  # it would look through a million things again and again, of which none is in a circle
+    name, names, least, whole = json.loads(sys.stdin.buffer.readline())
+    question = _Question(names=None if names is None else frozenset(names), least=least, whole=whole)
+    said, waiting = sys.stdout.buffer, list[FoundBox]()
+
+    def keep(one: FoundBox) -> None:
+        waiting.append(one)
+        if len(waiting) == _AT_ONCE:
+            _say(said, waiting)
+            waiting.clear()
+
+    try:
+        told = _gather(Path(name), question, keep)
+    except DataError as error:
+        told = {"refused": error.message, "hint": error.hint}
+    except MemoryError:
+        return
+    _say(said, waiting)
+    _say(said, told)

@@ -75,8 +75,7 @@ class ListedFiles:
 
     def _look_up(self, written: str) -> tuple[str, Sequence[str]]:
         """How the files were found that a text may mean ("" where the table says it), and these files."""
-        last = _last_name(written)
-        if last not in self._last_names and last not in _NO_NAMES:
+        if last_name(written) not in self.last_names:
             return "", ()  # most rows of a table of other photos, which may be many
         if file := self._at(self._from_table(written)):
             return "", [file]
@@ -112,10 +111,10 @@ class ListedFiles:
             yield "from the photos folder on", [file for file in self._by_end.get(below, ()) if _key(file) == below]
 
     @cached_property
-    def _last_names(self) -> frozenset[str]:
-        """What a text ends with that means a file in any way: its name, with its ending or without."""
-        names = [_last_name(file) for file in self._entries]
-        return frozenset((*names, *(name.rpartition(".")[0] for name in names)))
+    def last_names(self) -> frozenset[str]:
+        """What `last_name` gives of a text that may mean a file in any way: its name, with its ending or without."""
+        names = [last_name(file) for file in self._entries]
+        return _NO_NAMES.union(names, (name.rpartition(".")[0] for name in names))
 
     @cached_property
     def _composed(self) -> dict[str, str]:
@@ -145,7 +144,8 @@ def _index(spelled: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 _NO_NAMES = frozenset(("", ".", ".."))  # at the end of a path that is written in a longer way than it need be
 
 
-def _last_name(text: str) -> str:
+def last_name(text: str) -> str:
+    """What a path ends with, as names are compared."""
     return _key(text.replace("\\", "/").rpartition("/")[2])
 
 

@@ -1,13 +1,19 @@
 """Boxes as annotation tools and detectors write them."""
 
 import json
+import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from pcn_cli.data.boxes import read
+from pcn_cli.data.boxes import documents, read
 from pcn_cli.data.boxes.read import MOST_OF_PHOTO, find_boxes, read_boxes
 from pcn_cli.errors import DataError
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "harness"))
+
+from hostile_boxes import make_boxes
 
 COCO = {
     "images": [{"id": 7, "file_name": "birds\\a.jpg", "width": 40, "height": 30}, {"id": 8, "file_name": "b.jpg"}],
@@ -93,7 +99,7 @@ def write(folder: Path, document: object) -> Path:
 
 
 def test_boxes_of_coco_have_the_names_of_their_categories_and_crowds_are_no_box(tmp_path: Path) -> None:
-    first, second = find_boxes(write(tmp_path, COCO))
+    first, second = find_boxes(write(tmp_path, COCO)).boxes
     assert (first.file, first.number, first.label, first.size) == ("birds/a.jpg", 1, "wren", (40, 30))
     assert (second.file, second.number, second.label, second.confidence) == ("birds/a.jpg", 2, "crow", 0.5)
     box = first.place((40, 30))
@@ -103,7 +109,7 @@ def test_boxes_of_coco_have_the_names_of_their_categories_and_crowds_are_no_box(
 
 
 def test_boxes_of_a_detector_are_shares_of_the_photo_and_have_no_label(tmp_path: Path) -> None:
-    (one,) = find_boxes(write(tmp_path, FOUND))
+    (one,) = find_boxes(write(tmp_path, FOUND)).boxes
     assert (one.file, one.label, one.category, one.confidence) == ("a.jpg", "", "animal", 0.9)
     box = one.place((40, 30))
     assert (box.xmin, box.ymin, box.xmax, box.ymax) == (10, 0, 29, 29)
@@ -169,7 +175,7 @@ def test_more_boxes_of_a_photo_than_anybody_draws_are_refused(tmp_path: Path) ->
 
 def test_a_table_of_boxes_to_cut_out_needs_only_the_photo_and_the_edges(tmp_path: Path) -> None:
     (tmp_path / "boxes.csv").write_text("file,xmin,ymin,xmax,ymax,confidence\na.jpg,0,0,3,4,0.25\n")
-    (one,) = find_boxes(tmp_path / "boxes.csv")
+    (one,) = find_boxes(tmp_path / "boxes.csv").boxes
     assert (one.edges, one.size, one.confidence, one.label) == ((0, 0, 4, 5), None, 0.25, "")
     with pytest.raises(DataError, match="no column 'label'"):
         read_boxes(tmp_path / "boxes.csv")
@@ -184,10 +190,74 @@ def test_the_maps_are_tested_against_boxes_of_coco_as_well(tmp_path: Path) -> No
 def test_a_table_of_too_many_boxes_is_read_no_further(tmp_path, monkeypatch):
     """Its rows were all kept first, which for a million took more than a gigabyte."""
     read_so_far = []
-    rows = ({"file": f"{n}.jpg", "xmin": "0", "ymin": "0", "xmax": "9", "ymax": "9"} for n in range(9))
-    monkeypatch.setattr(read, "iterate_csv", lambda _: (read_so_far.append(row) or row for row in rows))
+    header, rows = ["file", "xmin", "ymin", "xmax", "ymax"], ([f"{n}.jpg", "0", "0", "9", "9"] for n in range(9))
+    monkeypatch.setattr(
+        read, "iterate_rows", lambda _: chain([header], (read_so_far.append(row) or row for row in rows))
+    )
     monkeypatch.setattr(read, "MOST_BOXES", 2)
     (tmp_path / "boxes.csv").touch()
     with pytest.raises(DataError, match="has more than 2 boxes"):
         find_boxes(tmp_path / "boxes.csv")
     assert len(read_so_far) == 3
+
+
+def test_a_large_file_is_read_apart_as_a_small_one_is_here(tmp_path, monkeypatch):
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"{HEADER}a\udce9.jpg,cat,1,2,3,4,9,9\nb.jpg,,1,2,3,4,,\n", errors="surrogateescape")
+    questions = ((table, {}), (write(tmp_path, COCO), {"names": frozenset({"a.jpg"}), "least": 0.6}))
+    here = [find_boxes(path, **question) for path, question in questions]
+    monkeypatch.setattr(read, "_APART", 0)
+    assert [find_boxes(path, **question) for path, question in questions] == here
+    with pytest.raises(DataError, match="nested too deeply") as error:
+        find_boxes(write(tmp_path, "[" * 5000))
+    assert "MegaDetector" in str(error.value.hint)
+
+
+def test_boxes_of_photos_that_are_not_asked_for_are_only_counted(tmp_path):
+    """They were all kept, which for a million of photos that are not there took 905 MB."""
+    unsure = {"category": "2", "conf": 0.1, "bbox": [0.25, 0, 0.5, 1]}
+    images = [{"file": f"x/{n}.JPG", "detections": [unsure, {**unsure, "conf": 0.5}]} for n in range(12)]
+    found = find_boxes(
+        write(tmp_path, {**FOUND, "images": FOUND["images"] + images}), names={"a.jpg", "3.jpg"}, least=0.2
+    )
+    assert [(one.file, one.number, one.category) for one in found.boxes] == [
+        ("a.jpg", 1, "animal"),
+        ("x/3.JPG", 2, "person"),
+    ]
+    assert (found.counts, found.sure) == ({"animal": 1, "person": 24}, {"animal": 1, "person": 12})
+    assert (found.others["person"].count, len(found.others["person"].first)) == (11, 10)
+    assert found.others["animal"].count == 0
+    assert found.others[None] == found.others["person"]
+
+
+@pytest.mark.parametrize(
+    ("most", "found"), [(3, "has more than 3 images and boxes"), (1, "has more than 1 categories")]
+)
+def test_more_entries_than_any_set_has_are_refused_before_they_are_read(tmp_path, monkeypatch, most, found):
+    monkeypatch.setattr(documents, "MOST_ENTRIES", most)
+    with pytest.raises(DataError, match=found):
+        find_boxes(write(tmp_path, COCO))
+
+
+def test_a_file_that_is_wrong_all_over_is_not_read_to_its_end(tmp_path):
+    """A million things that were wrong with it were all remembered."""
+    wrong = [{"image_id": 7, "category_id": 2, "bbox": None}] * 1200
+    with pytest.raises(DataError) as error:
+        find_boxes(write(tmp_path, {**COCO, "annotations": wrong}))
+    assert error.value.message.endswith("and 990 more")
+    with pytest.raises(DataError, match=r"a.jpg: its detections are \{'a': 1\}"):
+        find_boxes(write(tmp_path, change(FOUND, "images", 0, "detections", value={"a": 1})))
+
+
+def test_hostile_files_are_read_or_refused_in_words(tmp_path):
+    """Those of tests/harness/hostile.py, with few entries: it tries them with a million."""
+    tried, lengths = 0, {}
+    for name, path in make_boxes(tmp_path, 1500):
+        tried += 1
+        try:
+            find_boxes(path, names={"0.png"})
+        except DataError as error:
+            lengths[name] = len(error.message)
+    assert tried == 42
+    assert len(lengths) > 20
+    assert max(lengths.values()) < 5000

@@ -1,0 +1,223 @@
+"""The boxes in the JSON of COCO and of MegaDetector, entry by entry; what else is in them is only passed over.
+
+COCO: Lin et al. 2014, arXiv:1405.0312; MegaDetector's batch output has boxes as shares of the photo's sides, a category
+and a confidence, and says nothing of what kind of animal it is.
+"""
+
+import codecs
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Required, TypedDict
+
+import msgspec
+
+from pcn_cli.data.boxes.found import Found, FoundBox, OtherBox, read_corners, read_file_name, read_share
+from pcn_cli.errors import shown
+from pcn_cli.files.reading import parse_json, read_bytes
+
+MOST_BYTES = 512 * 2**20
+MOST_ENTRIES = 1_200_000  # images and boxes together, or categories; COCO's largest file has 978,000
+_BEYOND = 0.01  # of a photo's side, by which a share may be above 1 or below 0
+_EXPLAINED = 16 * 2**20  # bytes; of what msgspec does not take, as much is read by json, which says more and takes more
+
+
+class _Document(TypedDict, total=False):
+    images: Required[list[msgspec.Raw]]
+    annotations: list[msgspec.Raw] | None
+    categories: list[msgspec.Raw]
+    detection_categories: Any
+
+
+class _Image(TypedDict, total=False):
+    id: Any
+    file_name: Any
+    width: Any
+    height: Any
+
+
+class _Annotation(TypedDict, total=False):
+    image_id: Any
+    category_id: Any
+    bbox: Any
+    score: Any
+    iscrowd: Any
+
+
+class _Category(TypedDict, total=False):
+    id: Any
+    name: Any
+
+
+class _Looked(TypedDict, total=False):
+    file: Any
+    detections: Any
+
+
+_IMAGE, _ANNOTATION, _CATEGORY, _LOOKED = (
+    msgspec.json.Decoder(kind) for kind in (_Image, _Annotation, _Category, _Looked)
+)
+
+
+def read_document(path: Path, asks: Callable[[str], bool]) -> Iterator[Found]:
+    """Each box of the file at `path`, or what is wrong with it; `asks` says of a photo whether it is asked for.
+
+    Raises:
+        ValueError: it is no JSON, or none of boxes. OSError: it cannot be opened.
+    """
+    document = _open(path)
+    _refuse_many(len(document.get("categories", ())), "categories")
+    _refuse_many(len(document["images"]) + len(document.get("annotations") or ()))
+    if document.get("annotations") is not None:
+        return _read_coco(document, asks)
+    return _read_detections(document, asks)
+
+
+def _refuse_many(count: int, what: str = "images and boxes") -> None:
+    if count > MOST_ENTRIES:
+        raise ValueError(f"it has more than {MOST_ENTRIES:,} {what}")
+
+
+def _open(path: Path) -> dict[str, Any]:
+    """What the file holds of a `_Document`; entries of its lists are still bytes, to be read by `_read_entry`."""
+    whole = read_bytes(path, most=MOST_BYTES)
+    content = memoryview(whole)[len(codecs.BOM_UTF8) * whole.startswith(codecs.BOM_UTF8) :]
+    try:
+        return dict(msgspec.json.decode(content, type=_Document))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except msgspec.DecodeError as error:
+        if len(content) > _EXPLAINED:
+            raise ValueError(str(error)) from error
+        return _check_document(parse_json(content.tobytes()))
+
+
+def _check_document(document: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
+        raise ValueError('there is no list of "images" in it')  # noqa: TRY004 - of a file, told as such
+    if not isinstance(document.get("categories", []), list):
+        raise ValueError('its "categories" are no list')  # noqa: TRY004 - of a file, told as such
+    annotations = document.get("annotations")
+    return document | {"annotations": annotations if isinstance(annotations, list) else None}
+
+
+def _read_entry(entry: Any, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """The entry, with what the decoder asks for of it, or whatever else it is."""
+    if not isinstance(entry, msgspec.Raw):
+        return entry
+    try:
+        return decoder.decode(entry)
+    except msgspec.ValidationError:  # it is no object, or a number is beyond any float
+        return parse_json(bytes(entry))
+
+
+class _Photo(NamedTuple):
+    """What COCO says of an image: its file (of any kind), its size, and a box of it where it is not asked for."""
+
+    file: Any
+    size: tuple[int, int] | None
+    other: OtherBox | None
+
+
+def _read_coco(document: Mapping[str, Any], asks: Callable[[str], bool]) -> Iterator[Found]:
+    labels, photos = _read_labels(document.get("categories", [])), _read_photos(document, asks)
+    number = 0
+    for entry in document["annotations"]:
+        one = _read_entry(entry, _ANNOTATION)
+        try:
+            if not isinstance(one, dict):
+                raise ValueError(f"annotation {number + 1} is {shown(one)}")  # noqa: TRY004, TRY301 - of a file
+            if one.get("iscrowd"):
+                continue
+            yield _read_annotation(one, number + 1, photos, labels)
+        except ValueError as error:
+            yield str(error)
+        number += 1
+
+
+def _read_labels(categories: Sequence[Any]) -> dict[str, str]:
+    read = [_read_entry(entry, _CATEGORY) for entry in categories]
+    named = {str(one.get("id")): one.get("name") for one in read if isinstance(one, dict)}
+    return {key: name.strip() for key, name in named.items() if isinstance(name, str) and name.strip()}
+
+
+def _read_photos(document: Mapping[str, Any], asks: Callable[[str], bool]) -> dict[str, _Photo]:
+    """The images by their ids."""
+    photos, sizes = dict[str, _Photo](), dict[tuple[int, int], tuple[int, int]]()
+    for image in _iterate_images(document, _IMAGE):
+        width, height, file = image.get("width"), image.get("height"), image.get("file_name")
+        size = (
+            (width, height) if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0 else None
+        )
+        size = size and sizes.setdefault(size, size)  # of a million images most have the same
+        photos[str(image.get("id"))] = _Photo(
+            file, size, OtherBox(file) if isinstance(file, str) and not asks(file) else None
+        )
+    return photos
+
+
+def _iterate_images(document: Mapping[str, Any], decoder: msgspec.json.Decoder[Any]) -> Iterator[dict[str, Any]]:
+    for entry in document["images"]:
+        image = _read_entry(entry, decoder)
+        if not isinstance(image, dict):
+            raise ValueError('its "images" are not all objects')  # noqa: TRY004 - of a file, told as such
+        yield image
+
+
+def _read_annotation(
+    one: Mapping[str, Any], number: int, photos: Mapping[str, _Photo], labels: Mapping[str, str]
+) -> FoundBox | OtherBox:
+    photo, score = photos.get(str(one.get("image_id"))), one.get("score")
+    if photo is None:
+        raise ValueError(f"annotation {number} is of the image {shown(one.get('image_id'))}, which is not in the file")
+    if photo.other is not None and score is None:
+        return photo.other
+    file = read_file_name(photo.file, "file_name")
+    confidence = None if score is None else read_share(score, file, "score")
+    if photo.other is not None:
+        return photo.other._replace(confidence=confidence)
+    label = labels.get(str(one.get("category_id")))
+    if label is None:
+        raise ValueError(f"{file}: there is no category {shown(one.get('category_id'))}")
+    return FoundBox(file, read_corners(one.get("bbox"), file), label, photo.size, confidence=confidence)
+
+
+def _read_detections(document: Mapping[str, Any], asks: Callable[[str], bool]) -> Iterator[Found]:
+    names = document.get("detection_categories")
+    names = {key: str(name) for key, name in names.items()} if isinstance(names, dict) else {}
+    looked, entries = False, len(document["images"])
+    for image in _iterate_images(document, _LOOKED):
+        looked |= "detections" in image
+        detections = image.get("detections")  # null, with a failure, where the photo could not be read
+        if not detections:
+            continue
+        try:
+            file = read_file_name(image.get("file"), "file")
+            if not isinstance(detections, list):
+                raise ValueError(f"{file}: its detections are {shown(detections)}")  # noqa: TRY004, TRY301 - of a file
+        except ValueError as error:
+            yield str(error)
+            continue
+        entries += len(detections)
+        _refuse_many(entries)
+        asked = asks(file)
+        for one in detections:
+            try:
+                yield _read_detection(file, one, names, asked=asked)
+            except ValueError as error:
+                yield str(error)
+    if not looked:
+        raise ValueError("it holds neither COCO's annotations nor MegaDetector's detections")
+
+
+def _read_detection(file: str, one: Any, names: Mapping[str, str], *, asked: bool) -> FoundBox | OtherBox:  # noqa: ANN401
+    if not isinstance(one, dict):
+        raise ValueError(f"{file}: a detection is {shown(one)}")  # noqa: TRY004 - of a file, told as such
+    category = str(one.get("category"))
+    category, confidence = names.get(category, category), read_share(one.get("conf"), file, "conf")
+    if not asked:
+        return OtherBox(file, category, confidence)
+    edges = read_corners(one.get("bbox"), file)
+    if min(edges) < -_BEYOND or max(edges) > 1 + _BEYOND:
+        raise ValueError(f"{file}: the box {shown(one.get('bbox'))} is not in shares of the photo, 0 to 1")
+    left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in edges)
+    return FoundBox(file, (left, top, right, bottom), shares=True, category=category, confidence=confidence)
