@@ -31,7 +31,7 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.records.model import ModelConfig
 from pcn_cli.runs.rundir import RunDir, find_maker, slug
 from pcn_cli.runs.state import photo_root, read_record
-from pcn_cli.runs.store import read_split
+from pcn_cli.runs.store import read_recipe, read_split
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.exported.facts import RUNNER, make_facts, runner_source
 from pcn_cli.stages.inference.load import LoadedModel, model_source, open_model
@@ -96,6 +96,7 @@ def export(
         _refuse_other_program(folder / RUNNER, name)
     fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
     opened = _decoding_in_full(open_model(source, fetch=fetch, precision="float32"))
+    opened = replace(opened, load_truncated=run is not None and read_recipe(run).data.load_truncated)
     remembered = _remembered(opened)
     card = run.model_card if run else Path(source) / RunDir.model_card.name.rpartition("/")[2]
     facts = make_facts(
@@ -126,13 +127,15 @@ def prove(model: LoadedModel, path: Path, photos: Sequence[Path], *, callback: C
     """How alike the answers of `model` are to those of the file at `path` with the program beside it, on `photos`.
 
     Some photos come in a second size too; the file gets batches of 1, 2 and 7. Photos that cannot be opened are left
-    out.
+    out, truncated ones unless the model sees such.
 
     Raises:
         DataError: none can be opened.
     """
     with tempfile.TemporaryDirectory(prefix="pcn-sizes-") as folder:
-        own = [_lighten(photo, Path(folder) / f"light-{number}.png") for number, photo in enumerate(photos)]
+        copies = (Path(folder) / f"copy-{number}.png" for number in itertools.count())
+        truncated = model.load_truncated
+        own = [_make_plain(photo, copy, load_truncated=truncated) for photo, copy in zip(photos, copies, strict=False)]
         files = [str(one.absolute()) for one in (*own, *_resize_some(own[:_RESIZED], Path(folder)))]
         unreadable = set[int]()
         scored = []
@@ -234,16 +237,21 @@ def _resize_some(photos: Sequence[Path], folder: Path) -> Iterator[Path]:
         yield _save(image, folder / f"{number:02}.png")
 
 
-def _lighten(photo: Path, target: Path) -> Path:
-    """The photo, or a smaller copy at `target` where it takes much memory: the program decodes without bounds."""
-    if not takes_much_memory(photo):
+def _make_plain(photo: Path, target: Path, *, load_truncated: bool) -> Path:
+    """The photo, or a copy at `target` that the program can open, which decodes without bounds and whole photos alone.
+
+    It is smaller where the photo takes much memory, and of what there is of a truncated one with `load_truncated`.
+    """
+    is_vast = takes_much_memory(photo)
+    if not (is_vast or load_truncated):
         return photo
     try:
-        image = open_reduced(photo, lambda *_: (_LIGHT, _LIGHT)).image
+        opened = open_reduced(photo, (lambda *_: (_LIGHT, _LIGHT)) if is_vast else None, load_truncated=load_truncated)
     except DataError:
         return photo  # it is left out
-    image.thumbnail((_LIGHT, _LIGHT))
-    return _save(image, target)
+    if is_vast:
+        opened.image.thumbnail((_LIGHT, _LIGHT))
+    return _save(opened.image, target) if is_vast or opened.missing is not None else photo
 
 
 def _save(image: Image.Image, target: Path) -> Path:

@@ -422,6 +422,17 @@ def test_the_program_gets_smaller_copies_of_what_takes_much_memory(exported, pho
     assert {max(picture.size) for picture in opened} == {64}
 
 
+def test_a_model_that_sees_truncated_photos_is_compared_on_them(exported, photos, tmp_path):
+    model, made = exported
+    photo = min(photos.iterdir())
+    torn = tmp_path / "torn.jpg"
+    torn.write_bytes(photo.read_bytes()[: photo.stat().st_size * 3 // 4])
+    paths = [photo, torn]
+    assert stage.prove(model, made.path, paths, callback=stage.Callback()).photos == 2
+    parity = stage.prove(replace(model, load_truncated=True), made.path, paths, callback=stage.Callback())
+    assert (parity.photos, parity.problems) == (4, ())
+
+
 def test_for_the_overlay_of_a_vast_photo_nothing_is_decoded_again_by_an_exported_file(
     made, photos, tmp_path, monkeypatch
 ):

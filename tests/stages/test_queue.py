@@ -8,10 +8,16 @@ from pcn_cli.cli.app import app
 from pcn_cli.errors import DataError, RecipeError, ResourceError, RunError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.runs.rundir import RunDir
-from pcn_cli.runs.store import DESK, read_split
+from pcn_cli.runs.state import read_record
+from pcn_cli.runs.store import CANDIDATES, DESK, read_split
+from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.queue import queue_photos
+from pcn_cli.stages.train.frozen import PROBE, REGRESSION
 
-SMALL = {"tune": "probe", "settings": ["data.size=64", "explain.checks=0", "explain.overlays=0"]}
+SMALL = {
+    "tune": "probe",
+    "settings": ["data.size=64", "explain.checks=0", "explain.overlays=0", "train.probe_epochs=1"],
+}
 
 
 @pytest.fixture
@@ -44,12 +50,19 @@ def test_a_queue_is_a_desk_a_table_and_tasks_and_trains_the_next_run(first, phot
     lines = [f"{file},add,{file.split('-')[0].replace('copy.jpg', 'red')},{made.desk.folder}" for file in files]
     table = tmp_path / "decisions.csv"
     table.write_text("file,decision,new_label,folder\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    outcome = pcn_cli.finetune(photo_folder, model=first.root, decisions=table, **SMALL)
+    callback, told = Callback(), []
+    callback.on_note = told.append
+    outcome = pcn_cli.finetune(photo_folder, model=first.root, decisions=table, callback=callback, **SMALL)
     rows = read_split(RunDir(outcome.run))
     known = {row.sha256: row.split for row in read_split(first)}
     assert len(rows) == len(known) + 6
     assert known.items() <= {row.sha256: row.split for row in rows}.items()
     assert outcome.change.added == 6
+    # Of the photos to learn from at most a quarter is new: what the first run compared is not compared again.
+    assert {PROBE, REGRESSION} <= {one.name for one in CANDIDATES.read(first)}
+    assert read_record(first).kept == REGRESSION
+    assert PROBE not in {one.name for one in CANDIDATES.find(RunDir(outcome.run)) or ()}
+    assert any(text.startswith(f"{PROBE}: not tried, as {first.root.name}, which this begins with") for text in told)
 
 
 def test_the_command_says_what_comes_next(first, photo_folder):
@@ -67,6 +80,15 @@ def test_the_command_says_what_comes_next(first, photo_folder):
         refused = CliRunner().invoke(app, ["predict", new, "--queue", "3", *idle])
         assert isinstance(refused.exception, RecipeError)
         assert f"{idle[0]} has no effect with --queue" in str(refused.exception)
+
+
+def test_boxes_are_refused_with_the_reason_and_what_to_type():
+    """It said no more than that one of the two is to be left out."""
+    words = ["predict", "my photos", "--queue", "3", "--crop-boxes", "boxes.csv"]
+    refused = CliRunner().invoke(app, words).exception
+    assert "the boxes of one photo could come into two parts" in refused.message
+    assert "pcn predict 'my photos' --queue 3, or" in refused.hint
+    assert refused.hint.endswith("pcn predict 'my photos' --crop-boxes boxes.csv --csv")
 
 
 def test_what_can_give_no_queue_is_told_before_photos_are_scored(first, photo_folder, tmp_path, monkeypatch):

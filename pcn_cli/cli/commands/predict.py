@@ -12,7 +12,7 @@ import typer
 from pcn_cli.cli.console import console, is_narrow, out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
-from pcn_cli.errors import DataError, RecipeError, ResourceError
+from pcn_cli.errors import DataError, RecipeError, ResourceError, command
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.recipe.schema import PREDICT, show_options
 from pcn_cli.records.photos import TRUNCATED, join_labels
@@ -97,6 +97,14 @@ def _show_queue(
     images: list[str], count: int, output: Path | None, options: dict[str, Any], *, json: bool, as_csv: bool
 ) -> None:
     """Make the queue of a folder, and say where it lies and what comes next."""
+    if (boxes := options["crop_boxes"]) is not None:
+        by = ("--model", options["model"]) if options["model"] else ()
+        raise RecipeError(
+            "--crop-boxes has no effect with --queue, which takes whole photos: it adds photos with one label to a"
+            " training, and the boxes of one photo could come into two parts",
+            f"{command('predict', *images, '--queue', count, *by)}, or how sure the model is of each box: "
+            f"{command('predict', *images, '--crop-boxes', boxes, *by, '--csv')}",
+        )
     for name, option in PREDICT.items():
         if name not in _OF_QUEUE and options[name] != option.default:
             raise RecipeError(f"{option.flag_name} has no effect with --queue", "leave one of the two out")

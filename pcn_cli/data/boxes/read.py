@@ -27,7 +27,8 @@ from pcn_cli.records.photos import Box
 
 MOST_BOXES, MOST_OF_PHOTO = 1_000_000, 1000
 _MOST_PROBLEMS, _MOST_TOLD = 1000, 10  # the file is read no further; in a message
-_MOST_CATEGORIES, _MOST_BYTES = 10_000, 128 * 2**20  # the bytes are of a table
+_MOST_CATEGORIES = 10_000
+_MOST_BYTES, _MOST_LINES = 128 * 2**20, 1_200_000  # of a table
 _APART, _AT_ONCE = 2**20, 1000  # bytes of a file that a process of its own reads; boxes on a line that it says
 _MEMORY, _SECONDS = 900_000_000, 60  # of that process; the seconds are of computing
 TABLE_HINT = f"a table of boxes has the columns {', '.join(field_names(Box))}, in pixels"
@@ -218,6 +219,10 @@ def _is_json(path: Path) -> bool:
 def _read_table(path: Path, asks: Callable[[str], bool], *, whole: bool) -> Iterator[Found]:
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise ValueError(f"it holds {size:,} bytes, at most {_MOST_BYTES:,} are read")
+    with path.open("rb") as file:
+        lines = sum(part.count(b"\n") for part in iter(lambda: file.read(2**20), b""))
+    if lines > _MOST_LINES:  # empty ones are passed over, which takes its time as well
+        raise ValueError(f"it has {lines:,} lines, at most {_MOST_LINES:,} are read")
     wanted, rows = field_names(Box) if whole else ("file", *EDGES), iterate_rows(path)
     columns = {name: column for column, name in enumerate(next(rows, []))}
     for row in rows:

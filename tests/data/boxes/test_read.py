@@ -239,6 +239,13 @@ def test_more_entries_than_any_set_has_are_refused_before_they_are_read(tmp_path
         find_boxes(write(tmp_path, COCO))
 
 
+def test_a_table_of_more_lines_than_it_may_have_boxes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "_MOST_LINES", 3)
+    (tmp_path / "boxes.csv").write_text(HEADER + "\n" * 3)
+    with pytest.raises(DataError, match="it has 4 lines, at most 3 are read"):
+        find_boxes(tmp_path / "boxes.csv")
+
+
 def test_a_file_that_is_wrong_all_over_is_not_read_to_its_end(tmp_path):
     """A million things that were wrong with it were all remembered."""
     wrong = [{"image_id": 7, "category_id": 2, "bbox": None}] * 1200
