@@ -19,6 +19,7 @@ from pcn_cli.models.patchconvnet import PatchConvNet
 from pcn_cli.models.pooling import spread_class_tokens
 from pcn_cli.models.published import ARCHITECTURES, SIZES, tensor_problems
 from pcn_cli.records.model import ModelConfig, Pooling, Preprocessing
+from pcn_cli.tensors.private import import_timm
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # a model folder's files
 CONFIG_BYTES = 2**24  # a hundred thousand classes by name take half of that
@@ -31,17 +32,15 @@ _MADE = ("num_batches_tracked", "relative_position_index", "relative_coords_tabl
 
 def register_network(create: Callable[..., AttentionNetwork], **settings: object) -> None:
     """Make `create` known to timm, and let a config.json set `settings` of it; their values are its defaults."""
-    from timm.models import register_model
-
     create.settings = settings  # type: ignore[attr-defined]
-    register_model(create)
+    import_timm().models.register_model(create)
 
 
 def _read_settings(architecture: str) -> Mapping[str, Any]:
     """What a config.json may set of a network of ours, with the defaults."""
     if architecture in ARCHITECTURES:
         return patchconvnet_settings(architecture)
-    import timm
+    timm = import_timm()
 
     import pcn_cli.models.entrypoints  # noqa: F401 - importing is registering
 
@@ -83,8 +82,7 @@ def make_model(architecture: str, num_classes: int, model_args: Mapping[str, Any
     try:
         if architecture in ARCHITECTURES:
             return make_patchconvnet(architecture, num_classes, {**model_args, **options})
-        import timm  # which takes longer than many an answer, and a PatchConvNet needs nothing of it
-
+        timm = import_timm()  # which takes longer than many an answer, and a PatchConvNet needs nothing of it
         model: AttentionNetwork = timm.create_model(architecture, num_classes=num_classes, **model_args, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise ModelError(f"{architecture} cannot be built with {shown(dict(model_args))}: {error}") from error

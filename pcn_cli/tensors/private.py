@@ -5,11 +5,50 @@ takes longer than many an answer.
 """
 
 import platform
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._C import _remove_worker_pids
+
+_COMPILER = "torch._dynamo"
+
+
+def import_timm() -> ModuleType:
+    """timm, imported without torch's compiler: two of its parts name that, and it takes as long as all the rest.
+
+    The compiler comes when it is asked for, as by torch.compile.
+    """
+    if _COMPILER in sys.modules or "timm" in sys.modules:
+        return import_module("timm")
+    compiler, utils = ModuleType(_COMPILER), ModuleType(f"{_COMPILER}.utils")
+    compiler.disable = _leave_uncompiled  # type: ignore[attr-defined]  # of timm's NaFlexVit
+    utils.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]  # of torchvision's roi_align
+    sys.modules |= {one.__name__: one for one in (compiler, utils)}
+    try:
+        return import_module("timm")
+    except (ImportError, AttributeError):  # another version names more of it
+        for one in (compiler, utils):
+            sys.modules.pop(one.__name__, None)
+        return import_module("timm")
+    finally:
+        for one in (compiler, utils):
+            if sys.modules.get(one.__name__) is one:
+                del sys.modules[one.__name__]
+
+
+def _leave_uncompiled(function: Callable[..., Any], *_: object, **__: object) -> Callable[..., Any]:
+    """The function with the mark by which torch's compiler leaves it as it is, if it ever comes."""
+    function._torchdynamo_disable = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return function
+
+
+def _is_compile_supported(device: Any) -> Any:  # noqa: ANN401 - torch's
+    return import_module(f"{_COMPILER}.utils").is_compile_supported(device)
 
 
 def feature_take_indices(count: int, indices: int | list[int] | None) -> tuple[list[int], int]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import cast
 
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from pcn_cli.errors import ResourceError, RunError
@@ -16,7 +15,6 @@ from pcn_cli.training.compiled import compile_trunk
 from pcn_cli.training.copies import copy_state, copy_tensor, on_cpu
 from pcn_cli.training.device import is_asynchronous, is_out_of_memory
 from pcn_cli.training.fit_config import FitConfig
-from pcn_cli.training.objective import Objective
 from pcn_cli.training.optim import (
     average_decay,
     choose_trainable,
@@ -51,6 +49,10 @@ class Learner:
         teacher_logits: Tensor | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
+        from timm.utils import ModelEmaV3  # timm takes a second, for which what only answers need not wait
+
+        from pcn_cli.training.objective import Objective  # by way of timm
+
         # BatchNorms that were never trained have no statistics worth keeping: theirs are learned.
         self.fresh_norms = fresh_norms(model) if config.tune == "all" else ()
         self._distillation = None

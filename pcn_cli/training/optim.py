@@ -5,12 +5,9 @@ per-layer 0.75 (a habit of 12-layer networks) would freeze the stem of a 60-bloc
 """
 
 import math
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from timm.models import group_parameters
-from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
-from timm.scheduler import CosineLRScheduler
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -18,6 +15,9 @@ from pcn_cli.errors import ModelError
 from pcn_cli.recipe.schema import Tune
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.teacher import SECOND_HEAD
+
+if TYPE_CHECKING:  # timm takes a second, for which what only answers need not wait
+    from timm.scheduler import CosineLRScheduler
 
 _FUSED = ("cpu", "cuda", "mps", "xpu")
 EMA_HORIZON = 0.1  # share of the steps over which the weights are averaged
@@ -76,6 +76,8 @@ def make_optimizer(model: nn.Module, *, lr: float, weight_decay: float, trunk_ra
     No weight decay on one-dimensional tensors (biases, norms, LayerScale) and class tokens. With `trunk_ratio` below
     1 the groups carry timm's `lr_scale`, which the schedule applies.
     """
+    from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
+
     spared = {*cast("Network", model).no_weight_decay(), "*cls_token"}
     if trunk_ratio < 1:
         scales = layer_scales(model, trunk_ratio)
@@ -95,11 +97,13 @@ def make_optimizer(model: nn.Module, *, lr: float, weight_decay: float, trunk_ra
     return cast("torch.optim.AdamW", optimizer)
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, *, lr: float, steps: int, warmup: float) -> CosineLRScheduler:
+def make_schedule(optimizer: torch.optim.Optimizer, *, lr: float, steps: int, warmup: float) -> "CosineLRScheduler":
     """Linear warm-up over the share `warmup` of the steps, then a cosine to 0; call `step_update(n)` before step n ≥ 1.
 
     The cosine reaches 0 one step after the last, so that the last step still learns, and the first is not at rate 0.
     """
+    from timm.scheduler import CosineLRScheduler
+
     for group in optimizer.param_groups:
         group["initial_lr"] = lr
     rising = min(round(warmup * steps), steps - 1)
@@ -145,5 +149,7 @@ def _behind_tokens(model: nn.Module) -> tuple[str, ...]:
 
 
 def _layers(model: nn.Module) -> dict[str, int]:
+    from timm.models import group_parameters
+
     matcher = cast("Network", model).group_matcher(coarse=False)
     return cast("dict[str, int]", group_parameters(model, matcher, reverse=True))

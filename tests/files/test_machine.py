@@ -132,3 +132,21 @@ def test_the_products_of_numpy_take_one_thread_unless_the_environment_says_other
     if threads == "[]":
         pytest.skip("this NumPy computes with another library")
     assert (threads != "[1]") == several
+
+
+IMPORT = """
+import gc
+from pcn_cli.files.machine import importing
+with importing():
+    during = gc.isenabled()
+print(during, gc.isenabled(), gc.get_freeze_count() > 1000)
+gc.disable()
+with importing():
+    pass
+print(gc.isenabled())
+"""
+
+
+def test_what_is_imported_is_not_searched_for_cycles() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True", "True", "False"]

@@ -8,6 +8,7 @@ import typer
 from pcn_cli.cli.console import out, print_json, safe
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Device, Json, examples
+from pcn_cli.files.machine import importing
 
 app = typer.Typer()
 
@@ -26,7 +27,8 @@ def demo(
 
     refuse_early(device=device)
     with LiveProgress() as callback:
-        from pcn_cli.stages.demo import demo as run_demo
+        with importing():
+            from pcn_cli.stages.demo import demo as run_demo
 
         shown = run_demo(output, seed=seed, device=device, callback=callback)
     if json:

@@ -28,6 +28,7 @@ from pcn_cli.cli.options import (
 )
 from pcn_cli.cli.summary import show_findings, show_numbers
 from pcn_cli.errors import RecipeError, command
+from pcn_cli.files.machine import importing
 
 if TYPE_CHECKING:
     from pcn_cli.records.imagenet import Reproduction
@@ -138,7 +139,8 @@ def evaluate(
         load_truncated=load_truncated,
     )
     with LiveProgress() as callback:
-        from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
+        with importing():
+            from pcn_cli.stages.evaluate_run import evaluate as evaluate_run
 
         measured = evaluate_run(
             run,

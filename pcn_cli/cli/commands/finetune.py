@@ -17,7 +17,7 @@ from pcn_cli.cli.options import FailOn, Json, examples, in_panel, recipe_options
 from pcn_cli.cli.summary import show_dry_run, show_run
 from pcn_cli.cli.verdict import show_verdict
 from pcn_cli.errors import RecipeError, command
-from pcn_cli.files.machine import read_place
+from pcn_cli.files.machine import importing, read_place
 from pcn_cli.recipe.schema import show_options
 
 # The panels of the help, in their order.
@@ -147,7 +147,8 @@ def finetune(
         return
     began = time.monotonic()
     with LiveProgress() as callback:
-        from pcn_cli.stages.finetune import finetune as run_finetune
+        with importing():
+            from pcn_cli.stages.finetune import finetune as run_finetune
 
         outcome = run_finetune(
             photos,

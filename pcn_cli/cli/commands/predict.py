@@ -14,6 +14,7 @@ from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
 from pcn_cli.errors import DataError, RecipeError, ResourceError, command
 from pcn_cli.files.atomic import csv_line
+from pcn_cli.files.machine import importing
 from pcn_cli.recipe.schema import PREDICT, show_options
 from pcn_cli.records.photos import TRUNCATED, join_labels
 
@@ -71,10 +72,11 @@ def predict(
         else:
             named.append(image)
     with LiveProgress() as callback:
-        if Path(options["model"] or "").suffix.lower() in _EXPORTED:  # then there is no torch to wait for
-            from pcn_cli.stages.exported.predict import predict_exported as predict_images
-        else:
-            from pcn_cli.stages.predict import predict as predict_images
+        with importing():
+            if Path(options["model"] or "").suffix.lower() in _EXPORTED:  # then there is no torch to wait for
+                from pcn_cli.stages.exported.predict import predict_exported as predict_images
+            else:
+                from pcn_cli.stages.predict import predict as predict_images
 
         answers = predict_images(named, callback=callback, **options)
     if json:

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import timm
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from timm.models import clean_state_dict, get_pretrained_cfg
 from torch import nn
 
 from pcn_cli.errors import DownloadError, ModelError, shown
@@ -33,6 +31,9 @@ from pcn_cli.models.sources.base import LOCAL_PREFIX, TIMM_PREFIX, Loaded, Sourc
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.codec import from_plain
 from pcn_cli.records.model import ModelConfig, Preprocessing
+from pcn_cli.tensors.private import import_timm
+
+timm = import_timm()
 
 POOLING_RANK = 64  # at full rank the pooling of 1,280 channels would have 16 million numbers, beside a trunk of 2
 _FITS = {"center": "crop", "squash": "squash", "border": "pad"}  # timm's crop_mode, and our word for it
@@ -140,7 +141,7 @@ class TimmSource(Source):
         """The network as timm made it, with its trained weights; its own classifier too, where the file has one."""
         self.check_available(offline=fetch.offline)
         path = self.file or self._fetch(offline=fetch.offline)
-        tensors = clean_state_dict(read_tensors(path))  # without what torch.compile puts before names
+        tensors = timm.models.clean_state_dict(read_tensors(path))  # without what torch.compile puts before names
         classifier = tensors.get(f"{self.pretrained_cfg.get('classifier')}.weight")
         if classifier is None and needs_classifier:
             raise ModelError(f"{path} holds no classifier, so it names nothing", "name a network trained to classify")
@@ -197,7 +198,7 @@ def parse_timm(source: str) -> TimmSource:
         return _read_folder(Path(source.removeprefix(LOCAL_PREFIX)).expanduser())
     name, _, file = source.removeprefix(TIMM_PREFIX).partition(":")
     try:
-        known = get_pretrained_cfg(name, allow_unregistered=False)
+        known = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as error:
         near = ", ".join(timm.list_models(f"{name.partition('.')[0][:6]}*")[:3])
         raise ModelError(
