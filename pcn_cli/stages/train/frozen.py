@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcn_cli.data.split import fingerprint
+from pcn_cli.metrics.calibration import fit_temperature
 from pcn_cli.metrics.choice import is_better_beyond_chance, tempered_log_loss
 from pcn_cli.models.head import AttentionNetwork
 from pcn_cli.stages.train.context import Probabilities, Targets, TrainContext, validate
@@ -29,6 +30,7 @@ from pcn_cli.training.tokens import Tokens
 REGRESSION, PROBE = "logistic regression", "probe"
 FOLDS = 5  # of the validation photos, where they are learned from
 FEW_LEARNED = 5_000  # training photos up to which no step is left out to save time
+HALF_A_STEP = 3**0.5  # of C, which was tried in steps of three
 MOST_LEARNED_AGAIN = 20_000  # photos; where there are more, those to choose by hardly add to them
 
 State = dict[str, Tensor]
@@ -92,8 +94,9 @@ def learn_from_all(
 ) -> Fitted:
     """The same with its head solved anew on training and validation photos, where these can be divided into folds.
 
-    `groups` (N,) are equal for validation photos that belong together. A head of which no part of the model was chosen
-    by a photo's label answers it as it would answer a new one, so temperature and thresholds can be told from that.
+    `groups` (N,) are equal for validation photos that belong together. A head that did not see a photo's fold answers
+    it as it would answer a new one, so temperature, thresholds and sets can be told from that; and, where photos are
+    few, whether heads that learned from both parts want another C than the one that was chosen for fewer photos.
     """
     network, several = cast("AttentionNetwork", model), val.targets.ndim == 2
     labels = np.zeros(len(groups), dtype=np.int64) if several else val.targets
@@ -109,26 +112,38 @@ def learn_from_all(
     first = len(targets) - len(val)
     weights[first:] *= train.views  # a photo weighs as much, however often it was looked at
 
-    def solve(kept: NDArray[np.bool_] | slice, start: LinearHead) -> LinearHead:
+    def solve(kept: NDArray[np.bool_] | slice, C: float, start: LinearHead) -> LinearHead:
         return fit_head(
             features[kept],
             targets[kept],
-            C=begun.C,
+            C=C,
             classes=len(context.classes),
             photo_weights=weights[kept],
             start=start,
         )
 
-    probabilities, numbers = np.empty_like(fitted.probabilities), np.empty(len(val), dtype=np.int64)
-    head = begun
-    for number, fold in enumerate(divide_folds(labels, groups, folds=count, seed=context.recipe.seed), start=1):
-        context.stop.check("stopped while the validation photos were learned from")
-        kept = np.ones(len(targets), dtype=bool)
-        kept[first + fold.held_out] = False
-        head = solve(kept, begun)  # which has seen no validation photo
-        probabilities[fold.held_out] = head.probabilities(features[first + fold.held_out])
+    def answer_folds(C: float, starts: Sequence[LinearHead]) -> tuple[Probabilities, list[LinearHead]]:
+        answers, heads = np.empty_like(fitted.probabilities), list[LinearHead]()
+        for fold, start in zip(folds, starts, strict=True):
+            context.stop.check("stopped while the validation photos were learned from")
+            kept = np.ones(len(targets), dtype=bool)
+            kept[first + fold.held_out] = False
+            heads.append(solve(kept, C, start))
+            answers[fold.held_out] = heads[-1].probabilities(features[first + fold.held_out])
+        return answers, heads
+
+    folds, C = divide_folds(labels, groups, folds=count, seed=context.recipe.seed), begun.C
+    probabilities, heads = answer_folds(C, [begun] * count)  # which has seen no validation photo
+    if len(train) <= FEW_LEARNED:
+        too_sure = fit_temperature(probabilities, val.targets.astype(bool) if several else val.targets) > 1
+        other = C / HALF_A_STEP if too_sure else C * HALF_A_STEP
+        answers, others = answer_folds(other, heads)  # each begins at the one that has not seen the same fold
+        if validate(val.targets, answers).log_loss < validate(val.targets, probabilities).log_loss:
+            C, probabilities, heads = other, answers, others
+    numbers = np.empty(len(val), dtype=np.int64)
+    for number, fold in enumerate(folds, start=1):
         numbers[fold.held_out] = number
-    head = solve(slice(None), head)  # the last of these has seen most of them
+    head = solve(slice(None), C, heads[-1])  # which has seen most of them
     return replace(
         fitted,
         probabilities=probabilities,

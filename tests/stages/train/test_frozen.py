@@ -76,6 +76,7 @@ def test_where_no_probe_is_to_be_tried_the_same_regression_is_all_there_is(froze
 def test_validation_photos_are_answered_by_heads_that_did_not_see_them(frozen_models, monkeypatch):
     (regression, _), model, learn, aside, context = frozen_models
     groups = np.arange(len(aside))
+    monkeypatch.setattr(frozen, "FEW_LEARNED", 59)  # C stays, which all labels together may change by half a step
     whole = learn_from_all(regression, model, learn, aside, groups, context)
     assert sorted(np.bincount(whole.folds)[1:]) == [6] * 5
     assert whole.head.C == regression.head.C
@@ -103,9 +104,29 @@ def test_the_last_head_begins_where_one_that_knew_most_ended_and_the_others_know
         "fit_head",
         lambda *a, start, **k: starts.append(start) or heads.append(own(*a, start=start, **k)) or heads[-1],
     )
-    learn_from_all(regression, model, learn, aside, np.arange(len(aside)), context)
+    whole = learn_from_all(regression, model, learn, aside, np.arange(len(aside)), context)
     assert starts[:5] == [regression.head] * 5
-    assert starts[5:] == [heads[4]]
+    assert starts[5:10] == heads[:5]  # C half a step away: each where the one ended that has not seen the same fold
+    assert starts[10:] == [heads[4 if whole.head.C == regression.head.C else 9]]
+
+
+@pytest.mark.parametrize(("C", "steps"), [(1.0, -0.5), (0.17, 0.0), (0.01, 0.5)])
+def test_c_moves_half_a_step_where_heads_that_learned_from_both_parts_are_wrongly_sure(frozen_models, C, steps):
+    (regression, _), model, _, _, context = frozen_models
+    learn, aside = (FakeTokens(np.arange(n) % 3, seed=n, width=model.num_features, apart=0.1) for n in (240, 120))
+    model.load_state_dict(regression.state, strict=False)
+    features = frozen.pooled_features(model, learn, device=context.device)
+    begun = replace(regression, head=frozen.fit_head(features, learn.targets, C=C, classes=3))
+    losses = []
+    for few in (5_000, 239):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(frozen, "FEW_LEARNED", few)
+            whole = learn_from_all(
+                replace(begun, probabilities=np.empty((120, 3))), model, learn, aside, np.arange(120), context
+            )
+        assert whole.head.C == pytest.approx(C * 3**steps if few > 240 else C)
+        losses.append(-np.log(whole.probabilities[np.arange(120), aside.targets]).mean())
+    assert losses[0] < losses[1] if steps else losses[0] == losses[1]
 
 
 def test_what_belongs_together_is_in_one_fold(frozen_models):
