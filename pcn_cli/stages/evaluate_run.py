@@ -19,7 +19,7 @@ from pcn_cli.recipe.arguments import checked
 from pcn_cli.recipe.load import load_recipe
 from pcn_cli.recipe.schema import Labelling, Recipe
 from pcn_cli.records.model import ModelConfig
-from pcn_cli.records.photos import Scan, SplitRow
+from pcn_cli.records.photos import Box, Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, new_run_dir, open_run
 from pcn_cli.runs.state import photo_root, read_record, recording_outcome, recording_stage, start_run, update_record
@@ -200,17 +200,7 @@ def evaluate_run(
     """
     root, config = photo_root(run), model.config
     test = [row for row in rows if row.split == "test"]
-    names = {last_name(row.file) for row in test}
-    boxes = read_boxes(Path(recipe.evaluate.boxes), names=names) if recipe.evaluate.boxes else {}
-    if boxes and not any(row.file in boxes for row in test):
-        hint = f"the table names photos below {root}, such as {test[0].file}"
-        raise DataError("no photo that was measured has a box", hint)
-    sizes = {photo.file: (photo.width, photo.height) for photo in scan.photos}
-    masks = (
-        find_masks(Path(recipe.evaluate.masks), {row.file: sizes[row.file] for row in test})
-        if (recipe.evaluate.masks)
-        else {}
-    )
+    boxes, masks = find_marks(recipe, test, scan, root=root)
     hiding = choose_hiding(len(test), recipe, model)
     if hiding is not None:
         hiding = replace(hiding, labels=tuple(row.label for row in test))
@@ -243,6 +233,26 @@ def evaluate_run(
         )
         write_model_card(evaluation)
     return evaluation
+
+
+def find_marks(
+    recipe: Recipe, test: Sequence[SplitRow], scan: Scan, *, root: Path
+) -> tuple[dict[str, list[Box]], dict[str, Path]]:
+    """The boxes and the masks of the photos that are measured, where the recipe names such.
+
+    Raises:
+        DataError: one is none, or no photo has any.
+    """
+    boxes, masks = dict[str, list[Box]](), dict[str, Path]()
+    if recipe.evaluate.boxes:
+        boxes = read_boxes(Path(recipe.evaluate.boxes), names={last_name(row.file) for row in test})
+        if not any(row.file in boxes for row in test):
+            hint = f"the table names photos below {root}, such as {test[0].file}" if test else ""
+            raise DataError("no photo that was measured has a box", hint)
+    if recipe.evaluate.masks:
+        sizes = {photo.file: (photo.width, photo.height) for photo in scan.photos}
+        masks = find_masks(Path(recipe.evaluate.masks), {row.file: sizes[row.file] for row in test})
+    return boxes, masks
 
 
 def _refuse_other_labels(scan: Scan, config: ModelConfig, photos: Path) -> None:

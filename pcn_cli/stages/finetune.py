@@ -40,7 +40,7 @@ from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, 
 from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback, OnEpoch
 from pcn_cli.stages.crops import crops_folder, keep_crops
-from pcn_cli.stages.evaluate_run import evaluate_run
+from pcn_cli.stages.evaluate_run import evaluate_run, find_marks
 from pcn_cli.stages.inference.load import model_source, open_own_model
 from pcn_cli.stages.loggers import check_logger, open_logger
 from pcn_cli.stages.photos import check_leaks, describe_parts, read_unchanged, refuse_leaks
@@ -154,7 +154,7 @@ def finetune(
         choose_device(asked.recipe.train.device)
         check_logger(asked.recipe.train.log)
         if asked.recipe.evaluate.boxes:
-            read_boxes(Path(asked.recipe.evaluate.boxes), names=())  # what is wrong with it should be said now
+            read_boxes(Path(asked.recipe.evaluate.boxes), names=())  # at least it should be a file of boxes
         if asked.recipe.evaluate.masks:
             refuse_missing(Path(asked.recipe.evaluate.masks))
         for source in (find_source(model_source(name)) for name in models):
@@ -175,6 +175,9 @@ def finetune(
             callback=callback,
         )
         callback.on_note(describe_parts(plan.rows, plan.scan))
+        find_marks(
+            plan.recipe, [row for row in plan.rows if row.split == "test"], plan.scan, root=Path(photos)
+        )  # what is wrong with them should be said now
         _tell_leaks(plan.leaks, callback, fail_on=fail_on)
         for key, reason in plan.reasons.items():
             if plan.recipe.value(key) is not None:

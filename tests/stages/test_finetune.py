@@ -301,6 +301,24 @@ def test_boxes_test_the_maps_of_a_run(photo_folder, tiny_weights, tmp_path):
         pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", masks=tmp_path / "none", **SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [("{0},blue,0,0,56,39,56,{1}", "{0}"), ("other.jpg,blue,0,0,1,1,2,2", "no photo that was measured has a box")],
+    ids=["beyond its photo", "of other photos"],
+)
+def test_wrong_boxes_of_test_photos_are_told_before_anything_is_learned(
+    photo_folder, tiny_weights, tmp_path, monkeypatch, table, told
+):
+    photos = sorted(path.relative_to(photo_folder).as_posix() for path in photo_folder.rglob("*.jpg"))
+    rows = [table.format(name, 20) for name in photos]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("\n".join(["file,label,xmin,ymin,xmax,ymax,width,height", *rows]) + "\n", encoding="utf-8")
+    monkeypatch.setattr("pcn_cli.stages.finetune.start_run", lambda *_, **__: pytest.fail("a run was begun"))
+    with pytest.raises(DataError, match=told.format("blue")):
+        pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", boxes=boxes, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_teacher_is_asked_once_and_leaves_nothing_in_the_model(photo_folder, tiny_weights):
     settings = ["train.probe_epochs=0", "train.keep_checkpoints=true"]
     options = {"model": tiny_weights, "tune": "all", "epochs": 2, "size": 32}
