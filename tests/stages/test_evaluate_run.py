@@ -43,11 +43,12 @@ def test_each_photo_is_hashed_once_in_a_run_and_again_by_a_later_command(photo_f
 def test_a_report_is_made_of_what_the_evaluation_gave_and_of_the_pictures_that_an_earlier_one_made(
     photo_folder, tiny_weights, monkeypatch
 ) -> None:
+    monkeypatch.setattr("pcn_cli.report.pictures._LEAST_KEPT", 1)  # pictures of photos as small as these are kept
     with monkeypatch.context() as patched:
         patched.setattr("pcn_cli.stages.report.read_evaluation", lambda _: pytest.fail("read again"))
         outcome = pcn_cli.finetune(photo_folder, model=tiny_weights, tune="probe", size=32, settings=SETTINGS)
     first = {path.relative_to(outcome.run): path.read_bytes() for path in sorted(outcome.report.parent.rglob("*.*"))}
-    monkeypatch.setattr("pcn_cli.stages.report.open_reduced", lambda *_: pytest.fail("opened again"))
+    monkeypatch.setattr("pcn_cli.stages.report.open_reduced", lambda *_, **__: pytest.fail("opened again"))
     report(outcome.run)
     again = {path.relative_to(outcome.run): path.read_bytes() for path in sorted(outcome.report.parent.rglob("*.*"))}
     assert first == again

@@ -54,7 +54,7 @@ def finetune(photos, ear, **options):
 
 def test_a_run_answers_in_bfloat16_throughout_where_the_answers_agree(photos, native):
     ear = Ear()
-    run = finetune(photos, ear)
+    run = finetune(photos, ear, size=128)
     assert ear.choices == [("evaluate.precision", "bfloat16", "native on this device, and the tokens agree")]
     config = MODEL_CONFIG.read(run)
     assert config.precision == "bfloat16"
