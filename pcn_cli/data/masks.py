@@ -4,7 +4,6 @@ A vast one is decoded by a process of its own with bounds: it gets the path and 
 for each pixel.
 """
 
-import json
 import os
 import sys
 from collections import Counter
@@ -17,7 +16,7 @@ from PIL import Image
 
 from pcn_cli.data.load.open_image import MAX_PIXELS, takes_much_memory
 from pcn_cli.errors import DataError
-from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.child import child_pipes, hear, hear_bytes, say
 from pcn_cli.files.machine import limit_process
 
 _MODES = ("1", "L", "P", "I", "I;16", "I;16B", "RGB")
@@ -92,27 +91,21 @@ def _unreadable(path: Path, why: object) -> DataError:
 
 
 def _read_apart(path: Path) -> NDArray[np.bool_]:
-    process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
-    try:
-        assert process.stdin is not None  # noqa: S101 - pipes, as asked for
-        assert process.stdout is not None  # noqa: S101
-        process.stdin.write(json.dumps(os.fspath(path)).encode("ascii") + b"\n")
-        process.stdin.flush()
-        told = json.loads(process.stdout.readline())
-        if "reason" in told:
-            raise _unreadable(path, told["reason"])
-        width, height = told["size"]
-        mask, across = np.empty((height, width), dtype=np.bool_), -(-width // 8)
-        for top in range(0, height, _BAND):
-            rows = min(_BAND, height - top)
-            bits = np.frombuffer(process.stdout.read(rows * across), np.uint8).reshape(rows, across)
-            mask[top : top + rows] = np.unpackbits(bits, axis=1, count=width)
-    except (OSError, ValueError) as error:  # it ended in the middle of a word
-        raise _unreadable(path, "it takes more memory or time than a photo may") from error
-    else:
+    with child_pipes(__name__) as (to, back):
+        try:
+            say(to, os.fspath(path))
+            told = hear(back)
+            if "reason" in told:
+                raise _unreadable(path, told["reason"])
+            width, height = told["size"]
+            mask, across = np.empty((height, width), dtype=np.bool_), -(-width // 8)
+            for top in range(0, height, _BAND):
+                rows = min(_BAND, height - top)
+                bits = np.frombuffer(hear_bytes(back, rows * across), np.uint8).reshape(rows, across)
+                mask[top : top + rows] = np.unpackbits(bits, axis=1, count=width)
+        except (OSError, ValueError) as error:  # it ended in the middle of a word
+            raise _unreadable(path, "it takes more memory or time than a photo may") from error
         return mask
-    finally:
-        end_child(process)
 
 
 def answer() -> None:
@@ -121,13 +114,13 @@ def answer() -> None:
     said = sys.stdout.buffer
     try:
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        with Image.open(Path(json.loads(sys.stdin.readline())), formats=("PNG",)) as picture:
+        with Image.open(Path(hear(sys.stdin.buffer)), formats=("PNG",)) as picture:
             picture.load()
-            said.write(json.dumps({"size": picture.size}).encode("ascii") + b"\n")
+            say(said, {"size": picture.size})
             for band in _bands(picture):
                 said.write(np.packbits(band, axis=1).tobytes())
     except Exception as error:  # noqa: BLE001 - damaged bytes make a decoder raise nearly anything
-        said.write(json.dumps({"reason": str(error) or type(error).__name__}).encode("ascii") + b"\n")
+        say(said, {"reason": str(error) or type(error).__name__})
     said.flush()
 
 

@@ -1,10 +1,13 @@
 """Our own code in a process of its own, which is asked and answers through pipes."""
 
 import atexit
+import json
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 import pcn_cli
 
@@ -29,6 +32,44 @@ def start_child(module: str, *, new_session: bool = False) -> "subprocess.Popen[
     )
     atexit.register(process.kill)  # a thread that waits for it does not live to end it
     return process
+
+
+@contextmanager
+def child_pipes(module: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """A context in which a process calls `answer()` of `module`, with the pipe that it hears and the one that it says.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    process = start_child(module, new_session=True)  # Ctrl-C is for us, who end it
+    try:
+        assert process.stdin is not None  # noqa: S101 - pipes, as asked for
+        assert process.stdout is not None  # noqa: S101
+        yield process.stdin, process.stdout
+    finally:
+        end_child(process)
+
+
+def say(to: IO[bytes], words: object) -> None:
+    """Write a line of JSON that the other side reads at once; a BrokenPipeError where it has ended."""
+    to.write(json.dumps(words).encode("ascii") + b"\n")
+    to.flush()
+
+
+def hear(back: IO[bytes]) -> Any:  # noqa: ANN401 - whatever the other side says
+    """What the next line of JSON holds; a BrokenPipeError where the other side has ended."""
+    line = back.readline()
+    if not line.endswith(b"\n"):
+        raise BrokenPipeError
+    return json.loads(line)
+
+
+def hear_bytes(back: IO[bytes], count: int) -> bytes:
+    """The next `count` bytes; a BrokenPipeError where the other side has ended before."""
+    content = back.read(count)
+    if len(content) < count:
+        raise BrokenPipeError
+    return content
 
 
 def end_child(process: "subprocess.Popen[bytes]") -> None:

@@ -6,14 +6,12 @@ boxes, and answers with a line of JSON and the PNG of each.
 
 import hashlib
 import io
-import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
 
 from pcn_cli.data.load.open_image import (
     OpenedPhoto,
@@ -25,7 +23,7 @@ from pcn_cli.data.load.open_image import (
 )
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import replacing
-from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.child import child_pipes, hear, hear_bytes, say
 from pcn_cli.files.machine import limit_process
 from pcn_cli.records.photos import Box
 
@@ -72,46 +70,19 @@ def _encode(photo: OpenedPhoto, edges: Edges) -> memoryview:
 
 
 def _cut_apart(path: Path, choose: Choose, load_truncated: bool) -> Iterator[tuple[Path, bytes | memoryview]]:
-    with _ONE:
-        process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
+    with _ONE, child_pipes(__name__) as (to, back):
         try:
-            assert process.stdin is not None  # noqa: S101 - pipes, as asked for
-            assert process.stdout is not None  # noqa: S101
-            _say(process.stdin, (os.fspath(path), load_truncated))
-            told = _hear(process.stdout, path)
+            say(to, (os.fspath(path), load_truncated))
+            told = hear(back)
+            if "reason" in told:
+                raise UnreadablePhotoError(told["reason"], path=path)
             wanted = choose(told["size"], told["missing"])
-            _say(process.stdin, [edges_of(box) for _, box in wanted])
+            say(to, [edges_of(box) for _, box in wanted])
             for target, _ in wanted:
-                length = _hear(process.stdout, path)["bytes"]
-                content = process.stdout.read(length)
-                if len(content) < length:
-                    raise _ended(path)
-                yield target, content
+                yield target, hear_bytes(back, hear(back)["bytes"])
         except BrokenPipeError as error:
-            raise _ended(path) from error
-        finally:
-            end_child(process)
-
-
-def _say(to: IO[bytes], words: object) -> None:
-    to.write(json.dumps(words).encode("ascii") + b"\n")
-    to.flush()
-
-
-def _hear(back: IO[bytes], path: Path) -> dict[str, Any]:
-    """What the process says next; an UnreadablePhotoError where it cannot open the photo."""
-    line = back.readline()
-    if not line.endswith(b"\n"):
-        raise _ended(path)
-    told: dict[str, Any] = json.loads(line)
-    if "reason" in told:
-        raise UnreadablePhotoError(told["reason"], path=path)
-    return told
-
-
-def _ended(path: Path) -> DataError:
-    words = f"{path}: to cut its boxes out takes more memory or time than a photo may"
-    return DataError(words, "leave its boxes out, or save it with fewer pixels")
+            words = f"{path}: to cut its boxes out takes more memory or time than a photo may"
+            raise DataError(words, "leave its boxes out, or save it with fewer pixels") from error
 
 
 def answer() -> None:
@@ -119,16 +90,16 @@ def answer() -> None:
     limit_process(memory=_MEMORY, seconds=_SECONDS)
     heard, said = sys.stdin.buffer, sys.stdout.buffer
     try:
-        path, load_truncated = json.loads(heard.readline())
+        path, load_truncated = hear(heard)
         photo = _open_within_bounds(Path(path), load_truncated=load_truncated)
-        _say(said, {"size": photo.size, "missing": photo.missing})
-        for edges in json.loads(heard.readline()):
+        say(said, {"size": photo.size, "missing": photo.missing})
+        for edges in hear(heard):
             content = _encode(photo, edges)
-            _say(said, {"bytes": len(content)})
+            say(said, {"bytes": len(content)})
             said.write(content)
         said.flush()
     except UnreadablePhotoError as error:
-        _say(said, {"reason": error.reason})
+        say(said, {"reason": error.reason})
 
 
 def _open_within_bounds(path: Path, *, load_truncated: bool) -> OpenedPhoto:

@@ -6,21 +6,20 @@ hands over the boxes of the photos that are asked for.
 
 import csv
 import gc
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pcn_cli.data.boxes.documents import read_document
 from pcn_cli.data.boxes.found import EDGES, Found, FoundBox, OtherBox, read_share
 from pcn_cli.data.scan.listed_files import last_name
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import iterate_rows
-from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.child import child_pipes, hear, say
 from pcn_cli.files.machine import limit_process
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import Box
@@ -268,57 +267,35 @@ def _whole(row: Sequence[str], columns: Mapping[str, int], name: str) -> int:
 
 def _find_apart(path: Path, question: _Question) -> FoundBoxes:
     """What `_find` gives, read by a process of its own."""
-    process = start_child(__name__, new_session=True)  # Ctrl-C is for us, who end it
+    names = None if question.names is None else list(question.names)
+    boxes, files = list[FoundBox](), dict[str, str]()
     try:
-        assert process.stdin is not None  # noqa: S101 - pipes, as asked for
-        assert process.stdout is not None  # noqa: S101
-        names = None if question.names is None else list(question.names)
-        _say(process.stdin, (str(path), names, question.least, question.whole))
-        boxes, files = list[FoundBox](), dict[str, str]()
-        while True:
-            told = _hear(process.stdout, path)
-            if isinstance(told, dict):
-                return _make(boxes, told)
-            for file, edges, label, size, *others in told:
-                boxes.append(FoundBox(files.setdefault(file, file), tuple(edges), label, size and tuple(size), *others))
+        with child_pipes(__name__) as (to, back):
+            say(to, (str(path), names, question.least, question.whole))
+            while not isinstance(told := hear(back), dict):
+                for file, edges, label, size, *others in told:
+                    own = files.setdefault(file, file), tuple(edges), label, size and tuple(size)
+                    boxes.append(FoundBox(*own, *others))
     except BrokenPipeError as error:
-        raise _ended(path) from error
-    finally:
-        end_child(process)
-
-
-def _say(to: IO[bytes], words: object) -> None:
-    to.write(json.dumps(words).encode("ascii") + b"\n")
-    to.flush()
-
-
-def _hear(back: IO[bytes], path: Path) -> Any:  # noqa: ANN401 - boxes, or the counts that come last
-    line = back.readline()
-    if not line.endswith(b"\n"):
-        raise _ended(path)
-    told = json.loads(line)
-    if isinstance(told, dict) and "refused" in told:
+        words = f"{path}: to read it takes more memory or time than a file of boxes may"
+        raise DataError(words, "keep the boxes of fewer photos in it, and nothing beside them") from error
+    if "refused" in told:
         raise DataError(told["refused"], told["hint"])
-    return told
-
-
-def _ended(path: Path) -> DataError:
-    words = f"{path}: to read it takes more memory or time than a file of boxes may"
-    return DataError(words, "keep the boxes of fewer photos in it, and nothing beside them")
+    return _make(boxes, told)
 
 
 def answer() -> None:
     """Say the boxes of the file that standard input names; runs in the process with bounds."""
     limit_process(memory=_MEMORY, seconds=_SECONDS)
     gc.disable()  # it would look through a million things again and again, of which none is in a circle
-    name, names, least, whole = json.loads(sys.stdin.buffer.readline())
+    name, names, least, whole = hear(sys.stdin.buffer)
     question = _Question(names=None if names is None else frozenset(names), least=least, whole=whole)
     said, waiting = sys.stdout.buffer, list[FoundBox]()
 
     def keep(one: FoundBox) -> None:
         waiting.append(one)
         if len(waiting) == _AT_ONCE:
-            _say(said, waiting)
+            say(said, waiting)
             waiting.clear()
 
     try:
@@ -327,5 +304,5 @@ def answer() -> None:
         told = {"refused": error.message, "hint": error.hint}
     except MemoryError:
         return
-    _say(said, waiting)
-    _say(said, told)
+    say(said, waiting)
+    say(said, told)

@@ -4,7 +4,6 @@ The process gets the content of the file and tells the size of the photo, hears 
 with a line of JSON and the pixels.
 """
 
-import json
 import sys
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.child import child_pipes, hear, hear_bytes, say
 from pcn_cli.files.machine import limit_process
 
 _MEMORY, _SECONDS = 900_000_000, 20  # of the process; the seconds are of computing
@@ -33,15 +32,9 @@ def decode_apart(
     Raises:
         OSError: no process can be started.
     """
-    with _ONE:
-        process = start_child("pcn_cli.data.load.apart", new_session=True)  # Ctrl-C is for us, who end it
-        try:
-            assert process.stdin is not None  # noqa: S101 - pipes, as asked for
-            assert process.stdout is not None  # noqa: S101
-            head = f"{len(content)} {load_truncated:d}\n".encode("ascii")
-            return _converse(process.stdin, process.stdout, head + content, least)
-        finally:
-            end_child(process)
+    head = f"{len(content)} {load_truncated:d}\n".encode("ascii")
+    with _ONE, child_pipes("pcn_cli.data.load.apart") as (to, back):
+        return _converse(to, back, head + content, least)
 
 
 def _converse(
@@ -50,14 +43,13 @@ def _converse(
     try:
         to.write(asked)
         to.flush()
-        told = json.loads(back.readline())
+        told = hear(back)
         if "asks" in told:
-            to.write(json.dumps(least(*told["asks"]) if least else None).encode("ascii") + b"\n")
-            to.flush()
-            told = json.loads(back.readline())
+            say(to, least(*told["asks"]) if least else None)
+            told = hear(back)
         if "reason" in told:
             return told, None
-        pixels = back.read(3 * told["pixels"][0] * told["pixels"][1])
+        pixels = hear_bytes(back, 3 * told["pixels"][0] * told["pixels"][1])
         return told, Image.frombytes("RGB", tuple(told["pixels"]), pixels)
     except (OSError, ValueError):  # it ended in the middle of a word
         return None, None
@@ -70,24 +62,21 @@ def answer() -> None:
     limit_process(memory=_MEMORY, seconds=_SECONDS)
     heard, said = sys.stdin.buffer, sys.stdout.buffer
 
-    def say(**words: object) -> None:
-        said.write(json.dumps(words).encode("ascii") + b"\n")
-        said.flush()
-
     @cache
     def ask(width: int, height: int) -> tuple[float, float]:
-        say(asks=(width, height))
-        wanted = json.loads(heard.readline())
+        say(said, {"asks": (width, height)})
+        wanted = hear(heard)
         return tuple(wanted) if wanted else (width, height)
 
     try:
         length, load_truncated = map(int, heard.readline().split())
         photo = decode_photo(BytesIO(heard.read(length)), ask, apart=True, load_truncated=bool(load_truncated))
     except UnreadablePhotoError as error:
-        say(reason=error.reason, is_image=error.is_image)
+        say(said, {"reason": error.reason, "is_image": error.is_image})
         return
     image = photo.image
-    say(size=photo.size, box=photo.box, mode=photo.mode, missing=photo.missing, pixels=image.size)
+    facts = {"size": photo.size, "box": photo.box, "mode": photo.mode, "missing": photo.missing}
+    say(said, facts | {"pixels": image.size})
     for top in range(0, image.height, _ROWS):
         said.write(image.crop((0, top, image.width, min(top + _ROWS, image.height))).tobytes())
     said.flush()

@@ -28,7 +28,7 @@ from PIL import Image
 
 from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
 from pcn_cli.errors import ResourceError
-from pcn_cli.files.child import end_child, start_child
+from pcn_cli.files.child import end_child, say, start_child
 from pcn_cli.files.machine import available_cores
 
 CRASHED = "the decoder crashed on this file"
@@ -153,8 +153,7 @@ class _Decoders:
         process, answer = getattr(self._local, "process", None) or self._start(), b""
         if process.stdin and process.stdout:
             with suppress(OSError):  # the pipe is gone
-                process.stdin.write(json.dumps([str(path), self._load_truncated]).encode("ascii") + b"\n")
-                process.stdin.flush()
+                say(process.stdin, [str(path), self._load_truncated])
                 answer = process.stdout.readline()
         if not answer.endswith(b"\n"):
             self._local.process = None
@@ -190,5 +189,4 @@ def answer() -> None:
     for line in sys.stdin:
         path, load_truncated = json.loads(line)
         facts = inspect_file(Path(path), load_truncated=load_truncated)
-        answers.write(json.dumps(asdict(facts)).encode("ascii") + b"\n")
-        answers.flush()
+        say(answers, asdict(facts))
