@@ -224,7 +224,7 @@ def load_trunk(job: Job) -> tuple[Callable, Callable]:
     from PIL import Image
 
     if not job.model.startswith(LOCAL):
-        from pcn_cli.data.load.preprocessing import preprocess
+        from pcn_cli.data.load.loaders import preprocess
         from pcn_cli.models.weights import Fetcher
         from pcn_cli.stages.inference.load import open_model
 
