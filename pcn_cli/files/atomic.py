@@ -83,7 +83,7 @@ def iterate_rows(path: Path) -> Iterator[list[str]]:
         for row in filter(None, rows):
             if len(row) != len(header):
                 raise ValueError(f"{path}, line {rows.line_num}: expected {len(header)} cells, found {len(row)}")
-            yield [rearm_cell(cell) if cell[:1] == "'" else cell for cell in row]  # few begin so, of a million rows
+            yield [rearm_cell(cell) for cell in row] if "'" in "".join(row) else row  # few have one, of a million
 
 
 def disarm_cell(cell: Any) -> Any:  # noqa: ANN401 - a cell may be text or a number

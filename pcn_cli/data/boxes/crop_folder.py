@@ -74,7 +74,9 @@ def cut_photos(
     by_photo, problems = find_photos(chosen.boxes, listed, entries=entries)
     problems += [f"{file}: {NOT_THERE}" for file in chosen.others.first]
     more = chosen.others.count - len(chosen.others.first)
-    refuse(f"{path} has boxes of photos that are not there:", problems, HINT, more=more)
+    refuse(
+        f"{path} has boxes of photos that are not there:", problems, HINT, more=more, at_least=chosen.others.at_least
+    )
     needed = any(not one.label for one in chosen.boxes)
     labels = _list_labels(root, labelling, group_by, entries, needed=needed)
     unlabelled = [

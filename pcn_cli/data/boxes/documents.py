@@ -5,19 +5,30 @@ and a confidence, and says nothing of what kind of animal it is.
 """
 
 import codecs
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Required, TypedDict
 
 import msgspec
 
-from pcn_cli.data.boxes.found import Found, FoundBox, OtherBox, read_corners, read_file_name, read_share
+from pcn_cli.data.boxes.found import (
+    AT_ONCE,
+    Found,
+    FoundBox,
+    PassedOver,
+    Question,
+    read_corners,
+    read_file_name,
+    read_share,
+)
 from pcn_cli.errors import shown
 from pcn_cli.files.reading import parse_json, read_bytes
 
 MOST_BYTES = 512 * 2**20
 MOST_ENTRIES = 1_200_000  # images and boxes together, or categories; COCO's largest file has 978,000
 _BEYOND = 0.01  # of a photo's side, by which a share may be above 1 or below 0
+_NUMBER = re.compile("0|-?[1-9][0-9]{0,99}")
 _EXPLAINED = 16 * 2**20  # bytes; of what msgspec does not take, as much is read by json, which says more and takes more
 
 
@@ -35,12 +46,17 @@ class _Image(TypedDict, total=False):
     height: Any
 
 
-class _Annotation(TypedDict, total=False):
+class _Mention(TypedDict, total=False):
+    """What is read of every annotation, of which most may be of photos that are not asked for."""
+
     image_id: Any
-    category_id: Any
-    bbox: Any
     score: Any
     iscrowd: Any
+
+
+class _Annotation(TypedDict, total=False):
+    category_id: Any
+    bbox: Any
 
 
 class _Category(TypedDict, total=False):
@@ -53,13 +69,13 @@ class _Looked(TypedDict, total=False):
     detections: Any
 
 
-_IMAGE, _ANNOTATION, _CATEGORY, _LOOKED = (
-    msgspec.json.Decoder(kind) for kind in (_Image, _Annotation, _Category, _Looked)
+_IMAGE, _MENTION, _ANNOTATION, _CATEGORY, _LOOKED = (
+    msgspec.json.Decoder(kind) for kind in (_Image, _Mention, _Annotation, _Category, _Looked)
 )
 
 
-def read_document(path: Path, asks: Callable[[str], bool]) -> Iterator[Found]:
-    """Each box of the file at `path`, or what is wrong with it; `asks` says of a photo whether it is asked for.
+def read_document(path: Path, question: Question) -> Iterator[Found]:
+    """Each box of the file at `path` that is asked for, or what is wrong with it, and how many others there are.
 
     Raises:
         ValueError: it is no JSON, or none of boxes. OSError: it cannot be opened.
@@ -68,8 +84,8 @@ def read_document(path: Path, asks: Callable[[str], bool]) -> Iterator[Found]:
     _refuse_many(len(document.get("categories", ())), "categories")
     _refuse_many(len(document["images"]) + len(document.get("annotations") or ()))
     if document.get("annotations") is not None:
-        return _read_coco(document, asks)
-    return _read_detections(document, asks)
+        return _read_coco(document, question)
+    return _read_detections(document, question)
 
 
 def _refuse_many(count: int, what: str = "images and boxes") -> None:
@@ -111,27 +127,41 @@ def _read_entry(entry: Any, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa:
 
 
 class _Photo(NamedTuple):
-    """What COCO says of an image: its file (of any kind), its size, and a box of it where it is not asked for."""
+    """What COCO says of an image: its file (of any kind), its size, and whether boxes of it are asked for."""
 
     file: Any
     size: tuple[int, int] | None
-    other: OtherBox | None
+    asked: bool
 
 
-def _read_coco(document: Mapping[str, Any], asks: Callable[[str], bool]) -> Iterator[Found]:
-    labels, photos = _read_labels(document.get("categories", [])), _read_photos(document, asks)
-    number = 0
+def _read_coco(document: Mapping[str, Any], question: Question) -> Iterator[Found]:
+    labels, photos = _read_labels(document.get("categories", [])), _read_photos(document, question)
+    number, unsure, others = 0, 0, list[str]()
     for entry in document["annotations"]:
-        one = _read_entry(entry, _ANNOTATION)
+        one = _read_entry(entry, _MENTION)
         try:
             if not isinstance(one, dict):
                 raise ValueError(f"annotation {number + 1} is {shown(one)}")  # noqa: TRY004, TRY301 - of a file
             if one.get("iscrowd"):
                 continue
-            yield _read_annotation(one, number + 1, photos, labels)
+            if (photo := photos.get(_key(one.get("image_id")))) is None:
+                image = shown(one.get("image_id"))
+                raise ValueError(f"annotation {number + 1} is of the image {image}, which is not in the file")  # noqa: TRY301
+            score = one.get("score")
+            confidence = None if score is None else read_share(score, read_file_name(photo.file, "file_name"), "score")
+            if photo.asked:
+                yield _read_annotation(_read_entry(entry, _ANNOTATION), photo, labels, confidence)
+            elif confidence is None or question.is_sure(confidence):
+                others.append(photo.file)
+                if len(others) == AT_ONCE:
+                    yield PassedOver(others)
+                    others = []
+            else:
+                unsure += 1
         except ValueError as error:
             yield str(error)
         number += 1
+    yield PassedOver(others, unsure)
 
 
 def _read_labels(categories: Sequence[Any]) -> dict[str, str]:
@@ -140,19 +170,24 @@ def _read_labels(categories: Sequence[Any]) -> dict[str, str]:
     return {key: name.strip() for key, name in named.items() if isinstance(name, str) and name.strip()}
 
 
-def _read_photos(document: Mapping[str, Any], asks: Callable[[str], bool]) -> dict[str, _Photo]:
-    """The images by their ids."""
-    photos, sizes = dict[str, _Photo](), dict[tuple[int, int], tuple[int, int]]()
+def _read_photos(document: Mapping[str, Any], question: Question) -> dict[int | str, _Photo]:
+    """The images by the keys of their ids."""
+    photos, sizes = dict[int | str, _Photo](), dict[tuple[int, int], tuple[int, int]]()
     for image in _iterate_images(document, _IMAGE):
         width, height, file = image.get("width"), image.get("height"), image.get("file_name")
         size = (
             (width, height) if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0 else None
         )
         size = size and sizes.setdefault(size, size)  # of a million images most have the same
-        photos[str(image.get("id"))] = _Photo(
-            file, size, OtherBox(file) if isinstance(file, str) and not asks(file) else None
-        )
+        photos[_key(image.get("id"))] = _Photo(file, size, not isinstance(file, str) or question.asks(file))
     return photos
+
+
+def _key(number: Any) -> int | str:  # noqa: ANN401 - whatever JSON holds
+    """An id as it is compared: 7 and "7" are the same. A number is found among a million in half the time of a text."""
+    if type(number) is int:
+        return number
+    return int(text) if _NUMBER.fullmatch(text := str(number)) else text
 
 
 def _iterate_images(document: Mapping[str, Any], decoder: msgspec.json.Decoder[Any]) -> Iterator[dict[str, Any]]:
@@ -164,24 +199,16 @@ def _iterate_images(document: Mapping[str, Any], decoder: msgspec.json.Decoder[A
 
 
 def _read_annotation(
-    one: Mapping[str, Any], number: int, photos: Mapping[str, _Photo], labels: Mapping[str, str]
-) -> FoundBox | OtherBox:
-    photo, score = photos.get(str(one.get("image_id"))), one.get("score")
-    if photo is None:
-        raise ValueError(f"annotation {number} is of the image {shown(one.get('image_id'))}, which is not in the file")
-    if photo.other is not None and score is None:
-        return photo.other
+    one: Mapping[str, Any], photo: _Photo, labels: Mapping[str, str], confidence: float | None
+) -> FoundBox:
     file = read_file_name(photo.file, "file_name")
-    confidence = None if score is None else read_share(score, file, "score")
-    if photo.other is not None:
-        return photo.other._replace(confidence=confidence)
     label = labels.get(str(one.get("category_id")))
     if label is None:
         raise ValueError(f"{file}: there is no category {shown(one.get('category_id'))}")
     return FoundBox(file, read_corners(one.get("bbox"), file), label, photo.size, confidence=confidence)
 
 
-def _read_detections(document: Mapping[str, Any], asks: Callable[[str], bool]) -> Iterator[Found]:
+def _read_detections(document: Mapping[str, Any], question: Question) -> Iterator[Found]:
     names = document.get("detection_categories")
     names = {key: str(name) for key, name in names.items()} if isinstance(names, dict) else {}
     looked, entries = False, len(document["images"])
@@ -199,23 +226,31 @@ def _read_detections(document: Mapping[str, Any], asks: Callable[[str], bool]) -
             continue
         entries += len(detections)
         _refuse_many(entries)
-        asked = asks(file)
+        asked = question.asks(file)
         for one in detections:
             try:
-                yield _read_detection(file, one, names, asked=asked)
+                yield _read_detection(file, one, names, question, asked=asked)
             except ValueError as error:
                 yield str(error)
     if not looked:
         raise ValueError("it holds neither COCO's annotations nor MegaDetector's detections")
 
 
-def _read_detection(file: str, one: Any, names: Mapping[str, str], *, asked: bool) -> FoundBox | OtherBox:  # noqa: ANN401
+def _read_detection(
+    file: str,
+    one: Any,  # noqa: ANN401 - whatever JSON holds
+    names: Mapping[str, str],
+    question: Question,
+    *,
+    asked: bool,
+) -> FoundBox | PassedOver:
     if not isinstance(one, dict):
         raise ValueError(f"{file}: a detection is {shown(one)}")  # noqa: TRY004 - of a file, told as such
     category = str(one.get("category"))
     category, confidence = names.get(category, category), read_share(one.get("conf"), file, "conf")
     if not asked:
-        return OtherBox(file, category, confidence)
+        is_sure = question.is_sure(confidence)
+        return PassedOver((file,) * is_sure, not is_sure, category)
     edges = read_corners(one.get("bbox"), file)
     if min(edges) < -_BEYOND or max(edges) > 1 + _BEYOND:
         raise ValueError(f"{file}: the box {shown(one.get('bbox'))} is not in shares of the photo, 0 to 1")

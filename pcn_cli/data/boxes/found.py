@@ -1,12 +1,16 @@
 """A box as a file has it, and the numbers and names that it is made of, whatever wrote the file."""
 
 import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pcn_cli.data.scan.listed_files import last_name
 from pcn_cli.errors import shown
 from pcn_cli.records.photos import Box
 
 BEYOND = 2  # pixels: counting from 1, or an edge behind the last pixel
+AT_ONCE = 1000  # boxes that are told together, of those that are only counted
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -57,16 +61,36 @@ class FoundBox(NamedTuple):  # which is made in a fifth of a dataclass's time: t
             self.place(self.size)
 
 
-class OtherBox(NamedTuple):
-    """A box of a photo that was not asked for, of which nothing else is looked at."""
+class PassedOver(NamedTuple):
+    """Boxes of photos that were not asked for: the photo of each that is sure, and how many are `unsure`."""
 
-    file: str
+    files: Sequence[str] = ()
+    unsure: int = 0
     category: str = ""
-    confidence: float | None = None
 
 
-Found = FoundBox | OtherBox | str
-"""A box, or what is wrong with it."""
+Found = FoundBox | PassedOver | str
+"""A box, others that are only counted, or what is wrong with one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Which boxes are asked for: of photos called by one of `names` (None: of all), and `least` as sure.
+
+    Where they are to be `whole`, each tells the size of its photo and lies in it.
+    """
+
+    names: Collection[str] | None
+    least: float = 0.0
+    whole: bool = False
+
+    def asks(self, file: str) -> bool:
+        """Whether boxes of the photo are asked for."""
+        return self.names is None or last_name(file) in self.names
+
+    def is_sure(self, confidence: float | None) -> bool:
+        """Whether a box is sure enough; one without a confidence is."""
+        return confidence is None or confidence >= self.least
 
 
 def read_corners(box: Any, file: str) -> tuple[float, float, float, float]:  # noqa: ANN401 - whatever JSON holds

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pcn_cli.data.boxes.documents import read_document
-from pcn_cli.data.boxes.found import EDGES, Found, FoundBox, OtherBox, read_share
-from pcn_cli.data.scan.listed_files import last_name
+from pcn_cli.data.boxes.found import AT_ONCE, EDGES, Found, FoundBox, PassedOver, Question, read_share
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import iterate_rows
 from pcn_cli.files.child import child_pipes, hear, say
@@ -26,9 +25,9 @@ from pcn_cli.records.photos import Box
 
 MOST_BOXES, MOST_OF_PHOTO = 1_000_000, 1000
 _MOST_PROBLEMS, _MOST_TOLD = 1000, 10  # the file is read no further; in a message
-_MOST_CATEGORIES = 10_000
+_MOST_CATEGORIES, _MOST_OTHERS = 10_000, 200_000  # photos that were not asked for, of a category; COCO has 123,000
 _MOST_BYTES, _MOST_LINES = 128 * 2**20, 1_200_000  # of a table
-_APART, _AT_ONCE = 2**20, 1000  # bytes of a file that a process of its own reads; boxes on a line that it says
+_APART = 2**20  # bytes of a file that a process of its own reads
 _MEMORY, _SECONDS = 900_000_000, 60  # of that process; the seconds are of computing
 TABLE_HINT = f"a table of boxes has the columns {', '.join(field_names(Box))}, in pixels"
 _JSON_HINT = (
@@ -39,10 +38,15 @@ _JSON_HINT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Others:
-    """Photos that were not asked for: how many, and the first of them."""
+    """Photos that were not asked for: how many (where there are very many, `at_least`), and the first of them."""
 
     count: int = 0
     first: tuple[str, ...] = ()
+
+    @property
+    def at_least(self) -> bool:
+        """Whether there may be more than were counted."""
+        return self.count >= _MOST_OTHERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +62,6 @@ class FoundBoxes:
     counts: Mapping[str, int] = field(default_factory=dict)
     sure: Mapping[str, int] = field(default_factory=dict)
     others: Mapping[str | None, Others] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Question:
-    """Which boxes are asked for: of photos called by one of `names` (None: of all), and `least` as sure.
-
-    Where they are to be `whole`, each tells the size of its photo and lies in it.
-    """
-
-    names: Collection[str] | None
-    least: float = 0.0
-    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -90,7 +82,7 @@ def find_boxes(path: Path, *, names: Collection[str] | None = None, least: float
     Raises:
         DataError: no such file, another format, or what is no box; the message names it.
     """
-    return _find(path, _Question(names=names, least=least))
+    return _find(path, Question(names=names, least=least))
 
 
 def read_boxes(path: Path, *, names: Collection[str] | None = None) -> dict[str, list[Box]]:
@@ -102,21 +94,22 @@ def read_boxes(path: Path, *, names: Collection[str] | None = None) -> dict[str,
         DataError: no such file, a column is missing, or rows hold no box; the message names them.
     """
     boxes = dict[str, list[Box]]()
-    for one in _find(path, _Question(names=names, whole=True)).boxes:
+    for one in _find(path, Question(names=names, whole=True)).boxes:
         assert one.size is not None  # noqa: S101 - it was checked
         boxes.setdefault(one.file, []).append(one.place(one.size))
     return boxes
 
 
-def refuse(words: str, problems: Sequence[str], hint: str, *, more: int = 0) -> None:
+def refuse(words: str, problems: Sequence[str], hint: str, *, more: int = 0, at_least: bool = False) -> None:
     """Raise a DataError with the first of the problems, if there are any; so many `more` are not among them."""
     if problems:
         untold = len(problems[_MOST_TOLD:]) + more
-        lines = [words, *problems[:_MOST_TOLD], *([f"and {untold:,} more"] if untold else [])]
+        words_of_more = f"and {'at least ' * at_least}{untold:,} more"
+        lines = [words, *problems[:_MOST_TOLD], *([words_of_more] if untold else [])]
         raise DataError("\n  ".join(lines), hint)
 
 
-def _find(path: Path, question: _Question) -> FoundBoxes:
+def _find(path: Path, question: Question) -> FoundBoxes:
     if not path.is_file():
         raise DataError(f"no such table of boxes: {path}")
     try:
@@ -134,20 +127,16 @@ def _make(boxes: Iterable[FoundBox], told: Mapping[str, Any]) -> FoundBoxes:
     return FoundBoxes(boxes=tuple(boxes), counts=told["counts"], sure=told["sure"], others=others)
 
 
-def _gather(path: Path, question: _Question, keep: Callable[[FoundBox], object]) -> dict[str, Any]:
+def _gather(path: Path, question: Question, keep: Callable[[FoundBox], object]) -> dict[str, Any]:
     """The counts of `FoundBoxes`, as JSON can hold them; `keep` is called with each of its boxes.
 
     Raises:
         DataError: what `find_boxes` says.
     """
-    is_json, names = _is_json(path), question.names
+    is_json = _is_json(path)
     hint = _JSON_HINT if is_json else TABLE_HINT
-
-    def asks(file: str) -> bool:
-        return names is None or last_name(file) in names
-
     try:
-        found = read_document(path, asks) if is_json else _read_table(path, asks, whole=question.whole)
+        found = read_document(path, question) if is_json else _read_table(path, question)
         problems, told = _choose(found, path, question, keep)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", hint) from error
@@ -161,37 +150,41 @@ def _gather(path: Path, question: _Question, keep: Callable[[FoundBox], object])
 
 
 def _choose(
-    found: Iterable[Found], path: Path, question: _Question, keep: Callable[[FoundBox], object]
+    found: Iterable[Found], path: Path, question: Question, keep: Callable[[FoundBox], object]
 ) -> tuple[list[str], dict[str, Any]]:
     """What is wrong with boxes, and what `_gather` gives; a DataError as soon as they are too many."""
     problems, hint = list[str](), "take out those that are not sure"
-    numbers, tallies = Counter[str](), dict[str, _Tally]()
-    for count, one in enumerate(found, start=1):
-        if count > MOST_BOXES:
-            raise DataError(f"{path} has more than {MOST_BOXES:,} boxes", hint)
-        if problem := one if isinstance(one, str) else _find_problem(one) if question.whole else "":
+    numbers, tallies, total = Counter[str](), dict[str, _Tally](), 0
+
+    def count(category: str, sure: int, unsure: int) -> _Tally:
+        nonlocal total
+        total += sure + unsure
+        tally = tallies.setdefault(category, _Tally())
+        for number, most, what in ((total, MOST_BOXES, "boxes"), (len(tallies), _MOST_CATEGORIES, "categories")):
+            if number > most:
+                raise DataError(f"{path} has more than {most:,} {what}", hint)
+        tally.count += sure + unsure
+        tally.sure += sure
+        return tally
+
+    for one in found:
+        if problem := _find_problem(one) if question.whole or isinstance(one, str) else "":
             problems.append(problem)
             if len(problems) == _MOST_PROBLEMS:
                 break
-        if isinstance(one, str):
-            continue
-        if (tally := tallies.get(one.category)) is None:
-            tally = tallies[one.category] = _Tally()
-            if len(tallies) > _MOST_CATEGORIES:
-                raise DataError(f"{path} has more than {_MOST_CATEGORIES:,} categories", hint)
-        tally.count += 1
-        is_sure = one.confidence is None or one.confidence >= question.least
-        tally.sure += is_sure
-        if isinstance(one, OtherBox):
-            if is_sure:
-                tally.others[one.file] = None
-            continue
-        numbers[one.file] += 1
-        if numbers[one.file] > MOST_OF_PHOTO:
-            words = f"{numbers[one.file]:,} boxes of {one.file}, at most {MOST_OF_PHOTO:,} of a photo are read"
-            raise DataError(f"{path} has {words}", hint)
-        if is_sure and not problems:
-            keep(one._replace(number=numbers[one.file]))
+        if isinstance(one, PassedOver) and (one.files or one.unsure):
+            tally = count(one.category, len(one.files), one.unsure)
+            if len(tally.others) < _MOST_OTHERS:
+                tally.others.update(dict.fromkeys(one.files))
+        elif isinstance(one, FoundBox):
+            is_sure = question.is_sure(one.confidence)
+            count(one.category, is_sure, not is_sure)
+            numbers[one.file] += 1
+            if numbers[one.file] > MOST_OF_PHOTO:
+                words = f"{numbers[one.file]:,} boxes of {one.file}, at most {MOST_OF_PHOTO:,} of a photo are read"
+                raise DataError(f"{path} has {words}", hint)
+            if is_sure and not problems:
+                keep(one._replace(number=numbers[one.file]))
     others: dict[str | None, dict[str, None]] = {category: tally.others for category, tally in tallies.items()}
     others[None] = others[next(iter(others))] if len(others) == 1 else dict.fromkeys(chain(*others.values()))
     told = [(category, len(files), list(islice(files, _MOST_TOLD))) for category, files in others.items()]
@@ -201,49 +194,59 @@ def _choose(
     return problems, {"counts": counts, "sure": sure, "others": told}
 
 
-def _find_problem(one: FoundBox | OtherBox) -> str:
-    """Why a box does not lie in its photo."""
+def _find_problem(one: Found) -> str:
+    """What is wrong with what was found, or why a box does not lie in its photo."""
     try:
         if isinstance(one, FoundBox):
             one.check()
     except ValueError as error:
         return str(error)
-    return ""
+    return one if isinstance(one, str) else ""
 
 
 def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
-def _read_table(path: Path, asks: Callable[[str], bool], *, whole: bool) -> Iterator[Found]:
+def _read_table(path: Path, question: Question) -> Iterator[Found]:
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise ValueError(f"it holds {size:,} bytes, at most {_MOST_BYTES:,} are read")
     with path.open("rb") as file:
         lines = sum(part.count(b"\n") for part in iter(lambda: file.read(2**20), b""))
     if lines > _MOST_LINES:  # empty ones are passed over, which takes its time as well
         raise ValueError(f"it has {lines:,} lines, at most {_MOST_LINES:,} are read")
-    wanted, rows = field_names(Box) if whole else ("file", *EDGES), iterate_rows(path)
+    wanted, rows = field_names(Box) if question.whole else ("file", *EDGES), iterate_rows(path)
     columns = {name: column for column, name in enumerate(next(rows, []))}
+    missing = next((name for name in wanted if name not in columns), None)
+    place, certain = (columns.get(name, -1) for name in ("file", "confidence"))
+    unsure, others = 0, list[str]()
     for row in rows:
-        if missing := next((name for name in wanted if name not in columns), None):
+        if missing is not None:
             raise ValueError(f"{path} has no column {missing!r}")
         try:
-            yield _read_row(row, columns, asks)
+            photo, share = row[place].strip(), row[certain].strip() if certain >= 0 else ""
+            if not photo:
+                raise ValueError("a row names no photo")  # noqa: TRY301
+            confidence = read_share(share, photo, "confidence") if share else None
+            if question.asks(photo):
+                yield _read_row(row, columns, confidence)
+            elif confidence is None or question.is_sure(confidence):
+                others.append(photo.replace("\\", "/"))
+                if len(others) == AT_ONCE:
+                    yield PassedOver(others)
+                    others = []
+            else:
+                unsure += 1
         except ValueError as error:
             yield str(error)
+    yield PassedOver(others, unsure)
 
 
-def _read_row(row: Sequence[str], columns: Mapping[str, int], asks: Callable[[str], bool]) -> FoundBox | OtherBox:
-    file, certain = row[columns["file"]].strip(), _cell(row, columns, "confidence")
-    if not file:
-        raise ValueError("a row names no photo")
-    confidence = read_share(certain, file, "confidence") if certain else None
-    if not asks(file):
-        return OtherBox(file.replace("\\", "/"), confidence=confidence)
+def _read_row(row: Sequence[str], columns: Mapping[str, int], confidence: float | None) -> FoundBox:
     left, top, right, bottom = (_whole(row, columns, name) for name in EDGES)
     size = tuple(_whole(row, columns, name) for name in ("width", "height") if _cell(row, columns, name))
     return FoundBox(
-        file.replace("\\", "/"),
+        row[columns["file"]].strip().replace("\\", "/"),
         (left, top, right + 1, bottom + 1),
         _cell(row, columns, "label"),
         (size[0], size[1]) if len(size) == 2 else None,
@@ -265,7 +268,7 @@ def _whole(row: Sequence[str], columns: Mapping[str, int], name: str) -> int:
         raise ValueError(f"{row[columns['file']]}: {name} is {cell!r}, which is no number of pixels") from error
 
 
-def _find_apart(path: Path, question: _Question) -> FoundBoxes:
+def _find_apart(path: Path, question: Question) -> FoundBoxes:
     """What `_find` gives, read by a process of its own."""
     names = None if question.names is None else list(question.names)
     boxes, files = list[FoundBox](), dict[str, str]()
@@ -289,12 +292,12 @@ def answer() -> None:
     limit_process(memory=_MEMORY, seconds=_SECONDS)
     gc.disable()  # it would look through a million things again and again, of which none is in a circle
     name, names, least, whole = hear(sys.stdin.buffer)
-    question = _Question(names=None if names is None else frozenset(names), least=least, whole=whole)
+    question = Question(names=None if names is None else frozenset(names), least=least, whole=whole)
     said, waiting = sys.stdout.buffer, list[FoundBox]()
 
     def keep(one: FoundBox) -> None:
         waiting.append(one)
-        if len(waiting) == _AT_ONCE:
+        if len(waiting) == AT_ONCE:
             say(said, waiting)
             waiting.clear()
 

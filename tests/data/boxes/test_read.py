@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcn_cli.data.boxes import documents, read
-from pcn_cli.data.boxes.read import MOST_OF_PHOTO, find_boxes, read_boxes
+from pcn_cli.data.boxes.read import MOST_OF_PHOTO, find_boxes, read_boxes, refuse
 from pcn_cli.errors import DataError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "harness"))
@@ -228,6 +228,34 @@ def test_boxes_of_photos_that_are_not_asked_for_are_only_counted(tmp_path):
     assert (found.others["person"].count, len(found.others["person"].first)) == (11, 10)
     assert found.others["animal"].count == 0
     assert found.others[None] == found.others["person"]
+
+
+def test_of_very_many_photos_that_are_not_asked_for_not_all_are_remembered(tmp_path, monkeypatch):
+    """A million names of them took two of nine seconds, to say how many they are."""
+    monkeypatch.setattr(read, "AT_ONCE", 2)
+    rows = "".join(f"{n}.jpg,,1,2,3,4,,\n" for n in range(9))
+    (tmp_path / "boxes.csv").write_text(HEADER + rows)
+    assert not find_boxes(tmp_path / "boxes.csv", names={"0.jpg"}).others[None].at_least
+    monkeypatch.setattr(read, "_MOST_OTHERS", 3)
+    found = find_boxes(tmp_path / "boxes.csv", names={"0.jpg"})
+    assert (found.counts, found.others[None].count, found.others[None].at_least) == ({"": 9}, 4, True)
+    with pytest.raises(DataError, match="and at least 3 more"):
+        refuse("these:", ["0.jpg"], "", more=3, at_least=True)
+
+
+def test_boxes_of_photos_that_are_not_asked_for_are_sure_or_not_by_their_confidence(tmp_path):
+    shares = ("0.1", "0.9", "", "1.5")
+    rows = "".join(f"{n}.jpg,1,2,3,4,{share}\n" for n, share in enumerate(shares))
+    (tmp_path / "boxes.csv").write_text(f"file,xmin,ymin,xmax,ymax,confidence\n{rows}")
+    with pytest.raises(DataError, match=r"3.jpg: confidence is '1.5', which is not between 0 and 1"):
+        find_boxes(tmp_path / "boxes.csv", names=())
+    (tmp_path / "boxes.csv").write_text(f"file,xmin,ymin,xmax,ymax,confidence\n{rows[: rows.index('3.jpg')]}")
+    scored = [{"image_id": n, "category_id": 1, "score": share} for n, share in enumerate((0.1, 0.9, None))]
+    images = [{"id": str(n), "file_name": f"{n}.jpg"} for n in range(3)]  # an id is the same as a number or as text
+    for path in (tmp_path / "boxes.csv", write(tmp_path, {**COCO, "images": images, "annotations": scored})):
+        found = find_boxes(path, names=(), least=0.5)
+        assert (found.counts, found.sure) == ({"": 3}, {"": 2})
+        assert found.others[None].first == ("1.jpg", "2.jpg")
 
 
 @pytest.mark.parametrize(
