@@ -155,8 +155,6 @@ def _check_effect(loaded: LoadedRecipe, recipe: Recipe, facts: Facts) -> None:
             refused |= dict.fromkeys(_needing("teacher"), "has no effect without train.teacher")
         elif recipe.model.pooling == "per-class":
             refused["train.teacher"] = "cannot teach a network with a token for every class"
-        elif recipe.train.mixup or recipe.train.cutmix:
-            refused["train.teacher"] = "answers no mixed photos; set train.mixup=0 and train.cutmix=0, or leave it out"
         if recipe.train.probe_epochs == 0:
             for key in ("evaluate.folds", "evaluate.learning_curve"):
                 refused.setdefault(key, "has no effect without a probe; leave out train.probe_epochs=0")
@@ -250,8 +248,6 @@ def _choose_tuning(choices: _Choices, facts: Facts) -> None:
     schedule = next(one for one in SCHEDULES if facts.train_photos <= one.photos)
     choices.add("train.epochs", *_epochs(choices.recipe, facts, schedule))
     choices.add("train.lr", schedule.lr, facts.photos)
-    if choices.recipe.train.teacher is not None:
-        choices.add("train.mixup", 0.0, "the teacher answers no mixed photos")
     choices.add("train.mixup", schedule.mixup, facts.photos)
     choices.add("train.cutmix", 0.0, "photos stay whole; 1 mixes two of them")
     choices.add("augment.level", schedule.level, facts.photos)

@@ -349,7 +349,7 @@ class TrainSection:
     )
     teacher: str | None = option(
         None,
-        "A trained network, such as `timm:NAME`, whose answers are learned as well.",
+        "A trained network, such as `timm:NAME`, whose answers to the same cuts are learned as well.",
         needs=TUNING + ONE_LABEL,
         chosen="never",
     )

@@ -82,7 +82,6 @@ class RunDir:
     probe = Artifact("checkpoints/probe.safetensors")  # the weights of the probe
     start = Artifact("checkpoints/start.safetensors")  # what tuning begins with, which saw no validation photo
     final_checkpoints = Artifact("checkpoints/final")  # of the epochs after the choice
-    taught = Artifact("checkpoints/taught.safetensors")  # the teacher's answers to the training photos
 
     predictions = Artifact("predictions.csv")  # a row per photo of the test part
     predictions_jsonl = Artifact("predictions.jsonl")  # a JSON object per line for each of them

@@ -26,7 +26,7 @@ from pcn_cli.training.optim import (
 from pcn_cli.training.random_stream import RandomState, RandomStream
 from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.steps import MadeStep, Step, look_at_steps
-from pcn_cli.training.teacher import Distillation
+from pcn_cli.training.teacher import Distillation, Teacher
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -36,7 +36,7 @@ class Learner:
 
     Args:
         model: offers `tensors.network.Network`; changed in place, moved to `device` in channels-last memory.
-        teacher_logits: (photos, teacher's classes) by the batches' indices, which are learned as well.
+        teacher: whose answers are learned as well; moved as the network is.
         ranks: the processes that learn together, each from its share of every batch; all end with the same weights.
     """
 
@@ -46,7 +46,7 @@ class Learner:
         config: FitConfig,
         *,
         device: torch.device,
-        teacher_logits: Tensor | None = None,
+        teacher: Teacher | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
         from timm.utils import ModelEmaV3  # timm takes a second, for which what only answers need not wait
@@ -56,8 +56,9 @@ class Learner:
         # BatchNorms that were never trained have no statistics worth keeping: theirs are learned.
         self.fresh_norms = fresh_norms(model) if config.tune == "all" else ()
         self._distillation = None
-        if teacher_logits is not None:
-            self._distillation = Distillation(model, teacher_logits, weight=config.teacher_weight, seed=config.seed)
+        if teacher is not None:
+            teacher.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._distillation = Distillation(model, teacher, weight=config.teacher_weight, seed=config.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.device, self.ranks = config, device, ranks
         chosen = choose_trainable(model, config.tune)
@@ -259,15 +260,15 @@ class Learner:
             images, batch.targets.to(self.device, non_blocking=is_asynchronous(self.device))
         )
         total, outputs = torch.zeros((), device=self.device), []
-        pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets, batch.indices))
-        for some, wanted, indices in zip(*pieces, strict=True):
+        pieces = (torch.split(tensor, micro_batch) for tensor in (images, targets))
+        for some, wanted in zip(*pieces, strict=True):
             kind = _AUTOCAST.get(self.config.precision)
             with torch.autocast(self.device.type, kind, enabled=kind is not None):
                 some = some.contiguous(memory_format=torch.channels_last)
                 if self._distillation is None:
                     logits, teacher_loss = self.model(some), torch.zeros(())
                 else:
-                    logits, teacher_loss = self._distillation.forward(some, indices)
+                    logits, teacher_loss = self._distillation.forward(some)
             # Weighted by its share, so that a ragged last micro-batch counts per photo like the others.
             loss = (self._objective(logits, wanted) + teacher_loss) * (len(some) / len(images))
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -386,15 +386,10 @@ def test_several_labels_are_not_balanced(way: str) -> None:
     assert chosen(facts).train.balance == chosen(facts, f"train.balance={way}").train.balance == "none"
 
 
-def test_a_teacher_takes_the_place_of_mixed_photos() -> None:
+def test_a_teacher_answers_mixed_photos_too() -> None:
     facts = replace(GPU, train_photos=50_000)
-    assert chosen(facts).train.mixup > 0
-    recipe, reasons = choose(load_recipe(None, settings=["train.teacher=timm:resnet18"]), facts)
-    assert recipe.train.mixup == 0
-    assert reasons["train.mixup"] == "the teacher answers no mixed photos"
-    problems = problems_of(facts, "train.teacher=timm:resnet18", "train.cutmix=0.5")
-    assert len(problems) == 1
-    assert "train.teacher=timm:resnet18: answers no mixed photos" in problems[0]
+    assert chosen(facts, "train.teacher=timm:resnet18").train.mixup == chosen(facts).train.mixup > 0
+    assert chosen(facts, "train.teacher=timm:resnet18", "train.cutmix=0.5").train.cutmix == 0.5
 
 
 @pytest.mark.parametrize("setting", ["train.teacher_weight=2", "train.teacher_size=128"])

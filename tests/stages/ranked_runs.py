@@ -22,6 +22,7 @@ SETTINGS = (
     *("train.precision=float32", "train.mixup=0.2", "evaluate.batch_size=2", "explain.checks=0", "explain.overlays=0"),
     "report.thumbnail=64",
     "train.token_cache=0",  # each computes its own
+    *("train.teacher=nano", "train.teacher_size=64"),
 )
 
 

@@ -23,6 +23,7 @@ from pcn_cli.runs.predictions import read_attention
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.state import read_record
 from pcn_cli.stages.inference.load import model_source
+from pcn_cli.training.teacher import Teacher
 
 SETTINGS = {"size": 32, "settings": ["train.probe_epochs=3"]}
 FIXED_FILES = {
@@ -319,16 +320,25 @@ def test_wrong_boxes_of_test_photos_are_told_before_anything_is_learned(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_teacher_is_asked_once_and_leaves_nothing_in_the_model(photo_folder, tiny_weights):
-    settings = ["train.probe_epochs=0", "train.keep_checkpoints=true"]
+def test_a_teacher_is_asked_about_each_cut_and_leaves_nothing_in_the_model(photo_folder, tiny_weights, monkeypatch):
+    asked = []
+
+    def answer(teacher, images):
+        asked.append(images)
+        return forward(teacher, images)
+
+    forward = Teacher.forward
+    monkeypatch.setattr(Teacher, "forward", answer)
+    settings = ["train.probe_epochs=0"]
     options = {"model": tiny_weights, "tune": "all", "epochs": 2, "size": 32}
     plain = pcn_cli.finetune(photo_folder, **options, settings=settings)
     taught = pcn_cli.finetune(
         photo_folder, **options, settings=[*settings, "train.teacher=nano", "train.teacher_size=64"]
     )
-    answers = load_file(RunDir(taught.run).taught)["answers"]
     trained_on = [row for row in read_csv(taught.run / "split.csv") if row["split"] == "train"]
-    assert answers.shape == (len(trained_on), 200)
+    cuts = torch.cat(asked)  # of two epochs; in the final ones no teacher is asked
+    assert cuts.shape == (2 * len(trained_on), 3, 32, 32)
+    assert len(cuts.flatten(1).unique(dim=0)) == len(cuts)  # each is another one
     one, other = (load_file(run / "model" / "model.safetensors") for run in (plain.run, taught.run))
     assert one.keys() == other.keys()
     assert any(not torch.equal(one[name], other[name]) for name in one)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from standin import ColourBatches, Standin, make_config, run_fit, validate
+from standin import ColourBatches, Standin, make_config, make_teacher, run_fit, validate
 from torch import nn
 
 from pcn_cli.errors import PcnError, StoppedError
@@ -99,6 +99,7 @@ def train(folder: Path, config: FitConfig, *, world: int, name: str, **ways: obj
                     batches,
                     ways.get("check", check),
                     config=config,
+                    teacher=make_teacher() if config.teacher else None,
                     ranks=ranks,
                     stop=stop if ranks.leads else StopRequest(),
                     checkpoints=folder / ways["checkpoints"] if "checkpoints" in ways and ranks.leads else None,
@@ -157,6 +158,9 @@ def main(folder: Path) -> None:
     mixed, plain = make_config(**MIXED), make_config(**PLAIN)
     for world in (1, 2, 3):
         train(folder, mixed, world=world, name=f"mixed{world}")
+    taught = make_config(**MIXED, teacher="colours")
+    for world in (1, 2):
+        train(folder, taught, world=world, name=f"taught{world}")
     train(folder, plain, world=1, name="plain")
     train(folder, plain, world=2, name="memory", memory=(1, 1))
     train(folder, plain, world=2, name="poisoned", poisoned=4)

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from pcn_cli.records.model import Preprocessing
 from pcn_cli.tensors.network import Batch
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner
 from pcn_cli.training.ranks import ALONE, Ranks
 from pcn_cli.training.stop import StopRequest
+from pcn_cli.training.teacher import Teacher
 
 CLASSES = ("ash", "beech", "cedar")
 
@@ -88,6 +90,20 @@ class Standin(nn.Module):
         self.checkpointing = enable
 
 
+class Colours(nn.Module):
+    """A teacher's network that knows the tints of `ColourBatches` under other names, among five classes."""
+
+    num_classes = 5
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.pad(6 * images.mean(dim=(2, 3)), (1, 1))
+
+
+def make_teacher() -> Teacher:
+    plain = Preprocessing(height=16, width=16)
+    return Teacher(Colours(), plain, given=plain)
+
+
 class ColourBatches:
     """Noise tinted by class; like a real loader it draws from the global generators as it goes."""
 
@@ -149,13 +165,13 @@ def run_fit(
     check: Callable[[nn.Module], Validation] | None = None,
     *,
     config: FitConfig,
-    teacher_logits: Tensor | None = None,
+    teacher: Teacher | None = None,
     ranks: Ranks = ALONE,
     **options: object,
 ) -> FitResult:
     """A fit on the CPU, validated on its own batches; options called `on_…` are callbacks."""
     callback = Callbacks(**{name: options.pop(name) for name in [*options] if name.startswith("on_")})  # type: ignore[arg-type]
     options.setdefault("stop", StopRequest())
-    learner = Learner(model, config, device=torch.device("cpu"), teacher_logits=teacher_logits, ranks=ranks)
+    learner = Learner(model, config, device=torch.device("cpu"), teacher=teacher, ranks=ranks)
     check = check or (lambda learned: validate(learned, batches))
     return fit(learner, batches, check, callback=callback, **options)  # type: ignore[arg-type]

@@ -58,7 +58,16 @@ def test_several_learn_what_one_learns_from_the_same_batches(ends: Path, world: 
     assert read(ends, f"mixed{world}")["losses"] == pytest.approx(read(ends, "mixed1")["losses"], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mixed2", "poisoned", "wild", "norms"])
+def test_several_learn_from_a_teacher_what_one_does(ends: Path) -> None:
+    """Each asks it about its own share of the mixed photos."""
+    assert codes(ends, "taught2") == [0, 0]
+    assert_close(weights(ends, "taught2"), weights(ends, "taught1"))
+    assert any(
+        not torch.equal(tensor, weights(ends, "mixed1")[name]) for name, tensor in weights(ends, "taught1").items()
+    )
+
+
+@pytest.mark.parametrize("name", ["mixed2", "taught2", "poisoned", "wild", "norms"])
 def test_all_end_with_the_same_bits(ends: Path, name: str) -> None:
     first, second = ({k: v for k, v in weights(ends, name, rank).items() if "best." not in k} for rank in (0, 1))
     assert first.keys() == second.keys()

@@ -76,12 +76,12 @@ class Source(ABC):
         return model.eval(), config
 
     def read_teacher(self, *, fetch: Fetcher, size: int | None = None) -> tuple[nn.Module, Preprocessing]:
-        """The trained network as it answers fastest, and how it wants its photos: whole, at `size` pixels."""
+        """The trained network as it answers fastest, and how it wants its images, at `size` pixels if that is given."""
         from pcn_cli.models.fold_norms import fold_norms  # by way of timm
 
         network, preprocessing = self._read_classifier(fetch)
         height, width = size or preprocessing.height, size or preprocessing.width
-        return fold_norms(network.eval()), replace(preprocessing, height=height, width=width, fit="crop", crop_pct=1.0)
+        return fold_norms(network.eval()), replace(preprocessing, height=height, width=width)
 
     def start(self, classes: tuple[str, ...], recipe: Recipe, *, fetch: Fetcher) -> Loaded:
         """The network to start training from as the recipe says, with a head for `classes`, and its facts.

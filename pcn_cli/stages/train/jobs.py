@@ -1,6 +1,7 @@
 """What several processes do together: rank 0 announces a job and does its share of it, the others follow.
 
-A job carries all that it needs, weights too: beside rank 0 only the photos have to be at hand, under the same path.
+A job carries all that it needs, weights too: beside rank 0 only the photos have to be at hand, under the same path, and
+a teacher under the same name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from pcn_cli.models.sources.base import rebuild
 from pcn_cli.models.weights import Fetcher
@@ -21,7 +22,7 @@ from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.inference.load import for_inference
 from pcn_cli.stages.train.context import Probabilities, TrainContext, score_batches
-from pcn_cli.stages.train.tune import finish_here, tune_here
+from pcn_cli.stages.train.tune import find_teacher, finish_here, tune_here
 from pcn_cli.tensors.network import Network
 from pcn_cli.training.device import choose_device
 from pcn_cli.training.fit import FitResult
@@ -85,12 +86,11 @@ def score_rows_together(model: nn.Module, rows: Sequence[SplitRow], context: Tra
     return whole
 
 
-def tune_together(model: nn.Module, context: TrainContext, teacher_logits: Tensor | None) -> FitResult:
-    """What tuning by all processes gives, for rank 0; `teacher_logits` are of the training photos."""
+def tune_together(model: nn.Module, context: TrainContext) -> FitResult:
+    """What tuning by all processes gives, for rank 0."""
+    teacher = find_teacher(context)  # before the others look for it, who may not download it
     _announce("tune", model, context.rows, context)
-    if context.ranks.world > 1:
-        context.ranks.tensors_from_lead({} if teacher_logits is None else {"teacher": teacher_logits})
-    return tune_here(model, context, teacher_logits)
+    return tune_here(model, context, teacher)
 
 
 def finish_together(model: nn.Module, context: TrainContext) -> FitResult:
@@ -134,7 +134,7 @@ def _do(job: Job, model: nn.Module, context: TrainContext) -> None:
     elif job.kind == "finish":
         finish_here(model, context)
     else:
-        tune_here(model, context, context.ranks.tensors_from_lead().get("teacher"))
+        tune_here(model, context, find_teacher(context))
 
 
 def _announce(

@@ -52,7 +52,6 @@ from pcn_cli.stages.train.precision import (
 )
 from pcn_cli.stages.train.remember import remember
 from pcn_cli.stages.train.tokens import TokenSource, check_photos, probe_rows
-from pcn_cli.stages.train.tune import teach
 from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.copies import copy_state
 from pcn_cli.training.stop import StopRequest
@@ -118,7 +117,7 @@ def choose_model(model: nn.Module, context: TrainContext, known: PartTokens) -> 
         context = replace(context, precision="float32", trial=None)  # also where bfloat16 had to be taken back
     frozen = copy_state(model) | pooling
     targets, val_rows = context.targets(context.part("val")), context.part("val")
-    model.load_state_dict(tune_together(model, context, teach(context)).best_state)
+    model.load_state_dict(tune_together(model, context).best_state)
     context, agreement = _prove(model, context)
     after = score_rows_together(model, val_rows, context)
     if kept == TUNED or is_better_beyond_chance(targets, after, read_validation(context.run), monitor=context.monitor):

@@ -3,26 +3,23 @@ photos have chosen the tuned model, what they teach it.
 """
 
 from dataclasses import replace
-from functools import partial
 
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from pcn_cli.data.split import fingerprint
 from pcn_cli.models.sources import find_source
 from pcn_cli.stages.inference.load import model_source
 from pcn_cli.stages.train.context import HistoryCallback, StepCallback, TrainContext, score_batches, validate
-from pcn_cli.tensors.store import save_tensors
 from pcn_cli.training.fit import FitCallback, FitResult, fit
 from pcn_cli.training.fit_config import FitConfig, Validation
 from pcn_cli.training.learner import Learner
-from pcn_cli.training.teacher import compute_teacher_logits
+from pcn_cli.training.teacher import Teacher
 
 FINAL_RATE = 0.3  # of tuning's, for the final epochs
 _FINAL_TIME = 0.2  # of a time limit
 
 
-def tune_here(model: nn.Module, context: TrainContext, teacher_logits: Tensor | None) -> FitResult:
+def tune_here(model: nn.Module, context: TrainContext, teacher: Teacher | None) -> FitResult:
     """The tuned weights, from this process's share of the photos; rank 0 keeps history and checkpoints."""
     ranks, train_rows, val_rows = context.ranks, context.part("train"), context.part("val")
     config = _configure(context)
@@ -37,7 +34,7 @@ def tune_here(model: nn.Module, context: TrainContext, teacher_logits: Tensor | 
 
     history = HistoryCallback(context, "tune", config.epochs) if ranks.leads else None
     result = fit(
-        Learner(model, config, device=context.device, teacher_logits=teacher_logits, ranks=ranks),
+        Learner(model, config, device=context.device, teacher=teacher, ranks=ranks),
         context.train_batches(batch_size=config.batch_size),
         validate_together,
         files=[row.file for row in train_rows],
@@ -89,22 +86,11 @@ def _configure(context: TrainContext) -> FitConfig:
     )
 
 
-def teach(context: TrainContext) -> Tensor | None:
-    """The teacher's logits of the training photos, if it has one; kept, so that a resumed run has them already."""
-    done, train = context.run.taught, context.recipe.train
+def find_teacher(context: TrainContext) -> Teacher | None:
+    """The network that teaches the model, if there is one."""
+    train = context.recipe.train
     if not train.teacher:
         return None
-    if not done.is_file():
-        source = find_source(model_source(train.teacher))
-        teacher, preprocessing = source.read_teacher(fetch=context.fetch, size=train.teacher_size)
-        logits = compute_teacher_logits(
-            teacher,
-            context.batches(context.part("train"), preprocessing),
-            device=context.device,
-            bfloat16=train.precision == "bfloat16",
-            on_batch=partial(context.callback.on_progress, "asking the teacher"),
-            stop=context.stop,
-        )
-        save_tensors(done, {"answers": logits})
-    kept: Tensor = load_file(done)["answers"]
-    return kept
+    source = find_source(model_source(train.teacher))
+    network, wanted = source.read_teacher(fetch=context.fetch, size=train.teacher_size)
+    return Teacher(network, wanted, given=context.model_config.preprocessing)

@@ -110,15 +110,15 @@ def test_a_timm_folder_starts_as_its_average_pooling(backbone_folder: Path) -> N
 
 
 @torch.no_grad()
-def test_a_teacher_keeps_its_own_classes_and_sees_whole_photos(backbone_folder: Path) -> None:
+def test_a_teacher_keeps_its_own_classes_and_is_asked_at_the_size_that_is_wanted(backbone_folder: Path) -> None:
     teacher, preprocessing = find_source(f"timm:local-dir:{backbone_folder}").read_teacher(fetch=no_fetch, size=64)
     plain = timm.create_model(f"local-dir:{backbone_folder}", pretrained=True).eval()
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(teacher(images), plain(images))
     assert (preprocessing.height, preprocessing.width, preprocessing.mean) == (64, 64, (0.5, 0.5, 0.5))
-    assert (preprocessing.fit, preprocessing.crop_pct) == ("crop", 1.0)
+    assert teacher.num_classes == plain.num_classes == len(teacher(images)[0])
     teacher, preprocessing = find_source("nano").read_teacher(fetch=no_fetch)
-    assert teacher(images).shape == (2, 200)
+    assert teacher(images).shape == (2, teacher.num_classes) == (2, 200)
     assert preprocessing.height == 128
 
 

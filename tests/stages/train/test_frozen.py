@@ -202,9 +202,9 @@ def test_tuning_begins_with_what_no_validation_photo_taught(photo_folder, monkey
         seen["chosen"] = choose_frozen(*arguments)
         return seen["chosen"]
 
-    def tune(model, context, teacher_logits):
+    def tune(model, context):
         seen["begun"], seen["kept"] = model.head.weight.detach().clone(), load_file(context.run.probe)["head.weight"]
-        return tune_together(model, context, teacher_logits)
+        return tune_together(model, context)
 
     tune_together = train.tune_together
     monkeypatch.setattr(train, "choose_frozen", choose)
