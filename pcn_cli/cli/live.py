@@ -100,9 +100,12 @@ class LiveProgress(Callback):
         self._stage = ""
 
     def _show(self, title: str, done: int, total: int, note: str = "") -> None:
+        if self._bars.disable:  # what nobody sees takes half a second of a thousand photos all the same
+            return
         if title not in self._tasks:
             self._tasks[title] = self._bars.add_task(safe(title), total=total, note=note)
         self._bars.update(self._tasks[title], completed=done, total=total, note=note)
 
     def _remove(self, title: str) -> None:
-        self._bars.remove_task(self._tasks.pop(title))
+        if title in self._tasks:
+            self._bars.remove_task(self._tasks.pop(title))

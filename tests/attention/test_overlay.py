@@ -1,3 +1,4 @@
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,6 +111,15 @@ def test_heat_has_the_colours_of_inferno_and_grows_lighter() -> None:
 
     assert np.abs(colors[::64] - [list(bytes.fromhex(step)) for step in steps]).max() < 3
     assert (np.diff(colors @ [0.2126, 0.7152, 0.0722]) > -0.5).all()
+
+
+def test_colours_are_those_that_matplotlib_looks_up() -> None:
+    edges = np.arange(257) / 256
+    strength = np.concatenate([edges, np.nextafter(edges, 0), np.linspace(0, 1, 999)]).astype(np.float32)
+
+    assert np.array_equal(heat_color(strength), np.float32(255 * mpl.colormaps["inferno"](strength)[:, :3]))
+    places = 0.5 - 0.4 * (0.35 + 0.65 * strength).astype(np.float64)
+    assert np.array_equal(evidence_color(strength), np.float32(255 * mpl.colormaps["PuOr"](places)[:, :3]))
 
 
 def draw_signed(evidence: np.ndarray, placement: Placement = WHOLE, **options) -> np.ndarray:

@@ -98,6 +98,20 @@ def test_a_bar_says_what_is_past_and_what_is_left(screen):
     assert "-:--" not in text
 
 
+def test_what_nobody_sees_is_not_counted(monkeypatch):
+    """A thousand photos took half a second of the processor for bars that were not drawn."""
+    callback = LiveProgress()
+    monkeypatch.setattr(callback._bars, "update", lambda *_, **__: pytest.fail("a bar was moved"))
+    for done in range(3):
+        callback.on_progress("reading", done, 2)
+    monkeypatch.undo()
+    callback._bars.disable = False
+    callback.on_progress("reading", 1, 2)
+    assert [task.completed for task in callback._bars.tasks] == [1]
+    callback.on_progress("reading", 2, 2)
+    assert not callback._bars.tasks
+
+
 def test_an_epoch_is_one_line_that_fits_eighty_columns(capsys):
     row = EpochRow(
         phase="probe", epoch=40, step=1, lr=1e-3, train_loss=0.5, val_loss=0.4, val_accuracy=0.71, val_macro_f1=0.7,
