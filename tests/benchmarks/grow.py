@@ -3,7 +3,8 @@
     python tests/benchmarks/grow.py PHOTOS NETWORK [--share 0.8] [--rounds 3]
 
 PHOTOS has a folder for each class. The first run has a share of each; then, in each round, a fresh run of all photos
-with empty caches and one of all photos that begins with the first run, each time with the caches that this left.
+with empty caches and one of all photos that begins with the first run, each time with the caches that this left. The
+wall clock's seconds, in brackets, hang on what else the machine does.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,20 +37,21 @@ def main() -> None:
         count = copy_photos(arguments.photos, some, every, share=arguments.share)
         print(f"{count[0]:,} photos, then {count[1]:,}; {arguments.network}", flush=True)
         first, kept = folder / "first", folder / "kept"
-        print(f"| first | {measure(some, first, arguments.network, cache=kept):.1f} s |", flush=True)
-        seconds: dict[str, list[float]] = {"fresh": [], "grown": []}
+        print(f"| first | {measure(some, first, arguments.network, cache=kept)} |", flush=True)
+        costs: dict[str, list[Cost]] = {"fresh": [], "grown": []}
         for number in range(arguments.rounds):
             cache = folder / f"cache-{number}"
             shutil.copytree(kept, cache)
             for way, start, own in (("fresh", arguments.network, folder / f"none-{number}"), ("grown", first, cache)):
                 run = folder / f"{way}-{number}"
-                seconds[way].append(measure(every, run, start, cache=own))
-                print(f"| {way} | {seconds[way][-1]:.1f} s | {tell_stages(run)} |", flush=True)
+                costs[way].append(measure(every, run, start, cache=own))
+                print(f"| {way} | {costs[way][-1]} | {tell_stages(run)} |", flush=True)
                 shutil.rmtree(own, ignore_errors=True)
         print(json.loads((folder / "grown-0" / "change.json").read_text())["sentence"])
-        fresh, grown = (statistics.median(seconds[way]) for way in ("fresh", "grown"))
-        ratios = [one / other for one, other in zip(seconds["grown"], seconds["fresh"], strict=True)]
-        print(f"medians of {arguments.rounds}: {fresh:.1f} s, {grown:.1f} s; {statistics.median(ratios):.0%}")
+        fresh, grown = (statistics.median(one.processor for one in costs[way]) for way in ("fresh", "grown"))
+        pairs = zip(costs["grown"], costs["fresh"], strict=True)
+        ratio = statistics.median(one.processor / other.processor for one, other in pairs)
+        print(f"medians of {arguments.rounds}: {fresh:.1f} s, {grown:.1f} s; {ratio:.0%}")
 
 
 def copy_photos(photos: Path, some: Path, every: Path, *, share: float) -> tuple[int, int]:
@@ -64,14 +68,25 @@ def copy_photos(photos: Path, some: Path, every: Path, *, share: float) -> tuple
     return counts[0], counts[1]
 
 
-def measure(photos: Path, run: Path, model: str | Path, *, cache: Path) -> float:
-    """The processor's seconds, of the system too, of a whole run with all its processes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+class Cost(NamedTuple):
+    """The processor's seconds, of the system too, of a run with all its processes, and the wall clock's."""
+
+    processor: float
+    wall: float
+
+    def __str__(self) -> str:
+        return f"{self.processor:.1f} s ({self.wall:.0f} s)"
+
+
+def measure(photos: Path, run: Path, model: str | Path, *, cache: Path) -> Cost:
+    """What a whole run costs."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     program = [sys.executable, "-m", "pcn_cli", "-q", "finetune", photos, "--model", model, "--output", run]
     environment = os.environ | {"PCN_CACHE": str(cache)}
     subprocess.run(list(map(str, program)), check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(used, time.monotonic() - began)
 
 
 def tell_stages(run: Path) -> str:
