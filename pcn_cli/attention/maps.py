@@ -115,6 +115,6 @@ def _patch_weights(weights: NDArray[np.floating], grid: tuple[int, int]) -> Arra
     if count < 1 or weights.shape[-1] not in (count, count + 1):
         raise ValueError(f"{weights.shape[-1]} weights do not fit a grid of {grid[0]} × {grid[1]} patches")
     patches = np.asarray(weights[..., -count:], dtype=np.float64)
-    if not np.isfinite(patches).all() or (patches < 0).any():
+    if not (patches.min(initial=0) >= 0 and patches.max(initial=0) < np.inf):  # nor with NaN
         raise ValueError("pooling weights must be finite and ≥ 0")
     return patches

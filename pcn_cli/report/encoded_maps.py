@@ -21,12 +21,12 @@ _OCTAVES, _PER_OCTAVE = (-20, 12), 16  # of the histogram of signed values; with
 def encode_look(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """The lift of every patch as a byte, (h, w); a ValueError unless the values are a grid, finite and ≥ 0."""
     look = np.asarray(values, dtype=np.float64)
-    if look.ndim != 2 or look.size == 0 or not np.isfinite(look).all() or (look < 0).any():
+    if look.ndim != 2 or look.size == 0 or not (look.min() >= 0 and look.max() < np.inf):  # nor with NaN
         raise ValueError(f"expected a grid of finite values ≥ 0, found shape {look.shape}")
     total = look.sum()
     lift = look * (look.size / total) if total > 0 else np.ones_like(look)
     steps = (np.log2(np.maximum(lift, 2.0 ** (LOWEST - 1))) - LOWEST) / (HIGHEST - LOWEST) * 254 + 1
-    return np.where(lift < 2.0**LOWEST, 0, np.clip(np.rint(steps), 1, 255)).astype(np.uint8)
+    return np.where(lift < 2.0**LOWEST, 0, np.minimum(np.rint(steps), 255)).astype(np.uint8)
 
 
 def decode_lift(bytes_: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -115,8 +115,7 @@ def export(
                 "nothing was written; another format may do: --to torch" if to != "torch" else "nothing was written",
             )
         # The file itself comes last: who finds it finds what it needs.
-        # What was compiled for the comparison comes along: the very first start has it then.
-        beside = [one for suffix in (".bin", ".pcn.blob") if (one := path.with_suffix(suffix)).is_file()]
+        beside = [one for one in (path.with_suffix(".bin"),) if one.is_file()]
         for one in (runner, *beside, path):
             with replacing(folder / one.name, elsewhere=_ELSEWHERE) as part:
                 shutil.copyfile(one, part)

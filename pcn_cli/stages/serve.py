@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pcn_cli.data.load.loaders import LoadedPhoto, stack_photos
+from pcn_cli.data.load.loaders import batch_of_one
 from pcn_cli.data.load.open_image import UnreadablePhotoError, decode_photo
 from pcn_cli.data.load.preprocessing import Evaluation, place_input
 from pcn_cli.errors import PcnError, ResourceError
@@ -218,8 +218,7 @@ class Answerer:
         """
         config = self._model.config
         photo = decode_photo(io.BytesIO(content), self._prepare.least, load_truncated=self._model.load_truncated)
-        pixels, window = self._prepare(photo)
-        batch = stack_photos([LoadedPhoto(0, 0, pixels, photo.size, window)], norm=self._norm)
+        batch = batch_of_one(self._prepare(photo), norm=self._norm)
         ((decision, look),) = decide_batch(self._model, self._network, batch)
         answer = answer_of(decision, config, top=_TOP)
         del answer["file"]

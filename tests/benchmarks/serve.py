@@ -2,10 +2,10 @@
 
     python tests/benchmarks/serve.py PHOTOS [--model nano] [--threads 1 2] [--rounds 3] [--count 20]
 
-Answers, on a connection in use, and forward passes of the same photos in this process take turns. An answer ends with
-its last byte. A forward pass is that of a photo which was just decoded and resized, as the server does it, or of the
-same input for the second time, which finds its memory in the processor's caches. Printed are medians on the wall and
-means of processor time (of several threads that counts their waiting), and the ratios of answers to forward passes.
+Each answer, on a connection in use, is followed by forward passes of the same photo in this process. An answer ends
+with its last byte. A forward pass is that of a photo which was just decoded and resized, as the server does it, or of
+the same input for the second time, which finds its memory in the processor's caches. Printed are medians on the wall
+and means of processor time (of several threads that counts their waiting), and the ratios of answers to forward passes.
 """
 
 import argparse
@@ -74,12 +74,17 @@ class Server:
         self._socket.sendall(f"{self._head}{len(content)}\r\n\r\n".encode() + content)
         answer = b""
         while b"\r\n\r\n" not in answer:
-            answer += self._socket.recv(2**16)
+            answer += self._receive()
         assert answer.startswith(b"HTTP/1.1 200"), answer
         head, _, body = answer.partition(b"\r\n\r\n")
         left = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]) - len(body)
         while left > 0:
-            left -= len(self._socket.recv(2**16))
+            left -= len(self._receive())
+
+    def _receive(self) -> bytes:
+        if not (piece := self._socket.recv(2**16)):
+            raise ConnectionError("the server ended the connection")
+        return piece
 
     def processor_seconds(self) -> float:
         """What the server has used of processors so far."""
@@ -107,18 +112,16 @@ def measure(
     for content in contents:
         server.ask(content)
         time_forward(network, prepare(content, size))
-    for _ in range(TURNS):
-        before, walls = server.processor_seconds(), list[float]()
-        for content in contents:
-            start = time.perf_counter()
-            server.ask(content)
-            walls.append(time.perf_counter() - start)
-        each = (server.processor_seconds() - before) / len(contents)  # it is told in hundredths of a second
-        taken["answer"] += [(wall, each) for wall in walls]
-        for content in contents:
-            images = prepare(content, size)
-            for kind in KINDS[1:]:
-                taken[kind].append(time_forward(network, images))
+    before, walls = server.processor_seconds(), list[float]()
+    for content in [*contents] * TURNS:
+        start = time.perf_counter()
+        server.ask(content)
+        walls.append(time.perf_counter() - start)
+        images = prepare(content, size)
+        for kind in KINDS[1:]:
+            taken[kind].append(time_forward(network, images))
+    each = (server.processor_seconds() - before) / len(walls)  # it is told in hundredths of a second
+    taken["answer"] = [(wall, each) for wall in walls]
     return taken
 
 

@@ -1,6 +1,5 @@
 """An exported file answers as the model does, and whatever does not is refused."""
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -170,8 +169,8 @@ def test_the_file_says_what_it_is_and_nothing_of_this_machine(made):
 def test_other_formats_answer_alike(model, photos, tmp_path, to):
     made = export(model, to=to, images=photos, output=tmp_path / "out")
     assert made.parity.least_correlation > 0.999
-    blob = made.path.with_suffix(".pcn.blob")
-    compiled = blob.stat().st_mtime_ns if to == "openvino" else 0
+    lines = made.runner.read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if line.strip()]) <= 60
     program = stage._import_program(made.runner)
     compute, facts = program.load(made.path)
     assert facts["classes"] == list(CLASSES)
@@ -187,22 +186,8 @@ def test_other_formats_answer_alike(model, photos, tmp_path, to):
     assert (decision == -1).any()
     if to == "openvino":
         assert_alike(predict(names(photos), model=model), predict_exported(names(photos), model=made.path))
-        assert blob.stat().st_mtime_ns == compiled  # what the export compiled is found again, and answers alike
-        whole, weights = blob.read_bytes(), made.path.with_suffix(".bin")
-        own, middle = weights.read_bytes(), len(whole) // 2
-        flipped = whole[:middle] + bytes([whole[middle] ^ 64]) + whole[middle + 1 :]
-        later = whole[32:].replace(b"ov=2", b"ov=9", 1)
-        later = hashlib.sha256(made.path.read_bytes() + own + later).digest() + later
-        weights.write_bytes(own[: len(own) // 2] + bytes(2000) + own[len(own) // 2 + 2000 :])
-        foreign, _ = program.load(made.path)
-        assert not all(np.array_equal(*pair) for pair in zip(foreign(pictures), compute(pictures), strict=True))
-        foreign = blob.read_bytes()
-        weights.write_bytes(own)
-        for content in (flipped, whole[:-1], later, foreign):  # of the last two each is whole
-            blob.write_bytes(content)
-            again, _ = program.load(made.path)
-            assert all(np.array_equal(*pair) for pair in zip(again(pictures), compute(pictures), strict=True))
-            assert blob.read_bytes() != content
+        files = sorted(path.name for path in made.path.parent.iterdir())
+        assert files == ["run_model.py", "tiny.bin", "tiny.xml"]  # nothing is kept that could be damaged unseen
         code = "import sys, run_model as m, pathlib as p; m.load(p.Path(sys.argv[1])); print(*sys.modules)"
         words = [sys.executable, "-c", code, str(made.path)]
         loaded = subprocess.run(

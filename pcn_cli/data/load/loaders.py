@@ -77,6 +77,7 @@ class Preparation(Protocol):
 # What torch says where a worker has died, or the thread that pins its batches choked on what was left of one.
 _DEAD = ("DataLoader worker", "Pin memory thread exited")
 _DEATHS = 3  # of workers at one batch, after which it is given up
+_NONE = torch.empty(0, dtype=torch.int64)
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
 
 
@@ -174,9 +175,8 @@ class PhotoDataset(Dataset[LoadedPhoto]):
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """The network's input of an upright picture: (3, height, width), normalised; padding is 0, the mean colour."""
-    pixels, window = Evaluation(preprocessing=preprocessing)(OpenedPhoto.whole(image))
-    norm = Norm(preprocessing.mean, preprocessing.std)
-    batch = stack_photos([LoadedPhoto(0, 0, pixels, image.size, window)], norm=norm)
+    prepared = Evaluation(preprocessing=preprocessing)(OpenedPhoto.whole(image))
+    batch = batch_of_one(prepared, norm=Norm(preprocessing.mean, preprocessing.std))
     return np.ascontiguousarray(batch.inputs(torch.device("cpu"))[0].numpy())
 
 
@@ -218,7 +218,7 @@ def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
         # torch's own way puts a worker's batch straight into shared memory; on its heap it would leave ever more holes.
         tensors = [torch.from_numpy(pixels) for _, pixels in readable]
         images = default_collate(tensors) if len(tensors) > 1 else tensors[0][None]  # (B, H, W, 3)
-        padded = any(photo.window != (0, 0, pixels.shape[1], pixels.shape[0]) for photo, pixels in readable)
+        padded = any(_is_padded(pixels, photo.window) for photo, pixels in readable)
         images = images.permute(0, 3, 1, 2)
     return Batch(
         images,
@@ -231,6 +231,18 @@ def stack_photos(photos: list[LoadedPhoto], *, norm: Norm) -> Batch:
         norm,
         torch.tensor([photo.window for photo, _ in readable], dtype=torch.int64) if padded else None,
     )
+
+
+def batch_of_one(prepared: Prepared, *, norm: Norm) -> Batch:
+    """A prepared photo as a batch with nothing beside it, in few steps: who waits for one answer feels each of them."""
+    pixels, window = prepared
+    images = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+    windows = torch.tensor([window]) if _is_padded(pixels, window) else None
+    return Batch(images, _NONE, _NONE, norm=norm, windows=windows)
+
+
+def _is_padded(pixels: NDArray[np.uint8], window: tuple[int, int, int, int]) -> bool:
+    return window != (0, 0, pixels.shape[1], pixels.shape[0])
 
 
 class _DeadWorkerError(Exception):

@@ -28,33 +28,14 @@ def load_onnx(path: Path) -> Loaded:
 def load_openvino(path: Path) -> Loaded:
     """What computes the outputs, in single precision everywhere, and the model's facts.
 
-    What is compiled for this processor is kept beside the file, as `.pcn.blob`, where that may be written: without it
-    every start takes twice as long. It begins with the SHA-256 of what it was compiled from and of what follows. One
-    that is damaged, of another model, version or kind of processor, which OpenVINO refuses, is compiled anew.
+    It is compiled for this processor anew at each start: what OpenVINO would keep of it has no checksum.
     """
     sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type] # the converter, half of the import
-    import hashlib
-    from contextlib import suppress
-
     import openvino
 
-    core, kept, options = openvino.Core(), path.with_suffix(".pcn.blob"), {"INFERENCE_PRECISION_HINT": "f32"}
-    model, compiled = core.read_model(path), None
-    made_from = hashlib.sha256(path.read_bytes())
-    made_from.update(path.with_suffix(".bin").read_bytes())
-    with suppress(OSError, RuntimeError):
-        content, known = np.fromfile(kept, np.uint8), made_from.copy()
-        known.update(content[32:].data)
-        if content[:32].tobytes() == known.digest():
-            compiled = core.import_model(openvino.Tensor(content[32:]), "CPU", options)
-    if compiled is None:
-        compiled = core.compile_model(model, "CPU", options)
-        blob = compiled.export_model().getvalue()
-        made_from.update(blob)
-        with suppress(OSError):
-            kept.write_bytes(made_from.digest() + blob)
-    facts = model.get_rt_info(["pcn", "config"]).value
-    return lambda pictures: list(compiled(pictures).values()), json.loads(facts)
+    model = openvino.Core().read_model(path)
+    compute = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda pictures: list(compute(pictures).values()), json.loads(model.get_rt_info(["pcn", "config"]).value)
 
 
 def load_torch(path: Path) -> Loaded:

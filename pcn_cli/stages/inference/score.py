@@ -121,7 +121,7 @@ def score_batch(
     with explain_memory(_DOING, _SMALLER), torch.inference_mode():
         seen, attended = _attend(model, network, batch, values=hiding is not None, tokens=tokens)
         ranked = rank_classes(attended.logits)
-        weights = _weights_of(attended, ranked)
+        weights = _weights_of(attended)
         looks, shares = look_maps(weights, attended.grid), image_shares(weights, attended.grid)
         if hiding is not None:
             hidden = hide_batch(
@@ -152,8 +152,8 @@ def decide_batch(model: LoadedModel, network: Network, batch: Batch) -> list[tup
     """
     with explain_memory(_DOING, _SMALLER), torch.inference_mode():
         seen, attended = _attend(model, network, batch)
-        looks = look_maps(_weights_of(attended, rank_classes(attended.logits)), attended.grid)
-        means = _mean_tokens(seen)
+        looks = look_maps(_weights_of(attended), attended.grid)
+        means = _mean_tokens(seen) if model.learned else None
     return list(zip(_decide(model, attended.logits, means, [""] * len(looks)), looks, strict=True))
 
 
@@ -227,9 +227,11 @@ def _attend(
     return seen, network.attend_tokens(seen, values=values)
 
 
-def _weights_of(attended: Attended, ranked: Tensor) -> np.ndarray:
+def _weights_of(attended: Attended) -> np.ndarray:
     """How the token of each photo's surest class looked, (B, N+1) or (B, N)."""
-    return choose_weights(attended.weights.float().cpu().numpy(), ranked[:, 0].tolist())
+    weights = attended.weights.float().cpu().numpy()
+    surest = rank_classes(attended.logits)[:, 0].tolist() if weights.shape[1] > 1 else ()  # few networks are asked
+    return choose_weights(weights, surest)
 
 
 def _mean_tokens(seen: Tensor) -> NDArray[np.float32]:
@@ -238,11 +240,13 @@ def _mean_tokens(seen: Tensor) -> NDArray[np.float32]:
     return means
 
 
-def _decide(model: LoadedModel, logits: Tensor, means: NDArray[np.float32], files: Sequence[str]) -> list[Decision]:
-    """What the model says of the photos `files`, whose tokens have these `means`."""
+def _decide(
+    model: LoadedModel, logits: Tensor, means: NDArray[np.float32] | None, files: Sequence[str]
+) -> list[Decision]:
+    """What the model says of the photos `files`, whose tokens have these `means`, where it learned from any."""
     config = model.config
     probabilities = to_probabilities(logits, multi_label=config.multi_label, temperature=config.temperature).numpy()
-    unlike = model.learned.unlike(means) if model.learned else None
+    unlike = model.learned.unlike(means) if model.learned and means is not None else None
     decisions = []
     for row, file in enumerate(files):
         predicted, confidence = _choose(probabilities[row], config)
