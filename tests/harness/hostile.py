@@ -30,7 +30,7 @@ from PIL import ExifTags, Image
 from trials import Trial, preload, run_forked, run_pcn, table
 
 LARGEST_MB, LONGEST = 1000, 5.0  # seconds of computing: how long that takes depends on what else runs
-HEADER = ("what", "tried", "as it should be", "largest memory", "longest (computing)")
+HEADER = ("what", "tried", "as it should be", "largest memory", "with all its processes", "longest (computing)")
 QUICK = ("--set", "train.probe_epochs=1", "--set", "explain.checks=0", "--tune", "probe", "--workers", "0")
 
 
@@ -39,12 +39,13 @@ class Tally:
 
     def __init__(self, what: str, *, seconds: float = LONGEST) -> None:
         self.what, self.tried, self.wrong = what, 0, []
-        self._memory, self._longest, self._limit = 0.0, 0.0, seconds
+        self._memory, self._together, self._longest, self._limit = 0.0, 0.0, 0.0, seconds
 
     def add(self, name: str, trial: Trial, *problems: str) -> None:
         """Count a trial; `problems` are empty where there is none."""
         self.tried += 1
         self._memory, self._longest = max(self._memory, trial.memory_mb), max(self._longest, trial.seconds)
+        self._together = max(self._together, trial.together_mb)
         found = [problem for problem in problems if problem]
         if trial.memory_mb > LARGEST_MB:
             found.append(f"took {trial.memory_mb:,.0f} MB")
@@ -59,7 +60,8 @@ class Tally:
     def row(self) -> tuple[object, ...]:
         """Its line of the table."""
         right = f"{self.tried - len(self.wrong):,}"
-        return self.what, f"{self.tried:,}", right, f"{self._memory:,.0f} MB", f"{self._longest:.1f} s"
+        memory = (f"{megabytes:,.0f} MB" for megabytes in (self._memory, self._together))
+        return self.what, f"{self.tried:,}", right, *memory, f"{self._longest:.1f} s"
 
 
 def expect(trial: Trial, *codes: int) -> str:

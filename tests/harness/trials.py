@@ -10,19 +10,25 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """How a process ended: its exit code (below 0: the signal that killed it), seconds of computing, memory, words."""
+    """How a process ended: its exit code (below 0: the signal that killed it), seconds of computing, memory, words.
+
+    `together_mb` is what it held at once with the processes that it had started, as far as it was seen every 20 ms.
+    """
 
     code: int
     seconds: float
     memory_mb: float
+    together_mb: float = 0.0
     stdout: str = ""
     stderr: str = ""
 
@@ -51,15 +57,37 @@ def run_forked(work: Callable[[], object], *, limit: float = 60) -> Trial:
             _become(work, out.fileno(), err.fileno())
         timer = threading.Timer(limit, os.kill, (child, signal.SIGKILL))
         timer.start()
-        _, status, usage = os.wait4(child, 0)
+        with watching(child) as together:
+            _, status, usage = os.wait4(child, 0)
         timer.cancel()
         return Trial(
             code=os.waitstatus_to_exitcode(status),
             seconds=usage.ru_utime + usage.ru_stime,
             memory_mb=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+            together_mb=max(together),
             stdout=_read(out.fileno()),
             stderr=_read(err.fileno()),
         )
+
+
+@contextmanager
+def watching(process: int) -> Iterator[list[float]]:
+    """The megabytes that a process and those that it started hold together, again and again until the block ends."""
+    held, over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            with suppress(psutil.Error):
+                first = psutil.Process(process)
+                held.append(sum(one.memory_info().rss for one in [first, *first.children(recursive=True)]) / 1e6)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield held
+    finally:
+        over.set()
+        thread.join()
 
 
 def _become(work: Callable[[], object], out: int, err: int) -> None:

@@ -5,6 +5,8 @@ The order is a function of the epoch, a photo's variation of (seed, epoch, sampl
 
 import hashlib
 import logging
+import multiprocessing
+import shutil
 import signal
 import threading
 import warnings
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
+from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -310,6 +313,8 @@ class PhotoBatches:
         """All batches from number `start` on, also empty ones; a DataError for a photo that may not be left out."""
         self._sampler.epoch, self._sampler.start = epoch, start
         if self._loader is None:
+            if self._workers:
+                get_temp_dir()  # workers use their parent's if it has one; their own would stay when they are killed
             self._loader = DataLoader(
                 self._dataset,
                 batch_sampler=self._sampler,
@@ -376,3 +381,11 @@ def _prepare_worker(_: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    Finalize(None, _remove_of_the_dead, args=(get_temp_dir(),), exitpriority=0)
+
+
+def _remove_of_the_dead(folder: str) -> None:
+    """Remove the folder of sockets where the process that would do so at its end was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        shutil.rmtree(folder, ignore_errors=True)

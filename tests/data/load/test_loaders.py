@@ -2,6 +2,8 @@ import multiprocessing
 import os
 import random
 import signal
+import tempfile
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -226,6 +228,48 @@ def test_a_worker_that_dies_behind_a_batch_without_a_photo_is_replaced_behind_it
             kill_worker(loader)
     assert came == [0, 1, *range(4, 36)]
     assert told == [2, 3]
+
+
+@pytest.fixture
+def temporary(tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+def use_temporary(folder, monkeypatch):
+    """In this process, which may have used another already, and in those that it starts."""
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    process = multiprocessing.current_process()
+    monkeypatch.setattr(process, "_config", {key: value for key, value in process._config.items() if key != "tempdir"})
+
+
+def test_a_worker_that_is_killed_leaves_no_folder_of_its_own_behind(load, temporary, monkeypatch):
+    """Each left /tmp/pymp-…, with the socket that its batches were fetched from."""
+    use_temporary(temporary, monkeypatch)
+    loader = load(workers=2, batch_size=9)
+    for _ in loader.batches():
+        kill_worker(loader)
+    loader.close()
+    assert [str(path) for path in temporary.iterdir()] == [multiprocessing.util.get_temp_dir()]  # till our end
+
+
+def test_workers_of_a_process_that_is_killed_remove_its_folder(load, temporary, monkeypatch):
+    def work():
+        use_temporary(temporary, monkeypatch)
+        monkeypatch.setattr(torch.utils.data._utils.worker, "MP_STATUS_CHECK_INTERVAL", 0.1)
+        next(load(workers=1).batches())
+        (temporary / "began").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    (temporary / "began").unlink()
+    deadline = time.monotonic() + 60
+    while (left := list(temporary.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert left == []
 
 
 class Deadly(PhotoDataset):
