@@ -7,8 +7,10 @@ import atexit
 import hashlib
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -38,13 +40,17 @@ _HEADING = re.compile(rf"(?:\d+/\d+ )?({'|'.join(_STAGES)})")
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a command ended: its code as a shell gives it, what it said, and who of its children outlived it."""
+    """How a command ended: its code as a shell gives it, what it said, and what of its children outlived it.
+
+    `left` are folders with their sockets, which each process that hands over tensors makes among temporary files.
+    """
 
     code: int
     seconds: float  # from the disturbance on, or from the start where there was none
     out: str
     err: str
     orphans: int
+    left: tuple[str, ...] = ()
 
     @property
     def phase(self) -> str:
@@ -54,8 +60,13 @@ class Ended:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was said that a person could not read."""
-        return "Traceback" not in self.err and "a bug of pcn" not in self.err and "Exception ignored" not in self.err
+        """Whether nothing was said that a person could not read, and nothing was left among temporary files."""
+        return (
+            not self.left
+            and "Traceback" not in self.err
+            and "a bug of pcn" not in self.err
+            and "Exception ignored" not in self.err
+        )
 
 
 def run(
@@ -65,7 +76,8 @@ def run(
 
     `before` is called in the child first; a child that does not end within 120 s is killed.
     """
-    out, err = cwd / ".out", cwd / ".err"
+    out, err, temporary = cwd / ".out", cwd / ".err", cwd / ".temporary"
+    temporary.mkdir(exist_ok=True)
     out.unlink(missing_ok=True)
     err.unlink(missing_ok=True)
     child = os.fork()
@@ -89,8 +101,12 @@ def run(
         _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status or 0)
     orphans = _end_orphans(child)
+    left = list(temporary.glob("pymp-*"))
+    for place in left:
+        shutil.rmtree(place)
     texts = [path.read_text(errors="replace") if path.is_file() else "" for path in (out, err)]
-    return Ended(code=128 - code if code < 0 else code, seconds=seconds, out=texts[0], err=texts[1], orphans=orphans)
+    code, names = 128 - code if code < 0 else code, tuple(place.name for place in left)
+    return Ended(code=code, seconds=seconds, out=texts[0], err=texts[1], orphans=orphans, left=names)
 
 
 def _become(words: Sequence[object], cwd: Path, out: Path, err: Path, before: Callable[[], None] | None) -> None:
@@ -100,6 +116,7 @@ def _become(words: Sequence[object], cwd: Path, out: Path, err: Path, before: Ca
         weakref.finalize._registry.clear()  # what the parent tidies up at its end
         os.setsid()
         os.chdir(cwd)
+        tempfile.tempdir = str(cwd / ".temporary")
         for place, path in ((1, out), (2, err)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), place)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):

@@ -68,9 +68,10 @@ def main() -> None:
                 ended = run([*words, "--workers", "2", "--output", place], folder)
             phases["workers"] += len(killed)
             orphans += ended.orphans
-            if ended.code or results(folder / place) != wanted or leftovers(folder / place):
+            if ended.code or results(folder / place) != wanted or leftovers(folder / place) or ended.left:
                 lost += 1
-                problems.append(f"{place}: {len(killed)} workers killed, code {ended.code}: {ended.err[-300:]}")
+                words = f"{len(killed)} workers killed, code {ended.code}, left {ended.left}: {ended.err[-300:]}"
+                problems.append(f"{place}: {words}")
     print_table(("killed in", "kills"), sorted(phases.items()))
     print(f"\n{sum(phases.values())} kills, {lost} lost, {orphans} orphans")
     for problem in problems:
