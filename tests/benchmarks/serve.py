@@ -28,6 +28,7 @@ from torch import Tensor
 from pcn_cli.data.load.loaders import LoadedPhoto, stack_photos
 from pcn_cli.data.load.open_image import decode_photo
 from pcn_cli.data.load.preprocessing import Evaluation
+from pcn_cli.files.machine import keep_freed_memory
 from pcn_cli.models.weights import Fetcher
 from pcn_cli.records.model import Preprocessing
 from pcn_cli.stages.inference.load import for_inference, open_model
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=20, help="of photos")
     asked = parser.parse_args()
+    keep_freed_memory()  # as `pcn` does: otherwise a mobile network's forward pass takes longer than its answer
     files = [path for path in sorted(asked.photos.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg")]
     contents = [path.read_bytes() for path in files[:: max(1, len(files) // asked.count)][: asked.count]]
     model = open_model(asked.model, fetch=Fetcher(offline=True))
