@@ -46,17 +46,14 @@ class _Image(TypedDict, total=False):
     height: Any
 
 
-class _Mention(TypedDict, total=False):
-    """What is read of every annotation, of which most may be of photos that are not asked for."""
+class _Annotation(TypedDict, total=False):
+    """Most may be of photos that are not asked for: their boxes stay bytes."""
 
     image_id: Any
+    category_id: Any
+    bbox: msgspec.Raw
     score: Any
     iscrowd: Any
-
-
-class _Annotation(TypedDict, total=False):
-    category_id: Any
-    bbox: Any
 
 
 class _Category(TypedDict, total=False):
@@ -69,9 +66,10 @@ class _Looked(TypedDict, total=False):
     detections: Any
 
 
-_IMAGE, _MENTION, _ANNOTATION, _CATEGORY, _LOOKED = (
-    msgspec.json.Decoder(kind) for kind in (_Image, _Mention, _Annotation, _Category, _Looked)
+_IMAGE, _ANNOTATION, _BOX, _CATEGORY, _LOOKED = (
+    msgspec.json.Decoder(kind) for kind in (_Image, _Annotation, Any, _Category, _Looked)
 )
+_LONGEST_BOX = 10_000  # bytes of four numbers
 
 
 def read_document(path: Path, question: Question) -> Iterator[Found]:
@@ -138,7 +136,7 @@ def _read_coco(document: Mapping[str, Any], question: Question) -> Iterator[Foun
     labels, photos = _read_labels(document.get("categories", [])), _read_photos(document, question)
     number, unsure, others = 0, 0, list[str]()
     for entry in document["annotations"]:
-        one = _read_entry(entry, _MENTION)
+        one = _read_entry(entry, _ANNOTATION)
         try:
             if not isinstance(one, dict):
                 raise ValueError(f"annotation {number + 1} is {shown(one)}")  # noqa: TRY004, TRY301 - of a file
@@ -150,7 +148,7 @@ def _read_coco(document: Mapping[str, Any], question: Question) -> Iterator[Foun
             score = one.get("score")
             confidence = None if score is None else read_share(score, read_file_name(photo.file, "file_name"), "score")
             if photo.asked:
-                yield _read_annotation(_read_entry(entry, _ANNOTATION), photo, labels, confidence)
+                yield _read_annotation(one, photo, labels, confidence)
             elif confidence is None or question.is_sure(confidence):
                 others.append(photo.file)
                 if len(others) == AT_ONCE:
@@ -205,7 +203,10 @@ def _read_annotation(
     label = labels.get(str(one.get("category_id")))
     if label is None:
         raise ValueError(f"{file}: there is no category {shown(one.get('category_id'))}")
-    return FoundBox(file, read_corners(one.get("bbox"), file), label, photo.size, confidence=confidence)
+    box = one.get("bbox")
+    if isinstance(box, msgspec.Raw) and len(memoryview(box)) > _LONGEST_BOX:
+        raise ValueError(f"{file}: the box has more than {_LONGEST_BOX:,} bytes")
+    return FoundBox(file, read_corners(_read_entry(box, _BOX), file), label, photo.size, confidence=confidence)
 
 
 def _read_detections(document: Mapping[str, Any], question: Question) -> Iterator[Found]:

@@ -134,6 +134,7 @@ SEEN = ("images", 0, "detections", 0)
     [
         (change(COCO, *BOX, value=[0, 0, -3, 4]), "birds/a.jpg: the box [0, 0, -3, 4] has no pixels"),
         (change(COCO, *BOX, value=[0, 0, 3]), "which is not [x, y, width, height]"),
+        (change(COCO, *BOX, value=[[]] * 4000), "birds/a.jpg: the box has more than 10,000 bytes"),
         (change(COCO, *BOX, value=[0, 0, "wide", 3]), "holds 'wide', which is no number"),
         (change(COCO, *BOX, value=[0, True, 1, 3]), "holds True, which is no number"),
         (change(COCO, *BOX, value=[0, 0, 10**400, 3]), "which is no number"),
