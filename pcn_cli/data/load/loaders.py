@@ -79,6 +79,7 @@ class Preparation(Protocol):
 
 # What torch says where a worker has died, or the thread that pins its batches choked on what was left of one.
 _DEAD = ("DataLoader worker", "Pin memory thread exited")
+_LONGEST_SOCKET = 103  # characters of a path, on macOS; 107 on Linux
 _DEATHS = 3  # of workers at one batch, after which it is given up
 _NONE = torch.empty(0, dtype=torch.int64)
 _DOMAIN = 0  # tells the order's stream from the augmentation's, which is drawn from the same seed
@@ -313,15 +314,14 @@ class PhotoBatches:
         """All batches from number `start` on, also empty ones; a DataError for a photo that may not be left out."""
         self._sampler.epoch, self._sampler.start = epoch, start
         if self._loader is None:
-            if self._workers:
-                get_temp_dir()  # workers use their parent's if it has one; their own would stay when they are killed
+            workers = self._workers if _has_room_for_sockets() else 0
             self._loader = DataLoader(
                 self._dataset,
                 batch_sampler=self._sampler,
-                num_workers=self._workers,
+                num_workers=workers,
                 collate_fn=partial(stack_photos, norm=self._dataset.norm),
                 pin_memory=self._pinned,
-                persistent_workers=self._workers > 0,
+                persistent_workers=workers > 0,
                 worker_init_fn=_prepare_worker,
                 # Without one of its own it would draw from the trainer's global generator.
                 generator=torch.Generator().manual_seed(0),
@@ -354,6 +354,14 @@ class PhotoBatches:
         """Never leave the end of killed workers to torch, which may wait for them for ever."""
         if hasattr(self, "_loader"):
             self.close()
+
+
+def _has_room_for_sockets() -> bool:
+    """Whether workers can hand over their batches; where TMPDIR is too long for a socket's name they would be lost.
+
+    The folder is that of this process, which workers use as well: their own would stay when they are killed.
+    """
+    return len(str(Path(get_temp_dir(), "listener-12345678"))) <= _LONGEST_SOCKET
 
 
 @contextmanager

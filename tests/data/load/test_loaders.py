@@ -1,11 +1,13 @@
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,10 +233,11 @@ def test_a_worker_that_dies_behind_a_batch_without_a_photo_is_replaced_behind_it
 
 
 @pytest.fixture
-def temporary(tmp_path):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    return folder
+def temporary():
+    """A folder with a name short enough for sockets; it goes after what multiprocessing keeps in it."""
+    name = tempfile.mkdtemp(prefix="pcn-")
+    multiprocessing.util.Finalize(None, shutil.rmtree, args=(name, True), exitpriority=-200)
+    return Path(name)
 
 
 def use_temporary(folder, monkeypatch):
@@ -252,6 +255,15 @@ def test_a_worker_that_is_killed_leaves_no_folder_of_its_own_behind(load, tempor
         kill_worker(loader)
     loader.close()
     assert [str(path) for path in temporary.iterdir()] == [multiprocessing.util.get_temp_dir()]  # till our end
+
+
+def test_photos_come_where_the_temporary_folder_has_a_name_too_long_for_sockets(load, temporary, monkeypatch):
+    """A worker's batches were lost, and the training waited for them for ever."""
+    folder = temporary / ("long" * 20)
+    folder.mkdir()
+    use_temporary(folder, monkeypatch)
+    whole, came = (list(load(workers=workers, batch_size=2).batches()) for workers in (0, 2))
+    assert [batch.images.tolist() for batch in came] == [batch.images.tolist() for batch in whole]
 
 
 def test_workers_of_a_process_that_is_killed_remove_its_folder(load, temporary, monkeypatch):
