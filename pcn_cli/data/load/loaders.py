@@ -5,8 +5,6 @@ The order is a function of the epoch, a photo's variation of (seed, epoch, sampl
 
 import hashlib
 import logging
-import multiprocessing
-import shutil
 import signal
 import threading
 import warnings
@@ -14,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
-from multiprocessing.util import Finalize, get_temp_dir
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -389,11 +387,3 @@ def _prepare_worker(_: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    Finalize(None, _remove_of_the_dead, args=(get_temp_dir(),), exitpriority=0)
-
-
-def _remove_of_the_dead(folder: str) -> None:
-    """Remove the folder of sockets where the process that would do so at its end was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        shutil.rmtree(folder, ignore_errors=True)

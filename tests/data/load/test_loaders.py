@@ -4,7 +4,6 @@ import random
 import shutil
 import signal
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -264,24 +263,6 @@ def test_photos_come_where_the_temporary_folder_has_a_name_too_long_for_sockets(
     use_temporary(folder, monkeypatch)
     whole, came = (list(load(workers=workers, batch_size=2).batches()) for workers in (0, 2))
     assert [batch.images.tolist() for batch in came] == [batch.images.tolist() for batch in whole]
-
-
-def test_workers_of_a_process_that_is_killed_remove_its_folder(load, temporary, monkeypatch):
-    def work():
-        use_temporary(temporary, monkeypatch)
-        monkeypatch.setattr(torch.utils.data._utils.worker, "MP_STATUS_CHECK_INTERVAL", 0.1)
-        next(load(workers=1).batches())
-        (temporary / "began").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join()
-    (temporary / "began").unlink()
-    deadline = time.monotonic() + 60
-    while (left := list(temporary.iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert left == []
 
 
 class Deadly(PhotoDataset):
