@@ -115,8 +115,7 @@ def export(
                 "nothing was written; another format may do: --to torch" if to != "torch" else "nothing was written",
             )
         # The file itself comes last: who finds it finds what it needs.
-        beside = [one for one in (path.with_suffix(".bin"),) if one.is_file()]
-        for one in (runner, *beside, path):
+        for one in filter(Path.is_file, (runner, path.with_suffix(".bin"), path)):
             with replacing(folder / one.name, elsewhere=_ELSEWHERE) as part:
                 shutil.copyfile(one, part)
     return Exported(path=folder / name, runner=folder / RUNNER, parity=parity)

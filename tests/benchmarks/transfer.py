@@ -102,10 +102,8 @@ def compare(folders: Sequence[Path], models: Sequence[str], seeds: Sequence[int]
     differences: dict[str, list[np.ndarray]] = {name: [] for name in models[1:]}
     for folder in folders:
         found = [photo for photo in scan_photos(folder).photos if photo.split != "test"]
-        files, labels = (
-            [photo.file for photo in found],
-            np.unique([photo.label for photo in found], return_inverse=True)[1],
-        )
+        files = [photo.file for photo in found]
+        labels = np.unique([photo.label for photo in found], return_inverse=True)[1]
         first = np.empty(0)
         for name in models:
             tokens = mean_tokens(folder, files, labels, name)

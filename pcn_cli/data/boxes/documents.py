@@ -149,7 +149,7 @@ def _read_coco(document: Mapping[str, Any], question: Question) -> Iterator[Foun
             confidence = None if score is None else read_share(score, read_file_name(photo.file, "file_name"), "score")
             if photo.asked:
                 yield _read_annotation(one, photo, labels, confidence)
-            elif confidence is None or question.is_sure(confidence):
+            elif question.is_sure(confidence):
                 others.append(photo.file)
                 if len(others) == AT_ONCE:
                     yield PassedOver(others)

@@ -230,7 +230,7 @@ def _read_table(path: Path, question: Question) -> Iterator[Found]:
             confidence = read_share(share, photo, "confidence") if share else None
             if question.asks(photo):
                 yield _read_row(row, columns, confidence)
-            elif confidence is None or question.is_sure(confidence):
+            elif question.is_sure(confidence):
                 others.append(photo.replace("\\", "/"))
                 if len(others) == AT_ONCE:
                     yield PassedOver(others)

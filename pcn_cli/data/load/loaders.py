@@ -312,7 +312,9 @@ class PhotoBatches:
         """All batches from number `start` on, also empty ones; a DataError for a photo that may not be left out."""
         self._sampler.epoch, self._sampler.start = epoch, start
         if self._loader is None:
-            workers = self._workers if _has_room_for_sockets() else 0
+            workers = self._workers if self._workers and _has_room_for_sockets() else 0
+            if workers < self._workers:
+                logger.info("TMPDIR has too long a name for sockets: photos are read without processes for it")
             self._loader = DataLoader(
                 self._dataset,
                 batch_sampler=self._sampler,
