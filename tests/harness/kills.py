@@ -9,15 +9,15 @@ import argparse
 import os
 import signal
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import psutil
 from forked import TUNE, leftovers, make_photos, make_weights, print_table, results, run, told_seed
+from trials import meanwhile
 
 
 def main() -> None:
@@ -82,25 +82,18 @@ def main() -> None:
 @contextmanager
 def killing_workers(rng: np.random.Generator) -> Iterator[list[int]]:
     """Meanwhile two processes that a command started are killed; their numbers. A third death at one batch ends it."""
-    killed, over = list[int](), threading.Event()
+    killed = list[int]()
 
     def strike() -> None:
-        while len(killed) < 2 and not over.wait(float(rng.uniform(0.1, 2))):
-            with suppress(psutil.Error):
-                below = psutil.Process().children(recursive=True)
-                workers = [process for process in below if process.ppid() != os.getpid()]
-                if workers:
-                    chosen = workers[rng.integers(len(workers))]
-                    chosen.kill()
-                    killed.append(chosen.pid)
+        below = psutil.Process().children(recursive=True)
+        workers = [process for process in below if process.ppid() != os.getpid()]
+        if workers and len(killed) < 2:
+            chosen = workers[rng.integers(len(workers))]
+            chosen.kill()
+            killed.append(chosen.pid)
 
-    thread = threading.Thread(target=strike)
-    thread.start()
-    try:
+    with meanwhile(strike, pause=lambda: float(rng.uniform(0.1, 2))):
         yield killed
-    finally:
-        over.set()
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -73,18 +73,30 @@ def run_forked(work: Callable[[], object], *, limit: float = 60) -> Trial:
 @contextmanager
 def watching(process: int) -> Iterator[list[float]]:
     """The megabytes that a process and those that it started hold together, again and again until the block ends."""
-    held, over = [0.0], threading.Event()
+    held = [0.0]
 
     def look() -> None:
-        while not over.wait(0.02):
-            with suppress(psutil.Error):
-                first = psutil.Process(process)
-                held.append(sum(one.memory_info().rss for one in [first, *first.children(recursive=True)]) / 1e6)
+        first = psutil.Process(process)
+        held.append(sum(one.memory_info().rss for one in [first, *first.children(recursive=True)]) / 1e6)
 
-    thread = threading.Thread(target=look)
+    with meanwhile(look, pause=lambda: 0.02):
+        yield held
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object], *, pause: Callable[[], float]) -> Iterator[None]:
+    """Until the block ends `act` is called after every pause, in seconds; processes that it looks for may be gone."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(pause()):
+            with suppress(psutil.Error):
+                act()
+
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
-        yield held
+        yield
     finally:
         over.set()
         thread.join()
