@@ -56,9 +56,7 @@ class FileCache:
         path = self._path(key)
         with suppress(OSError, ResourceError):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # photos are nobody else's business
-            if shutil.disk_usage(path.parent).free - len(content) < SPARE_BYTES:
-                return
-            if self._make_room(path.parent, len(content)):
+            if is_spare(path.parent, len(content)) and self._make_room(path.parent, len(content)):
                 with replacing(path, durable=False) as part:
                     part.write_bytes(content)
 
@@ -82,6 +80,11 @@ class FileCache:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key
+
+
+def is_spare(folder: Path, needed: int = 0) -> bool:
+    """Whether the disk that `folder` is on has so many bytes more than are left to others."""
+    return shutil.disk_usage(folder).free - needed >= SPARE_BYTES
 
 
 def _facts(entries: Iterable["os.DirEntry[str]"]) -> Iterator[tuple[float, int, str]]:

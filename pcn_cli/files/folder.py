@@ -17,6 +17,7 @@ from pcn_cli.files.threads import in_threads
 
 TOKEN_CACHE = "tokens"  # noqa: S105 - pcn's folder of tokens that runs left for later ones
 PICTURE_CACHE = "pictures"  # that of the report's pictures of photos
+SCAN_CACHE = "scans"  # that of what scans saw of photos
 _GLANCE = 0.2  # seconds: longer than `is_held` takes to look
 
 

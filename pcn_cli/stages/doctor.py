@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from pcn_cli.files.folder import PICTURE_CACHE, TOKEN_CACHE, cache_folder, folder_bytes
+from pcn_cli.files.folder import PICTURE_CACHE, SCAN_CACHE, TOKEN_CACHE, cache_folder, folder_bytes
 from pcn_cli.runs.rundir import RUNS
 
 
@@ -42,6 +42,7 @@ def examine() -> list[Check]:
         _free("memory", psutil.virtual_memory().available, "free"),
         _free("disk", shutil.disk_usage(Path.cwd()).free, "free here"),
         _cache(),
+        _folder("scan cache", cache_folder(SCAN_CACHE)),
         _folder("photo cache", cache_folder("photos")),
         _folder("token cache", cache_folder(TOKEN_CACHE)),
         _folder("picture cache", cache_folder(PICTURE_CACHE)),

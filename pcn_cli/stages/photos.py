@@ -15,6 +15,7 @@ from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.similar.leaks import find_ties
 from pcn_cli.data.split import check_split, number_groups, split_scan
 from pcn_cli.errors import DataError, RecipeError, RunError, command
+from pcn_cli.files.folder import SCAN_CACHE, cache_folder
 from pcn_cli.metrics.findings import Observations, findings
 from pcn_cli.recipe.choose import choose_split
 from pcn_cli.recipe.load import LoadedRecipe
@@ -39,13 +40,21 @@ def scan_folder(
     crops: Path | None = None,
     callback: Callback | None = None,
 ) -> Scan:
-    """What `photos` holds, every file decoded once, or those of one part; nothing is written among them.
+    """What `photos` holds, or one part of it; nothing is written among them.
+
+    Each file is read, and decoded if no earlier scan saw the same bytes.
 
     Where `labelling` names boxes, these are cut out into the new folder `crops`, and are what there is; without it they
     are looked at and gone.
     """
     callback = callback or Callback()
-    looking = partial(scan_photos, only=only, decisions=decisions, on_progress=callback.on_progress)
+    looking = partial(
+        scan_photos,
+        only=only,
+        decisions=decisions,
+        seen=cache_folder(SCAN_CACHE) / "photos.sqlite",
+        on_progress=callback.on_progress,
+    )
     if labelling is not None and labelling.crop_boxes is not None:
         with TemporaryDirectory(prefix="pcn-crops-") if crops is None else nullcontext(crops) as place:
             scan = _scan_crops(photos, labelling, Path(place), group_by, looking, callback)

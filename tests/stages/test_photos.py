@@ -2,17 +2,22 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import pcn_cli
+from pcn_cli.data.scan.decode import inspect_file, keep_seen
 from pcn_cli.errors import DataError, RecipeError
 from pcn_cli.files.atomic import read_csv
 from pcn_cli.recipe.schema import Labelling
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.stages.callback import Callback
 from pcn_cli.stages.evaluate_run import evaluate
+from pcn_cli.stages.photos import scan_folder
 from pcn_cli.stages.predict import predict_into_run
 
 QUICK = {"tune": "probe", "size": 32, "settings": ["train.probe_epochs=1"]}
@@ -173,3 +178,30 @@ def test_photos_that_are_one_burst_are_refused_with_the_reason(photo_folder, tin
             shutil.copy(photo_folder / label / "00.jpg", photo_folder / label / f"{number:02}.jpg")
     with pytest.raises(DataError, match="36 photos, 3 that differ, are too few to be divided"):
         pcn_cli.finetune(photo_folder, model=tiny_weights, **QUICK)
+
+
+def test_a_photo_that_an_earlier_scan_saw_is_not_decoded_again(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("PCN_CACHE", str(tmp_path / "cache"))
+    truth = scan_folder(photo_folder)
+    (seen,) = (tmp_path / "cache").rglob("*.sqlite")
+    first = truth.photos[0]
+    keep_seen([replace(inspect_file(photo_folder / first.file), width=777)], seen)  # what no decoder would say
+    shutil.copytree(photo_folder, tmp_path / "copy")
+    again = scan_folder(tmp_path / "copy")
+    assert again.photos == (replace(first, width=777), *truth.photos[1:])
+    assert again.near_duplicates == truth.near_duplicates
+
+
+def test_an_interrupted_scan_keeps_what_it_saw(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("PCN_CACHE", str(tmp_path / "cache"))
+
+    class Stopping(Callback):
+        def on_progress(self, what: str, done: int, total: int) -> None:
+            if done == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan_folder(photo_folder, callback=Stopping())
+    (seen,) = (tmp_path / "cache").rglob("*.sqlite")
+    with closing(sqlite3.connect(seen)) as database:
+        assert database.execute("select count(*) from texts").fetchone() == (5,)

@@ -1,10 +1,12 @@
 """Photos decoded for a scan, in processes of their own: a file that crashes its decoder costs only itself.
 
-Such a process takes a path, and whether it may be truncated, in JSON on a line and answers with the file's facts so. It
-keeps a decoder's crash, its memory and its noise on stderr away from the command, and needs neither `fork` nor a
-guarded main module.
+Such a process takes a path, whether it may be truncated, and what earlier scans saw, in JSON on a line, and answers
+with the file's facts so. It keeps a decoder's crash, its memory and its noise on stderr away from the command, and
+needs neither `fork` nor a guarded main module.
 The pools of concurrent.futures and loky do not do: a worker that dies takes all open tasks along, and none tells whose
 fault it was.
+
+What an earlier scan saw of the same bytes is not decoded again.
 """
 
 import base64
@@ -16,19 +18,23 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcn_cli import __version__
 from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
 from pcn_cli.errors import ResourceError
 from pcn_cli.files.child import end_child, say, start_child
+from pcn_cli.files.kept_texts import KeptTexts
 from pcn_cli.files.machine import available_cores
 
 CRASHED = "the decoder crashed on this file"
@@ -40,6 +46,7 @@ _ROUNDS = 64  # handed to each, at least: the last ones are waited for
 _DEATHS = 2  # at one file: the first may have been the system's, which ends whom it likes when memory is short
 _STARTS = 3  # tries to start a process, for the same reason
 _READY = b"ready\n"
+_MOST_KEPT = 200_000  # photos that earlier scans saw; each takes 2.5 kB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,22 +67,42 @@ class FileFacts:
     missing: float | None = None
 
 
-def inspect_file(path: Path, *, load_truncated: bool = False) -> FileFacts:
-    """The facts of the file at `path`, read and decoded once; never raises for a bad file."""
+def inspect_file(path: Path, *, load_truncated: bool = False, seen: Path | None = None) -> FileFacts:
+    """The facts of the file at `path`, read and decoded once; never raises for a bad file.
+
+    A photo of which the file `seen` holds the facts is not decoded.
+    """
     try:
         content = read_bytes(path)
-        least = (_LEAST_SIDE, _LEAST_SIDE)
+        sha256, least = hashlib.sha256(content).hexdigest(), (_LEAST_SIDE, _LEAST_SIDE)
+        if seen is not None and (text := _open_seen(seen).read(_key(sha256))):
+            return FileFacts(**json.loads(text))
         photo = decode_photo(io.BytesIO(content), lambda *_: least, load_truncated=load_truncated)
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
     return FileFacts(
         width=photo.size[0],
         height=photo.size[1],
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         mode=photo.mode,
         sketch=base64.b64encode(draw_sketch(photo)).decode("ascii"),
         missing=photo.missing,
     )
+
+
+def keep_seen(facts: Iterable[FileFacts], seen: Path) -> None:
+    """Keep the facts of whole photos in the file `seen`, for later scans."""
+    whole = (one for one in facts if one.sha256 and one.missing is None)
+    KeptTexts(seen, most=_MOST_KEPT).write((_key(one.sha256), json.dumps(asdict(one))) for one in whole)
+
+
+@cache
+def _open_seen(seen: Path) -> KeptTexts:
+    return KeptTexts(seen, most=_MOST_KEPT)
+
+
+def _key(sha256: str) -> str:
+    return f"{sha256} {__version__} {PIL.__version__} {SKETCH_SIDE}"
 
 
 def draw_sketch(photo: OpenedPhoto) -> bytes:
@@ -90,11 +117,12 @@ def read_sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def inspect_files(
-    paths: Sequence[Path], *, workers: int | None = None, load_truncated: bool = False
+    paths: Sequence[Path], *, workers: int | None = None, load_truncated: bool = False, seen: Path | None = None
 ) -> Generator[tuple[int, FileFacts], None, None]:
     """Each position in `paths`, whose names are valid text, with its facts as they become known, in any order.
 
-    `workers` are processes; 0 decodes in this one, None chooses by the cores and the number of files.
+    `workers` are processes; 0 decodes in this one, None chooses by the cores and the number of files. `seen` is as of
+    `inspect_file`.
 
     Raises:
         ResourceError: no process can be started.
@@ -103,14 +131,15 @@ def inspect_files(
         workers = min(available_cores(), -(-len(paths) // _FILES_PER_WORKER))
     if workers == 0 or not paths:
         yield from (
-            (position, inspect_file(path, load_truncated=load_truncated)) for position, path in enumerate(paths)
+            (position, inspect_file(path, load_truncated=load_truncated, seen=seen))
+            for position, path in enumerate(paths)
         )
         return
     there, gone = list[tuple[int, Path]](), list[tuple[int, Path]]()
     for position, path in enumerate(paths):  # a table may list a million that are not there
         exists = os.path.exists(path)  # noqa: PTH110 - Path's raises where the system does not let us look
         (there if exists else gone).append((position, path))
-    decoders = _Decoders(min(workers, len(paths)), load_truncated=load_truncated)
+    decoders = _Decoders(min(workers, len(paths)), load_truncated=load_truncated, seen=seen)
     together = min(_TOGETHER, 1 + len(there) // (_ROUNDS * workers))
     try:
         yield from decoders.threads.imap_unordered(decoders.inspect, there, chunksize=together)
@@ -124,8 +153,8 @@ def inspect_files(
 class _Decoders:
     """Threads that ask a process each; one that dies is replaced, and a file at which `_DEATHS` died is reported."""
 
-    def __init__(self, count: int, *, load_truncated: bool) -> None:
-        self._load_truncated = load_truncated
+    def __init__(self, count: int, *, load_truncated: bool, seen: Path | None) -> None:
+        self._load_truncated, self._seen = load_truncated, None if seen is None else str(seen)
         self.threads, self._local = ThreadPool(count), threading.local()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._closed = False
@@ -153,7 +182,7 @@ class _Decoders:
         process, answer = getattr(self._local, "process", None) or self._start(), b""
         if process.stdin and process.stdout:
             with suppress(OSError):  # the pipe is gone
-                say(process.stdin, [str(path), self._load_truncated])
+                say(process.stdin, [str(path), self._load_truncated, self._seen])
                 answer = process.stdout.readline()
         if not answer.endswith(b"\n"):
             self._local.process = None
@@ -187,6 +216,6 @@ def answer() -> None:
     answers.write(_READY)
     answers.flush()
     for line in sys.stdin:
-        path, load_truncated = json.loads(line)
-        facts = inspect_file(Path(path), load_truncated=load_truncated)
+        path, load_truncated, seen = json.loads(line)
+        facts = inspect_file(Path(path), load_truncated=load_truncated, seen=seen and Path(seen))
         say(answers, asdict(facts))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pcn_cli.data.scan.content import promises_image
 from pcn_cli.data.scan.decisions import Decisions, added_files, apply_decisions
-from pcn_cli.data.scan.decode import FileFacts, inspect_files
+from pcn_cli.data.scan.decode import FileFacts, inspect_files, keep_seen
 from pcn_cli.data.scan.doubts import find_emptied, find_truncated
 from pcn_cli.data.scan.layouts import (
     NO_CLASS,
@@ -48,9 +48,10 @@ def scan_photos(
     group_by: str | None = None,
     only: Part | None = None,
     decisions: Decisions | None = None,
+    seen: Path | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Scan:
-    """Everything in `folder`, each candidate decoded once; the folder is only read.
+    """Everything in `folder`, each candidate decoded at most once; the folder is only read.
 
     Args:
         folder: class folders (`oak/…`, nested ones are named by path), split folders (`train/oak/…`), or photos with a
@@ -59,6 +60,7 @@ def scan_photos(
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
         decisions: labels to correct, photos to pass over, and photos from elsewhere to take in.
+        seen: the file of what earlier scans saw; what is there is not decoded, and what is not will be there.
         on_progress: called with (what is done, done, total); an exception that it raises ends the scan.
 
     Raises:
@@ -81,10 +83,15 @@ def scan_photos(
     facts: dict[str, FileFacts] = {}
     # Closed at once when `on_progress` raises, so that no process outlives the scan.
     paths = [root / one.file for one in files.candidates]
-    with closing(inspect_files(paths, load_truncated=bool(labelling and labelling.load_truncated))) as results:
-        for position, found in results:
-            facts[files.candidates[position].file] = found
-            tell("looking at photos", len(facts), len(files.candidates))
+    load_truncated = bool(labelling and labelling.load_truncated)
+    try:
+        with closing(inspect_files(paths, load_truncated=load_truncated, seen=seen)) as results:
+            for position, found in results:
+                facts[files.candidates[position].file] = found
+                tell("looking at photos", len(facts), len(files.candidates))
+    finally:  # also what an interrupted scan saw
+        if seen is not None:
+            keep_seen(facts.values(), seen)
     photos, removed = apply_decisions(_tell_photos(files, facts), decided, root=root, multi_label=files.multi_label)
     files.ignored.extend(removed)
     files.doubts.extend(find_truncated({file: found.missing for file, found in facts.items()}))

@@ -1,11 +1,12 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
 from pcn_cli.data.scan import decode
-from pcn_cli.data.scan.decode import CRASHED, inspect_file, inspect_files
+from pcn_cli.data.scan.decode import CRASHED, inspect_file, inspect_files, keep_seen
 from pcn_cli.errors import ResourceError
 from pcn_cli.files import child
 from pcn_cli.files.atomic import sha256_of
@@ -106,3 +107,33 @@ def test_what_a_process_imports_comes_from_the_standard_library_before_anything_
     (tmp_path / "typing.py").write_text("raise SystemExit('run')")
     monkeypatch.setattr(child.pcn_cli, "__file__", str(tmp_path / "pcn_cli" / "__init__.py"))
     assert not dict(inspect_files(photos[:1], workers=1))[0].reason
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_an_earlier_scan_saw_is_not_decoded_again(photos, tmp_path, workers):
+    seen = tmp_path / "seen.sqlite"
+    truth = dict(inspect_files(photos, workers=workers, seen=seen))
+    keep_seen([replace(facts, width=777) for facts in truth.values()], seen)  # what nobody saw shows who was asked
+    photos[0].write_bytes(photos[0].read_bytes() + b"\0")
+    facts = dict(inspect_files(photos, workers=workers, seen=seen))
+    assert [facts[position].width for position in range(9)] == [10] + [777] * 8
+    assert facts[0].sha256 == sha256_of(photos[0])
+    assert {position: facts[position].reason for position in (9, 10)} == {n: truth[n].reason for n in (9, 10)}
+
+
+def test_what_is_missing_of_a_truncated_photo_is_asked_again(tmp_path, draw_photo):
+    path, seen = draw_photo(tmp_path / "photo.jpg", seed=1, width=200, height=200), tmp_path / "seen.sqlite"
+    path.write_bytes(path.read_bytes()[:-2000])
+    found = inspect_file(path, load_truncated=True)
+    assert found.missing
+    keep_seen([found], seen)
+    assert "truncated" in inspect_file(path, seen=seen).reason
+
+
+@pytest.mark.parametrize("changed", ["__version__", "SKETCH_SIDE"])
+def test_facts_of_another_version_are_none(tmp_path, draw_photo, monkeypatch, changed):
+    path, seen = draw_photo(tmp_path / "photo.jpg", seed=1), tmp_path / "seen.sqlite"
+    keep_seen([replace(inspect_file(path), width=777)], seen)
+    assert inspect_file(path, seen=seen).width == 777
+    monkeypatch.setattr(decode, changed, 25)
+    assert inspect_file(path, seen=seen).width != 777
