@@ -1,10 +1,11 @@
 """What a run costs that begins with another one: whole runs by processor time, in turns; a table in RESULTS.md.
 
-    python tests/benchmarks/grow.py PHOTOS NETWORK [--share 0.8] [--rounds 3]
+    python tests/benchmarks/grow.py PHOTOS NETWORK [--share 0.8] [--rounds 3] [--set KEY=VALUE]
 
 PHOTOS has a folder for each class. The first run has a share of each; then, in each round, a fresh run of all photos
 with empty caches and one of all photos that begins with the first run, each time with the caches that this left. The
-wall clock's seconds, in brackets, hang on what else the machine does.
+wall clock's seconds, in brackets, hang on what else the machine does. What is set is set for runs that begin with NETWORK:
+what a run costs with published weights it costs without them too, by `--set model.pretrained=false`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -30,19 +32,21 @@ def main() -> None:
     parser.add_argument("network")
     parser.add_argument("--share", type=float, default=0.8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
+    new = [arguments.network, *(word for setting in arguments.settings for word in ("--set", setting))]
     with TemporaryDirectory() as name:
         folder = Path(name)
         some, every = (folder / part / arguments.photos.name for part in ("some", "every"))
         count = copy_photos(arguments.photos, some, every, share=arguments.share)
         print(f"{count[0]:,} photos, then {count[1]:,}; {arguments.network}", flush=True)
         first, kept = folder / "first", folder / "kept"
-        print(f"| first | {measure(some, first, arguments.network, cache=kept)} |", flush=True)
+        print(f"| first | {measure(some, first, new, cache=kept)} |", flush=True)
         costs: dict[str, list[Cost]] = {"fresh": [], "grown": []}
         for number in range(arguments.rounds):
             cache = folder / f"cache-{number}"
             shutil.copytree(kept, cache)
-            for way, start, own in (("fresh", arguments.network, folder / f"none-{number}"), ("grown", first, cache)):
+            for way, start, own in (("fresh", new, folder / f"none-{number}"), ("grown", [first], cache)):
                 run = folder / f"{way}-{number}"
                 costs[way].append(measure(every, run, start, cache=own))
                 print(f"| {way} | {costs[way][-1]} | {tell_stages(run)} |", flush=True)
@@ -78,10 +82,10 @@ class Cost(NamedTuple):
         return f"{self.processor:.1f} s ({self.wall:.0f} s)"
 
 
-def measure(photos: Path, run: Path, model: str | Path, *, cache: Path) -> Cost:
-    """What a whole run costs."""
+def measure(photos: Path, run: Path, model: Sequence[str | Path], *, cache: Path) -> Cost:
+    """What a whole run costs that begins with a `model`, with further options behind it."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    program = [sys.executable, "-m", "pcn_cli", "-q", "finetune", photos, "--model", model, "--output", run]
+    program = [sys.executable, "-m", "pcn_cli", "-q", "finetune", photos, "--output", run, "--model", *model]
     environment = os.environ | {"PCN_CACHE": str(cache)}
     subprocess.run(list(map(str, program)), check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

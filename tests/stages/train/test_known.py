@@ -69,6 +69,12 @@ def test_a_picture_that_is_looked_at_mirrored_as_well_counts_twice(settings, pic
     assert known.count_seen(rows, Recipe().replace(settings)) == pictures
 
 
+def test_many_photos_are_not_looked_at_mirrored_as_well(monkeypatch):
+    monkeypatch.setattr(known, "MOST_MIRRORED", 2)
+    assert known.count_seen(ROWS[:2], Recipe()) == 4
+    assert known.count_seen(ROWS[:3], Recipe()) == 3
+
+
 def test_the_engine_of_a_part_goes_by_its_own_pictures_of_which_mirrored_ones_to_learn_from_count(opened, monkeypatch):
     val = [replace(row, file=f"val {row.file}", split="val", sha256=row.sha256[::-1]) for row in ROWS]
     rows = [*ROWS, *val]

@@ -20,7 +20,6 @@ from pcn_cli.records.predictions import Suspect
 from pcn_cli.runs.rundir import RunDir
 from pcn_cli.runs.store import NEIGHBOURS
 from pcn_cli.stages.inference.load import model_source
-from pcn_cli.stages.train.known import is_mirrored
 from pcn_cli.stages.train.tokens import doubt_labels, learned_rows, leave_decided, tie_neighbours
 from pcn_cli.training.stop import StopRequest
 from pcn_cli.training.tokens import cache_tokens
@@ -153,18 +152,15 @@ def test_a_run_tells_its_pairs_and_leaves_the_parts_as_they_are(photo_folder, ti
     assert (parts[pair["file"]], parts[pair["other"]]) == ("train", pair["other_part"])
 
 
-def test_of_many_photos_a_sample_is_learned_from_that_has_no_mirror_images(monkeypatch) -> None:
+def test_of_many_photos_a_sample_is_learned_from(monkeypatch) -> None:
     rows = [SplitRow(file=f"{n}.jpg", label="a", split="val" if n % 3 else "train", sha256="") for n in range(40)]
-    for module in ("known", "tokens"):
-        monkeypatch.setattr(f"pcn_cli.stages.train.{module}.MOST_LEARNED", 9)
+    monkeypatch.setattr("pcn_cli.stages.train.tokens.MOST_LEARNED", 9)
     learned = learned_rows(rows, seed=0)
     numbers = [int(row.file.removesuffix(".jpg")) for row in learned]
     assert len(numbers) == 9
     assert numbers == sorted(set(numbers))
     assert {row.split for row in learned} == {"train"}
     assert numbers != [int(row.file.removesuffix(".jpg")) for row in learned_rows(rows, seed=1)]
-    assert not is_mirrored("train", Recipe(), photos=len(learned))
-    assert is_mirrored("train", Recipe(), photos=8)
 
 
 def test_a_label_that_a_person_confirmed_is_doubted_no_more():
