@@ -4,8 +4,8 @@
 
 PHOTOS has a folder for each class. The first run has a share of each; then, in each round, a fresh run of all photos
 with empty caches and one of all photos that begins with the first run, each time with the caches that this left. The
-wall clock's seconds, in brackets, hang on what else the machine does. What is set counts for runs that begin with NETWORK:
-with `--set model.pretrained=false` they cost what they cost with its published weights.
+clock's seconds, in brackets, hang on what else the machine does. What is set counts for runs that begin with a
+NETWORK: with `--set model.pretrained=false` they cost what they cost with published weights.
 """
 
 import argparse
