@@ -87,19 +87,28 @@ def calm_numpy() -> None:
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """A context for imports of large libraries, an eighth of whose time Python would search them for cycles.
-
-    Nor are they searched later: what there is when it ends is taken to stay.
-    """
+def unsearched() -> Iterator[None]:
+    """A context in which Python does not search for cycles, again and again, what becomes a million things."""
     searched = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if searched:
             gc.enable()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """A context for imports of large libraries, an eighth of whose time Python would search them for cycles.
+
+    Nor are they searched later: what there is when it ends is taken to stay.
+    """
+    with unsearched():
+        try:
+            yield
+        finally:
+            gc.freeze()
 
 
 def limit_process(*, memory: int, seconds: int) -> None:

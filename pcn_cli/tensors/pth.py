@@ -35,20 +35,22 @@ _OWN_NAMES = re.compile(  # of what weights are made of
 )
 _SPARE = 256 * 2**20  # bytes beside the tensors
 _LIBRARY = 8 * 2**30  # bytes that importing torch may reserve; it uses few of them
-_SECONDS, _BYTES_PER_SECOND = 3, 50_000_000  # of computing, and of the file
+_BYTES_PER_SECOND = 50_000_000  # of the file, in seconds of computing, and so many seconds more for each step:
+_CHECKING, _IMPORTING, _READING = 3, 6, 1  # a pickle of 4,500 tensors is read in half a second
 
 
 def main() -> None:
     """Convert the file, or print why not as JSON and exit with 1."""
     path, target = (Path(word) for word in sys.argv[1:3])
     try:
-        limit_process(memory=_SPARE, seconds=_SECONDS)
+        longer = path.stat().st_size // _BYTES_PER_SECOND
+        limit_process(memory=_SPARE, seconds=_CHECKING + longer)
         stored = check_archive(path)
-        limit_process(memory=_LIBRARY, seconds=2 * _SECONDS)
+        limit_process(memory=_LIBRARY, seconds=_IMPORTING)
         import torch  # noqa: F401
 
         # Beside the file, which is mapped, the tensors may be in memory in another order, and as bytes to write.
-        limit_process(memory=4 * stored + _SPARE, seconds=_SECONDS + stored // _BYTES_PER_SECOND)
+        limit_process(memory=4 * stored + _SPARE, seconds=_READING + longer)
         write_tensors(read_tensors(path, stored=stored), target)
     except PcnError as error:
         sys.stdout.write(json.dumps({"kind": type(error).__name__, "message": error.message, "hint": error.hint}))

@@ -100,16 +100,19 @@ def try_images(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
 
 def try_vast(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
     """Photos of few bytes and 119 megapixels: answered, or named as unreadable."""
-    rng, width, height = np.random.default_rng(seed), 11_900, 10_000
-    grey, turned = Image.new("L", (width, height), 90), Image.Exif()
+    rng, turned = np.random.default_rng(seed), Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
+
+    def grey() -> Image.Image:  # made where it is saved: what the harness holds, each trial seems to hold
+        return Image.new("L", (11_900, 10_000), 90)
+
     kinds: dict[str, Callable[[Path], None]] = {
-        "PNG": lambda path: grey.convert("RGB").save(path, "PNG", compress_level=1),
-        "PNG with transparency": lambda path: grey.convert("RGBA").save(path, "PNG", compress_level=1),
-        "PNG of 16 bits": lambda path: grey.convert("I;16").save(path, "PNG", compress_level=1),
-        "TIFF of floating-point numbers": lambda path: grey.convert("F").save(path, "TIFF", compression="tiff_lzw"),
-        "JPEG on its side": lambda path: grey.convert("RGB").save(path, "JPEG", exif=turned),
-        "JPEG, progressive": lambda path: grey.save(path, "JPEG", progressive=True),
+        "PNG": lambda path: grey().convert("RGB").save(path, "PNG", compress_level=1),
+        "PNG with transparency": lambda path: grey().convert("RGBA").save(path, "PNG", compress_level=1),
+        "PNG of 16 bits": lambda path: grey().convert("I;16").save(path, "PNG", compress_level=1),
+        "TIFF of floating-point numbers": lambda path: grey().convert("F").save(path, "TIFF", compression="tiff_lzw"),
+        "JPEG on its side": lambda path: grey().convert("RGB").save(path, "JPEG", exif=turned),
+        "JPEG, progressive": lambda path: grey().save(path, "JPEG", progressive=True),
     }
     overlays, exports, masks = Tally("overlays"), Tally("exports compared on them"), Tally("masks of 119 megapixels")
     write_named(folder / "ordinary", rng, 4)
@@ -138,7 +141,7 @@ def try_vast(folder: Path, count: int | None, seed: int) -> Iterator[Tally]:
         exports.add(kind, replace(trial, seconds=trial.seconds - plain), expect(trial, 0))
     for mode in ("RGB", "L", "P", "1", "I;16"):
         path = folder / f"mask of {mode.replace(';', '')}.png"
-        run_forked(lambda mode=mode, path=path: grey.convert(mode).save(path, "PNG", compress_level=1))
+        run_forked(lambda mode=mode, path=path: grey().convert(mode).save(path, "PNG", compress_level=1))
         masks.add(mode, trial := run_forked(lambda path=path: read_whole_mask(path)), expect(trial, 0))
     yield overlays
     yield exports

@@ -27,6 +27,7 @@ from pcn_cli.data.scan.content import HEAD_BYTES, name_content, tell_format
 from pcn_cli.errors import DataError
 from pcn_cli.records.photos import TRUNCATED
 
+NOT_THERE = "the file does not exist"
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 120_000_000
 # What takes more than this, of memory or of the file, is decoded by a process of its own, which may take MOST_MEMORY.
@@ -195,7 +196,7 @@ def read_bytes(path: Path) -> bytes:
             raise UnreadablePhotoError(f"{size:.0f} MB is more than the {MAX_BYTES >> 20} MB a photo may have")
         return path.read_bytes()
     except FileNotFoundError as error:
-        reason = "the link leads nowhere" if path.is_symlink() else "the file does not exist"
+        reason = "the link leads nowhere" if path.is_symlink() else NOT_THERE
         raise UnreadablePhotoError(reason, is_image=False) from error
     except PermissionError as error:
         raise UnreadablePhotoError("no permission to read the file") from error

@@ -6,10 +6,9 @@ and that is said; so is a table with a column of 0 and 1, or True and False, for
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
+from itertools import compress, islice
 from operator import itemgetter
 
 from pcn_cli.data.scan.content import promises_image
@@ -43,15 +42,23 @@ _HINT = "the first line must be: file,label (and split,group where you have them
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The numbers of the columns that are read; `one_hot` are those of the classes, in the place of `label`."""
+    """The numbers of the columns that are read; `one_hot` are those of the classes, in the place of `label`.
+
+    A photo is of those that hold one of the words `yes`.
+    """
 
     file: int
     label: int | None = None
     one_hot: tuple[int, ...] = ()
+    yes: frozenset[str] = frozenset()
     split: int | None = None
     group: int | None = None
     multi_label: bool = False
     assumptions: tuple[str, ...] = ()
+
+    def ones(self, cells: Sequence[str]) -> list[int]:
+        """The numbers of the columns of the classes that a row's photo is of."""
+        return _ones(cells, self.one_hot, self.yes)
 
     @property
     def used(self) -> frozenset[int | None]:
@@ -81,8 +88,8 @@ def choose_columns(
     beside = [n for n, name in enumerate(table.header) if _INDEX.fullmatch(name) or asks_of_part(name)]
     taken = {file, split, group, *beside}
     rest = [n for n in range(len(table.header)) if n not in taken]
-    one_hot = _find_one_hot(table, rest) if label is None and file is not None else ()
-    ones = [[n for n in one_hot if is_one(cells[n])] for _, cells in table.rows]
+    one_hot, yes = _find_one_hot(table, rest) if label is None and file is not None else ((), frozenset())
+    ones = [_ones(cells, one_hot, yes) for _, cells in table.rows]
     sums = set(map(len, ones))
     if len(one_hot) < _SURELY or sums != {1}:  # a class may be called species, or tag
         label = _find_label(table, rest) if label is None else label
@@ -116,6 +123,7 @@ def choose_columns(
         file=file,
         label=label,
         one_hot=one_hot,
+        yes=yes,
         split=split,
         group=group,
         multi_label=(label is not None and table.header[label].casefold() == SEVERAL)
@@ -124,10 +132,9 @@ def choose_columns(
     )
 
 
-@lru_cache(maxsize=1024)
-def is_one(cell: str) -> bool:
-    """Whether a cell of a class's own column says that the photo is of it."""
-    return cell.strip().casefold().startswith(("1", "t"))
+def _ones(cells: Sequence[str], columns: Sequence[int], yes: Collection[str]) -> list[int]:
+    """Those of the columns in which a row holds one of the words; rows may be many and have many columns."""
+    return list(compress(columns, map(yes.__contains__, itemgetter(*columns)(cells)))) if columns else []
 
 
 def _named(table: Table, name: str | None, flag: str) -> int | None:
@@ -177,17 +184,17 @@ def _find_label(table: Table, rest: Sequence[int]) -> int | None:
     return found[0] if found else None
 
 
-def _find_one_hot(table: Table, rest: Sequence[int]) -> tuple[int, ...]:
-    """The columns of the classes, where all that are left hold only 0 and 1, or True and False."""
+def _find_one_hot(table: Table, rest: Sequence[int]) -> tuple[tuple[int, ...], frozenset[str]]:
+    """The columns of the classes, where all that are left hold only 0 and 1, or True and False; and the words for 1."""
     if len(rest) < 2 or not table.rows:
-        return ()
+        return (), frozenset()
     known, pick = set[str](), itemgetter(*rest)
     for _, cells in table.rows:
         new = set(pick(cells)) - known if len(cells) > rest[-1] else {""}
         if not all(_ONE_HOT.fullmatch(cell.strip()) for cell in new):
-            return ()
+            return (), frozenset()
         known |= new
-    return tuple(rest)
+    return tuple(rest), frozenset(cell for cell in known if cell.strip().casefold().startswith(("1", "t")))
 
 
 def _find_split(table: Table) -> int | None:

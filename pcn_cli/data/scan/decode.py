@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcn_cli import __version__
-from pcn_cli.data.load.open_image import OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
+from pcn_cli.data.load.open_image import NOT_THERE, OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
 from pcn_cli.errors import ResourceError
 from pcn_cli.files.child import end_child, say, start_child
 from pcn_cli.files.kept_texts import KeptTexts
@@ -135,10 +135,12 @@ def inspect_files(
             for position, path in enumerate(paths)
         )
         return
-    there, gone = list[tuple[int, Path]](), list[tuple[int, Path]]()
-    for position, path in enumerate(paths):  # a table may list a million that are not there
-        exists = os.path.exists(path)  # noqa: PTH110 - Path's raises where the system does not let us look
-        (there if exists else gone).append((position, path))
+    there, gone = list[tuple[int, Path]](), list[int]()
+    for position, path in enumerate(paths):
+        if _is_gone(path):
+            gone.append(position)
+        else:
+            there.append((position, path))
     decoders = _Decoders(min(workers, len(paths)), load_truncated=load_truncated, seen=seen)
     together = min(_TOGETHER, 1 + len(there) // (_ROUNDS * workers))
     try:
@@ -147,7 +149,18 @@ def inspect_files(
         raise ResourceError(f"cannot decode photos in another process: {error}") from error
     finally:  # also when the caller stops early, by Ctrl-C for example
         decoders.close()
-    yield from ((position, inspect_file(path)) for position, path in gone)
+    yield from ((position, FileFacts(reason=NOT_THERE, is_image=False)) for position in gone)
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether nothing is at `path`, by one call: a table may list a million files that are not there."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # who opens it says why
+        return False
+    return False
 
 
 class _Decoders:

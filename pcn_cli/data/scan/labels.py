@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pcn_cli.data.scan.class_names import clean_name, refuse_lookalikes
-from pcn_cli.data.scan.columns import Columns, is_one
+from pcn_cli.data.scan.columns import Columns
 from pcn_cli.data.scan.part_names import read_parts
 from pcn_cli.data.scan.table import MOST_COLUMNS, Table
 from pcn_cli.errors import DataError, shown
@@ -39,13 +39,13 @@ def list_candidates(table: Table, columns: Columns) -> list[Candidate]:
         DataError: a row is malformed; the message names the line.
     """
     # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
-    read_cell = rearm_cell if table.find("sha256") is not None else str
+    disarmed = table.find("sha256") is not None
     split = columns.split
     parts = (
         read_parts({cells[split].strip() for _, cells in table.rows if len(cells) > split}) if split is not None else {}
     )
     rows = [
-        _read_row([read_cell(cell) for cell in cells], line, table=table, columns=columns, parts=parts)
+        _read_row(list(map(rearm_cell, cells)) if disarmed else cells, line, table=table, columns=columns, parts=parts)
         for line, cells in table.rows
     ]
     rows = _join_cells(rows, table) if columns.multi_label and not columns.one_hot else rows
@@ -121,7 +121,7 @@ def _read_label(cells: Sequence[str], table: Table, columns: Columns) -> str:
     if columns.label is not None:
         label = cells[columns.label].strip() if columns.label < len(cells) else ""
         return unicodedata.normalize("NFC", label)
-    names = [unicodedata.normalize("NFC", table.header[number]) for number in columns.one_hot if is_one(cells[number])]
+    names = [unicodedata.normalize("NFC", table.header[number]) for number in columns.ones(cells)]
     try:
         return join_labels(names) if columns.multi_label else "".join(names)
     except ValueError as error:

@@ -29,6 +29,7 @@ class ListedFiles:
 
     def __init__(self, root: Path, table: Path, entries: Mapping[str, str]) -> None:
         self._root, self._table, self._entries = root, table, entries
+        self._from_root = dict[str, str]()  # the way to each folder
         self._beside, self._inside = os.fspath(table.parent.absolute()), os.path.join(root.absolute(), "")  # noqa: PTH118
 
     def knows(self, written: str) -> bool:
@@ -95,7 +96,12 @@ class ListedFiles:
     def _from_photos(self, name: str) -> str:
         """The path, from the photos folder, of one from the table's; as text, for a table may have a million rows."""
         path = os.path.normpath(os.path.join(self._beside, name))  # noqa: PTH118
-        return path.removeprefix(self._inside) if path.startswith(self._inside) else os.path.relpath(path, self._root)
+        if path.startswith(self._inside):
+            return path.removeprefix(self._inside)
+        folder, _, last = path.rpartition(os.sep)
+        if folder not in self._from_root:  # of one folder there may be a million files
+            self._from_root[folder] = os.path.relpath(folder or os.sep, self._root)
+        return os.path.join(self._from_root[folder], last)  # noqa: PTH118
 
     def _at(self, names: Sequence[str]) -> str | None:
         """The file at one of these paths, in either Unicode form."""

@@ -30,6 +30,7 @@ from pcn_cli.data.scan.unlabelled import LAYOUT_HINT, suggest_labelling
 from pcn_cli.data.scan.walk import EMPTY, walk_folder
 from pcn_cli.data.similar.duplicates import find_near_duplicates
 from pcn_cli.errors import DataError, RecipeError, command
+from pcn_cli.files.machine import unsearched
 from pcn_cli.recipe.schema import Labelling
 from pcn_cli.records.photos import LeftOut, Part, Photo, Scan, SkippedFile
 
@@ -41,6 +42,7 @@ _TABLE_HINT = (
 _SEVERAL_HINT = "a class can be learned where some photos have it and some have not; an empty cell means none"
 
 
+@unsearched()
 def scan_photos(
     folder: Path,
     *,
