@@ -35,7 +35,7 @@ _OWN_NAMES = re.compile(  # of what weights are made of
 )
 _SPARE = 256 * 2**20  # bytes beside the tensors
 _LIBRARY = 8 * 2**30  # bytes that importing torch may reserve; it uses few of them
-_BYTES_PER_SECOND = 50_000_000  # of the file, in seconds of computing, and so many seconds more for each step:
+_BYTES_PER_SECOND = 25_000_000  # of the file, in seconds of computing, and so many seconds more for each step:
 _CHECKING, _IMPORTING, _READING = 3, 6, 1  # a pickle of 4,500 tensors is read in half a second
 
 

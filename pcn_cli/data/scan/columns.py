@@ -133,7 +133,7 @@ def choose_columns(
 
 
 def _ones(cells: Sequence[str], columns: Sequence[int], yes: Collection[str]) -> list[int]:
-    """Those of the columns in which a row holds one of the words; rows may be many and have many columns."""
+    """Those of the columns, none or several, in which a row holds one of the words; by few steps for each cell."""
     return list(compress(columns, map(yes.__contains__, itemgetter(*columns)(cells)))) if columns else []
 
 

@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -46,7 +46,8 @@ _ROUNDS = 64  # handed to each, at least: the last ones are waited for
 _DEATHS = 2  # at one file: the first may have been the system's, which ends whom it likes when memory is short
 _STARTS = 3  # tries to start a process, for the same reason
 _READY = b"ready\n"
-_MOST_KEPT = 200_000  # photos that earlier scans saw; each takes 2.5 kB
+_MOST_KEPT = 200_000  # photos that earlier scans saw; each takes 2.7 kB
+_FORM = 1  # of these facts; another number once a photo's would be others, or be told otherwise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +55,7 @@ class FileFacts:
     """What decoding one file told: upright size in pixels, content hash, mode, or the reason why there is none.
 
     `sketch` is the picture in a few pixels, as base64 because it travels in JSON. `is_image` is False where the content
-    does not even begin like a supported image. `missing` is as in OpenedPhoto.
+    does not even begin like a supported image. `missing` is as in OpenedPhoto. `recalled` is what an earlier scan saw.
     """
 
     width: int = 0
@@ -65,6 +66,7 @@ class FileFacts:
     reason: str = ""
     is_image: bool = True
     missing: float | None = None
+    recalled: bool = False
 
 
 def inspect_file(path: Path, *, load_truncated: bool = False, seen: Path | None = None) -> FileFacts:
@@ -75,8 +77,8 @@ def inspect_file(path: Path, *, load_truncated: bool = False, seen: Path | None 
     try:
         content = read_bytes(path)
         sha256, least = hashlib.sha256(content).hexdigest(), (_LEAST_SIDE, _LEAST_SIDE)
-        if seen is not None and (text := _open_seen(seen).read(_key(sha256))):
-            return FileFacts(**json.loads(text))
+        if seen is not None and (recalled := _recall(seen, sha256)):
+            return recalled
         photo = decode_photo(io.BytesIO(content), lambda *_: least, load_truncated=load_truncated)
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
@@ -92,8 +94,14 @@ def inspect_file(path: Path, *, load_truncated: bool = False, seen: Path | None 
 
 def keep_seen(facts: Iterable[FileFacts], seen: Path) -> None:
     """Keep the facts of whole photos in the file `seen`, for later scans."""
-    whole = (one for one in facts if one.sha256 and one.missing is None)
-    KeptTexts(seen, most=_MOST_KEPT).write((_key(one.sha256), json.dumps(asdict(one))) for one in whole)
+    new = (one for one in facts if one.sha256 and one.missing is None and not one.recalled)
+    KeptTexts(seen, most=_MOST_KEPT).write((_key(one.sha256), json.dumps(asdict(one))) for one in new)
+
+
+def _recall(seen: Path, sha256: str) -> FileFacts | None:
+    """What an earlier scan saw of the photo, if that was kept."""
+    text = _open_seen(seen).read(_key(sha256))
+    return None if text is None else replace(FileFacts(**json.loads(text)), recalled=True)
 
 
 @cache
@@ -102,7 +110,7 @@ def _open_seen(seen: Path) -> KeptTexts:
 
 
 def _key(sha256: str) -> str:
-    return f"{sha256} {__version__} {PIL.__version__} {SKETCH_SIDE}"
+    return f"{sha256} {__version__} {PIL.__version__} {_FORM}"
 
 
 def draw_sketch(photo: OpenedPhoto) -> bytes:

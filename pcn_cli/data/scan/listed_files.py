@@ -98,10 +98,10 @@ class ListedFiles:
         path = os.path.normpath(os.path.join(self._beside, name))  # noqa: PTH118
         if path.startswith(self._inside):
             return path.removeprefix(self._inside)
-        folder, _, last = path.rpartition(os.sep)
+        folder, last = os.path.split(path)
         if folder not in self._from_root:  # of one folder there may be a million files
-            self._from_root[folder] = os.path.relpath(folder or os.sep, self._root)
-        return os.path.join(self._from_root[folder], last)  # noqa: PTH118
+            self._from_root[folder] = os.path.relpath(folder, self._root)
+        return last if (way := self._from_root[folder]) == os.curdir else os.path.join(way, last)  # noqa: PTH118
 
     def _at(self, names: Sequence[str]) -> str | None:
         """The file at one of these paths, in either Unicode form."""

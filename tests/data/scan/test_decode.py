@@ -130,10 +130,21 @@ def test_what_is_missing_of_a_truncated_photo_is_asked_again(tmp_path, draw_phot
     assert "truncated" in inspect_file(path, seen=seen).reason
 
 
-@pytest.mark.parametrize("changed", ["__version__", "SKETCH_SIDE"])
+@pytest.mark.parametrize(
+    "changed", ["pcn_cli.data.scan.decode.__version__", "PIL.__version__", "pcn_cli.data.scan.decode._FORM"]
+)
 def test_facts_of_another_version_are_none(tmp_path, draw_photo, monkeypatch, changed):
     path, seen = draw_photo(tmp_path / "photo.jpg", seed=1), tmp_path / "seen.sqlite"
     keep_seen([replace(inspect_file(path), width=777)], seen)
     assert inspect_file(path, seen=seen).width == 777
-    monkeypatch.setattr(decode, changed, 25)
+    monkeypatch.setattr(changed, "another")
     assert inspect_file(path, seen=seen).width != 777
+
+
+def test_what_was_recalled_is_not_written_again(tmp_path, draw_photo):
+    path, seen = draw_photo(tmp_path / "photo.jpg", seed=1), tmp_path / "seen.sqlite"
+    keep_seen([inspect_file(path)], seen)
+    recalled = inspect_file(path, seen=seen)
+    assert recalled == replace(inspect_file(path), recalled=True)
+    keep_seen([replace(recalled, width=777)], seen)
+    assert inspect_file(path, seen=seen) == recalled

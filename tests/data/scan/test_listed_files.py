@@ -74,3 +74,12 @@ def test_each_way_is_told_once_with_an_example():
         "train.csv: 2 of 3 photos found without their ending: 1 is a/1.jpg"
     ]
     assert listed.explain(listed.find(["3.jpg"])) == []
+
+
+@pytest.mark.parametrize("root", ["/work/../photos", "/photos/a/.."])
+def test_the_photos_folder_may_be_written_in_a_longer_way(root):
+    files, root = ["1.jpg", "a/1.jpg"], Path(root)
+    assert find("1.jpg", files, root=root) == ("1.jpg", "", "")
+    assert find("a/1.jpg", files, root=root) == ("a/1.jpg", "", "")
+    assert find("gone.jpg", files, root=root)[0] == "gone.jpg"
+    assert find("../other/1.jpg", files, root=root)[0] == "../other/1.jpg"
