@@ -38,11 +38,12 @@ def scan_folder(
     only: Part | None = None,
     decisions: Decisions | None = None,
     crops: Path | None = None,
+    remember: bool = True,
     callback: Callback | None = None,
 ) -> Scan:
     """What `photos` holds, or one part of it; nothing is written among them.
 
-    Each file is read, and decoded if no earlier scan saw the same bytes.
+    Each file is read, and decoded if no earlier scan that was to `remember` saw the same bytes.
 
     Where `labelling` names boxes, these are cut out into the new folder `crops`, and are what there is; without it they
     are looked at and gone.
@@ -53,6 +54,7 @@ def scan_folder(
         only=only,
         decisions=decisions,
         seen=cache_folder(SCAN_CACHE) / "photos.sqlite",
+        remember=remember,
         on_progress=callback.on_progress,
     )
     if labelling is not None and labelling.crop_boxes is not None:

@@ -194,7 +194,8 @@ def make_plan(
 ) -> Plan:
     """The plan for `photos`; what the network costs is measured for tuning, and where `measure` asks for it.
 
-    `models` are those to be compared, where they are several; `crops` is where boxes are cut out into.
+    With `measure` it is for a dry run, and nothing is written. `models` are those to be compared, where they are
+    several; `crops` is where boxes are cut out into.
     """
     sources = {name: find_source(model_source(name)) for name in models or (loaded.recipe.model.name,)}
     for source in sources.values():
@@ -203,7 +204,15 @@ def make_plan(
         find_source(model_source(loaded.recipe.train.teacher)).check_available(offline=offline)
     data, group_by = loaded.recipe.data, loaded.recipe.split.group_by
     decisions = gather_decisions(loaded.recipe)
-    scan = scan_folder(photos, labelling=data, group_by=group_by, decisions=decisions, crops=crops, callback=callback)
+    scan = scan_folder(
+        photos,
+        labelling=data,
+        group_by=group_by,
+        decisions=decisions,
+        crops=crops,
+        remember=not measure,
+        callback=callback,
+    )
     if decisions.all:
         callback.on_note(f"decisions followed: {count_decisions(decisions.all)}")
     check_scan(scan, max_unreadable=data.max_unreadable, labelling=data)

@@ -15,6 +15,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,8 @@ _OWN_NAMES = re.compile(  # of what weights are made of
 )
 _SPARE = 256 * 2**20  # bytes beside the tensors
 _LIBRARY = 8 * 2**30  # bytes that importing torch may reserve; it uses few of them
-_BYTES_PER_SECOND = 25_000_000  # of the file, in seconds of computing, and so many seconds more for each step:
-_CHECKING, _IMPORTING, _READING = 3, 6, 1  # a pickle of 4,500 tensors is read in half a second
+_STEPS = 1_000_000  # of a pickle; one of 4,500 tensors has 270,000
+_SECONDS, _BYTES_PER_SECOND = 3, 50_000_000  # of computing, and of the file
 
 
 def main() -> None:
@@ -44,13 +45,13 @@ def main() -> None:
     path, target = (Path(word) for word in sys.argv[1:3])
     try:
         longer = path.stat().st_size // _BYTES_PER_SECOND
-        limit_process(memory=_SPARE, seconds=_CHECKING + longer)
+        limit_process(memory=_SPARE, seconds=_SECONDS + longer)
         stored = check_archive(path)
-        limit_process(memory=_LIBRARY, seconds=_IMPORTING)
+        limit_process(memory=_LIBRARY, seconds=2 * _SECONDS)
         import torch  # noqa: F401
 
         # Beside the file, which is mapped, the tensors may be in memory in another order, and as bytes to write.
-        limit_process(memory=4 * stored + _SPARE, seconds=_READING + longer)
+        limit_process(memory=4 * stored + _SPARE, seconds=_SECONDS + longer)
         write_tensors(read_tensors(path, stored=stored), target)
     except PcnError as error:
         sys.stdout.write(json.dumps({"kind": type(error).__name__, "message": error.message, "hint": error.hint}))
@@ -76,6 +77,8 @@ def check_archive(path: Path) -> int:
             # torch.load does not look at the checksums that torch.save has written.
             if damaged := archive.testzip():
                 raise ModelError(f"{path.name} is damaged: the checksum of {damaged} is wrong")
+            pickled = next(member for member in members if member.filename.endswith("/data.pkl"))
+            _check_steps(archive.read(pickled), path)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path.name} is no PyTorch weight file: {error}") from error
     except MemoryError as error:
@@ -103,6 +106,16 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
         problem = "it has no data.pkl"
     if problem:
         raise ModelError(f"{path.name} is no PyTorch weight file: {problem}")
+
+
+def _check_steps(pickled: bytes, path: Path) -> None:
+    """Refuse a pickle of more steps than the largest weights have: each takes time, and may take memory."""
+    try:
+        steps = sum(1 for _ in islice(pickletools.genops(pickled), _STEPS + 1))
+    except ValueError:
+        return  # who reads it says what is wrong
+    if steps > _STEPS:
+        raise ModelError(f"{path.name} is refused: its data.pkl has more than {_STEPS:,} steps")
 
 
 def read_tensors(path: Path, *, stored: int) -> "dict[str, Tensor]":

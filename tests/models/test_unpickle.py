@@ -100,6 +100,22 @@ def test_compressed_members_are_refused(tmp_path: Path) -> None:
         read_pth(path)
 
 
+@pytest.mark.parametrize("step", [b"(", b"]", b"N0", b"K\x01"])
+def test_a_pickle_of_more_steps_than_weights_have_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: bytes
+) -> None:
+    monkeypatch.setattr("pcn_cli.tensors.pth._STEPS", 1000)
+    path = save(tmp_path / "w.pth", SMALL)
+    assert read_pth(path).keys() == SMALL.keys()
+    path = rewrite(
+        path,
+        lambda member, content: b"\x80\x02" + 1000 * step + b"." if member.filename.endswith("data.pkl") else content,
+    )
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(ModelError, match=r"data\.pkl has more than 1,000 steps"):
+        read_pth(path)
+
+
 def test_an_archive_without_a_pickle_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     with zipfile.ZipFile(path, "w") as archive:

@@ -51,6 +51,7 @@ def scan_photos(
     only: Part | None = None,
     decisions: Decisions | None = None,
     seen: Path | None = None,
+    remember: bool = True,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Scan:
     """Everything in `folder`, each candidate decoded at most once; the folder is only read.
@@ -62,7 +63,8 @@ def scan_photos(
         group_by: a column of the table, or a regular expression on file names, that tells which photos belong together.
         only: the part to look at, where a folder or a table names it; photos of other parts are passed over unopened.
         decisions: labels to correct, photos to pass over, and photos from elsewhere to take in.
-        seen: the file of what earlier scans saw; what is there is not decoded, and what is not will be there.
+        seen: the file of what earlier scans saw; what is there is not decoded.
+        remember: whether what is not there will be.
         on_progress: called with (what is done, done, total); an exception that it raises ends the scan.
 
     Raises:
@@ -92,7 +94,7 @@ def scan_photos(
                 facts[files.candidates[position].file] = found
                 tell("looking at photos", len(facts), len(files.candidates))
     finally:  # also what an interrupted scan saw
-        if seen is not None:
+        if seen is not None and remember:
             keep_seen(facts.values(), seen)
     photos, removed = apply_decisions(_tell_photos(files, facts), decided, root=root, multi_label=files.multi_label)
     files.ignored.extend(removed)
