@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from trials import table
 
 ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 300  # seconds for the tests of one: without some a test never ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +352,7 @@ def run_tests(words: str, home: Path) -> tuple[int, str]:
     command = [*pytest, *words.split()]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=90
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired:
         return 1, "did not end"
