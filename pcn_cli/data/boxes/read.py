@@ -5,7 +5,6 @@ hands over the boxes of the photos that are asked for.
 """
 
 import csv
-import gc
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from pcn_cli.data.boxes.found import AT_ONCE, EDGES, Found, FoundBox, PassedOver
 from pcn_cli.errors import DataError
 from pcn_cli.files.atomic import iterate_rows
 from pcn_cli.files.child import child_pipes, hear, say
-from pcn_cli.files.machine import limit_process
+from pcn_cli.files.machine import limit_process, unsearched
 from pcn_cli.records.codec import field_names
 from pcn_cli.records.photos import Box
 
@@ -287,10 +286,10 @@ def _find_apart(path: Path, question: Question) -> FoundBoxes:
     return _make(boxes, told)
 
 
+@unsearched()
 def answer() -> None:
     """Say the boxes of the file that standard input names; runs in the process with bounds."""
     limit_process(memory=_MEMORY, seconds=_SECONDS)
-    gc.disable()  # it would look through a million things again and again, of which none is in a circle
     name, names, least, whole = hear(sys.stdin.buffer)
     question = Question(names=None if names is None else frozenset(names), least=least, whole=whole)
     said, waiting = sys.stdout.buffer, list[FoundBox]()

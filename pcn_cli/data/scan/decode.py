@@ -32,6 +32,7 @@ from PIL import Image
 
 from pcn_cli import __version__
 from pcn_cli.data.load.open_image import NOT_THERE, OpenedPhoto, UnreadablePhotoError, decode_photo, read_bytes
+from pcn_cli.data.scan.content import HEAD_BYTES, tell_format
 from pcn_cli.errors import ResourceError
 from pcn_cli.files.child import end_child, say, start_child
 from pcn_cli.files.kept_texts import KeptTexts
@@ -76,9 +77,11 @@ def inspect_file(path: Path, *, load_truncated: bool = False, seen: Path | None 
     """
     try:
         content = read_bytes(path)
-        sha256, least = hashlib.sha256(content).hexdigest(), (_LEAST_SIDE, _LEAST_SIDE)
-        if seen is not None and (recalled := _recall(seen, sha256)):
+        # Of what is no image, a film for example, no hash is needed.
+        sha256 = hashlib.sha256(content).hexdigest() if tell_format(content[:HEAD_BYTES]) else ""
+        if seen is not None and sha256 and (recalled := _recall(seen, sha256)):
             return recalled
+        least = (_LEAST_SIDE, _LEAST_SIDE)
         photo = decode_photo(io.BytesIO(content), lambda *_: least, load_truncated=load_truncated)
     except UnreadablePhotoError as error:
         return FileFacts(reason=error.reason, is_image=error.is_image)
@@ -94,8 +97,9 @@ def inspect_file(path: Path, *, load_truncated: bool = False, seen: Path | None 
 
 def keep_seen(facts: Iterable[FileFacts], seen: Path) -> None:
     """Keep the facts of whole photos in the file `seen`, for later scans."""
-    new = (one for one in facts if one.sha256 and one.missing is None and not one.recalled)
-    KeptTexts(seen, most=_MOST_KEPT).write((_key(one.sha256), json.dumps(asdict(one))) for one in new)
+    new = [one for one in facts if one.sha256 and one.missing is None and not one.recalled]
+    if new:
+        KeptTexts(seen, most=_MOST_KEPT).write((_key(one.sha256), json.dumps(asdict(one))) for one in new)
 
 
 def _recall(seen: Path, sha256: str) -> FileFacts | None:
