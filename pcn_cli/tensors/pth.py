@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("model", "state_dict", "model_ema")
 # The largest network with its optimizer has a third of each.
 _PICKLE_BYTES = 3 * 2**20
-_MEMBERS = 15_000
+_MEMBERS, _NAME_BYTES = 15_000, 3 * 2**20  # of all names together
 _OWN_NAMES = re.compile(  # of what weights are made of
     r"collections\.OrderedDict|argparse\.Namespace|_codecs\.encode|torch\.nn\.parameter\.Parameter"
     r"|torch\.(\w+Storage|Size|device|b?float\d+|u?int\d+|_utils\._rebuild_\w+|storage\.\w+)"
@@ -91,6 +91,8 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
     end, problem = 0, ""
     if len(names) > _MEMBERS or len(set(names)) != len(names):
         problem = f"it has {len(names)} members, some of the same name or too many"
+    if sum(map(len, names)) > _NAME_BYTES:
+        problem = "the names of its members are too long"
     for member in sorted(members, key=lambda member: member.header_offset):
         stored = member.compress_type == zipfile.ZIP_STORED and member.file_size == member.compress_size
         if not stored or member.flag_bits & 1:

@@ -23,7 +23,8 @@ import psutil
 class Trial:
     """How a process ended: its exit code (below 0: the signal that killed it), seconds of computing, memory, words.
 
-    `together_mb` is what it held at once with the processes that it had started, as far as it was seen every 20 ms.
+    `together_mb` is what it held at once with the processes that it had started, as far as it was seen every 20 ms;
+    what they have in common counts once.
     """
 
     code: int
@@ -78,10 +79,16 @@ def watching(process: int) -> Iterator[list[float]]:
 
     def look() -> None:
         first = psutil.Process(process)
-        held.append(sum(one.memory_info().rss for one in [first, *first.children(recursive=True)]) / 1e6)
+        held.append(_hold_together([first, *first.children(recursive=True)]) / 1e6)
 
     with meanwhile(look, pause=lambda: 0.02):
         yield held
+
+
+def _hold_together(processes: Sequence[psutil.Process]) -> int:
+    """The bytes that processes hold, where what several have in common counts once, as the largest that one shares."""
+    facts = [one.memory_full_info() for one in processes]
+    return sum(one.uss for one in facts) + max(one.rss - one.uss for one in facts)
 
 
 @contextmanager

@@ -100,6 +100,20 @@ def test_compressed_members_are_refused(tmp_path: Path) -> None:
         read_pth(path)
 
 
+@pytest.mark.parametrize(("members", "letters"), [(1, 60_000), (60, 1_000)])
+def test_members_with_longer_names_than_weights_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int, letters: int
+) -> None:
+    monkeypatch.setattr("pcn_cli.tensors.pth._NAME_BYTES", 50_000)
+    path = save(tmp_path / "w.pth", SMALL)
+    assert read_pth(path).keys() == SMALL.keys()
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(members):
+            archive.writestr(f"{number:0{letters}d}", b"")
+    with pytest.raises(ModelError, match="the names of its members are too long"):
+        read_pth(path)
+
+
 @pytest.mark.parametrize("step", [b"(", b"]", b"N0", b"K\x01"])
 def test_a_pickle_of_more_steps_than_weights_have_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: bytes
