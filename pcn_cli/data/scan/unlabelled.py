@@ -10,7 +10,8 @@ from pcn_cli.errors import DataError, command
 LAYOUT_HINT = "put the photos of each class into a folder named after it, or give a table with --labels FILE"
 
 _ANNOTATIONS = re.compile(r"(^|/)(labels?|annotations?)/.*\.(txt|xml|json)$", re.IGNORECASE)
-_TELLING = re.compile("train|label", re.IGNORECASE)  # rather than a sample of what to hand in
+_TELLING = re.compile("train|label", re.IGNORECASE)
+_TO_HAND_IN = re.compile(r"submi[^/]*$|(^|/)test[^/]*$", re.IGNORECASE)  # its labels are made up, or missing
 # The class in a file's name: before its number (cat.0.jpg), or after it (0001_cat.jpg).
 _IN_NAMES = (r"^(.*?[^\W\d_])[ ._()-]*\d+[)]?\.", r"^\d+[ ._-]+(.*?)\.")
 
@@ -32,6 +33,7 @@ def refuse_unlabelled(root: Path, files: Sequence[str], entries: Mapping[str, st
 def suggest_labelling(root: Path, files: Sequence[str], entries: Iterable[str] = ()) -> str:
     """What to type where folders name no classes: a table that lies there, or the class in the names of the files."""
     tables = [file for file in entries if file.count("/") < 2 and file.lower().endswith((".csv", ".tsv"))]
+    tables = [file for file in tables if not _TO_HAND_IN.search(file)]
     if tables:
         first = min(tables, key=lambda file: (not _TELLING.search(file), file))
         return f"{command('inspect', root, '--labels', root / first)} shows what that table says; or {LAYOUT_HINT}"

@@ -35,16 +35,19 @@ def find_neighbours(features: Features, targets: Numbers, groups: Numbers) -> li
     if len(features) <= NEIGHBOUR:
         return []
     directions = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    usual, blocks, known = np.empty(len(features), np.float32), list(_blocks(directions)), list[Features]()
+    usual, blocks = np.empty(len(features), np.float32), list(_blocks(directions))
+    # At once, of which BLAS computes a half; those of more photos would take too much memory.
+    known = _distances(directions, directions) if len(features) <= MOST_COMPARED else None
+
+    def measure(rows: Numbers, columns: Numbers) -> Features:
+        return known[rows] if known is not None else _distances(directions[rows], directions[columns])
+
     for rows, columns in blocks:
-        # The photo itself is its nearest.
-        nearest, distances = min(NEIGHBOUR, len(columns) - 1), _distances(directions, rows, columns)
-        usual[rows] = np.partition(distances, nearest)[:, nearest]
-        if len(features) <= MOST_COMPARED:  # those of more would take too much memory
-            known.append(distances)
+        nearest = min(NEIGHBOUR, len(columns) - 1)  # the photo itself is its nearest
+        usual[rows] = np.partition(measure(rows, columns), nearest)[:, nearest]
     bound, near = LARGEST_RATIO, dict[tuple[int, int], float]()
-    for number, (rows, columns) in enumerate(blocks):
-        ratios = known[number] if known else _distances(directions, rows, columns)
+    for rows, columns in blocks:
+        ratios = measure(rows, columns)
         ratios /= np.sqrt(np.maximum(np.outer(usual[rows], usual[columns]), 1e-12))
         ratios[groups[rows, None] == groups[columns]] = np.inf
         others = ratios[targets[rows, None] != targets[columns]]
@@ -80,6 +83,8 @@ def _blocks(directions: Features) -> Iterator[tuple[Numbers, Numbers]]:
             yield members[number][start : start + _ROWS], around
 
 
-def _distances(directions: Features, rows: Numbers, columns: Numbers) -> Features:
-    """1 − cosine of some photos to others, (R, M)."""
-    return np.asarray(np.clip(1 - directions[rows] @ directions[columns].T, 0, None), np.float32)
+def _distances(some: Features, others: Features) -> Features:
+    """1 − cosine of directions (R, C) to others (M, C), as (R, M)."""
+    distances = some @ others.T
+    np.subtract(1, distances, out=distances)
+    return np.maximum(distances, 0, out=distances)

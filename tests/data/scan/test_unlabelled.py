@@ -64,3 +64,13 @@ def test_names_that_tell_no_classes_are_not_offered(names):
 def test_a_table_that_lies_there_is_offered():
     _, hint = refused("train/1.jpg", "train/2.jpg", "sample_submission.csv", "train.csv")
     assert "pcn inspect '/my photos' --labels '/my photos/train.csv'" in hint
+
+
+@pytest.mark.parametrize("table", ["sampleSubmission.csv", "sample_submission.csv", "Submission.tsv", "test.csv"])
+def test_a_table_to_be_handed_in_is_not_taken_for_labels(table):
+    """Cats and dogs of a contest: the table of its test photos, all of them 0, was offered."""
+    photos = ("train/cat.0.jpg", "train/cat.1.jpg", "train/dog.0.jpg", "train/dog.1.jpg", "test1/1.jpg")
+    assert "takes the class from the name: cat, dog" in refused(*photos, table)[1]
+    photos = ("images/1.jpg", "images/2.jpg")
+    assert "--labels FILE" in refused(*photos, table)[1]
+    assert "/images.csv'" in refused(*photos, table, "images.csv")[1]

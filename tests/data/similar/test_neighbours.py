@@ -70,9 +70,9 @@ def test_among_many_photos_the_same_pairs_are_found_with_a_part_of_the_compariso
     monkeypatch.setattr(neighbours, "MOST_COMPARED", 1_000)
     distances = neighbours._distances
 
-    def count(directions: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        compared.append(len(rows) * len(columns))
-        return distances(directions, rows, columns)
+    def count(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        compared.append(len(some) * len(others))
+        return distances(some, others)
 
     monkeypatch.setattr(neighbours, "_distances", count)
     project = draw_projection(*features.shape)
