@@ -14,6 +14,7 @@ from pcn_cli.errors import shown
 
 T = TypeVar("T")
 Cell = str | int | float
+_PLAIN = (str, int, float, bool)
 
 
 class Stored(Protocol):
@@ -64,6 +65,8 @@ def from_cells(kind: type[T], cells: Mapping[str, str]) -> T:
 
 
 def _revive(hint: Any, value: Any) -> Any:  # noqa: ANN401 - follows the type hint
+    if hint in _PLAIN:  # most are, and long lists of them have to be read soon
+        return _expect(hint, value)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple:
         items = _expect(list, value)

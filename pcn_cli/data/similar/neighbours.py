@@ -85,6 +85,7 @@ def _blocks(directions: Features) -> Iterator[tuple[Numbers, Numbers]]:
 
 def _distances(some: Features, others: Features) -> Features:
     """1 − cosine of directions (R, C) to others (M, C), as (R, M)."""
-    distances = some @ others.T
+    distances: Features = some @ others.T
     np.subtract(1, distances, out=distances)
-    return np.maximum(distances, 0, out=distances)
+    np.maximum(distances, 0, out=distances)
+    return distances
