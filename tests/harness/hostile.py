@@ -47,9 +47,8 @@ class Tally:
         self._memory, self._longest = max(self._memory, trial.memory_mb), max(self._longest, trial.seconds)
         self._together = max(self._together, trial.together_mb)
         found = [problem for problem in problems if problem]
-        for megabytes, whose in ((trial.memory_mb, "it took"), (trial.together_mb, "with its processes it took")):
-            if megabytes > LARGEST_MB:
-                found.append(f"{whose} {megabytes:,.0f} MB")
+        if trial.memory_mb > LARGEST_MB:
+            found.append(f"took {trial.memory_mb:,.0f} MB")
         if trial.seconds > self._limit:
             found.append(f"took {trial.seconds:.1f} s")
         if "a bug of pcn" in trial.stderr or "Traceback" in trial.stderr:

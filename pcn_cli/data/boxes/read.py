@@ -27,7 +27,7 @@ _MOST_PROBLEMS, _MOST_TOLD = 1000, 10  # the file is read no further; in a messa
 _MOST_CATEGORIES, _MOST_OTHERS = 10_000, 200_000  # photos that were not asked for, of a category; COCO has 123,000
 _MOST_BYTES, _MOST_LINES = 128 * 2**20, 1_200_000  # of a table
 _APART = 2**20  # bytes of a file that a process of its own reads
-_MEMORY, _SECONDS = 900_000_000, 60  # of that process; the seconds are of computing
+_MEMORY, _SECONDS = 800_000_000, 60  # of that process; the seconds are of computing
 TABLE_HINT = f"a table of boxes has the columns {', '.join(field_names(Box))}, in pixels"
 _JSON_HINT = (
     'a .json of boxes is COCO\'s, with "images", "annotations" and "categories", or MegaDetector\'s, with "images" that'
