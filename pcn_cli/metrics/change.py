@@ -1,5 +1,6 @@
 """Whether a model that grew out of another got better: on the test photos of both, with the labels of now."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,6 +29,10 @@ def find_change(
     Photos are told by content; `said_before` is by SHA-256, `predictions` are of the test photos among `rows`.
     """
     old, new = ({row.sha256: row.label for row in group} for group in (old_rows, rows))
+    renamed = _find_renamed(old, new)
+    old, said_before = (
+        {digest: renamed.get(label, label) for digest, label in group.items()} for group in (old, said_before)
+    )
     classes = [set(group.values()) for group in (old, new)]
     hashes = {row.file: row.sha256 for row in rows}
     tested = {hashes[one.file]: one for one in predictions}
@@ -57,7 +62,7 @@ def find_change(
     names = tuple(sorted(classes[1] - classes[0])), tuple(sorted(classes[0] - classes[1]))
     p_value = float(binomtest(gained, lost + gained).pvalue) if lost + gained else 1.0
     untold = [name for name in names[0] if name not in own_right or len(own_right) > _MOST_NAMED]
-    sentence = f"{_what_changed(facts, untold, names[1])}: {_what_came_of_it(facts, own_right, p_value)}"
+    sentence = f"{_what_changed(facts, renamed, untold, names[1])}: {_what_came_of_it(facts, own_right, p_value)}"
     return Change(
         earlier=earlier, new_classes=names[0], dropped_classes=names[1], p_value=p_value, sentence=sentence, **facts
     )
@@ -78,8 +83,26 @@ def change_findings(change: Change) -> tuple[Finding, ...]:
     )
 
 
-def _what_changed(facts: Mapping[str, int], new: Sequence[str], dropped: Sequence[str]) -> str:
+def _find_renamed(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """The new names of old classes: all of whose photos that are still there have one and the same, which no old class
+    had, and nobody else's photos have.
+    """
+    became: defaultdict[str, set[str]] = defaultdict(set)
+    came: defaultdict[str, set[str]] = defaultdict(set)
+    for digest, label in new.items():
+        if digest in old:
+            became[old[digest]].add(label)
+            came[label].add(old[digest])
+    earlier = set(old.values())
+    pairs = ((before, next(iter(after))) for before, after in became.items() if len(after) == 1)
+    return {before: after for before, after in pairs if after not in earlier and len(came[after]) == 1}
+
+
+def _what_changed(
+    facts: Mapping[str, int], renamed: Mapping[str, str], new: Sequence[str], dropped: Sequence[str]
+) -> str:
     said = [
+        *(f"{before} is called {after}" for before, after in sorted(renamed.items())),
         _count(facts["relabelled"], "label corrected", "labels corrected"),
         _count(facts["added"], "new photo", "new photos"),
         _count(facts["gone"], "photo left out", "photos left out"),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pcn_cli.metrics.learning_curve import judge_outlook
+from pcn_cli.metrics.selective import FEWEST
 from pcn_cli.recipe.choose import IMBALANCE
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric
@@ -264,7 +265,14 @@ def _target_missed(facts: Observations) -> Iterator[Finding]:
     if wanted is None:
         return
     share, accuracy = _percent(wanted.target), facts.metrics.get("threshold_accuracy")
-    if wanted.threshold is None:
+    if wanted.threshold is None and wanted.photos < FEWEST:
+        yield _warn(
+            "Too few validation photos for a threshold",
+            f"There are {wanted.photos}, and the wished accuracy of {share} cannot be promised by fewer than {FEWEST}; "
+            "every photo is answered.",
+            "Add photos, or let more of them choose with --set split.val=0.3.",
+        )
+    elif wanted.threshold is None:
         yield _warn(
             f"No threshold reaches the wished accuracy of {share}",
             f"On {wanted.photos} validation photos even the surest answers are wrong more often, or too few "

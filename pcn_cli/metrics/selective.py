@@ -70,6 +70,8 @@ def selection_notes(selection: Selection | None) -> list[str]:
     if selection is None or selection.threshold is not None:
         return []
     found = f"no threshold reaches an accuracy of {selection.target:.1%} on the {selection.photos} validation photos"
+    if selection.photos < FEWEST:
+        found = f"{selection.photos} validation photos are too few for a threshold, which takes {FEWEST}"
     return [f"{found}, so every photo is answered"]
 
 

@@ -1,7 +1,9 @@
 """What predict answers, draws and copies for photos that somebody named, whatever gave the numbers; needs no torch."""
 
+import filecmp
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ from pcn_cli.attention.overlay import draw_evidence, draw_overlay
 from pcn_cli.data.boxes.cut import cut_named, refuse_idle_crops
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.load.open_image import open_reduced
+from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import explaining_refusal, replacing, write_with
 from pcn_cli.files.names import free_path, holding_folders, refuse_inside, safe_name
@@ -27,6 +30,7 @@ from pcn_cli.records.predictions import FULL_LIFT, Decision
 UNKNOWN = "unknown"
 UNLIKE, UNSURE = "unlike anything learned", "unsure"
 _NOT_SURE = "not sure"
+_MOST_NAMED = 10
 _EVIDENCE_OF_ONE = "--map evidence has no meaning with a model that may give a photo several labels"
 
 
@@ -115,6 +119,8 @@ class Answers:
                 target.mkdir(parents=True, exist_ok=True)
         self._photos, self._asked, self._config = photos, asked, config
         self._taken: set[Path] = set()
+        self._sorted_before = _list_sorted(asked.sort_into)
+        self._elsewhere: list[Path] = []  # copies of these photos that an earlier command sorted under another label
         self.rows = [self._called(index, no_answer("", config)) for index in range(len(photos.paths))]
 
     def refuse(self, index: int, reason: str) -> None:
@@ -155,14 +161,42 @@ class Answers:
                 target, photo, look, placement=placement, patch_grid=grid, drawing=asked.look, evidence=evidence
             )
         if asked.sort_into is not None:
-            copy = free_path(Path(asked.sort_into) / safe_name(answer["label"]), path.name, self._taken)
-            with replacing(copy) as part:
-                shutil.copyfile(path, part)
+            self._sort(path, Path(asked.sort_into) / safe_name(answer["label"]))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the answers as a whole."""
+        notes = [describe_truncated({row["file"]: row.get("missing") for row in self.rows})]
+        if count := len(self._elsewhere):
+            named = ", ".join(f"{place.parent.name}/{place.name}" for place in self._elsewhere[:_MOST_NAMED])
+            more = f" and {count - _MOST_NAMED:,} more" if count > _MOST_NAMED else ""
+            place = self._asked.sort_into
+            notes.append(f"also in {place} under another label, from an earlier time: {named}{more}")
+        return list(filter(None, notes))
+
+    def _sort(self, path: Path, folder: Path) -> None:
+        """Copy the photo into the folder of its label, unless an earlier command did."""
+        before = [place for place in self._sorted_before.get(path.name, ()) if filecmp.cmp(place, path, shallow=False)]
+        self._elsewhere += [place for place in before if place.parent != folder]
+        if any(place.parent == folder for place in before):
+            return
+        copy = free_path(folder, path.name, self._taken)
+        with replacing(copy) as part:
+            shutil.copyfile(path, part)
 
     def _called(self, index: int, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer with the name of what it is of, and with the box of a crop."""
         boxes = self._photos.boxes
         return answer | {"file": self._photos.name(index)} | ({"box": boxes[index]} if boxes else {})
+
+
+def _list_sorted(folder: Path | str | None) -> dict[str, list[Path]]:
+    """The copies by their names that earlier commands sorted into `folder`."""
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for place in sorted(Path(folder).glob("*/*")) if folder is not None else ():
+        if place.is_file():
+            found[place.name].append(place)
+    return found
 
 
 def save_overlay(

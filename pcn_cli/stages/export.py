@@ -33,7 +33,7 @@ from pcn_cli.runs.rundir import RunDir, find_maker, slug
 from pcn_cli.runs.state import photo_root, read_record
 from pcn_cli.runs.store import read_recipe, read_split
 from pcn_cli.stages.callback import Callback
-from pcn_cli.stages.exported.facts import RUNNER, make_facts, runner_source
+from pcn_cli.stages.exported.facts import make_facts, runner_name, runner_source
 from pcn_cli.stages.inference.load import LoadedModel, model_source, open_model
 from pcn_cli.stages.inference.score import score_photos
 
@@ -93,7 +93,7 @@ def export(
     check_place(folder, elsewhere=_ELSEWHERE)
     name = f"{slug(run.root.resolve().name if run else Path(source).name)}{SUFFIXES[to]}"
     if output is not None:  # what lies in the run's own folder is of this model, whatever the run is called by now
-        _refuse_other_program(folder / RUNNER, name)
+        _refuse_other_program(folder / runner_name(name), name)
     fetch = Fetcher(offline=offline, mirror=mirror, callback=callback)
     opened = _decoding_in_full(open_model(source, fetch=fetch, precision="float32"))
     opened = replace(opened, load_truncated=run is not None and read_recipe(run).data.load_truncated)
@@ -103,7 +103,7 @@ def export(
         opened.config, card.read_text(encoding="utf-8") if card.is_file() else "", remembers=remembered is not None
     )
     with tempfile.TemporaryDirectory(prefix="pcn-export-") as made:
-        path, runner = Path(made) / name, Path(made) / RUNNER
+        path, runner = Path(made) / name, Path(made) / runner_name(name)
         callback.on_note(f"writing {name}")
         with explaining_refusal(path):
             WRITERS[path.suffix](path, trace_answers(opened.network, opened.config, remembered), facts)
@@ -118,7 +118,7 @@ def export(
         for one in filter(Path.is_file, (runner, path.with_suffix(".bin"), path)):
             with replacing(folder / one.name, elsewhere=_ELSEWHERE) as part:
                 shutil.copyfile(one, part)
-    return Exported(path=folder / name, runner=folder / RUNNER, parity=parity)
+    return Exported(path=folder / name, runner=folder / runner.name, parity=parity)
 
 
 def prove(model: LoadedModel, path: Path, photos: Sequence[Path], *, callback: Callback) -> Parity:
@@ -176,7 +176,7 @@ def _answer_in_batches(
     path: Path, files: Sequence[str], config: ModelConfig, *, callback: Callback
 ) -> tuple[list[int], Outputs | None, str]:
     """Which of `files` came, what the exported file said of them, classes in the model's order; or what went wrong."""
-    program = _import_program(path.with_name(RUNNER))
+    program = _import_program(path.with_name(runner_name(path.name)))
     batch: list[int] = []
     try:
         compute, facts = program.load(path)
@@ -259,7 +259,7 @@ def _save(image: Image.Image, target: Path) -> Path:
 
 def _import_program(path: Path) -> ModuleType:
     """The program at `path` as a module; nothing of it runs."""
-    spec = importlib.util.spec_from_file_location("run_model", path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - it is a Python file
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)

@@ -16,7 +16,7 @@ from pcn_cli.data.boxes.read import read_boxes
 from pcn_cli.data.masks import refuse_missing
 from pcn_cli.data.split import fingerprint
 from pcn_cli.errors import PcnError, RecipeError, ResourceError, RunError, StoppedError, command
-from pcn_cli.files.atomic import check_place, explain_refusal
+from pcn_cli.files.atomic import check_place, explain_refusal, sha256_of
 from pcn_cli.files.folder import hold_folder
 from pcn_cli.files.names import refuse_inside
 from pcn_cli.metrics.definitions import described
@@ -31,12 +31,21 @@ from pcn_cli.recipe.load import LoadedRecipe, load_recipe, read_flags
 from pcn_cli.recipe.schema import OPTIONS, WEIGHTS, FailOn, Recipe
 from pcn_cli.records.change import Change
 from pcn_cli.records.codec import to_plain
+from pcn_cli.records.decisions import Decision
 from pcn_cli.records.evaluation import LearningCurve
 from pcn_cli.records.metrics import Candidate, ClassRow, Finding, Metric, Trunk, Trunks
 from pcn_cli.records.photos import Scan, SplitRow
 from pcn_cli.runs.evaluation import Evaluation, read_evaluation
 from pcn_cli.runs.rundir import RUNS, RunDir, list_runs, new_run_dir, set_latest
-from pcn_cli.runs.state import read_record, recording_outcome, recording_stage, start_run, sweep_parts, update_record
+from pcn_cli.runs.state import (
+    photo_root,
+    read_record,
+    recording_outcome,
+    recording_stage,
+    start_run,
+    sweep_parts,
+    update_record,
+)
 from pcn_cli.runs.store import DECISIONS, SCAN, TRUNKS, read_recipe, write_recipe, write_scan, write_split
 from pcn_cli.stages.callback import Callback, LoggingCallback, OnEpoch
 from pcn_cli.stages.crops import crops_folder, keep_crops
@@ -237,6 +246,15 @@ def _bring_weights(recipe: Recipe, models: Sequence[str], fetch: Fetcher) -> Non
         find_source(model_source(name)).bring(fetch=fetch)
 
 
+def _to_keep(one: Decision, root: Path) -> Decision:
+    """A decision as later runs find its photo: by its content, and one to add from wherever they are typed."""
+    if one.decision == "add":
+        return replace(one, folder=str(Path(one.folder).absolute()))
+    place = root / one.file
+    known = one.sha256 or (sha256_of(place) if place.is_file() else "")
+    return replace(one, sha256=known, folder="")
+
+
 def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
     with recording_outcome(run, done="running"):
         with recording_stage(run, "scan", (run.scan, run.unreadable), began=began):
@@ -248,9 +266,9 @@ def _write_plan(run: RunDir, plan: Plan, *, began: float) -> None:
             TRUNKS.write(run, Trunks(models=plan.compared))
         recipe = plan.asked or plan.recipe
         if plan.decisions:
-            # With its own copy the recipe can be followed again; a folder is meant from where this was typed.
-            folders = (str(Path(one.folder).absolute()) if one.decision == "add" else "" for one in plan.decisions)
-            DECISIONS.write(run, map(lambda one, folder: replace(one, folder=folder), plan.decisions, folders))
+            # With its own copy the recipe can be followed again.
+            root = photo_root(run)
+            DECISIONS.write(run, [_to_keep(one, root) for one in plan.decisions])
             recipe = recipe.replace({"data.decisions": str(run.decisions.absolute())})
         # The recipe comes last: a run that has one can be resumed.
         write_recipe(run, recipe, {} if plan.asked else plan.reasons)

@@ -172,7 +172,7 @@ def read_unchanged(run: RunDir, *, photos: Path | None = None) -> tuple[SplitRow
             raise RunError(f"the photos of {run.root} are not at {root} any more", f"where they have moved: {moved}")
         raise RunError(
             "\n  ".join([f"the photos of {run.root} have changed since its split:", *listed]),
-            f"put them back, or start a new run with {command('finetune', root)}",
+            f"put them back, or start a new run with {command('finetune', root, '--recipe', run.recipe)}",
         )
     return rows
 

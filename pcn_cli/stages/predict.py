@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from pcn_cli.data.boxes.cut import cut_below
 from pcn_cli.data.image_paths import gather_images
-from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import DataError, command
 from pcn_cli.files.atomic import write_text
 from pcn_cli.models.weights import Fetcher
@@ -103,8 +102,8 @@ def _answer(photos: NamedPhotos, asked: PredictOptions, callback: Callback) -> l
             picture=one.picture,
         )
         callback.on_progress("predicting", one.index + 1, len(photos.paths))
-    if truncated := describe_truncated({row["file"]: row.get("missing") for row in answers.rows}):
-        callback.on_note(truncated)
+    for note in answers.notes:
+        callback.on_note(note)
     return answers.rows
 
 

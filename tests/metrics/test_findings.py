@@ -89,6 +89,14 @@ def test_a_target_that_no_threshold_reaches_is_a_warning() -> None:
     assert found.evidence.startswith("On 50 validation photos ")
 
 
+def test_photos_that_are_too_few_for_any_threshold_are_a_warning() -> None:
+    """Nine of nine were right, and the surest answers were said to be wrong more often."""
+    (found,) = findings(facts(selection=Selection(target=0.9, photos=9)))
+
+    assert found.title == "Too few validation photos for a threshold"
+    assert "fewer than 10" in found.evidence
+
+
 def test_a_target_that_the_test_photos_refute_is_a_warning() -> None:
     wanted = Selection(target=0.98, photos=50, threshold=0.7, answered=40, right=40)
     metrics = facts().metrics | {"threshold_accuracy": metric(0.9, 0.8, 0.95)}

@@ -146,6 +146,30 @@ def test_the_file_its_program_and_the_model_answer_alike(made, model, photos, tm
     assert run_program(made.runner, files[-1])[0]["error"]
 
 
+def test_a_second_format_leaves_the_program_of_the_first(made, model, photos, tmp_path):
+    """Each took the place of the program of the one before, which then asked for a file of another format."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for path in (made.path, made.runner):
+        (folder / path.name).write_bytes(path.read_bytes())
+    other = export(model, to="torch", images=photos, output=folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "run_model.py",
+        "run_model_torch.py",
+        "tiny.onnx",
+        "tiny.pt2",
+    ]
+    assert (folder / "run_model.py").read_bytes() == made.runner.read_bytes()
+    assert "tiny.pt2" in other.runner.read_text(encoding="utf-8")
+
+
+def test_the_program_without_a_photo_says_how_it_is_called(made):
+    done = subprocess.run([sys.executable, made.runner], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "python THIS_FILE PHOTO" in done.stderr
+    assert done.stdout == ""
+
+
 def test_the_file_says_what_it_is_and_nothing_of_this_machine(made):
     graph = onnx.load(made.path)
     onnx.checker.check_model(graph, full_check=True)
@@ -187,8 +211,9 @@ def test_other_formats_answer_alike(model, photos, tmp_path, to):
     if to == "openvino":
         assert_alike(predict(names(photos), model=model), predict_exported(names(photos), model=made.path))
         files = sorted(path.name for path in made.path.parent.iterdir())
-        assert files == ["run_model.py", "tiny.bin", "tiny.xml"]  # nothing is kept that could be damaged unseen
-        code = "import sys, run_model as m, pathlib as p; m.load(p.Path(sys.argv[1])); print(*sys.modules)"
+        # Nothing is kept that could be damaged unseen.
+        assert files == ["run_model_openvino.py", "tiny.bin", "tiny.xml"]
+        code = "import sys, run_model_openvino as m, pathlib as p; m.load(p.Path(sys.argv[1])); print(*sys.modules)"
         words = [sys.executable, "-c", code, str(made.path)]
         loaded = subprocess.run(
             words, cwd=made.runner.parent, capture_output=True, text=True, check=True

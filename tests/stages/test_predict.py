@@ -363,3 +363,26 @@ def test_drawing_without_effect_is_refused_before_anything_is_read(options, mess
 def test_a_withheld_answer_is_never_called_like_a_class(classes, label):
     """Seen with a class called unknown: its answers and the withheld ones went into one folder."""
     assert withheld_label(classes) == label
+
+
+def test_a_photo_that_was_sorted_before_is_not_copied_again_and_one_under_another_label_is_told(
+    run, new_photos, tmp_path
+):
+    """After a second model the same photo lay under two labels, without a word."""
+    target, told = tmp_path / "sorted", []
+    callback = Callback()
+    callback.on_note = told.append
+    first = pcn_cli.predict(new_photos, model=run, sort_into=target)
+    lying = sorted(path for path in target.rglob("*.*"))
+    pcn_cli.predict(new_photos, model=run, sort_into=target, callback=callback)
+    assert sorted(path for path in target.rglob("*.*")) == lying
+    assert told == []
+    one = next(answer for answer in first if answer["label"])
+    name = Path(one["file"]).name
+    (target / "other").mkdir()
+    (target / one["label"] / name).rename(target / "other" / name)
+    (target / one["label"] / f"x{name}").write_bytes(b"a file of the user's own")
+    pcn_cli.predict(new_photos, model=run, sort_into=target, callback=callback)
+    assert (target / one["label"] / name).is_file()
+    (note,) = told
+    assert note == f"also in {target} under another label, from an earlier time: other/{name}"

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -115,8 +116,12 @@ def test_resume_refuses_other_settings_and_changed_photos(photo_folder, tiny_wei
         pcn_cli.finetune(resume="run", epochs=9)
     changed = photo_folder / "red" / "00.jpg"
     changed.write_bytes((photo_folder / "blue" / "00.jpg").read_bytes())
-    with pytest.raises(RunError, match=r"red/00\.jpg"):
+    with pytest.raises(RunError, match=r"red/00\.jpg") as caught:
         pcn_cli.finetune(resume="run")
+    # As it stands it is the same training: without the recipe it was one of the largest network's.
+    words = shlex.split(caught.value.hint.partition("start a new run with ")[2])
+    assert words == ["pcn", "finetune", str(photo_folder.absolute()), "--recipe", "run/recipe.yaml"]
+    assert pcn_cli.finetune(words[2], recipe=words[4], dry_run=True).plan.recipe.model.name == str(tiny_weights)
 
 
 def test_resume_auto_starts_or_goes_on(photo_folder, tiny_weights):

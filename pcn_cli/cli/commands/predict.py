@@ -91,7 +91,7 @@ def predict(
         say(f"overlays: {safe(options['overlay'])}")
     if options["sort_into"] is not None:
         copied = sum(not answer["error"] for answer in answers)
-        say(f"{copied:,} {'photo' if copied == 1 else 'photos'} copied into {safe(options['sort_into'])}")
+        say(f"{copied:,} {'photo' if copied == 1 else 'photos'} sorted into {safe(options['sort_into'])}")
     _tell_unread(answers, strict=strict)
 
 

@@ -31,7 +31,8 @@ def clean_name(name: str) -> str:
 
 
 _NO_WIDTH = re.compile("[\u00ad\u200b\u2060\ufeff]")
-_WHOLE = re.compile(r"^(\d+)\.0+$")  # as pandas writes whole numbers where a cell of their column is empty
+# As pandas writes whole numbers where a cell of their column is empty, and spreadsheets those that begin with zeros.
+_WHOLE = re.compile(r"^0*(\d+)(\.0+)?$")
 # What has a meaning somewhere (it joins letters, turns their direction, colours an emoji), but is not seen in a name.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u034f\u061c\u180e\u200c-\u200f\u202a-\u202e\u2061-\u206f\ufe00-\ufe0f]"
@@ -65,10 +66,10 @@ def _tell_apart(one: str, other: str) -> str:
     if one.casefold() == other.casefold():
         return "case"
     spaced = [[clean_name(part) for part in name.split("/")] for name in (one, other)]
-    if any(_WHOLE.match(part) for name in spaced for part in name):
-        return "how a number is written"
     if spaced[0] == spaced[1]:
         return "spaces"
+    if any(_WHOLE.match(part) for name in spaced for part in name):
+        return "how a number is written"
     if _fold(one) == _fold(other):
         return "spaces, case or _"
     odd = [sign for sign in sorted({*one} ^ {*other}) if _picture(sign) != sign]

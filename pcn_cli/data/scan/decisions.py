@@ -39,8 +39,9 @@ class Decisions:
     def all(self) -> tuple[Decision, ...]:
         """One decision for each photo, the new one where there are two, about the label that the photo came with."""
         merged = {one.photo: one for one in self.earlier}
+        by_file = {one.file: one.photo for one in self.earlier}  # what is typed may have no hash
         for one in self.new:
-            before = merged.pop(one.photo, None)
+            before = merged.pop(one.photo if one.sha256 else by_file.get(one.file, one.photo), None)
             if before and before.decision == "add" and one.decision in ("keep", "change"):
                 one = replace(before, new_label=one.new_label or before.new_label)
             elif before and one.decision == "keep":

@@ -38,15 +38,14 @@ def list_candidates(table: Table, columns: Columns) -> list[Candidate]:
     Raises:
         DataError: a row is malformed; the message names the line.
     """
-    # Our own split.csv disarms cells that a spreadsheet would run; it is known by its hashes.
-    disarmed = table.find("sha256") is not None
+    # Our own tables disarm whatever a spreadsheet would run, and apostrophes; they are known by these columns.
+    own = any(table.find(name) is not None for name in ("sha256", "confidence"))
     split = columns.split
     parts = (
         read_parts({cells[split].strip() for _, cells in table.rows if len(cells) > split}) if split is not None else {}
     )
     rows = [
-        _read_row(list(map(rearm_cell, cells)) if disarmed else cells, line, table=table, columns=columns, parts=parts)
-        for line, cells in table.rows
+        _read_row(_rearm(cells, own=own), line, table=table, columns=columns, parts=parts) for line, cells in table.rows
     ]
     rows = _join_cells(rows, table) if columns.multi_label and not columns.one_hot else rows
     cleaned = _clean_names(rows, table, multi_label=columns.multi_label)
@@ -88,6 +87,13 @@ def _join_cells(rows: Sequence[Candidate], table: Table) -> list[Candidate]:
     mark = next(iter(first), SEPARATORS[0])
     names = [[name.strip() for name in row.label.split(mark)] for row in rows]
     return [replace(row, label=join_labels(filter(None, own))) for row, own in zip(rows, names, strict=True)]
+
+
+def _rearm(cells: list[str], *, own: bool) -> list[str]:
+    """The cells without the apostrophes that disarm a formula; of others' tables a quoted word keeps its own."""
+    if not any(cell.startswith("'") for cell in cells):
+        return cells
+    return [rearm_cell(cell) if own or not cell.startswith("''") else cell for cell in cells]
 
 
 def _read_row(cells: list[str], line: int, *, table: Table, columns: Columns, parts: Mapping[str, Part]) -> Candidate:

@@ -1,10 +1,11 @@
 """Which files of a folder may be photos and what their labels are: by folders, names or a table; nothing is opened."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pcn_cli.data.scan.class_names import clean_name, refuse_lookalikes
 from pcn_cli.data.scan.columns import choose_columns
@@ -28,7 +29,9 @@ NO_CLASS = "not in a class folder"
 NO_PART = "not in one of the train, val or test folders"
 NOT_LISTED = "not listed in"
 NO_MATCH = "its name says no class (--label-from)"
-_GROUP_HINT = "--group-by '([a-z]+\\d+)_' puts photos together whose names begin alike, as in nest07_003.jpg"
+_BEGIN_ALIKE = r"([a-z]+\d+)_"
+_GROUP_HINT = f"--group-by '{_BEGIN_ALIKE}' puts photos together whose names begin alike, as in nest07_003.jpg"
+_OTHER_HINT = "name a column of the table, or a pattern whose bracket finds what the names of one series have in common"
 _LABEL_HINT = (
     "--label-from '^([a-z]+)' takes the class from names such as cat.12.jpg: the first bracket, or all it matches"
 )
@@ -203,5 +206,6 @@ def _spell_out(file: str) -> str:
 def group_candidates(candidates: Sequence[Candidate], pattern: str) -> list[Candidate]:
     """The candidates, those whose name matches with their group; a photo that does not match belongs to none."""
     files, also = [one.file for one in candidates], " no column of a table and"
-    found = match_names(files, pattern, flag="--group-by", hint=_GROUP_HINT, also=also)
+    hint = _GROUP_HINT if any(re.search(_BEGIN_ALIKE, PurePosixPath(file).name) for file in files) else _OTHER_HINT
+    found = match_names(files, pattern, flag="--group-by", hint=hint, also=also)
     return [replace(one, group=group) for one, group in zip(candidates, found, strict=True)]

@@ -61,6 +61,8 @@ def read_table(path: Path, *, files: int = 0) -> Table:
         DataError: it cannot be read, is not UTF-8, its quotes are broken, or it is far larger than so many files need.
     """
     most = max(_MOST_ROWS, _ROWS_OF_FILE * files)
+    if path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
+        raise DataError(f"{path} is JSON, and a table of labels is CSV", "save it as CSV with the columns file,label")
     try:
         _refuse_large(path, files)
         with path.open(encoding="utf-8-sig", newline="") as file:

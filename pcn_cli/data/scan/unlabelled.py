@@ -36,7 +36,10 @@ def suggest_labelling(root: Path, files: Sequence[str], entries: Iterable[str] =
     tables = [file for file in tables if not _TO_HAND_IN.search(file)]
     if tables:
         first = min(tables, key=lambda file: (not _TELLING.search(file), file))
-        return f"{command('inspect', root, '--labels', root / first)} shows what that table says; or {LAYOUT_HINT}"
+        alike = sum(PurePosixPath(file).name == PurePosixPath(first).name for file in tables)
+        more = f" (of {alike} of that name: join them, with a column split, for all to count)" if alike > 1 else ""
+        shown = command("inspect", root, "--labels", root / first)
+        return f"{shown} shows what that table says{more}; or {LAYOUT_HINT}"
     pattern, classes = guess_label_from(files)
     if pattern:
         shown = command("inspect", root, "--label-from", pattern)

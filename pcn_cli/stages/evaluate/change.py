@@ -30,6 +30,8 @@ def measure_change(
         said_before = {hashes[one.file]: one.predicted for one in said}
     except (PcnError, OSError, ValueError, KeyError, StopIteration):  # it was removed, or is of another kind
         return None
+    if any(row.multi_label for row in old_rows):
+        return None
     change = find_change(earlier.root.name, old_rows, rows, said_before=said_before, predictions=predictions)
     CHANGE.write(run, change)
     return change

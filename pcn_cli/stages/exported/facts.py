@@ -13,7 +13,6 @@ from pcn_cli.stages.answers import withheld_label
 from pcn_cli.stages.exported import run_model
 from pcn_cli.stages.exported.loaders import LOADERS
 
-RUNNER = "run_model.py"
 _IMPORT = "from pcn_cli.stages.exported.loaders import load_onnx as load\n"
 _MODEL = '"model.onnx"'
 
@@ -40,6 +39,11 @@ def read_facts(facts: dict[str, Any], path: Path) -> ModelConfig:
         return from_plain(ModelConfig, facts)
     except (ValueError, AttributeError) as error:
         raise ModelError(f"{path} is not a file that pcn export wrote: {error}", "pcn export RUN") from error
+
+
+def runner_name(model: str) -> str:
+    """What the program is called that answers photos with the file called `model`; one for each format."""
+    return {".onnx": "run_model.py", ".xml": "run_model_openvino.py", ".pt2": "run_model_torch.py"}[Path(model).suffix]
 
 
 def runner_source(model: str) -> str:

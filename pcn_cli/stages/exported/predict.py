@@ -11,7 +11,6 @@ import numpy as np
 from pcn_cli.attention.maps import attention_numbers
 from pcn_cli.data.load.open_image import UnreadablePhotoError, open_reduced
 from pcn_cli.data.load.preprocessing import Evaluation, Prepared, place_input
-from pcn_cli.data.scan.doubts import describe_truncated
 from pcn_cli.errors import ModelError, RecipeError, ResourceError
 from pcn_cli.recipe.arguments import with_predict_options
 from pcn_cli.recipe.schema import PREDICT, PredictOptions
@@ -114,8 +113,8 @@ def predict_exported(
                 picture=opened.picture,
             )
             callback.on_progress("predicting", opened.place + 1, len(photos.paths))
-        if truncated := describe_truncated({row["file"]: row.get("missing") for row in answers.rows}):
-            callback.on_note(truncated)
+        for note in answers.notes:
+            callback.on_note(note)
         return answers.rows
 
 

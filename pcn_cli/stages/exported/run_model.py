@@ -1,4 +1,4 @@
-"""Answer photos with the model beside this file: python run_model.py PHOTO…, as `pcn predict --json` does."""
+"""Answer photos with the model beside this file: python THIS_FILE PHOTO…, as `pcn predict --json` does."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ def answer(file: str, p: np.ndarray, decision: np.ndarray, unlike: float, facts:
 
 
 if __name__ == "__main__":
-    compute, facts = load(Path(__file__).with_name("model.onnx"))
+    compute, facts = load(Path(__file__).with_name("model.onnx")) if sys.argv[1:] else sys.exit(__doc__)
     rows = []
     for file in sys.argv[1:]:
         try:

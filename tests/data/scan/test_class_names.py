@@ -20,6 +20,9 @@ from pcn_cli.errors import DataError
         (("red_fox", "red fox"), "spaces, case or _"),
         (("Red_Fox", "red fox"), "spaces, case or _"),
         (("1", "1.0"), "how a number is written"),
+        (("1", "001"), "how a number is written"),
+        (("0", "00"), "how a number is written"),
+        (("01", "1.0"), "how a number is written"),
         (("a/12.00", "a/12"), "how a number is written"),
         (("Кот", "кот"), "case"),
         *(

@@ -142,3 +142,22 @@ def test_more_classes_than_any_photos_have_are_refused(tmp_path, monkeypatch, jo
     with pytest.raises(DataError, match="names more than 5 classes"):
         read_labels(write(tmp_path, text))
     assert len(read_labels(write(tmp_path, text.removesuffix("5") + "4"))) == (6 if "jpg" in joined else 1)
+
+
+@pytest.mark.parametrize("more", ["", ",confidence,unknown", ",sha256"])
+@pytest.mark.parametrize("name", ["-1", "+1", "=x", "@home", "-rf"])
+def test_apostrophes_that_disarm_a_formula_are_no_part_of_a_name(tmp_path, name, more):
+    """What `predict --csv` printed came back with the classes '-1 and '+1."""
+    write_csv(tmp_path / "labels.csv", ("file", "label", *more.split(",")[1:]), [("a.jpg", name, *more.split(",")[1:])])
+    assert read_labels(tmp_path / "labels.csv")[0].label == name
+
+
+def test_several_labels_of_ours_are_read_as_they_were(tmp_path):
+    write_csv(tmp_path / "labels.csv", ("file", "labels", "confidence"), [("a.jpg", "+1;-1;cat", 0.9)])
+    (row,) = read_labels(tmp_path / "labels.csv")
+    assert sorted(row.label.split(";")) == ["+1", "-1", "cat"]
+
+
+def test_a_word_in_apostrophes_of_another_program_stays_as_it_is(tmp_path):
+    table = write(tmp_path, "file,label\na.jpg,''x''\nb.jpg,'tis\n")
+    assert [row.label for row in read_labels(table)] == ["''x''", "'tis"]

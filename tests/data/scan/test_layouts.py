@@ -1,7 +1,10 @@
+import shlex
+
 import pytest
 
 from pcn_cli.data.scan.class_names import refuse_lookalikes
-from pcn_cli.data.scan.layouts import sort_by_folders, sort_by_table
+from pcn_cli.data.scan.labels import Candidate
+from pcn_cli.data.scan.layouts import group_candidates, sort_by_folders, sort_by_table
 from pcn_cli.data.scan.scan_photos import scan_photos
 from pcn_cli.data.scan.table import read_table
 from pcn_cli.data.similar.leaks import find_ties
@@ -123,7 +126,20 @@ def test_what_a_pattern_makes_of_a_name(bursts, pattern, group):
 def test_a_pattern_that_matches_nothing_or_is_none_is_refused(bursts, pattern):
     with pytest.raises(RecipeError, match="--group-by") as caught:
         scan_photos(bursts, group_by=pattern)
-    assert "--group-by '" in caught.value.hint
+    assert "--group-by '" in caught.value.hint or "a pattern whose bracket" in caught.value.hint
+
+
+def test_a_pattern_that_does_not_fit_these_names_is_not_offered(tmp_path):
+    """The pattern that had just been typed was offered in other words."""
+    files = [Candidate(file=f"roses/08868e1e-{n}.jpg", label="roses") for n in range(3)]
+    with pytest.raises(RecipeError) as caught:
+        group_candidates(files, "([a-z]+[0-9]+)_")
+    assert "--group-by '" not in caught.value.hint
+    nests = [Candidate(file=f"roses/nest{n}_1.jpg", label="roses") for n in range(3)]
+    with pytest.raises(RecipeError) as caught:
+        group_candidates(nests, "owl")
+    pattern = shlex.split(caught.value.hint)[1]
+    assert {one.group for one in group_candidates(nests, pattern)} == {"nest0", "nest1", "nest2"}
 
 
 def test_a_column_of_the_table_wins_over_a_pattern(bursts):

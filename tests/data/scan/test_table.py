@@ -93,3 +93,11 @@ def test_a_first_line_of_separators_alone_is_looked_at_once(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("," * 20_000 + "x\nfile,label\n")
     assert len(read_table(table).header) == 20_001
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "labels.JSON", "train.ndjson"])
+def test_json_is_told_from_a_broken_table(tmp_path, name):
+    (tmp_path / name).write_text('{"file_name": "a.png", "label": "cat"}\n')
+    with pytest.raises(DataError, match="is JSON, and a table of labels is CSV") as caught:
+        read_table(tmp_path / name)
+    assert "file,label" in caught.value.hint

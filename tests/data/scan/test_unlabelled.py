@@ -74,3 +74,12 @@ def test_a_table_to_be_handed_in_is_not_taken_for_labels(table):
     photos = ("images/1.jpg", "images/2.jpg")
     assert "--labels FILE" in refused(*photos, table)[1]
     assert "/images.csv'" in refused(*photos, table, "images.csv")[1]
+
+
+def test_tables_of_every_part_are_told():
+    photos = ("train/1.jpg", "train/2.jpg", "test/3.jpg")
+    tables = ("train/metadata.csv", "test/metadata.csv")
+    hint = refused(*photos, *tables)[1]
+    assert "train/metadata.csv" in hint
+    assert "(of 2 of that name: join them, with a column split, for all to count)" in hint
+    assert "join" not in refused(*photos, tables[0])[1]

@@ -96,16 +96,16 @@ def test_the_new_run_predicts_proves_itself_and_has_a_report(trained, photos):
     assert json.loads(again.run.model_config.read_text())["selection"]["target"] == 0.9
 
 
-def test_a_target_that_nothing_reaches_is_said(photo_folder, tiny_weights):
+def test_too_few_photos_for_a_target_are_said(photo_folder, tiny_weights):
     settings = ["train.probe_epochs=1", "train.probe_lr=1e-9", "explain.overlays=0"]  # it learns nothing
     run = pcn_cli.finetune(
         photo_folder, model=tiny_weights, tune="probe", pooling="per-class", size=32, settings=settings
     ).run
     notes = Notes()
     measured = evaluate(run, target_accuracy=0.9, callback=notes)
-    assert notes.texts[0].startswith("no threshold reaches an accuracy of 90.0% on the 5 validation photos")
+    assert notes.texts[0].startswith("5 validation photos are too few for a threshold, which takes 10")
     assert "threshold" not in measured.metrics
-    assert any("No threshold reaches" in finding.title for finding in measured.findings)
+    assert any("Too few validation photos for a threshold" in finding.title for finding in measured.findings)
 
 
 def test_what_gives_no_threshold_is_refused_before_anything_is_written(trained, photos):
