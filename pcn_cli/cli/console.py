@@ -197,7 +197,10 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
     if not out.is_terminal:
         _print_lines([column.removesuffix("#") for column in columns], rows, columns=columns, title=title)
         return
-    most = max(16, out.width // 2 - 4)
+    rows = list(rows)
+    others = zip(*([column.removesuffix("#") for column in columns[1:]], *(row[1:] for row in rows)), strict=False)
+    room = out.width - sum(2 + max(Text.from_markup(cell).cell_len for cell in column) for column in others)
+    most = max(16, out.width // 2 - 4, room)
     table = new_table(columns, [(_shortened(first, most), *rest) for first, *rest in rows], title=title)
     table.columns[0].no_wrap = True
     out.print(table)

@@ -12,6 +12,20 @@ from pcn_cli.files.atomic import sha256_of
 from pcn_cli.records.model import ReplayPhoto
 
 
+def refuse_missing(sources: Sequence[str]) -> None:
+    """Refuse what `gather_images` finds nothing in, as far as that is known without opening a folder.
+
+    Raises:
+        DataError: nothing was named, or the only source does not exist or matches nothing.
+    """
+    if not sources:
+        raise DataError("no images were named", "name photos, folders or patterns")
+    if len(sources) == 1 and not _find(sources[0]):
+        problem = "matches no file" if glob.has_magic(sources[0]) else "does not exist"
+        hint = "pcn takes files and folders, not addresses" if "://" in sources[0] else ""
+        raise DataError(f"{sources[0]} {problem}", hint)
+
+
 def gather_images(sources: Sequence[str]) -> list[Path]:
     """Every image file that `sources` name, in their order; what is named twice comes twice.
 
@@ -22,16 +36,10 @@ def gather_images(sources: Sequence[str]) -> list[Path]:
     Raises:
         DataError: nothing was named, the only source does not exist or matches nothing, or no folder holds an image.
     """
-    if not sources:
-        raise DataError("no images were named", "name photos, folders or patterns")
+    refuse_missing(sources)
     found: list[Path] = []
     for source in sources:
-        exists = os.path.lexists(source)  # a file may be called "photo[1].jpg": what exists is never a pattern
-        matches = [source] if exists else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - keeps text
-        if not matches and len(sources) == 1:
-            problem = "matches no file" if glob.has_magic(source) else "does not exist"
-            hint = "pcn takes files and folders, not addresses" if "://" in source else ""
-            raise DataError(f"{source} {problem}", hint)
+        matches = _find(source)
         # A pattern such as ** matches a folder and what is in it.
         found += dict.fromkeys(path for match in matches for path in _open_up(Path(match)))
         found += [] if matches else [Path(source)]
@@ -39,6 +47,11 @@ def gather_images(sources: Sequence[str]) -> list[Path]:
         named = sources[0] if len(sources) == 1 else f"none of the {len(sources):,} folders"
         raise DataError(f"{named} holds {'no' if len(sources) == 1 else 'any'} images", "name photos or their folder")
     return found
+
+
+def _find(source: str) -> list[str]:
+    """What a source names: itself, or what it matches; what exists is no pattern, as a file called "photo[1].jpg"."""
+    return [source] if os.path.lexists(source) else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - keeps text
 
 
 def _open_up(path: Path) -> Iterator[Path]:

@@ -89,7 +89,8 @@ def _check_place(model: str) -> None:
             hint = f"for a network of timm write timm:{model}; `pcn models list` names the others"
             raise ModelError(f"there is no model called {model!r}", hint)
     if place and not Path(place).expanduser().exists():
-        raise ModelError(f"there is no file or folder {place}", "pcn models list")
+        listing = "pcn runs" if Path(place).parts[0] == "runs" else "pcn models list"
+        raise ModelError(f"there is no file or folder {place}", listing)
 
 
 def _check_device(name: str) -> None:

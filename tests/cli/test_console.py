@@ -5,6 +5,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from pcn_cli.cli import console as module
 from pcn_cli.cli.console import (
     console,
     guarded_streams,
@@ -28,6 +29,17 @@ def test_a_table_folds_long_words_and_loses_no_letter(width):
     assert max(map(len, lines)) <= width
     assert "".join(line.split()[0] for line in lines[1:]) == name
     assert "…" not in shown.getvalue()
+
+
+def test_a_name_is_only_cut_where_there_is_no_room_for_it(monkeypatch):
+    """At 80 columns `always guessing the most frequent class` lost its beginning beside two short columns."""
+    name, shown = "log-loss of the classes' shares in training", io.StringIO()
+    monkeypatch.setattr(module, "out", Console(file=shown, width=80, force_terminal=True, color_system=None))
+    module.show_table(("", "value#", "95 % interval#"), [(name, "1.6094", "0.5751 – 0.8274")])
+    assert name in shown.getvalue()
+    module.show_table(("", "value#", "what"), [(name, "1.6094", "a word " * 20)])
+    assert f"…{name[-35:]}" in shown.getvalue()
+    assert max(map(len, shown.getvalue().splitlines())) <= 80
 
 
 def test_bytes_that_are_no_text_go_out_as_they_came_in(capfdbinary):

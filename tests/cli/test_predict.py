@@ -173,11 +173,26 @@ def handed_over(monkeypatch, tmp_path):
         (["--overlay", "maps", "--look", "heat"], "look", "heat"),
     ],
 )
-def test_every_option_reaches_the_function(handed_over, words, option, value):
+def test_every_option_reaches_the_function(handed_over, words, option, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").touch()
     result = CliRunner().invoke(app, ["predict", "a.png", *words])
     assert result.exit_code == 0, result.output
     assert handed_over[option] == value
     assert handed_over["images"] == ["a.png"]
+
+
+@pytest.mark.parametrize(("source", "problem"), [("gone.png", "does not exist"), ("gone*.png", "matches no file")])
+def test_a_photo_that_is_not_there_is_told_before_anything_is_imported(tmp_path, source, problem):
+    """It took four seconds, of torch's import alone."""
+    code = (
+        "import sys; from pcn_cli.cli.app import main\n"
+        f"sys.argv = ['pcn', 'predict', {source!r}, '--model', 'nano']\n"
+        "try: main()\nexcept SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "False"]
+    assert f"{source} {problem}" in done.stderr
 
 
 def test_a_list_stands_in_the_place_of_the_dash(handed_over):

@@ -10,6 +10,7 @@ from pcn_cli.cli.complete import complete_model
 from pcn_cli.cli.console import out, print_json, safe, say
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, Mirror, Offline, examples
+from pcn_cli.files.machine import importing
 
 app = typer.Typer()
 
@@ -50,9 +51,10 @@ def export(
 
     named = [run] if run else []
     refuse_early(photos=images if images and images.is_dir() else None, models=named, weights=named, offline=offline)
-    from pcn_cli.stages.export import export as export_model
-
     with LiveProgress() as callback:
+        with importing():
+            from pcn_cli.stages.export import export as export_model
+
         made = export_model(run, to=to, images=images, output=output, offline=offline, mirror=mirror, callback=callback)
     parity = made.parity
     if json:

@@ -12,6 +12,7 @@ import typer
 from pcn_cli.cli.console import console, is_narrow, out, print_json, safe, say, show_table, write_out
 from pcn_cli.cli.live import LiveProgress
 from pcn_cli.cli.options import Json, examples, predict_options
+from pcn_cli.data.image_paths import refuse_missing
 from pcn_cli.errors import DataError, RecipeError, ResourceError, command
 from pcn_cli.files.atomic import csv_line
 from pcn_cli.files.machine import importing
@@ -71,6 +72,7 @@ def predict(
             named += [os.fsdecode(line) for line in lines if line]
         else:
             named.append(image)
+    refuse_missing(named)
     with LiveProgress() as callback:
         with importing():
             if Path(options["model"] or "").suffix.lower() in _EXPORTED:  # then there is no torch to wait for
