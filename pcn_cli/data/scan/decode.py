@@ -129,7 +129,7 @@ def read_sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def inspect_files(
-    paths: Sequence[Path], *, workers: int | None = None, load_truncated: bool = False, seen: Path | None = None
+    paths: Sequence[Path | str], *, workers: int | None = None, load_truncated: bool = False, seen: Path | None = None
 ) -> Generator[tuple[int, FileFacts], None, None]:
     """Each position in `paths`, whose names are valid text, with its facts as they become known, in any order.
 
@@ -143,11 +143,11 @@ def inspect_files(
         workers = min(available_cores(), -(-len(paths) // _FILES_PER_WORKER))
     if workers == 0 or not paths:
         yield from (
-            (position, inspect_file(path, load_truncated=load_truncated, seen=seen))
+            (position, inspect_file(Path(path), load_truncated=load_truncated, seen=seen))
             for position, path in enumerate(paths)
         )
         return
-    there, gone = list[tuple[int, Path]](), list[int]()
+    there, gone = list[tuple[int, Path | str]](), list[int]()
     for position, path in enumerate(paths):
         if _is_gone(path):
             gone.append(position)
@@ -164,7 +164,7 @@ def inspect_files(
     yield from ((position, FileFacts(reason=NOT_THERE, is_image=False)) for position in gone)
 
 
-def _is_gone(path: Path) -> bool:
+def _is_gone(path: Path | str) -> bool:
     """Whether nothing is at `path`, by one call: a table may list a million files that are not there."""
     try:
         os.lstat(path)
@@ -193,7 +193,7 @@ class _Decoders:
         for process in self._processes:
             end_child(process)
 
-    def inspect(self, item: tuple[int, Path]) -> tuple[int, FileFacts]:
+    def inspect(self, item: tuple[int, Path | str]) -> tuple[int, FileFacts]:
         """A position and the facts of the file there."""
         position, path = item
         for _ in range(_DEATHS):
@@ -202,7 +202,7 @@ class _Decoders:
                 return position, FileFacts(**json.loads(answer))
         return position, FileFacts(reason=CRASHED)
 
-    def _ask(self, path: Path) -> bytes:
+    def _ask(self, path: Path | str) -> bytes:
         """The answer of this thread's process; without the end of its line where the process died."""
         process, answer = getattr(self._local, "process", None) or self._start(), b""
         if process.stdin and process.stdout:
