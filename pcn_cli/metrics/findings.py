@@ -236,12 +236,16 @@ def _imbalance(facts: Observations) -> Iterator[Finding]:
     ratio = counts[most] / counts[least]
     if ratio < IMBALANCE:
         return
-    several = ("mean average precision and macro-F1", "exact match")
-    better, worse = several if facts.thresholds else ("balanced accuracy and macro-F1", "accuracy")
+    better = {"balanced accuracy": "balanced_accuracy", "macro-F1": "macro_f1"}
+    if facts.thresholds:
+        better = {"mean average precision": "mean_average_precision", "macro-F1": "macro_f1"}
+    known = [(name, facts.metrics[key]) for name, key in better.items() if key in facts.metrics]
+    measured = f" Here: {', '.join(f'{name} {_percent(metric.value)}' for name, metric in known)}." if known else ""
     yield _note(
         f"The largest class has {ratio:.1f} times the photos of the smallest",
-        f"Photos to learn from: {most} {counts[most]}, {least} {counts[least]}.",
-        f"Judge by {better} rather than {worse}, and add photos of the small classes.",
+        f"Photos to learn from: {most} {counts[most]}, {least} {counts[least]}.{measured}",
+        f"Judge by {' and '.join(better)} rather than {'exact match' if facts.thresholds else 'accuracy'}, and add"
+        " photos of the small classes.",
     )
 
 

@@ -70,6 +70,17 @@ def test_imbalance_starts_at_three_to_one() -> None:
     assert found.evidence == "Photos to learn from: roses 300, daisy 100."
 
 
+def test_imbalance_tells_the_figures_to_judge_by() -> None:
+    """It said to judge by two figures that were printed nowhere."""
+    metrics = {
+        "balanced_accuracy": metric(0.75),
+        "macro_f1": metric(0.742),
+    }
+    found = findings(facts(train_counts={"good": 100, "defect": 10}, metrics=metrics))
+    (uneven,) = [one for one in found if one.title.startswith("The largest class has 10.0 times")]
+    assert uneven.evidence.endswith("defect 10. Here: balanced accuracy 75.0 %, macro-F1 74.2 %.")
+
+
 def test_tuning_that_did_not_help_is_told_with_both_losses() -> None:
     candidates = [Candidate(name="probe", val_log_loss=0.4, kept=True), Candidate(name="tuned", val_log_loss=0.39)]
 
