@@ -70,6 +70,7 @@ _IMAGE, _ANNOTATION, _BOX, _CATEGORY, _LOOKED = (
     msgspec.json.Decoder(kind) for kind in (_Image, _Annotation, Any, _Category, _Looked)
 )
 _LONGEST_BOX = 10_000  # bytes of four numbers
+_LONGEST_ENTRY = 16 * 2**20  # bytes; of a mask as large as a photo COCO has some hundred kilobytes
 
 
 def read_document(path: Path, question: Question) -> Iterator[Found]:
@@ -118,6 +119,8 @@ def _read_entry(entry: Any, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa:
     """The entry, with what the decoder asks for of it, or whatever else it is."""
     if not isinstance(entry, msgspec.Raw):
         return entry
+    if len(memoryview(entry)) > _LONGEST_ENTRY:
+        raise ValueError(f"an entry has more than {_LONGEST_ENTRY >> 20} MB")
     try:
         return decoder.decode(entry)
     except msgspec.ValidationError:  # it is no object, or a number is beyond any float
@@ -136,8 +139,8 @@ def _read_coco(document: Mapping[str, Any], question: Question) -> Iterator[Foun
     labels, photos = _read_labels(document.get("categories", [])), _read_photos(document, question)
     number, unsure, others = 0, 0, list[str]()
     for entry in document["annotations"]:
-        one = _read_entry(entry, _ANNOTATION)
         try:
+            one = _read_entry(entry, _ANNOTATION)
             if not isinstance(one, dict):
                 raise ValueError(f"annotation {number + 1} is {shown(one)}")  # noqa: TRY004, TRY301 - of a file
             if one.get("iscrowd"):

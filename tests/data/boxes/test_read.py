@@ -168,6 +168,16 @@ def test_a_json_that_holds_no_boxes_is_refused_with_what_was_found(tmp_path: Pat
     assert "MegaDetector" in str(error.value.hint)
 
 
+@pytest.mark.parametrize("place", [("images", 0), ("annotations", 0), ("categories", 0)])
+def test_an_entry_that_is_longer_than_any_is_not_read(tmp_path: Path, monkeypatch, place: tuple[str, int]) -> None:
+    """A polygon of half a gigabyte was gone through twice."""
+    longer = change(COCO, *place, "segmentation", value=[[1.5] * 1000])
+    find_boxes(write(tmp_path, longer))
+    monkeypatch.setattr(documents, "_LONGEST_ENTRY", 2000)
+    with pytest.raises(DataError, match="an entry has more than"):
+        find_boxes(write(tmp_path, longer))
+
+
 def test_more_boxes_of_a_photo_than_anybody_draws_are_refused(tmp_path: Path) -> None:
     one = FOUND["images"][0]["detections"]
     with pytest.raises(DataError, match=f"has {MOST_OF_PHOTO + 1:,} boxes of a.jpg, at most {MOST_OF_PHOTO:,} of a"):
