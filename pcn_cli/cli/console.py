@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
@@ -198,7 +199,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
         _print_lines([column.removesuffix("#") for column in columns], rows, columns=columns, title=title)
         return
     rows = list(rows)
-    others = zip(*([column.removesuffix("#") for column in columns[1:]], *(row[1:] for row in rows)), strict=False)
+    heads = [column.removesuffix("#") for column in columns[1:]]
+    others = zip_longest(heads, *(row[1:] for row in rows), fillvalue="")  # a row may end early
     room = out.width - sum(2 + max(Text.from_markup(cell).cell_len for cell in column) for column in others)
     most = max(16, out.width // 2 - 4, room)
     table = new_table(columns, [(_shortened(first, most), *rest) for first, *rest in rows], title=title)

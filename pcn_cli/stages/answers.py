@@ -20,6 +20,7 @@ from pcn_cli.data.boxes.cut import cut_named, refuse_idle_crops
 from pcn_cli.data.image_paths import gather_images
 from pcn_cli.data.load.open_image import open_reduced
 from pcn_cli.data.scan.doubts import describe_truncated
+from pcn_cli.data.scan.unlabelled import name_some
 from pcn_cli.errors import RecipeError
 from pcn_cli.files.atomic import explaining_refusal, replacing, write_with
 from pcn_cli.files.names import free_path, holding_folders, refuse_inside, safe_name
@@ -30,7 +31,6 @@ from pcn_cli.records.predictions import FULL_LIFT, Decision
 UNKNOWN = "unknown"
 UNLIKE, UNSURE = "unlike anything learned", "unsure"
 _NOT_SURE = "not sure"
-_MOST_NAMED = 10
 _EVIDENCE_OF_ONE = "--map evidence has no meaning with a model that may give a photo several labels"
 
 
@@ -167,11 +167,9 @@ class Answers:
     def notes(self) -> list[str]:
         """What a person should know of the answers as a whole."""
         notes = [describe_truncated({row["file"]: row.get("missing") for row in self.rows})]
-        if count := len(self._elsewhere):
-            named = ", ".join(f"{place.parent.name}/{place.name}" for place in self._elsewhere[:_MOST_NAMED])
-            more = f" and {count - _MOST_NAMED:,} more" if count > _MOST_NAMED else ""
-            place = self._asked.sort_into
-            notes.append(f"also in {place} under another label, from an earlier time: {named}{more}")
+        if self._elsewhere:
+            named = name_some([f"{place.parent.name}/{place.name}" for place in self._elsewhere])
+            notes.append(f"also in {self._asked.sort_into} under another label, from an earlier time: {named}")
         return list(filter(None, notes))
 
     def _sort(self, path: Path, folder: Path) -> None:

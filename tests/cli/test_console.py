@@ -39,6 +39,8 @@ def test_a_name_is_only_cut_where_there_is_no_room_for_it(monkeypatch):
     assert name in shown.getvalue()
     module.show_table(("", "value#", "what"), [(name, "1.6094", "a word " * 20)])
     assert f"…{name[-35:]}" in shown.getvalue()
+    module.show_table(("", "value#", "what"), [(name, "1.6094", "a word " * 20), ("short",)])  # a row may end early
+    assert shown.getvalue().count(f"…{name[-35:]}") == 2
     assert max(map(len, shown.getvalue().splitlines())) <= 80
 
 
